@@ -1,0 +1,120 @@
+//! The command line.
+
+mod check;
+mod explain;
+mod input;
+mod judge;
+mod review;
+mod serve;
+mod trail;
+mod webhooks;
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::{self, ConfigError, Snapshot};
+use crate::mode::Mode;
+
+/// Exit code for "the answer is no": findings that would refuse, a request denied, a trail that was altered.
+const REFUSED: u8 = 1;
+/// Exit code for "no answer": input or configuration that cannot be used.
+const UNUSABLE: u8 = 2;
+
+/// A Kubernetes admission webhook that refuses what breaks the security posture, and writes every decision down.
+#[derive(Parser)]
+#[command(name = "portcullis", version, about, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Answer an API server's admission reviews
+    Serve(serve::Args),
+    /// Judge manifests: files, folders, or - for standard input
+    Check(check::Args),
+    /// Answer one AdmissionReview from a file, or - for standard input
+    Review(review::Args),
+    /// Say what a policy forbids, why, and how to comply; without an id, list them all
+    Explain(explain::Args),
+    /// Print the webhook configurations that belong to a configuration
+    Webhooks(webhooks::Args),
+    /// Print the JSON Schema of the configuration
+    Schema,
+    /// Look into an audit trail
+    Trail(trail::Args),
+}
+
+/// Where policies and modes come from.
+#[derive(clap::Args)]
+struct Policies {
+    /// Configuration file
+    #[arg(long, value_name = "FILE")]
+    config: Option<std::path::PathBuf>,
+    /// Profile, instead of a configuration file
+    #[arg(long, value_name = "NAME", conflicts_with = "config")]
+    profile: Option<String>,
+}
+
+impl Policies {
+    fn load(&self, ceiling: Option<Mode>) -> Result<Snapshot, String> {
+        let rendered = |error: ConfigError| error.to_string();
+        match &self.config {
+            Some(file) => {
+                let name = file.display().to_string();
+                let text = std::fs::read_to_string(file).map_err(|error| format!("{name}: {error}"))?;
+                config::compile(&name, &text, ceiling).map_err(rendered)
+            }
+            None => {
+                let profile = self.profile.as_deref().unwrap_or("hardened");
+                config::profile::text(profile).map_err(|message| format!("--profile {profile}: {message}"))?;
+                config::compile_profile(profile, ceiling).map_err(rendered)
+            }
+        }
+    }
+}
+
+/// Runs the program.
+pub fn run() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Serve(args) => serve::run(args),
+        Command::Check(args) => check::run(&args),
+        Command::Review(args) => review::run(&args),
+        Command::Explain(args) => explain::run(&args),
+        Command::Webhooks(args) => webhooks::run(&args),
+        Command::Schema => {
+            let schema = serde_json::to_string_pretty(&config::schema::schema()).unwrap_or_default();
+            print(&(schema + "\n"))
+        }
+        Command::Trail(args) => trail::run(&args),
+    };
+    result.unwrap_or_else(|message| {
+        eprintln!("{}", escape(&message));
+        ExitCode::from(UNUSABLE)
+    })
+}
+
+/// Prints to standard output; a reader that has gone away (`| head`) is no error.
+fn print(text: &str) -> Result<ExitCode, String> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Ok(()) => Ok(ExitCode::SUCCESS),
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
+        Err(error) => Err(format!("standard output: {error}")),
+    }
+}
+
+/// Control characters other than line ends would reach the terminal: they are escaped.
+fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        if character.is_control() && character != '\n' {
+            escaped.extend(character.escape_default());
+        } else {
+            escaped.push(character);
+        }
+    }
+    escaped
+}

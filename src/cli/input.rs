@@ -1,0 +1,145 @@
+//! Manifests from files and folders.
+
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use crate::cluster::Manifests;
+use crate::document::{self, Map, Node, Value};
+
+/// Endings of the files that are read in a folder.
+const ENDINGS: [&str; 3] = ["yaml", "yml", "json"];
+
+/// The objects of one file.
+pub(super) struct File {
+    /// The name as it was given.
+    pub(super) name: String,
+    /// The objects, `List`s taken apart.
+    pub(super) objects: Vec<Node>,
+}
+
+/// Files read, and what could not be.
+#[derive(Default)]
+pub(super) struct Input {
+    pub(super) files: Vec<File>,
+    /// One line each: what, where, what to do.
+    pub(super) errors: Vec<String>,
+    /// Keys that stood twice, one line each.
+    pub(super) warnings: Vec<String>,
+}
+
+impl Input {
+    /// Reads files, folders (recursively, `.yaml`, `.yml` and `.json` in them) and `-`.
+    pub(super) fn read(paths: &[PathBuf]) -> Self {
+        let mut input = Self::default();
+        for path in paths {
+            if path.as_os_str() == "-" {
+                let mut bytes = Vec::new();
+                match std::io::stdin().read_to_end(&mut bytes) {
+                    Ok(_) => input.take("-".to_owned(), bytes),
+                    Err(error) => input.errors.push(format!("-: {error}")),
+                }
+                continue;
+            }
+            let mut files = Vec::new();
+            if let Err(error) = list(path, true, &mut files) {
+                input.errors.push(format!("{}: {error}", path.display()));
+            }
+            for file in files {
+                match std::fs::read(&file) {
+                    Ok(bytes) => input.take(file.display().to_string(), bytes),
+                    Err(error) => input.errors.push(format!("{}: {error}", file.display())),
+                }
+            }
+        }
+        input
+    }
+
+    /// What the objects say of the cluster.
+    pub(super) fn describe(&self, world: &mut Manifests, namespace: &str) {
+        for object in self.files.iter().flat_map(|file| &file.objects) {
+            world.add(object, namespace);
+        }
+    }
+
+    fn take(&mut self, name: String, bytes: Vec<u8>) {
+        let text = match String::from_utf8(bytes) {
+            Ok(text) => text,
+            Err(error) => {
+                let line = error.as_bytes()[..error.utf8_error().valid_up_to()].split(|byte| *byte == b'\n').count();
+                self.errors.push(format!("{name}:{line}:1: is not UTF-8; save it as UTF-8"));
+                return;
+            }
+        };
+        let nodes = match document::read(&text) {
+            Ok(nodes) => nodes,
+            Err(error) => {
+                self.errors.push(format!("{name}:{error}"));
+                return;
+            }
+        };
+        let mut objects = Vec::new();
+        for node in nodes {
+            for key in node.repeated_keys() {
+                let place = format!("{name}:{}", key.position);
+                self.warnings.push(format!("{place}: warning: key {:?} stands here again; the last one counts", key.name));
+            }
+            self.flatten(&name, node, &mut objects);
+        }
+        self.files.push(File { name, objects });
+    }
+
+    /// Takes `List`s apart, typed ones too, whose items may leave their kind out.
+    fn flatten(&mut self, name: &str, node: Node, objects: &mut Vec<Node>) {
+        let text = |key: &str| node.get(key).and_then(Node::as_text).unwrap_or_default().to_owned();
+        let (api_version, kind) = (text("apiVersion"), text("kind"));
+        if kind.is_empty() || api_version.is_empty() {
+            let missing = if kind.is_empty() { "kind" } else { "apiVersion" };
+            self.errors.push(format!("{name}:{}: is no Kubernetes object: it has no {missing}", node.position));
+            return;
+        }
+        let item_kind = kind.strip_suffix("List").map(str::to_owned);
+        let (Some(item_kind), Some(Node { value: Value::List(items), .. })) = (item_kind, node.get("items")) else {
+            objects.push(node);
+            return;
+        };
+        for item in items {
+            let mut item = item.clone();
+            if let Value::Map(map) = &mut item.value
+                && !item_kind.is_empty()
+            {
+                set_missing(map, item.position, "kind", &item_kind);
+                set_missing(map, item.position, "apiVersion", &api_version);
+            }
+            self.flatten(name, item, objects);
+        }
+    }
+}
+
+fn set_missing(map: &mut Map, position: document::Position, name: &str, value: &str) {
+    if map.entries.iter().all(|(key, _)| key.name != name) {
+        let key = document::Key { position, name: name.to_owned() };
+        map.entries.push((key, Node { position, value: Value::Text(value.to_owned()) }));
+    }
+}
+
+/// The files under a path, in the order of their names. A file that was named is read whatever its ending.
+fn list(path: &Path, is_named: bool, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
+    if !std::fs::metadata(path)?.is_dir() {
+        let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
+        if is_named || ENDINGS.contains(&ending) {
+            files.push(path.to_owned());
+        }
+        return Ok(());
+    }
+    let mut entries: Vec<PathBuf> =
+        std::fs::read_dir(path)?.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>()?;
+    entries.sort();
+    for entry in entries {
+        // A dangling or circular link in a folder is nobody's manifest.
+        let is_link = std::fs::symlink_metadata(&entry)?.is_symlink();
+        if !(is_link && (entry.is_dir() || !entry.exists())) {
+            list(&entry, false, files)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,99 @@
+//! Judges a manifest as if it were created now.
+
+use jiff::Timestamp;
+use serde_json::value::RawValue;
+
+use crate::config::Snapshot;
+use crate::decision::{self, Decision};
+use crate::document::{Node, Position};
+use crate::facts::World;
+use crate::object::{Object, Path};
+use crate::request::{Kind, Operation, Request, Resource, Source, User};
+
+/// Kinds that live in no namespace, of Kubernetes' own.
+const CLUSTER_SCOPED: [&str; 16] = [
+    "APIService", "CertificateSigningRequest", "ClusterRole", "ClusterRoleBinding", "ComponentStatus", "CSIDriver",
+    "CSINode", "CustomResourceDefinition", "FlowSchema", "IngressClass", "MutatingWebhookConfiguration", "Namespace",
+    "Node", "PersistentVolume", "StorageClass", "ValidatingWebhookConfiguration",
+];
+
+/// What an object is called.
+pub(super) struct Identity {
+    pub(super) api_version: String,
+    pub(super) kind: String,
+    pub(super) namespace: String,
+    pub(super) name: String,
+}
+
+impl Identity {
+    /// Reads it; `namespace` is where objects without one go.
+    pub(super) fn of(object: &Node, namespace: &str) -> Self {
+        let text = |path: &[&str]| {
+            let node = path.iter().try_fold(object, |node, field| node.get(field));
+            node.and_then(Node::as_text).unwrap_or_default().to_owned()
+        };
+        let kind = text(&["kind"]);
+        let written = text(&["metadata", "namespace"]);
+        let is_elsewhere = !written.is_empty() || CLUSTER_SCOPED.contains(&kind.as_str());
+        let name = text(&["metadata", "name"]);
+        Self {
+            api_version: text(&["apiVersion"]),
+            kind,
+            namespace: if is_elsewhere { written } else { namespace.to_owned() },
+            name: if name.is_empty() { text(&["metadata", "generateName"]) } else { name },
+        }
+    }
+}
+
+/// The decision about an object, or where in the file it is not what its kind says.
+pub(super) fn judge(
+    object: &Node,
+    identity: &Identity,
+    snapshot: &Snapshot,
+    world: &dyn World,
+) -> Result<Decision, (Position, String)> {
+    let whole = |message: String| (object.position, message);
+    let text = serde_json::to_string(object).map_err(|error| whole(error.to_string()))?;
+    let raw: &RawValue = serde_json::from_str(&text).map_err(|error| whole(error.to_string()))?;
+    let (group, version) = identity.api_version.rsplit_once('/').unwrap_or(("", &identity.api_version));
+    let workload = snapshot.workloads().find(group, &identity.kind);
+    let read = Object::read(raw, workload).map_err(|error| {
+        let (_, position) = object.follow(&pointer(&error.path));
+        (position, error.to_string())
+    })?;
+    let request = Request {
+        uid: String::new().into(),
+        operation: Operation::Create,
+        kind: Kind {
+            group: group.to_owned().into(),
+            version: version.to_owned().into(),
+            kind: identity.kind.clone().into(),
+        },
+        resource: Resource::default(),
+        subresource: String::new().into(),
+        name: identity.name.clone().into(),
+        namespace: identity.namespace.clone().into(),
+        user: User::default(),
+        dry_run: false,
+        received: Timestamp::now(),
+        source: Source::Manifest,
+        object: Some(read),
+        sent: Some(raw),
+        old: None,
+        options: None,
+    };
+    Ok(decision::decide_at_once(snapshot, &request, world))
+}
+
+/// The pointer of a path as `serde_path_to_error` writes it: `spec.containers[0].image`.
+fn pointer(path: &str) -> jsonptr::PointerBuf {
+    let mut pointer = Path::root();
+    for part in path.split('.') {
+        let mut pieces = part.split('[');
+        pointer = pointer.fields(pieces.next().unwrap_or_default());
+        for index in pieces.filter_map(|piece| piece.strip_suffix(']')?.parse().ok()) {
+            pointer = pointer.index(index);
+        }
+    }
+    pointer.pointer()
+}

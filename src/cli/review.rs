@@ -1,0 +1,68 @@
+//! `portcullis review`: an AdmissionReview in, the response out.
+
+use std::io::Read as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use jiff::Timestamp;
+
+use super::input::Input;
+use super::{Policies, REFUSED, UNUSABLE, escape, print};
+use crate::cluster::Manifests;
+use crate::decision::{self, Decision, Endpoint, Trouble};
+use crate::review;
+
+/// Arguments of `review`.
+#[derive(clap::Args)]
+pub(super) struct Args {
+    /// File that holds an AdmissionReview, or - for standard input
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    #[command(flatten)]
+    policies: Policies,
+    /// Manifests that describe the rest of the cluster
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    cluster_from: Vec<PathBuf>,
+    /// Answer as /mutate does
+    #[arg(long)]
+    mutate: bool,
+}
+
+pub(super) fn run(args: &Args) -> Result<ExitCode, String> {
+    let snapshot = args.policies.load(None)?;
+    let name = args.file.display();
+    let mut bytes = Vec::new();
+    let read = if args.file.as_os_str() == "-" {
+        std::io::stdin().read_to_end(&mut bytes).map(|_| ())
+    } else {
+        std::fs::read(&args.file).map(|read| bytes = read)
+    };
+    read.map_err(|error| format!("{name}: {error}"))?;
+
+    let around = Input::read(&args.cluster_from);
+    if !around.errors.is_empty() {
+        return Err(around.errors.join("\n"));
+    }
+    let mut world = Manifests::default();
+    around.describe(&mut world, "default");
+
+    let review = match review::decode(&bytes, snapshot.workloads(), Timestamp::now()) {
+        Ok(review) => review,
+        Err(error) => {
+            eprintln!("{name}: {}", escape(&error.to_string()));
+            return Ok(ExitCode::from(UNUSABLE));
+        }
+    };
+    let endpoint = if args.mutate { Endpoint::Mutate } else { Endpoint::Validate };
+    let decision = match &review.unreadable {
+        Some(message) => {
+            let mode = decision::mode_of_trouble(&snapshot, &review.request);
+            Decision::troubled(&snapshot, endpoint, mode, Trouble::Unreadable, message.clone())
+        }
+        None if args.mutate => decision::leave_unchanged(&snapshot),
+        None => decision::decide_at_once(&snapshot, &review.request, &world),
+    };
+    let answer = review::encode(&review, endpoint, &decision, None);
+    print(&(String::from_utf8_lossy(&answer).into_owned() + "\n"))?;
+    Ok(if decision.allowed { ExitCode::SUCCESS } else { ExitCode::from(REFUSED) })
+}

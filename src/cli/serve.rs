@@ -1,0 +1,221 @@
+//! `portcullis serve`: answers an API server's admission reviews.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use jiff::Timestamp;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::cluster::Cluster;
+use crate::config::{self, Reload, Snapshot};
+use crate::server::certs::{self, Source};
+use crate::server::{App, Drain, Listeners};
+use crate::telemetry;
+use crate::trail::{Output, Record, Trail};
+
+/// What `--dev` serves.
+const DEV: &str = "apiVersion: portcullis.dev/v1alpha1\nkind: Configuration\nprofile: hardened\ndefaults: all\n";
+
+/// Arguments of `serve`.
+#[derive(clap::Args)]
+pub(super) struct Args {
+    /// Configuration file; it is read again when it changes
+    #[arg(long, value_name = "FILE", required_unless_present = "dev")]
+    config: Option<PathBuf>,
+    /// Address for admission reviews (TLS)
+    #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:8443")]
+    listen: SocketAddr,
+    /// Address for /livez, /readyz and /metrics (plain HTTP)
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    admin_listen: SocketAddr,
+    /// Cluster to connect to; inside a cluster, that cluster without this
+    #[arg(long, value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
+    /// Offer HTTP/1.1 only
+    #[arg(long)]
+    http1: bool,
+    /// Serving certificate, PEM; it is read again when it changes
+    #[arg(long, value_name = "FILE", requires = "tls_key", required_unless_present = "dev")]
+    tls_cert: Option<PathBuf>,
+    /// Its private key, PEM
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+    /// No cluster, no files: profile hardened, a certificate made in memory, events on standard output
+    #[arg(long, conflicts_with_all = ["config", "kubeconfig", "tls_cert", "client_ca"])]
+    dev: bool,
+    /// Demand a client certificate that one of these PEM certificates signed
+    #[arg(long, value_name = "FILE")]
+    client_ca: Option<PathBuf>,
+    /// Demand that it carry one of these names
+    #[arg(long, value_name = "NAME", num_args = 1.., requires = "client_ca")]
+    client_name: Vec<String>,
+    /// Seconds from SIGTERM to the end; shorter than the Pod's terminationGracePeriodSeconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 20)]
+    grace: u64,
+}
+
+pub(super) fn run(args: Args) -> Result<ExitCode, String> {
+    telemetry::start();
+    // One provider everywhere; kube's client takes the process's default.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| error.to_string())?;
+    runtime.block_on(serve(args))?;
+    // Watches and connections that would not end are left behind.
+    runtime.shutdown_timeout(Duration::from_millis(100));
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn serve(args: Args) -> Result<(), String> {
+    let text = match &args.config {
+        Some(file) => std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?,
+        None => DEV.to_owned(),
+    };
+    let name = args.config.as_ref().map_or_else(|| "--dev".to_owned(), |file| file.display().to_string());
+    let snapshot = config::compile(&name, &text, None).map_err(|error| error.to_string())?;
+    let tls = tls(&args)?;
+    let loaded = tls.load().map_err(|error| error.to_string())?;
+    let listeners = Listeners::bind(args.listen, args.admin_listen).map_err(|error| error.to_string())?;
+    let cluster = connect(&args).await?;
+    let trail = open_trail(&snapshot)?;
+
+    let address = listeners.reviews.local_addr().map_err(|error| error.to_string())?;
+    let admin = listeners.admin.local_addr().map_err(|error| error.to_string())?;
+    tracing::info!(%address, %admin, configuration = %snapshot.digest(), "serving");
+    let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
+    let app = App::new(Arc::clone(&snapshot), cluster, trail);
+    app.metrics.certificate_expiry.set(loaded.expires);
+    let acceptor = Arc::new(ArcSwap::new(loaded.config));
+    watch_certificates(&app, tls, &acceptor);
+    if let Some(file) = args.config.clone() {
+        watch_configuration(&app, file, text);
+    }
+    if args.dev {
+        greet(address);
+    }
+    let grace = Duration::from_secs(args.grace.max(1));
+    end_on_signal(app.drain.clone(), grace)?;
+    crate::server::serve(Arc::clone(&app), listeners, acceptor, args.client_name, grace).await;
+    let stopped = app.trail.stop(&Record::Stop { time: Timestamp::now() }).await;
+    stopped.map_err(|error| error.to_string())
+}
+
+fn tls(args: &Args) -> Result<certs::Settings, String> {
+    let source = match (&args.tls_cert, &args.tls_key) {
+        (Some(certificate), Some(key)) => Source::Files { certificate: certificate.clone(), key: key.clone() },
+        _ => {
+            let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
+            let made = rcgen::generate_simple_self_signed(names).map_err(|error| error.to_string())?;
+            Source::Memory { certificate: made.cert.pem(), key: made.signing_key.serialize_pem() }
+        }
+    };
+    Ok(certs::Settings { source, client_ca: args.client_ca.clone(), http1_only: args.http1 })
+}
+
+async fn connect(args: &Args) -> Result<Option<Arc<Cluster>>, String> {
+    let config = match &args.kubeconfig {
+        Some(file) => {
+            let named = |error: &dyn std::fmt::Display| format!("{}: {error}", file.display());
+            let read = Kubeconfig::read_from(file).map_err(|error| named(&error))?;
+            let options = KubeConfigOptions::default();
+            kube::Config::from_custom_kubeconfig(read, &options).await.map_err(|error| named(&error))?
+        }
+        None if args.dev || std::env::var_os("KUBERNETES_SERVICE_HOST").is_none() => {
+            tracing::warn!("no cluster is connected: what a policy asks of one is answered with 'unknown'");
+            return Ok(None);
+        }
+        None => kube::Config::incluster().map_err(|error| format!("the cluster this runs in: {error}"))?,
+    };
+    let client = kube::Client::try_from(config).map_err(|error| format!("the cluster: {error}"))?;
+    Ok(Some(Cluster::watch(client)))
+}
+
+fn open_trail(snapshot: &Snapshot) -> Result<Trail, String> {
+    let settings = snapshot.trail();
+    let (output, name) = match &settings.file {
+        Some(file) => (Output::file(file), file.display().to_string()),
+        None => (Output::stdout(), "standard output".to_owned()),
+    };
+    let named = |error: crate::trail::OutputError| format!("the trail at {name}: {error}");
+    let output = output.map_err(named)?;
+    let start = Record::Start {
+        time: Timestamp::now(),
+        cluster: &settings.cluster,
+        configuration: snapshot.digest(),
+        version: env!("CARGO_PKG_VERSION"),
+        torn: output.torn(),
+    };
+    Trail::start(output, &start).map_err(named)
+}
+
+fn watch_certificates(app: &Arc<App>, settings: certs::Settings, current: &Arc<ArcSwap<rustls::ServerConfig>>) {
+    let app = Arc::clone(app);
+    tokio::spawn(certs::watch(settings, Arc::clone(current), move |loaded| match loaded {
+        Ok(expires) => {
+            app.metrics.certificate_expiry.set(expires);
+            tracing::info!(expires, "the serving certificate was replaced");
+        }
+        Err(error) => tracing::warn!(%error, "the changed certificate cannot be served; the last good one stays"),
+    }));
+}
+
+fn watch_configuration(app: &Arc<App>, file: PathBuf, text: String) {
+    let app = Arc::clone(app);
+    tokio::spawn(config::watch(file, text, Arc::clone(&app.snapshot), move |reload| {
+        let app = Arc::clone(&app);
+        async move { record_reload(&app, reload).await }
+    }));
+}
+
+async fn record_reload(app: &App, reload: Reload) {
+    let time = Timestamp::now();
+    let body = match &reload {
+        Reload::Taken { old, new, weaker } => {
+            app.metrics.configured(new.digest());
+            tracing::info!(old = &**old, new = &**new.digest(), weaker = weaker.len(), "the configuration was replaced");
+            Record::Configuration { time, old, configuration: new.digest(), weaker }.to_bytes()
+        }
+        Reload::Refused(error) => {
+            tracing::error!(%error, "the changed configuration is refused; the last good one stays");
+            let current = app.snapshot.load();
+            Record::Refused { time, configuration: current.digest(), errors: &error.0 }.to_bytes()
+        }
+    };
+    app.metrics.reloaded(matches!(reload, Reload::Taken { .. }));
+    if let Err(error) = app.trail.record(body).await {
+        tracing::error!(%error, "a change of the configuration could not be recorded");
+    }
+}
+
+/// The first SIGTERM or SIGINT drains; the second ends at once.
+fn end_on_signal(drain: Drain, grace: Duration) -> Result<(), String> {
+    let stream = |kind| signal(kind).map_err(|error| error.to_string());
+    let (mut term, mut int) = (stream(SignalKind::terminate())?, stream(SignalKind::interrupt())?);
+    tokio::spawn(async move {
+        for is_first in [true, false] {
+            tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} }
+            if !is_first {
+                std::process::exit(1);
+            }
+            tracing::info!(grace_seconds = grace.as_secs(), "draining");
+            let drain = drain.clone();
+            tokio::spawn(async move { drain.begin(grace).await });
+        }
+    });
+    Ok(())
+}
+
+/// The first screen of `--dev`.
+fn greet(address: SocketAddr) {
+    let port = address.port();
+    let review = r#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{"uid":"try-1","operation":"CREATE","kind":{"group":"","version":"v1","kind":"Pod"},"resource":{"group":"","version":"v1","resource":"pods"},"namespace":"default","object":{"apiVersion":"v1","kind":"Pod","metadata":{"name":"web"},"spec":{"containers":[{"name":"web","image":"nginx:latest"}]}}}}"#;
+    eprintln!(
+        "\nPortcullis serves the profile hardened on https://127.0.0.1:{port}, with a certificate made just now.\n\
+         Events go to standard output. Try it:\n\n\
+         curl -sk https://127.0.0.1:{port}/validate -H 'content-type: application/json' -d '{review}'\n"
+    );
+}

@@ -1,0 +1,42 @@
+//! `portcullis webhooks`: the webhook configurations that belong to a configuration.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use super::{Policies, print};
+use crate::webhooks::{Target, validating};
+
+/// Arguments of `webhooks`.
+#[derive(clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    policies: Policies,
+    /// Namespace of the Service; it is never judged
+    #[arg(long, value_name = "NS", default_value = "portcullis")]
+    namespace: String,
+    /// Name of the Service
+    #[arg(long, value_name = "NAME", default_value = "portcullis")]
+    service: String,
+    /// Instead of a Service: the start of a URL, such as https://127.0.0.1:8443
+    #[arg(long, value_name = "URL")]
+    url: Option<String>,
+    /// PEM certificates that sign the serving certificate
+    #[arg(long, value_name = "FILE")]
+    ca_bundle: Option<PathBuf>,
+}
+
+pub(super) fn run(args: &Args) -> Result<ExitCode, String> {
+    let snapshot = args.policies.load(None)?;
+    let ca_bundle = match &args.ca_bundle {
+        Some(file) => Some(std::fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?),
+        None => None,
+    };
+    let target = Target {
+        namespace: args.namespace.clone(),
+        service: args.service.clone(),
+        url: args.url.clone(),
+        ca_bundle,
+    };
+    let text = serde_saphyr::to_string(&validating(&snapshot, &target)).map_err(|error| error.to_string())?;
+    print(&text)
+}

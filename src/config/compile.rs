@@ -1,0 +1,355 @@
+//! What an operator wrote → [`Snapshot`], whole or not at all, with every error in it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+
+use aws_lc_rs::digest;
+
+use super::problem::{ConfigError, Fields, Problems, suggestion};
+use super::{Defaults, Scope, Snapshot, TrailSettings, profile};
+use crate::document::{self, Node, Position, Value};
+use crate::engine::Active;
+use crate::mode::Mode;
+use crate::object::{Workload, Workloads};
+use crate::policy::PodSecurityVersion;
+use crate::policy::catalogue::{self, CATALOGUE};
+
+/// The `apiVersion` of a configuration.
+const API_VERSION: &str = "portcullis.dev/v1alpha1";
+
+pub(super) const TOP_KEYS: [&str; 11] = [
+    "apiVersion", "kind", "profile", "ceiling", "defaults", "policies", "podSecurityVersion", "namespaces",
+    "exceptions", "workloads", "trail",
+];
+pub(super) const ENTRY_KEYS: [&str; 5] = ["match", "ceiling", "policies", "defaults", "relax"];
+pub(super) const POLICY_KEYS: [&str; 3] = ["mode", "updates", "settings"];
+pub(super) const WORKLOAD_KEYS: [&str; 4] = ["group", "kind", "resource", "path"];
+pub(super) const TRAIL_KEYS: [&str; 2] = ["file", "cluster"];
+
+/// What was written of one policy.
+#[derive(Debug, Clone, Default)]
+pub(super) struct PolicyFields {
+    mode: Option<Mode>,
+    strict_updates: Option<bool>,
+    settings: Option<serde_json::Value>,
+}
+
+impl PolicyFields {
+    pub(super) fn override_with(&mut self, other: &Self) {
+        self.mode = other.mode.or(self.mode);
+        self.strict_updates = other.strict_updates.or(self.strict_updates);
+        self.settings = other.settings.clone().or(self.settings.take());
+    }
+}
+
+/// The same, and where its settings stand.
+pub(super) struct Written<'n> {
+    pub(super) fields: PolicyFields,
+    settings: Option<&'n Node>,
+}
+
+/// Compiles the text of a configuration file. `file` is its name in errors; `ceiling` lowers every mode, as
+/// `check --ceiling` does.
+///
+/// # Errors
+/// [`ConfigError`] with everything that is wrong.
+pub fn compile(file: &str, text: &str, ceiling: Option<Mode>) -> Result<Snapshot, ConfigError> {
+    let mut problems = Problems::new(file);
+    let snapshot = read(text, ceiling, &mut problems);
+    match snapshot {
+        Some(snapshot) if problems.found.is_empty() => Ok(snapshot),
+        _ => {
+            problems.found.sort_by_key(|problem| problem.position);
+            Err(ConfigError(problems.found))
+        }
+    }
+}
+
+/// The configuration that names nothing but a profile.
+///
+/// # Errors
+/// [`ConfigError`] when no profile has that name.
+pub fn compile_profile(name: &str, ceiling: Option<Mode>) -> Result<Snapshot, ConfigError> {
+    let text = format!("apiVersion: {API_VERSION}\nkind: Configuration\nprofile: {name}\n");
+    compile("--profile", &text, ceiling)
+}
+
+fn read(text: &str, ceiling: Option<Mode>, problems: &mut Problems) -> Option<Snapshot> {
+    let nodes = match document::read(text) {
+        Ok(nodes) => nodes,
+        Err(error) => {
+            problems.add(error.position, "", error.message);
+            return None;
+        }
+    };
+    let start = Position { line: 1, column: 1 };
+    let root = match nodes.as_slice() {
+        [root] => root,
+        [] => {
+            problems.add(start, "", format!("is empty; write apiVersion: {API_VERSION} and kind: Configuration"));
+            return None;
+        }
+        [_, second, ..] => {
+            problems.add(second.position, "", "a configuration is one document; remove this one");
+            return None;
+        }
+    };
+    let fields = Fields::of(root, "", &TOP_KEYS, problems)?;
+    require(&fields, "apiVersion", API_VERSION, root.position, problems);
+    require(&fields, "kind", "Configuration", root.position, problems);
+
+    let base = fields.parsed("profile", profile::load, problems).unwrap_or_default();
+    let version = fields.parsed("podSecurityVersion", str::parse, problems).unwrap_or_default();
+    let mut top = Layer {
+        ceiling: read_mode(&fields, "ceiling", problems).or(base.ceiling).unwrap_or(Mode::Enforce),
+        defaults: fields.parsed("defaults", str::parse, problems).unwrap_or_default(),
+        policies: base.policies,
+    };
+    top.add_policies(&fields, version, problems);
+
+    let cap = ceiling.unwrap_or(Mode::Enforce);
+    let mut by_name = HashMap::new();
+    let mut scopes = vec![top.compile(version, cap)];
+    for (position, node) in fields.list("namespaces", problems).iter().enumerate() {
+        let path = format!("namespaces[{position}]");
+        let Some((names, scope)) = namespace(node, &path, &top, &scopes[0], version, cap, problems) else { continue };
+        for name in names {
+            by_name.entry(name).or_insert(scopes.len());
+        }
+        scopes.push(scope);
+    }
+    if let Some(first) = fields.list("exceptions", problems).first() {
+        problems.add(first.position, "exceptions", "this version knows no exceptions; leave the list empty");
+    }
+    let mut workloads = Workloads::built_in();
+    for (position, node) in fields.list("workloads", problems).iter().enumerate() {
+        if let Some(row) = workload(node, &format!("workloads[{position}]"), problems) {
+            workloads.push(row);
+        }
+    }
+    let trail = fields.get("trail").map(|node| trail(node, problems)).unwrap_or_default();
+    let digest = hex(digest::digest(&digest::SHA256, text.as_bytes()).as_ref());
+    Some(Snapshot { digest: digest.into(), scopes, by_name, workloads, trail })
+}
+
+/// Ceiling, defaults and policies, at the top or in an entry of `namespaces`.
+#[derive(Clone)]
+struct Layer {
+    ceiling: Mode,
+    defaults: Defaults,
+    policies: BTreeMap<&'static str, PolicyFields>,
+}
+
+impl Layer {
+    /// Adds the policies of `fields`; says whether one got other settings.
+    fn add_policies(&mut self, fields: &Fields<'_>, version: PodSecurityVersion, problems: &mut Problems) -> bool {
+        let mut changed = false;
+        let mut unset = Vec::new();
+        let mut bad = Vec::new();
+        policies(fields, problems, &mut |id, position, written| {
+            let slot = self.policies.entry(id).or_default();
+            slot.override_with(&written.fields);
+            if slot.mode.is_none() {
+                unset.push((position, id));
+            }
+            if let Some(node) = written.settings {
+                changed = true;
+                let value = serde_json::to_value(node).unwrap_or_default();
+                if let Some(Err(error)) = catalogue::find(id).map(|entry| entry.build(value, version)) {
+                    bad.push((node.clone(), id, error));
+                }
+            }
+        });
+        let path = fields.path_of("policies");
+        for (position, id) in unset {
+            problems.add(position, &format!("{path}.{id}"), "needs a mode: the profile does not set one");
+        }
+        for (node, id, error) in bad {
+            let position = setting_position(&node, &error);
+            let below = if error.path == "." { String::new() } else { format!(".{}", error.path) };
+            problems.add(position, &format!("{path}.{id}.settings{below}"), error.message);
+        }
+        changed
+    }
+
+    fn compile(&self, version: PodSecurityVersion, cap: Mode) -> Scope {
+        let ceiling = self.ceiling.min(cap);
+        let active = CATALOGUE.iter().filter_map(|entry| {
+            let written = self.policies.get(entry.meta.id)?;
+            let configured = written.mode?;
+            let settings = written.settings.clone().unwrap_or_else(|| serde_json::json!({}));
+            // Bad settings were reported where they stand.
+            let validator = entry.build(settings, version).ok()?;
+            let strict_updates = written.strict_updates.unwrap_or(false);
+            Some(Active { meta: entry.meta, validator, mode: configured.min(ceiling), configured, strict_updates })
+        });
+        Scope { policies: active.collect(), defaults: self.defaults }
+    }
+}
+
+/// The place of the setting that an error is about.
+fn setting_position(node: &Node, error: &catalogue::SettingsError) -> Position {
+    let unknown = error.message.strip_prefix("unknown field `").and_then(|rest| rest.split('`').next());
+    let key = match &node.value {
+        Value::Map(map) => map.entries.iter().find(|(key, _)| Some(key.name.as_str()) == unknown).map(|(key, _)| key),
+        _ => None,
+    };
+    key.map_or_else(
+        || node.follow(&crate::object::Path::root().fields(&error.path).pointer()).1,
+        |key| key.position,
+    )
+}
+
+fn namespace(
+    node: &Node,
+    path: &str,
+    top: &Layer,
+    top_scope: &Scope,
+    version: PodSecurityVersion,
+    cap: Mode,
+    problems: &mut Problems,
+) -> Option<(Vec<String>, Scope)> {
+    let fields = Fields::of(node, path, &ENTRY_KEYS, problems)?;
+    let mut layer = top.clone();
+    layer.ceiling = read_mode(&fields, "ceiling", problems).unwrap_or(top.ceiling);
+    layer.defaults = fields.parsed("defaults", str::parse, problems).unwrap_or(top.defaults);
+    let other_settings = layer.add_policies(&fields, version, problems);
+
+    let matched = fields.get("match").and_then(|node| {
+        let path = format!("{path}.match");
+        Fields::of(node, &path, &["names"], problems).map(|fields| names(&fields, "names", problems))
+    });
+    let names = matched.unwrap_or_default();
+    if names.is_empty() {
+        problems.add(node.position, &format!("{path}.match"), "must name namespaces: match: {names: [NAME]}");
+    }
+    let relaxed = match fields.get("relax") {
+        None => false,
+        Some(Node { value: Value::Bool(relax), .. }) => *relax,
+        Some(node) => {
+            problems.add(node.position, &format!("{path}.relax"), "must be true or false");
+            true
+        }
+    };
+    let scope = layer.compile(version, cap);
+    if !relaxed {
+        let weaker: Vec<&str> = top_scope.stronger_than(&scope).map(|(meta, _, _)| meta.id).collect();
+        if !weaker.is_empty() {
+            let what = weaker.join(", ");
+            problems.add(node.position, path, format!("is weaker than the top for {what}; if that is meant, add relax: true"));
+        } else if other_settings {
+            problems.add(node.position, path, "has settings of its own, which may be weaker than the top's; add relax: true");
+        }
+    }
+    Some((names, scope))
+}
+
+fn names(fields: &Fields<'_>, key: &str, problems: &mut Problems) -> Vec<String> {
+    let mut names = Vec::new();
+    for node in fields.list(key, problems) {
+        match node.as_text() {
+            Some(name) if is_dns_label(name) => names.push(name.to_owned()),
+            Some(_) => problems.add(node.position, &fields.path_of(key), "must be the name of a namespace, in full"),
+            None => problems.add(node.position, &fields.path_of(key), "must be a string; put it in quotation marks"),
+        }
+    }
+    names
+}
+
+/// RFC 1123, which namespaces' names follow.
+fn is_dns_label(name: &str) -> bool {
+    let alphanumeric = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+    name.len() <= 63
+        && alphanumeric(name.bytes().next())
+        && alphanumeric(name.bytes().last())
+        && name.bytes().all(|byte| byte == b'-' || alphanumeric(Some(byte)))
+}
+
+/// Calls `each` with every policy under `policies`: its id, its place, what was written.
+pub(super) fn policies<'n>(
+    fields: &Fields<'n>,
+    problems: &mut Problems,
+    each: &mut dyn FnMut(&'static str, Position, Written<'n>),
+) {
+    let path = fields.path_of("policies");
+    let Some(map) = fields.get("policies").and_then(|node| Fields::open(node, &path, problems)) else { return };
+    for (key, node) in map.entries() {
+        let path = map.path_of(&key.name);
+        let Some(entry) = catalogue::find(&key.name) else {
+            let known: Vec<&str> = CATALOGUE.iter().map(|entry| entry.meta.id).collect();
+            let message = format!("no policy has this id{}", suggestion(&key.name, &known, "there are"));
+            problems.add(key.position, &path, message);
+            continue;
+        };
+        let Some(fields) = Fields::of(node, &path, &POLICY_KEYS, problems) else { continue };
+        let strict = |text: &str| match text {
+            "strict" => Ok(true),
+            "lenient" => Ok(false),
+            _ => Err("must be strict or lenient".to_owned()),
+        };
+        let settings = fields.get("settings");
+        let written = PolicyFields {
+            mode: read_mode(&fields, "mode", problems),
+            strict_updates: fields.parsed("updates", strict, problems),
+            settings: settings.map(|node| serde_json::to_value(node).unwrap_or_default()),
+        };
+        each(entry.meta.id, key.position, Written { fields: written, settings });
+    }
+}
+
+pub(super) fn read_mode(fields: &Fields<'_>, key: &str, problems: &mut Problems) -> Option<Mode> {
+    fields.parsed(key, str::parse, problems)
+}
+
+fn require(fields: &Fields<'_>, key: &str, wanted: &str, start: Position, problems: &mut Problems) {
+    match fields.get(key) {
+        Some(node) if node.as_text() == Some(wanted) => {}
+        Some(node) => problems.add(node.position, key, format!("must be {wanted}")),
+        None => problems.add(start, key, format!("is missing; write {key}: {wanted}")),
+    }
+}
+
+fn workload(node: &Node, path: &str, problems: &mut Problems) -> Option<Workload> {
+    let fields = Fields::of(node, path, &WORKLOAD_KEYS, problems)?;
+    let word = |text: &str| if text.is_empty() { Err("must not be empty".to_owned()) } else { Ok(text.to_owned()) };
+    let pointer = |text: &str| {
+        let pointer = jsonptr::Pointer::parse(text).ok().filter(|pointer| !pointer.is_root());
+        let tokens = pointer.map(|pointer| pointer.tokens().map(|token| token.decoded().into_owned().into()).collect());
+        match tokens {
+            Some(tokens) if text.starts_with("/*") => Err::<Vec<_>, _>(tokens),
+            Some(tokens) => Ok(tokens),
+            None => Err(Vec::new()),
+        }
+        .map_err(|_| "must be a JSON pointer to the pod template, such as /spec/template; * stands for every item".to_owned())
+    };
+    let before = problems.found.len();
+    let group = fields.parsed("group", word, problems);
+    let kind = fields.parsed("kind", word, problems);
+    let template = fields.parsed("path", pointer, problems);
+    let resource = fields.parsed("resource", word, problems);
+    let (Some(group), Some(kind), Some(template)) = (group, kind, template) else {
+        if problems.found.len() == before {
+            problems.add(node.position, path, "must have group, kind and path, such as argoproj.io, Rollout, /spec/template");
+        }
+        return None;
+    };
+    let resource = resource.unwrap_or_else(|| format!("{}s", kind.to_lowercase()));
+    Some(Workload { group: group.into(), kind: kind.into(), resource: resource.into(), template })
+}
+
+fn trail(node: &Node, problems: &mut Problems) -> TrailSettings {
+    let Some(fields) = Fields::of(node, "trail", &TRAIL_KEYS, problems) else { return TrailSettings::default() };
+    TrailSettings {
+        file: fields.parsed("file", |text| Ok(PathBuf::from(text)), problems),
+        cluster: fields.parsed("cluster", |text| Ok(text.to_owned()), problems).unwrap_or_default(),
+    }
+}
+
+/// Lower-case hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

@@ -1,0 +1,87 @@
+//! JSON Schema of the configuration (draft 2020-12), for editors.
+
+use schemars::SchemaGenerator;
+use serde_json::{Map, Value, json};
+
+use super::profile;
+use crate::mode::Mode;
+use crate::policy::catalogue::CATALOGUE;
+
+/// The schema of a configuration file.
+pub fn schema() -> Value {
+    let mut generator = SchemaGenerator::default();
+    let mode = || json!({"enum": Mode::ALL.map(Mode::as_str), "description": "off < audit < warn < enforce"});
+    let defaults = || json!({"enum": ["off", "safe", "all"]});
+    let mut policies = Map::new();
+    for entry in CATALOGUE {
+        let settings = entry.schema(&mut generator);
+        let mut fields = closed(json!({
+            "mode": mode(),
+            "updates": {"enum": ["lenient", "strict"], "description": "strict: an update is judged like a creation"},
+            "settings": settings,
+        }));
+        fields["description"] = json!(entry.meta.title);
+        policies.insert(entry.meta.id.to_owned(), fields);
+    }
+    let policies = closed(Value::Object(policies));
+    let names = json!({"type": "array", "items": {"type": "string", "maxLength": 63}, "minItems": 1});
+    let text = || json!({"type": "string"});
+    let mut root = closed(json!({
+        "apiVersion": {"const": "portcullis.dev/v1alpha1"},
+        "kind": {"const": "Configuration"},
+        "profile": {"enum": profile::names().collect::<Vec<_>>()},
+        "ceiling": mode(),
+        "defaults": defaults(),
+        "policies": policies.clone(),
+        "podSecurityVersion": {"type": "string", "pattern": "^(latest|v1\\.(0|[1-9][0-9]*))$"},
+        "namespaces": {"type": "array", "items": closed(json!({
+            "match": closed(json!({"names": names})),
+            "ceiling": mode(),
+            "policies": policies,
+            "defaults": defaults(),
+            "relax": {"type": "boolean", "description": "must be true where an entry is weaker than the top"},
+        }))},
+        "exceptions": {"type": "array", "maxItems": 0},
+        "workloads": {"type": "array", "items": closed(json!({
+            "group": text(), "kind": text(), "resource": text(),
+            "path": {"type": "string", "description": "JSON pointer to the pod template; * stands for every item"},
+        }))},
+        "trail": closed(json!({"file": text(), "cluster": text()})),
+    }));
+    root["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");
+    root["title"] = json!("Portcullis configuration");
+    root["required"] = json!(["apiVersion", "kind"]);
+    root["$defs"] = Value::Object(generator.take_definitions(true).into_iter().collect());
+    root
+}
+
+fn closed(properties: Value) -> Value {
+    json!({"type": "object", "additionalProperties": false, "properties": properties})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::compile;
+    use super::schema;
+
+    #[test]
+    fn has_exactly_the_keys_that_are_read() {
+        let schema = schema();
+        let keys = |pointer: &str| {
+            let properties = schema.pointer(pointer).and_then(serde_json::Value::as_object).expect(pointer);
+            let mut keys: Vec<&str> = properties.keys().map(String::as_str).collect();
+            keys.sort_unstable();
+            keys
+        };
+        let sorted = |known: &[&'static str]| {
+            let mut known = known.to_vec();
+            known.sort_unstable();
+            known
+        };
+        assert_eq!(keys("/properties"), sorted(&compile::TOP_KEYS));
+        assert_eq!(keys("/properties/namespaces/items/properties"), sorted(&compile::ENTRY_KEYS));
+        assert_eq!(keys("/properties/workloads/items/properties"), sorted(&compile::WORKLOAD_KEYS));
+        assert_eq!(keys("/properties/trail/properties"), sorted(&compile::TRAIL_KEYS));
+        assert_eq!(keys("/properties/policies/properties/root-users/properties"), sorted(&compile::POLICY_KEYS));
+    }
+}

@@ -1,0 +1,255 @@
+//! Findings × modes × what was there before → [`Decision`], the only source for the response, the audit event, the
+//! metrics and the log line.
+
+mod inherited;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use serde::Serialize;
+
+use crate::config::Snapshot;
+use crate::engine::{self, Active, Failure, Outcome};
+use crate::facts::{Facts, World};
+use crate::mode::Mode;
+use crate::object::Place;
+use crate::policy::{Finding, Meta};
+use crate::request::{Operation, Request, Source};
+
+/// What was decided, in one word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// It could not be judged.
+    Error,
+    /// Refused.
+    Deny,
+    /// Admitted with a warning.
+    Warn,
+    /// Admitted; there were findings, all below `warn`.
+    WouldDeny,
+    /// Admitted without a finding.
+    Allow,
+    /// On `/mutate`: nothing to set.
+    Unchanged,
+}
+
+impl Verdict {
+    /// Every verdict.
+    pub const ALL: [Self; 6] =
+        [Self::Error, Self::Deny, Self::Warn, Self::WouldDeny, Self::Allow, Self::Unchanged];
+
+    /// The word in events, metrics and annotations.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Deny => "deny",
+            Self::Warn => "warn",
+            Self::WouldDeny => "would-deny",
+            Self::Allow => "allow",
+            Self::Unchanged => "unchanged",
+        }
+    }
+}
+
+/// The endpoint that a review was sent to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Endpoint {
+    /// `/validate`
+    Validate,
+    /// `/mutate`
+    Mutate,
+}
+
+impl Endpoint {
+    /// The word in events and metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Validate => "validate",
+            Self::Mutate => "mutate",
+        }
+    }
+}
+
+/// A finding with what it does here.
+#[derive(Debug, Clone)]
+pub struct Judged {
+    /// The policy's documentation.
+    pub meta: &'static Meta,
+    /// Where.
+    pub place: Place,
+    /// What must be.
+    pub message: String,
+    /// How far it acts.
+    pub mode: Mode,
+    /// How far it was configured to act, where a ceiling lowered it.
+    pub configured: Option<Mode>,
+    /// Whether the object had it before the change.
+    pub inherited: bool,
+    /// Whether the policy came to no conclusion.
+    pub failed: bool,
+}
+
+impl Judged {
+    /// Whether this finding refuses the request.
+    pub fn refuses(&self) -> bool {
+        self.mode == Mode::Enforce && !self.inherited
+    }
+}
+
+/// Why a request could not be judged at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Trouble {
+    /// What came could not be read.
+    Unreadable,
+    /// Too much at once: come again.
+    Busy,
+    /// The server could not do its part.
+    Failed,
+}
+
+/// What was decided about a request.
+#[derive(Debug, Clone)]
+pub struct Decision {
+    /// In one word.
+    pub verdict: Verdict,
+    /// Whether the request passes.
+    pub allowed: bool,
+    /// Every finding, in the order of the catalogue.
+    pub findings: Vec<Judged>,
+    /// Why it could not be judged at all, and a sentence about it.
+    pub trouble: Option<(Trouble, String)>,
+    /// Digest of the configuration in force (SHA-256, hexadecimal).
+    pub configuration: Arc<str>,
+}
+
+impl Decision {
+    /// The decision about a request that could not be judged. It does what the strongest policy in force would have
+    /// done; on `/mutate` nothing is ever refused.
+    pub fn troubled(snapshot: &Snapshot, endpoint: Endpoint, mode: Mode, trouble: Trouble, message: String) -> Self {
+        Self {
+            verdict: Verdict::Error,
+            allowed: endpoint == Endpoint::Mutate || mode < Mode::Enforce,
+            findings: Vec::new(),
+            trouble: Some((trouble, message)),
+            configuration: snapshot.digest().clone(),
+        }
+    }
+
+    /// HTTP status of the refusal in `status.code`: 403 for findings, 400 for what cannot be read, 429 when shedding,
+    /// 503 for the server's own trouble.
+    pub fn code(&self) -> u16 {
+        match &self.trouble {
+            Some((Trouble::Unreadable, _)) => 400,
+            Some((Trouble::Busy, _)) => 429,
+            Some((Trouble::Failed, _)) => 503,
+            None if self.findings.iter().any(|finding| finding.refuses() && !finding.failed) => 403,
+            None => 503,
+        }
+    }
+}
+
+/// Judges a request that was sent to `/validate`.
+pub async fn decide(snapshot: &Snapshot, request: &Request<'_>, world: &dyn World, deadline: Instant) -> Decision {
+    let facts = Facts::new(world);
+    let policies = in_force(snapshot, request);
+    let outcomes = engine::judge(policies, request, &facts, deadline).await;
+    conclude(snapshot, request, &facts, &outcomes)
+}
+
+/// Judges a request with what is known at once: for files, where everything is.
+pub fn decide_at_once(snapshot: &Snapshot, request: &Request<'_>, world: &dyn World) -> Decision {
+    let facts = Facts::new(world);
+    let outcomes = engine::judge_at_once(in_force(snapshot, request), request, &facts);
+    conclude(snapshot, request, &facts, &outcomes)
+}
+
+/// Answers a request that was sent to `/mutate`. No policy of this version sets anything.
+pub fn leave_unchanged(snapshot: &Snapshot) -> Decision {
+    Decision {
+        verdict: Verdict::Unchanged,
+        allowed: true,
+        findings: Vec::new(),
+        trouble: None,
+        configuration: snapshot.digest().clone(),
+    }
+}
+
+/// The server's own trouble does what the strongest policy in force there would do. Where no policy judges the kind,
+/// nothing is refused.
+pub fn mode_of_trouble(snapshot: &Snapshot, request: &Request<'_>) -> Mode {
+    let is_judged = !request.is_out_of_scope()
+        && request.operation != Operation::Delete
+        && (request.kind.kind.is_empty() || snapshot.workloads().find(&request.kind.group, &request.kind.kind).is_some());
+    let mode = snapshot.strongest(request.governed_by());
+    let cap = if request.user.name() == "system:apiserver" { Mode::Warn } else { Mode::Enforce };
+    if is_judged { mode.min(cap) } else { Mode::Off }
+}
+
+fn in_force<'s>(snapshot: &'s Snapshot, request: &Request<'_>) -> &'s [Active] {
+    if request.is_out_of_scope() || request.object.is_none() || request.operation == Operation::Delete {
+        return &[];
+    }
+    snapshot.policies(request.governed_by())
+}
+
+fn conclude(snapshot: &Snapshot, request: &Request<'_>, facts: &Facts<'_>, outcomes: &[Outcome<'_>]) -> Decision {
+    let mut findings: Vec<Judged> = outcomes.iter().flat_map(|outcome| judged(request, outcome)).collect();
+    if !findings.is_empty() && request.operation == Operation::Update {
+        inherited::mark(snapshot, request, facts, outcomes, &mut findings);
+    }
+    let refused = findings.iter().any(Judged::refuses);
+    let verdict = if findings.iter().any(|finding| finding.failed) {
+        Verdict::Error
+    } else if refused {
+        Verdict::Deny
+    } else if findings.iter().any(|finding| finding.mode >= Mode::Warn) {
+        Verdict::Warn
+    } else if findings.is_empty() {
+        Verdict::Allow
+    } else {
+        Verdict::WouldDeny
+    };
+    Decision { verdict, allowed: !refused, findings, trouble: None, configuration: snapshot.digest().clone() }
+}
+
+fn judged(request: &Request<'_>, outcome: &Outcome<'_>) -> Vec<Judged> {
+    let policy = outcome.policy;
+    let cap = if is_never_refused(request) { Mode::Warn } else { Mode::Enforce };
+    let configured = (policy.configured > policy.mode).then_some(policy.configured);
+    let judged = |finding: &Finding, failed| {
+        let cap = if rests_on_later(request, finding) { Mode::Warn } else { cap };
+        let (place, message) = (finding.place.clone(), finding.message.clone());
+        Judged { meta: policy.meta, place, message, mode: policy.mode.min(cap), configured, inherited: false, failed }
+    };
+    match &outcome.result {
+        Ok(findings) => findings.iter().map(|finding| judged(finding, false)).collect(),
+        Err(failure) => {
+            let message = match failure {
+                Failure::Panicked => "could not be judged: the policy failed on this object; please report it",
+                Failure::TimedOut => "could not be judged: the cluster did not answer in time; try again",
+            };
+            let finding = Finding { place: Place::object(), message: message.to_owned(), rests_on_cluster: false };
+            vec![judged(&finding, true)]
+        }
+    }
+}
+
+/// Appliers differ in order, and one of them dry-runs a whole set first: what another object could still put right
+/// refuses Pods only. A manifest is judged with its whole set.
+fn rests_on_later(request: &Request<'_>, finding: &Finding) -> bool {
+    finding.rests_on_cluster
+        && request.source == Source::ApiServer
+        && request.pods().iter().all(crate::object::Pod::is_template)
+}
+
+/// What is at most warned of, whatever the mode.
+fn is_never_refused(request: &Request<'_>) -> bool {
+    let is_template = request.pods().iter().any(crate::object::Pod::is_template);
+    request.operation == Operation::Delete
+        || request.kind.group.is_empty() && request.kind.kind == "ServiceAccount"
+        || request.user.name() == "system:apiserver"
+        || request.is_mirror_pod()
+        || is_template && request.is_owned()
+}

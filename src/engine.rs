@@ -1,0 +1,96 @@
+//! Runs policies: gathers what they ask, and keeps a panic to the policy that had it.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures::future::join_all;
+
+use crate::facts::{Facts, Pending};
+use crate::mode::Mode;
+use crate::policy::{Finding, Meta, Report, Validator};
+use crate::request::Request;
+
+/// How often policies run while facts come in. A policy asks for all it needs in one round, or in two where one answer
+/// leads to the next question.
+const ROUNDS: usize = 4;
+
+/// A policy in force, with its settings and modes.
+#[derive(Clone)]
+pub struct Active {
+    /// Its documentation.
+    pub meta: &'static Meta,
+    /// The policy.
+    pub validator: Arc<dyn Validator>,
+    /// How far it acts.
+    pub mode: Mode,
+    /// How far it was configured to act; the ceiling may be lower.
+    pub configured: Mode,
+    /// Whether an update is judged like a creation.
+    pub strict_updates: bool,
+}
+
+/// What became of one policy.
+pub struct Outcome<'p> {
+    /// The policy.
+    pub policy: &'p Active,
+    /// Its findings, or why there are none.
+    pub result: Result<Vec<Finding>, Failure>,
+}
+
+/// Why a policy came to no conclusion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failure {
+    /// It panicked.
+    Panicked,
+    /// The facts that it asked for did not come in time.
+    TimedOut,
+}
+
+/// Runs every policy that acts at all, and asks the world for what they ask, until `deadline`.
+pub async fn judge<'p>(
+    policies: &'p [Active],
+    request: &Request<'_>,
+    facts: &Facts<'_>,
+    deadline: Instant,
+) -> Vec<Outcome<'p>> {
+    let mut outcomes = judge_at_once(policies, request, facts);
+    for _ in 1..ROUNDS {
+        let questions = facts.take_pending();
+        if questions.is_empty() {
+            break;
+        }
+        let asked = join_all(questions.iter().map(|question| facts.world().ask(question)));
+        let Ok(answers) = tokio::time::timeout_at(deadline.into(), asked).await else { break };
+        for (question, answer) in questions.into_iter().zip(answers) {
+            facts.learn(question, answer);
+        }
+        for outcome in &mut outcomes {
+            if outcome.result == Err(Failure::TimedOut) {
+                outcome.result = run(outcome.policy, request, facts);
+            }
+        }
+    }
+    outcomes
+}
+
+/// Runs every policy once, with what is known at once. One that asks for more has failed.
+pub fn judge_at_once<'p>(policies: &'p [Active], request: &Request<'_>, facts: &Facts<'_>) -> Vec<Outcome<'p>> {
+    policies
+        .iter()
+        .filter(|policy| policy.mode > Mode::Off)
+        .map(|policy| Outcome { policy, result: run(policy, request, facts) })
+        .collect()
+}
+
+fn run(policy: &Active, request: &Request<'_>, facts: &Facts<'_>) -> Result<Vec<Finding>, Failure> {
+    let mut report = Report::default();
+    // A policy shares nothing with the outside that a panic could leave half written: `facts` only ever gains whole
+    // answers.
+    let judged = catch_unwind(AssertUnwindSafe(|| policy.validator.judge(request, facts, &mut report)));
+    match judged {
+        Ok(Ok(())) => Ok(report.into_findings()),
+        Ok(Err(Pending)) => Err(Failure::TimedOut),
+        Err(_) => Err(Failure::Panicked),
+    }
+}

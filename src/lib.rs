@@ -1,0 +1,48 @@
+//! Portcullis: a Kubernetes admission webhook that refuses what breaks the security posture, and writes every
+//! decision down.
+//!
+//! ```text
+//! bytes ─ server ─ review::decode ─ Request ─ engine ⇄ facts ─ Decision ─┬─ review::encode ─ bytes
+//!                                      ▲         ▲                       ├─ trail: Event ─ chain ─ sink
+//!                            config::Snapshot  cluster (World)           └─ metrics, one log line
+//! ```
+//!
+//! Left of [`request::Request`] and right of [`decision::Decision`] there is I/O; a policy does none. `serve`, `check`,
+//! `review` and the tests differ only in where a request and its facts come from.
+//!
+//! # Invariants
+//! 1. A policy is a pure function of (request, facts, settings). It knows nothing of modes, HTTP or time.
+//! 2. Whoever answers has the uid: a reply without the request's uid is a failed call to the API server, not a denial.
+//! 3. One [`config::Snapshot`] a request, taken once. A bad file keeps the last good one and says every error in it.
+//! 4. [`decision::Decision`] is the only source for the response, the audit event, the metrics and the log line.
+//! 5. Unknown things are evaluated; known-harmless things are skipped by a listed name. A policy that panics or is still
+//!    pending at the deadline has *failed*: a finding in that policy's mode, never a silent pass.
+//! 6. No decision without its record: what the trail promises holds before the answer leaves.
+//! 7. Stores are complete once before the server is ready; until then it answers 503 and allows nothing.
+//! 8. Validators never patch.
+//! 9. Containers are reached one way only ([`request::Request::containers`]), images too
+//!    ([`request::Request::images`]): init, sidecar, regular and ephemeral containers, and image volumes, in Pods and in
+//!    every kind that holds a pod template ([`object::Workloads`]).
+//! 10. Everything from outside is bounded: bytes, time, connections, streams, queue lengths, label sets.
+//! 11. No object body, secret, token or credential reaches a log, a metric, an event or an error; quoted values are cut
+//!     at 128 characters and their control characters escaped.
+//! 12. No annotation or label of the evaluated object turns a policy off or vouches for it.
+
+pub mod cli;
+pub mod cluster;
+pub mod config;
+pub mod decision;
+pub mod document;
+pub mod engine;
+pub mod facts;
+mod files;
+pub mod metrics;
+pub mod mode;
+pub mod object;
+pub mod policy;
+pub mod request;
+pub mod review;
+pub mod server;
+pub mod telemetry;
+pub mod trail;
+pub mod webhooks;

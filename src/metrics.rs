@@ -1,0 +1,128 @@
+//! What is counted. Every label takes its values from a closed set.
+
+use std::time::Duration;
+
+use prometheus::{
+    Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+};
+
+use crate::decision::{Decision, Endpoint};
+use crate::policy::catalogue::CATALOGUE;
+
+/// Upper bounds of the buckets of decision times, in seconds.
+const BUCKETS: [f64; 9] = [0.000_1, 0.000_25, 0.000_5, 0.001, 0.005, 0.025, 0.1, 0.5, 2.0];
+
+/// The metrics of a server.
+pub struct Metrics {
+    registry: Registry,
+    decisions: IntCounterVec,
+    findings: IntCounterVec,
+    seconds: Histogram,
+    /// Requests that could not be answered with a uid.
+    pub unanswerable: IntCounter,
+    /// TLS handshakes that failed or took too long.
+    pub failed_handshakes: IntCounter,
+    /// Connections now open on the TLS port.
+    pub connections: IntGauge,
+    /// Reviews turned away for want of room.
+    pub shed: IntCounter,
+    /// Decisions that the trail did not take.
+    pub unrecorded: IntCounter,
+    /// Events that wait to be written.
+    pub trail_waiting: IntGauge,
+    /// Seconds that the stores have been out of touch with the API server.
+    pub store_staleness: IntGauge,
+    /// Seconds since 1970 at which the serving certificate ends.
+    pub certificate_expiry: IntGauge,
+    reloads: IntCounterVec,
+    configuration: IntGaugeVec,
+}
+
+impl Metrics {
+    /// Registers everything.
+    ///
+    /// # Panics
+    /// Never: names are fixed and each is registered once.
+    pub fn new() -> Self {
+        let registry = Registry::new();
+        let counter = |name: &str, help: &str| {
+            register(&registry, IntCounter::new(format!("portcullis_{name}"), help))
+        };
+        let gauge = |name: &str, help: &str| register(&registry, IntGauge::new(format!("portcullis_{name}"), help));
+        let counters = |name: &str, help: &str, labels: &[&str]| {
+            register(&registry, IntCounterVec::new(Opts::new(format!("portcullis_{name}"), help), labels))
+        };
+        let seconds = HistogramOpts::new(
+            "portcullis_decision_seconds",
+            "Time from a review's arrival to its decision's record.",
+        );
+        let gauges = IntGaugeVec::new(
+            Opts::new("portcullis_configuration_info", "The configuration in force, by its SHA-256 digest."),
+            &["digest"],
+        );
+        let metrics = Self {
+            decisions: counters("decisions_total", "Decisions.", &["endpoint", "operation", "decision"]),
+            findings: counters("findings_total", "Findings.", &["policy", "mode"]),
+            seconds: register(&registry, Histogram::with_opts(seconds.buckets(BUCKETS.to_vec()))),
+            unanswerable: counter("unanswerable_total", "Requests that held no uid to answer to."),
+            failed_handshakes: counter("tls_handshake_failures_total", "TLS handshakes that failed or took too long."),
+            connections: gauge("connections", "Connections now open on the TLS port."),
+            shed: counter("shed_total", "Reviews turned away for want of room."),
+            unrecorded: counter("unrecorded_total", "Decisions that the trail did not take."),
+            trail_waiting: gauge("trail_waiting", "Events that wait to be written."),
+            store_staleness: gauge("store_staleness_seconds", "Time that the stores have been out of touch."),
+            certificate_expiry: gauge("certificate_expiry_timestamp_seconds", "When the serving certificate ends."),
+            reloads: counters("configuration_reloads_total", "Changes of the configuration.", &["result"]),
+            configuration: register(&registry, gauges),
+            registry,
+        };
+        for entry in CATALOGUE {
+            metrics.findings.with_label_values(&[entry.meta.id, "enforce"]);
+        }
+        for result in ["taken", "refused"] {
+            metrics.reloads.with_label_values(&[result]);
+        }
+        metrics
+    }
+
+    /// Counts a decision.
+    pub fn decided(&self, endpoint: Endpoint, operation: &str, decision: &Decision, took: Duration) {
+        self.decisions.with_label_values(&[endpoint.as_str(), operation, decision.verdict.as_str()]).inc();
+        self.seconds.observe(took.as_secs_f64());
+        for finding in &decision.findings {
+            self.findings.with_label_values(&[finding.meta.id, finding.mode.as_str()]).inc();
+        }
+    }
+
+    /// Counts a change of the configuration.
+    pub fn reloaded(&self, was_taken: bool) {
+        self.reloads.with_label_values(&[if was_taken { "taken" } else { "refused" }]).inc();
+    }
+
+    /// Names the configuration in force.
+    pub fn configured(&self, digest: &str) {
+        self.configuration.reset();
+        self.configuration.with_label_values(&[digest]).set(1);
+    }
+
+    /// Everything in the text exposition format.
+    pub fn render(&self) -> String {
+        TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap_or_default()
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[expect(clippy::expect_used, reason = "names are fixed, and each is registered once")]
+fn register<M: prometheus::core::Collector + Clone + 'static>(
+    registry: &Registry,
+    metric: prometheus::Result<M>,
+) -> M {
+    let metric = metric.expect("a metric's name and labels are fixed");
+    registry.register(Box::new(metric.clone())).expect("each metric is registered once");
+    metric
+}

@@ -1,0 +1,263 @@
+//! What a request is about, seen once: the submitted object's metadata and the pods in it.
+
+mod container;
+mod image;
+mod metadata;
+mod path;
+mod pod;
+mod spec;
+mod text;
+mod workload;
+
+use std::fmt;
+
+use serde::de::{self, Deserializer as _, MapAccess, Visitor};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+pub use container::{Container, ContainerList};
+pub use image::{Image, Malformed};
+pub use metadata::Metadata;
+pub use path::Path;
+pub use pod::{ImageUse, Pod};
+pub use text::{Text, TextMap};
+pub use workload::{Workload, Workloads};
+
+/// Where a finding stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// From the root of the submitted object.
+    pub path: Path,
+    /// The same place without list positions, for comparing with the old object.
+    pub within: Within,
+}
+
+impl Place {
+    /// The object as a whole.
+    pub fn object() -> Self {
+        Self { path: Path::root(), within: Within::Object { field: String::new() } }
+    }
+
+    /// The path as messages show it: `.` for the object as a whole.
+    pub fn shown(&self) -> String {
+        if self.path.is_root() { ".".to_owned() } else { self.path.to_string() }
+    }
+}
+
+/// The part of the object that a place belongs to.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Within {
+    /// A container, by list and name, and the field below it.
+    Container {
+        /// The list it stands in.
+        list: ContainerList,
+        /// Its name.
+        name: String,
+        /// Its image, as written.
+        image: String,
+        /// The field, list positions left out.
+        field: String,
+    },
+    /// The pod, outside its containers.
+    Pod {
+        /// The field.
+        field: String,
+    },
+    /// The object, outside any pod.
+    Object {
+        /// The field, list positions left out.
+        field: String,
+    },
+}
+
+/// Why an object could not be read as its kind says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
+#[error("{path}: {message}")]
+pub struct Unreadable {
+    /// The field, from the object's root; `.` for the object itself.
+    pub path: String,
+    /// What was found and what belongs there. No value is quoted.
+    pub message: String,
+}
+
+/// A submitted object: its bytes, its metadata, and its pods.
+pub struct Object<'a> {
+    raw: &'a RawValue,
+    metadata: Metadata<'a>,
+    pods: Vec<Pod<'a>>,
+    templates: Vec<&'a str>,
+}
+
+impl<'a> Object<'a> {
+    /// Reads an object. `workload` is the row of its kind, `None` for a kind without pods.
+    ///
+    /// # Errors
+    /// [`Unreadable`] when a field that policies read holds something else than its type.
+    pub fn read(raw: &'a RawValue, workload: Option<&Workload>) -> Result<Self, Unreadable> {
+        let Some(workload) = workload else {
+            let top = top(raw, None)?;
+            return Ok(Self { raw, metadata: top.metadata, pods: Vec::new(), templates: Vec::new() });
+        };
+        let Some((first, rest)) = workload.template.split_first() else {
+            let body = parse::<pod::Body<'a>>(raw, &Path::root())?;
+            let metadata = body.metadata.clone().unwrap_or_default();
+            return Ok(Self { raw, metadata, pods: vec![Pod::bare(body)], templates: Vec::new() });
+        };
+        let top = top(raw, Some(first))?;
+        let mut found = Vec::new();
+        if let Some(value) = top.value {
+            descend(value, rest, Path::root().fields(first), &mut found)?;
+        }
+        let mut pods = Vec::with_capacity(found.len());
+        let mut templates = Vec::with_capacity(found.len());
+        for (path, template) in found {
+            pods.push(Pod::template(path.clone(), parse(template, &path)?));
+            templates.push(template.get());
+        }
+        Ok(Self { raw, metadata: top.metadata, pods, templates })
+    }
+
+    /// The bytes received.
+    pub fn raw(&self) -> &'a RawValue {
+        self.raw
+    }
+
+    /// The object's metadata.
+    pub fn metadata(&self) -> &Metadata<'a> {
+        &self.metadata
+    }
+
+    /// The Pod, or each pod template; none for other kinds.
+    pub fn pods(&self) -> &[Pod<'a>] {
+        &self.pods
+    }
+
+    /// The bytes of each pod template; none for a Pod.
+    pub fn templates(&self) -> &[&'a str] {
+        &self.templates
+    }
+}
+
+struct Top<'a> {
+    metadata: Metadata<'a>,
+    value: Option<&'a RawValue>,
+}
+
+/// Reads `metadata` and the field named `wanted`, and skips the rest.
+fn top<'a>(raw: &'a RawValue, wanted: Option<&str>) -> Result<Top<'a>, Unreadable> {
+    let mut metadata = None;
+    let mut value = None;
+    fields(raw, &Path::root(), &mut |name, field| {
+        if name == "metadata" {
+            once(&mut metadata, name, field)?;
+        } else if Some(name) == wanted {
+            once(&mut value, name, field)?;
+        }
+        Ok(())
+    })?;
+    let metadata = match metadata {
+        Some(metadata) => parse::<Option<Metadata<'a>>>(metadata, &Path::root().fields("metadata"))?,
+        None => None,
+    };
+    Ok(Top { metadata: metadata.unwrap_or_default(), value })
+}
+
+/// Follows the rest of a template's path, through every item where it says `*`.
+fn descend<'a>(
+    value: &'a RawValue,
+    rest: &[std::borrow::Cow<'static, str>],
+    path: Path,
+    found: &mut Vec<(Path, &'a RawValue)>,
+) -> Result<(), Unreadable> {
+    if value.get() == "null" {
+        return Ok(());
+    }
+    let Some((first, rest)) = rest.split_first() else {
+        found.push((path, value));
+        return Ok(());
+    };
+    if first == "*" {
+        for (position, item) in parse::<Vec<&'a RawValue>>(value, &path)?.into_iter().enumerate() {
+            descend(item, rest, path.clone().index(position), found)?;
+        }
+        return Ok(());
+    }
+    let mut child = None;
+    fields(value, &path, &mut |name, field| if name == first { once(&mut child, name, field) } else { Ok(()) })?;
+    child.map_or(Ok(()), |child| descend(child, rest, path.fields(first), found))
+}
+
+/// A repeated field is refused: readers differ in which one counts, and the API server never sends one.
+fn once<'a>(slot: &mut Option<&'a RawValue>, name: &str, value: &'a RawValue) -> Result<(), String> {
+    match slot.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(format!("duplicate field `{name}`")),
+    }
+}
+
+/// Calls `each` with every field of a JSON object.
+fn fields<'a>(
+    raw: &'a RawValue,
+    path: &Path,
+    each: &mut dyn FnMut(&str, &'a RawValue) -> Result<(), String>,
+) -> Result<(), Unreadable> {
+    struct Fields<'f, 'a>(&'f mut dyn FnMut(&str, &'a RawValue) -> Result<(), String>);
+    impl<'a> Visitor<'a> for Fields<'_, 'a> {
+        type Value = ();
+
+        fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+            out.write_str("an object")
+        }
+        fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<(), A::Error> {
+            while let Some(name) = map.next_key::<Text<'a>>()? {
+                let value = map.next_value::<&'a RawValue>()?;
+                (self.0)(&name, value).map_err(de::Error::custom)?;
+            }
+            Ok(())
+        }
+    }
+    let mut reader = serde_json::Deserializer::from_str(raw.get());
+    reader.deserialize_map(Fields(each)).map_err(|error| unreadable(path, "", &error))
+}
+
+/// Deserialises one part of the object; on failure once more, to say where.
+fn parse<'a, T: Deserialize<'a>>(raw: &'a RawValue, base: &Path) -> Result<T, Unreadable> {
+    match serde_json::from_str(raw.get()) {
+        Ok(value) => Ok(value),
+        Err(first) => {
+            let reader = &mut serde_json::Deserializer::from_str(raw.get());
+            match serde_path_to_error::deserialize::<_, IgnoredOr<T>>(reader) {
+                Err(error) => Err(unreadable(base, &error.path().to_string(), error.inner())),
+                Ok(_) => Err(unreadable(base, "", &first)),
+            }
+        }
+    }
+}
+
+/// Runs `T`'s reader and throws the value away.
+struct IgnoredOr<T>(std::marker::PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for IgnoredOr<T> {
+    fn deserialize<D: de::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        T::deserialize(deserializer).map(|_| Self(std::marker::PhantomData))
+    }
+}
+
+fn unreadable(base: &Path, below: &str, error: &serde_json::Error) -> Unreadable {
+    let message = error.to_string();
+    // serde_json ends its messages with a position in the raw bytes, and quotes the value that it found; the position
+    // helps nobody and the value may be a secret.
+    let message = message.rsplit_once(" at line ").map_or(message.as_str(), |(message, _)| message);
+    let message = match message.split_once("invalid type: string \"").and_then(|(_, rest)| rest.rsplit_once("\", ")) {
+        Some((_, expected)) => format!("invalid type: a string, {expected}"),
+        None => message.to_owned(),
+    };
+    let path = match (base.to_string(), below) {
+        (base, "." | "") if base.is_empty() => ".".to_owned(),
+        (base, "." | "") => base,
+        (base, below) if base.is_empty() => below.to_owned(),
+        (base, below) => format!("{base}.{below}"),
+    };
+    Unreadable { path, message }
+}
+

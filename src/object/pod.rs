@@ -1,0 +1,150 @@
+//! A Pod, or the template of Pods in a workload.
+
+use serde::Deserialize;
+
+use super::container::{Container, ContainerList};
+use super::metadata::Metadata;
+use super::path::Path;
+use super::spec::{PodSpec, SecurityContext};
+use super::{Place, Within};
+
+/// A pod or pod template, and where it stands in the submitted object.
+pub struct Pod<'a> {
+    /// The way from the object's root to the template; the root itself for a Pod.
+    base: Path,
+    is_template: bool,
+    body: Body<'a>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Body<'a> {
+    #[serde(borrow)]
+    pub(super) metadata: Option<Metadata<'a>>,
+    #[serde(borrow)]
+    spec: Option<PodSpec<'a>>,
+}
+
+/// An image that a pod asks for: of a container or of an image volume.
+pub struct ImageUse<'r> {
+    /// The field that names it.
+    pub place: Place,
+    /// The reference as written; empty where it is absent.
+    pub reference: &'r str,
+}
+
+impl<'a> Pod<'a> {
+    pub(super) fn bare(body: Body<'a>) -> Self {
+        Self { base: Path::root(), is_template: false, body }
+    }
+
+    pub(super) fn template(base: Path, body: Body<'a>) -> Self {
+        Self { base, is_template: true, body }
+    }
+
+    /// Whether this is a template rather than a Pod.
+    pub fn is_template(&self) -> bool {
+        self.is_template
+    }
+
+    /// Metadata of the pod, or of the template.
+    pub fn metadata(&self) -> Option<&Metadata<'a>> {
+        self.body.metadata.as_ref()
+    }
+
+    /// Every container: init containers and sidecars, regular and ephemeral ones, in the order in which
+    /// `k8s.io/pod-security-admission` visits them.
+    pub fn containers<'r>(&'r self) -> impl Iterator<Item = Container<'r, 'a>> {
+        let spec = self.body.spec.as_ref();
+        let lists = [
+            (ContainerList::Init, spec.and_then(|spec| spec.init_containers.as_deref())),
+            (ContainerList::Regular, spec.and_then(|spec| spec.containers.as_deref())),
+            (ContainerList::Ephemeral, spec.and_then(|spec| spec.ephemeral_containers.as_deref())),
+        ];
+        lists.into_iter().flat_map(move |(list, containers)| {
+            let containers = containers.unwrap_or_default().iter().enumerate();
+            containers.map(move |(position, spec)| Container { pod: self, list, position, spec })
+        })
+    }
+
+    /// Every image: those of the containers, then those of image volumes (KEP-4639).
+    pub fn images<'r>(&'r self) -> impl Iterator<Item = ImageUse<'r>> {
+        let volumes = self.spec(|spec| spec.volumes.as_deref()).unwrap_or_default().iter().enumerate();
+        let volumes = volumes.filter_map(move |(position, volume)| {
+            let reference = volume.image.as_ref()?.reference.as_deref().unwrap_or_default();
+            let mut place = self.at("spec.volumes");
+            place.path = place.path.index(position).fields("image.reference");
+            place.within = Within::Pod { field: format!("volumes/{}", volume.name.as_deref().unwrap_or_default()) };
+            Some(ImageUse { place, reference })
+        });
+        self.containers()
+            .map(|container| ImageUse { place: container.at("image"), reference: container.image() })
+            .chain(volumes)
+    }
+
+    /// The place of a field of the pod: `at("spec.securityContext.runAsUser")`.
+    pub fn at(&self, field: &str) -> Place {
+        Place { path: self.path().fields(field), within: Within::Pod { field: field.to_owned() } }
+    }
+
+    /// `spec.securityContext.runAsNonRoot`
+    pub fn run_as_non_root(&self) -> Option<bool> {
+        self.context()?.run_as_non_root
+    }
+
+    /// `spec.securityContext.runAsUser`
+    pub fn run_as_user(&self) -> Option<i64> {
+        self.context()?.run_as_user
+    }
+
+    /// `spec.securityContext.seccompProfile.type`: `None` without a profile, the empty string for one without a type.
+    pub fn seccomp_profile(&self) -> Option<&str> {
+        self.context().and_then(profile_type)
+    }
+
+    /// `spec.automountServiceAccountToken`
+    pub fn automount_service_account_token(&self) -> Option<bool> {
+        self.spec(|spec| spec.automount_service_account_token)
+    }
+
+    /// The ServiceAccount it runs as: `default` where none is named.
+    pub fn service_account(&self) -> &str {
+        let named = |name: &'_ str| !name.is_empty();
+        self.spec(|spec| spec.service_account_name.as_deref())
+            .filter(|name| named(name))
+            .or_else(|| self.spec(|spec| spec.service_account.as_deref()).filter(|name| named(name)))
+            .unwrap_or("default")
+    }
+
+    /// `spec.nodeName`, empty where it is absent.
+    pub fn node_name(&self) -> &str {
+        self.spec(|spec| spec.node_name.as_deref()).unwrap_or_default()
+    }
+
+    /// Whether `spec.os.name` is `windows`: the Pod Security Standards exempt such pods from controls on Linux fields.
+    pub fn is_windows(&self) -> bool {
+        self.spec(|spec| spec.os.as_ref()?.name.as_deref()) == Some("windows")
+    }
+
+    /// Whether `spec.hostUsers` is false: root in the pod is nobody on the node (KEP-127).
+    pub fn has_user_namespace(&self) -> bool {
+        self.spec(|spec| spec.host_users) == Some(false)
+    }
+
+    pub(super) fn path(&self) -> Path {
+        self.base.clone()
+    }
+
+    fn spec<'r, T>(&'r self, read: impl FnOnce(&'r PodSpec<'a>) -> Option<T>) -> Option<T> {
+        self.body.spec.as_ref().and_then(read)
+    }
+
+    fn context(&self) -> Option<&SecurityContext<'a>> {
+        self.spec(|spec| spec.security_context.as_ref())
+    }
+}
+
+/// The type of a context's seccomp profile, empty where the profile names none.
+pub(super) fn profile_type<'r>(context: &'r SecurityContext<'_>) -> Option<&'r str> {
+    context.seccomp_profile.as_ref().map(|profile| profile.kind.as_deref().unwrap_or_default())
+}

@@ -1,0 +1,69 @@
+//! Which kinds hold pod templates, and where. One table for reading objects, for messages and for patch paths.
+
+use std::borrow::Cow;
+
+use serde::Serialize;
+
+/// A kind that is a Pod or holds pod templates. Matched by group and kind, whatever the version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Workload {
+    /// API group, empty for the core group.
+    pub group: Cow<'static, str>,
+    /// Kind, as in `kind:`.
+    pub kind: Cow<'static, str>,
+    /// Plural resource name, as in the API's paths and in webhook rules.
+    pub resource: Cow<'static, str>,
+    /// Fields from the object's root to the template; `*` stands for every item of a list. Empty for the Pod itself.
+    pub template: Vec<Cow<'static, str>>,
+}
+
+/// The table: the nine built-in kinds, then what the configuration adds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Workloads(Vec<Workload>);
+
+impl Workloads {
+    /// The kinds of Kubernetes itself.
+    pub fn built_in() -> Self {
+        let row = |group, kind, resource, template: &[&'static str]| Workload {
+            group: Cow::Borrowed(group),
+            kind: Cow::Borrowed(kind),
+            resource: Cow::Borrowed(resource),
+            template: template.iter().map(|field| Cow::Borrowed(*field)).collect(),
+        };
+        let template = ["spec", "template"];
+        Self(vec![
+            row("", "Pod", "pods", &[]),
+            row("", "PodTemplate", "podtemplates", &["template"]),
+            row("", "ReplicationController", "replicationcontrollers", &template),
+            row("apps", "ReplicaSet", "replicasets", &template),
+            row("apps", "Deployment", "deployments", &template),
+            row("apps", "StatefulSet", "statefulsets", &template),
+            row("apps", "DaemonSet", "daemonsets", &template),
+            row("batch", "Job", "jobs", &template),
+            row("batch", "CronJob", "cronjobs", &["spec", "jobTemplate", "spec", "template"]),
+        ])
+    }
+
+    /// Adds a kind.
+    pub fn push(&mut self, workload: Workload) {
+        self.0.push(workload);
+    }
+
+    /// The row of a kind. `extensions` is the group that Deployments, DaemonSets and ReplicaSets had before `apps`.
+    pub fn find(&self, group: &str, kind: &str) -> Option<&Workload> {
+        let group = if group == "extensions" { "apps" } else { group };
+        self.0.iter().find(|row| row.kind == kind && row.group == group)
+    }
+
+    /// Every row.
+    pub fn iter(&self) -> impl Iterator<Item = &Workload> {
+        self.0.iter()
+    }
+}
+
+impl Workload {
+    /// Whether the object is a Pod rather than something that holds a template.
+    pub fn is_pod(&self) -> bool {
+        self.template.is_empty()
+    }
+}

@@ -1,0 +1,135 @@
+//! What a policy is: a documented, pure function of (request, facts, settings).
+
+pub mod catalogue;
+mod identity;
+mod images;
+pub mod page;
+mod pods;
+mod standard;
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::facts::{Facts, Pending};
+use crate::object::Place;
+use crate::request::Request;
+
+pub use standard::PodSecurityVersion;
+
+/// How bad a finding is, for display and SARIF. It decides nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Untidy.
+    Low,
+    /// Weakens a defence.
+    Medium,
+    /// Opens a way in or out.
+    High,
+    /// Hands over the node or the cluster.
+    Critical,
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.pad(match self {
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+            Self::Critical => "critical",
+        })
+    }
+}
+
+/// A control of a public standard that a policy carries out.
+#[derive(Debug, Clone, Copy)]
+pub struct Control {
+    /// The standard.
+    pub standard: &'static str,
+    /// The control, as that standard's own text names it.
+    pub name: &'static str,
+}
+
+/// The documentation of a policy. There is no optional field: an undocumented policy does not compile.
+#[derive(Debug)]
+pub struct Meta {
+    /// The id that configuration, findings, fixtures and pages share.
+    pub id: &'static str,
+    /// What it forbids, in a few words.
+    pub title: &'static str,
+    /// For display and SARIF only.
+    pub severity: Severity,
+    /// The version of this program that had it first.
+    pub since: &'static str,
+    /// Why it matters, in two sentences at most.
+    pub why: &'static str,
+    /// What to do, in the imperative.
+    pub fix: &'static str,
+    /// The fields it reads, below the pod (`spec.…`) or the object.
+    pub fields: &'static [&'static str],
+    /// The controls it carries out.
+    pub controls: &'static [Control],
+}
+
+/// A policy that judges and never patches.
+pub trait Validator: Send + Sync {
+    /// Adds a finding for everything that is not as it must be.
+    ///
+    /// # Errors
+    /// [`Pending`] when a fact is not here yet; findings made before that are thrown away and the policy runs again.
+    fn judge(&self, request: &Request<'_>, facts: &Facts<'_>, report: &mut Report) -> Result<(), Pending>;
+}
+
+/// A validator of the catalogue: a struct that *is* its settings, with its documentation.
+trait Policy: Validator + serde::de::DeserializeOwned + schemars::JsonSchema + 'static {
+    /// Documentation.
+    const META: &'static Meta;
+
+    /// Takes the version of the Pod Security Standards; most policies do not depend on it.
+    fn follow(&mut self, _: PodSecurityVersion) {}
+}
+
+/// Something that is not as it must be: a place and a predicate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// Where.
+    pub place: Place,
+    /// What must be: `must …`.
+    pub message: String,
+    /// Whether another object of the cluster could put it right: such a finding refuses Pods only.
+    pub rests_on_cluster: bool,
+}
+
+/// The findings of one policy about one request.
+#[derive(Debug, Default)]
+pub struct Report(Vec<Finding>);
+
+impl Report {
+    /// A finding that the object alone decides.
+    pub fn add(&mut self, place: Place, message: impl Into<String>) {
+        self.0.push(Finding { place, message: message.into(), rests_on_cluster: false });
+    }
+
+    /// A finding that rests on another object of the cluster.
+    pub fn add_resting(&mut self, place: Place, message: impl Into<String>) {
+        self.0.push(Finding { place, message: message.into(), rests_on_cluster: true });
+    }
+
+    /// The findings.
+    pub fn into_findings(self) -> Vec<Finding> {
+        self.0
+    }
+}
+
+/// Characters of a quoted value that are shown.
+const QUOTED: usize = 128;
+
+/// A value as messages quote it: in quotation marks, control characters escaped, cut at 128 characters.
+pub fn quoted(value: &str) -> String {
+    let mut shown: String = value.chars().take(QUOTED).flat_map(char::escape_debug).collect();
+    if value.chars().nth(QUOTED).is_some() {
+        shown.push('…');
+    }
+    format!("\"{shown}\"")
+}

@@ -1,0 +1,96 @@
+//! `automounted-tokens`: a pod holds a ServiceAccount token only if somebody asked for it by name.
+//!
+//! On a Pod that comes from an API server the truth is in the Pod: the ServiceAccount plugin has mounted the token
+//! before any webhook is asked (`K/plugin/pkg/admission/serviceaccount/admission.go`). In a template, and in a
+//! manifest, it is the field, and the ServiceAccount's where the field is absent. A projected token that the pod asks
+//! for itself, by name, path and lifetime, is allowed.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::facts::{Facts, Known, Pending};
+use crate::object::Pod;
+use crate::policy::{Control, Meta, Policy, Report, Severity, Validator, quoted};
+use crate::request::{Request, Source};
+
+/// Where the ServiceAccount plugin mounts the token (`DefaultAPITokenMountPath`).
+const MOUNT_PATH: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
+/// How it names the volume (`ServiceAccountVolumeName` and a dash).
+const VOLUME_PREFIX: &str = "kube-api-access-";
+/// The field that says no.
+const FIELD: &str = "spec.automountServiceAccountToken";
+
+/// Documentation of the policy.
+const META: Meta = Meta {
+    id: "automounted-tokens",
+    title: "a ServiceAccount token that nobody asked for",
+    severity: Severity::Medium,
+    since: "0.1.0",
+    why: "Whoever breaks into a container that holds an API token acts as its ServiceAccount, and most programs never \
+          call the API server.",
+    fix: "set automountServiceAccountToken: false in the pod spec or on its ServiceAccount; a program that calls the \
+          API server mounts a projected serviceAccountToken volume with a path and expirationSeconds",
+    fields: &["spec.automountServiceAccountToken", "spec.containers[*].volumeMounts[*]", "spec.serviceAccountName"],
+    controls: &[Control {
+        standard: "NSA/CISA Kubernetes Hardening Guidance",
+        name: "Protecting Pod service account tokens",
+    }],
+};
+
+/// Settings: none.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AutomountedTokens {}
+
+impl Policy for AutomountedTokens {
+    const META: &'static Meta = &META;
+}
+
+impl Validator for AutomountedTokens {
+    fn judge(&self, request: &Request<'_>, facts: &Facts<'_>, report: &mut Report) -> Result<(), Pending> {
+        for pod in request.pods() {
+            if request.source == Source::ApiServer && !pod.is_template() {
+                judge_mounts(pod, report);
+            } else {
+                judge_field(pod, &request.namespace, facts, report)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The Pod as the API server has completed it.
+fn judge_mounts(pod: &Pod<'_>, report: &mut Report) {
+    let mounted = pod.containers().any(|container| {
+        container.mounts().any(|(_, volume, path)| {
+            path.trim_end_matches('/') == MOUNT_PATH && volume.starts_with(VOLUME_PREFIX)
+        })
+    });
+    if mounted {
+        report.add(pod.at(FIELD), format!("must be false: the token of ServiceAccount {} is mounted", account(pod)));
+    }
+}
+
+/// What was written, and what the ServiceAccount says where nothing was.
+fn judge_field(pod: &Pod<'_>, namespace: &str, facts: &Facts<'_>, report: &mut Report) -> Result<(), Pending> {
+    match pod.automount_service_account_token() {
+        Some(false) => {}
+        Some(true) => report.add(pod.at(FIELD), "must not be true"),
+        None => match facts.service_account(namespace, pod.service_account())? {
+            Known::Found(found) if found.automount_token == Some(false) => {}
+            Known::Found(_) | Known::Absent => report.add_resting(
+                pod.at(FIELD),
+                format!("must be false: it is absent, and ServiceAccount {} does not say false", account(pod)),
+            ),
+            Known::Unknown(why) => report.add_resting(
+                pod.at(FIELD),
+                format!("must be false: it is absent, and ServiceAccount {} could not be read ({why})", account(pod)),
+            ),
+        },
+    }
+    Ok(())
+}
+
+fn account(pod: &Pod<'_>) -> String {
+    quoted(pod.service_account())
+}

@@ -1,0 +1,3 @@
+//! Policies on images.
+
+pub(super) mod unpinned_images;

@@ -1,0 +1,59 @@
+//! `unpinned-images`: every image is named by its digest.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::facts::{Facts, Pending};
+use crate::object::{Image, Malformed};
+use crate::policy::{Meta, Policy, Report, Severity, Validator, quoted};
+use crate::request::Request;
+
+/// Documentation of the policy.
+const META: Meta = Meta {
+    id: "unpinned-images",
+    title: "an image that is not pinned by digest",
+    severity: Severity::High,
+    since: "0.1.0",
+    why: "A tag is a name that whoever can push may move: the image that was scanned and the image that starts need \
+          not be the same. A digest names its content.",
+    fix: "append the image's digest to the reference: NAME:TAG@sha256:DIGEST (`crane digest NAME:TAG` prints it)",
+    fields: &[
+        "spec.containers[*].image",
+        "spec.initContainers[*].image",
+        "spec.ephemeralContainers[*].image",
+        "spec.volumes[*].image.reference",
+    ],
+    controls: &[],
+};
+
+/// Settings: none.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct UnpinnedImages {}
+
+impl Policy for UnpinnedImages {
+    const META: &'static Meta = &META;
+}
+
+impl Validator for UnpinnedImages {
+    fn judge(&self, request: &Request<'_>, _: &Facts<'_>, report: &mut Report) -> Result<(), Pending> {
+        for image in request.images() {
+            let shown = quoted(image.reference);
+            match Image::parse(image.reference) {
+                Ok(Image { digest: Some(_), .. }) => {}
+                Ok(parsed) => {
+                    let what = match parsed.tag {
+                        Some("latest") => "names the tag latest, which moves",
+                        Some(_) => "names a tag, which can move",
+                        None => "names no tag, which means latest",
+                    };
+                    let example = quoted(&format!("{}@sha256:<digest>", image.reference));
+                    report.add(image.place, format!("must end in a digest: {shown} {what}; write {example}"));
+                }
+                Err(Malformed::Empty) => report.add(image.place, "must name an image by its digest"),
+                Err(error) => report.add(image.place, format!("must end in a digest: {shown} {error}")),
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,50 @@
+//! The version of the Pod Security Standards that policies follow.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// The newest minor version of Kubernetes 1 whose standards this program knows.
+const NEWEST: u16 = 37;
+
+/// A version of the Pod Security Standards, as in the label `pod-security.kubernetes.io/enforce-version`:
+/// `latest` or `v1.N`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PodSecurityVersion(u16);
+
+impl PodSecurityVersion {
+    /// The newest version that this program knows.
+    pub const LATEST: Self = Self(NEWEST);
+
+    /// Whether the version is `v1.minor` or later.
+    pub const fn is_since(self, minor: u16) -> bool {
+        self.0 >= minor
+    }
+}
+
+impl Default for PodSecurityVersion {
+    fn default() -> Self {
+        Self::LATEST
+    }
+}
+
+impl FromStr for PodSecurityVersion {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "latest" {
+            return Ok(Self::LATEST);
+        }
+        let minor = text.strip_prefix("v1.").filter(|minor| *minor == "0" || !minor.starts_with(['0', '+']));
+        match minor.and_then(|minor| minor.parse().ok()) {
+            Some(minor) if minor <= NEWEST => Ok(Self(minor)),
+            Some(_) => Err(format!("must be at most v1.{NEWEST}, the newest version that this program knows")),
+            None => Err(format!("must be `latest` or a version from v1.0 to v1.{NEWEST}")),
+        }
+    }
+}
+
+impl fmt::Display for PodSecurityVersion {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "v1.{}", self.0)
+    }
+}

@@ -1,0 +1,218 @@
+//! What is asked: the one view of an admission request that policies, decision and trail share.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::object::{Container, ImageUse, Object, Pod, Text, Unreadable, Workloads};
+
+/// What is done to the object (`admission.k8s.io/v1` `Operation`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Operation {
+    /// A new object.
+    Create,
+    /// A change of one that is there.
+    Update,
+    /// A removal; only the old object is sent.
+    Delete,
+    /// exec, attach, port-forward, proxy: the object is the options.
+    Connect,
+}
+
+impl Operation {
+    /// The name on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Create => "CREATE",
+            Self::Update => "UPDATE",
+            Self::Delete => "DELETE",
+            Self::Connect => "CONNECT",
+        }
+    }
+}
+
+/// Group, version, kind.
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[serde(default)]
+pub struct Kind<'a> {
+    /// Empty for the core group.
+    #[serde(borrow, serialize_with = "as_str")]
+    pub group: Text<'a>,
+    /// Such as `v1`.
+    #[serde(borrow, serialize_with = "as_str")]
+    pub version: Text<'a>,
+    /// Such as `Pod`.
+    #[serde(borrow, serialize_with = "as_str")]
+    pub kind: Text<'a>,
+}
+
+/// Group, version, resource.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Resource<'a> {
+    /// Empty for the core group.
+    #[serde(borrow)]
+    pub group: Text<'a>,
+    /// Such as `v1`.
+    #[serde(borrow)]
+    pub version: Text<'a>,
+    /// Plural name, such as `pods`.
+    #[serde(borrow)]
+    pub resource: Text<'a>,
+}
+
+/// Who asks (`authentication.k8s.io/v1` `UserInfo`, without `extra`).
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct User<'a> {
+    /// User name.
+    #[serde(borrow)]
+    pub username: Option<Text<'a>>,
+    /// User id.
+    #[serde(borrow)]
+    pub uid: Option<Text<'a>>,
+    /// Groups.
+    #[serde(borrow)]
+    pub groups: Option<Vec<Text<'a>>>,
+}
+
+impl User<'_> {
+    /// User name, empty where it is absent.
+    pub fn name(&self) -> &str {
+        self.username.as_deref().unwrap_or_default()
+    }
+
+    /// Whether the user is in `group`.
+    pub fn is_in(&self, group: &str) -> bool {
+        self.groups.iter().flatten().any(|name| name == group)
+    }
+}
+
+/// Where a request comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// An API server: its defaults and its own admission plugins (ServiceAccount) have been applied.
+    ApiServer,
+    /// A manifest as somebody wrote it, judged together with the whole set it came in.
+    Manifest,
+}
+
+/// Subresources through which a pod spec cannot change.
+const HARMLESS: [&str; 7] = ["status", "scale", "binding", "eviction", "log", "finalize", "token"];
+
+/// An admission request.
+pub struct Request<'a> {
+    /// The request's uid, which the answer must carry.
+    pub uid: Text<'a>,
+    /// What is done.
+    pub operation: Operation,
+    /// Kind of the object.
+    pub kind: Kind<'a>,
+    /// Resource that the request was sent to.
+    pub resource: Resource<'a>,
+    /// Subresource, empty for the resource itself.
+    pub subresource: Text<'a>,
+    /// Name of the object; empty when it is to be generated.
+    pub name: Text<'a>,
+    /// Namespace, empty for cluster-scoped objects.
+    pub namespace: Text<'a>,
+    /// Who asks.
+    pub user: User<'a>,
+    /// Whether nothing will be stored (the API's `dryRun`).
+    pub dry_run: bool,
+    /// Time of arrival: the only clock that a policy has.
+    pub received: Timestamp,
+    /// Where the request comes from.
+    pub source: Source,
+    /// The object, where it is one that is judged.
+    pub object: Option<Object<'a>>,
+    /// The bytes of the object as they came; the options of a CONNECT.
+    pub sent: Option<&'a RawValue>,
+    /// The bytes of the object before the change; read only when it matters.
+    pub old: Option<&'a RawValue>,
+    /// The bytes of the operation's options.
+    pub options: Option<&'a RawValue>,
+}
+
+impl<'a> Request<'a> {
+    /// The Pod, or each pod template; none where there is nothing to judge.
+    pub fn pods(&self) -> &[Pod<'a>] {
+        self.object.as_ref().map(Object::pods).unwrap_or_default()
+    }
+
+    /// Every container of every pod or template.
+    pub fn containers<'r>(&'r self) -> impl Iterator<Item = Container<'r, 'a>> {
+        self.pods().iter().flat_map(Pod::containers)
+    }
+
+    /// Every image of every pod or template, image volumes included.
+    pub fn images<'r>(&'r self) -> impl Iterator<Item = ImageUse<'r>> {
+        self.pods().iter().flat_map(Pod::images)
+    }
+
+    /// Whether it goes to a subresource listed as harmless, or is a CONNECT, which no policy on objects judges.
+    pub fn is_out_of_scope(&self) -> bool {
+        self.operation == Operation::Connect || HARMLESS.contains(&self.subresource.as_str())
+    }
+
+    /// The namespace whose configuration applies: a Namespace's own name for that object.
+    pub fn governed_by(&self) -> &str {
+        if self.kind.group.is_empty() && self.kind.kind == "Namespace" { &self.name } else { &self.namespace }
+    }
+
+    /// Name of the object, or the `generateName` from which the API server will make one.
+    pub fn display_name(&self) -> &str {
+        if !self.name.is_empty() {
+            return &self.name;
+        }
+        let metadata = self.object.as_ref().map(Object::metadata);
+        metadata.map_or("", |metadata| if metadata.name().is_empty() { metadata.generate_name() } else { metadata.name() })
+    }
+
+    /// Whether a controller owns the object.
+    pub fn is_owned(&self) -> bool {
+        self.object.as_ref().is_some_and(|object| object.metadata().has_controller())
+    }
+
+    /// A static pod's mirror, made by the kubelet of its own node: annotation *and* credentials. The annotation alone
+    /// buys nothing.
+    pub fn is_mirror_pod(&self) -> bool {
+        let [pod] = self.pods() else { return false };
+        !pod.is_template()
+            && pod.metadata().is_some_and(|metadata| metadata.annotation("kubernetes.io/config.mirror").is_some())
+            && !pod.node_name().is_empty()
+            && self.user.name().strip_prefix("system:node:") == Some(pod.node_name())
+            && self.user.is_in("system:nodes")
+    }
+
+    /// The same request as if the old object were created now, with today's facts; `None` without one.
+    ///
+    /// # Errors
+    /// When the old object cannot be read as its kind says.
+    pub fn before(&self, workloads: &Workloads) -> Result<Option<Request<'a>>, Unreadable> {
+        let Some(old) = self.old else { return Ok(None) };
+        let workload = workloads.find(&self.kind.group, &self.kind.kind);
+        Ok(Some(Request {
+            uid: self.uid.clone(),
+            operation: self.operation,
+            kind: self.kind.clone(),
+            resource: self.resource.clone(),
+            subresource: self.subresource.clone(),
+            name: self.name.clone(),
+            namespace: self.namespace.clone(),
+            user: self.user.clone(),
+            dry_run: self.dry_run,
+            received: self.received,
+            source: self.source,
+            object: Some(Object::read(old, workload)?),
+            sent: Some(old),
+            old: None,
+            options: self.options,
+        }))
+    }
+}
+
+fn as_str<S: serde::Serializer>(text: &Text<'_>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(text)
+}

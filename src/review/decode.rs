@@ -1,0 +1,106 @@
+//! Bytes → [`Request`].
+
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::salvage::salvage;
+use super::{NoUid, Review};
+use crate::object::{Object, Text, Workloads};
+use crate::request::{Kind, Operation, Request, Resource, Source, User};
+
+const V1: &str = "admission.k8s.io/v1";
+pub(super) const V1BETA1: &str = "admission.k8s.io/v1beta1";
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Envelope<'a> {
+    #[serde(borrow)]
+    api_version: Text<'a>,
+    #[serde(borrow)]
+    kind: Text<'a>,
+    #[serde(borrow)]
+    request: WireRequest<'a>,
+}
+
+/// `AdmissionRequest`; what is not used is not read.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WireRequest<'a> {
+    #[serde(borrow)]
+    uid: Text<'a>,
+    #[serde(borrow)]
+    kind: Kind<'a>,
+    #[serde(borrow)]
+    resource: Resource<'a>,
+    #[serde(borrow)]
+    sub_resource: Option<Text<'a>>,
+    #[serde(borrow)]
+    name: Option<Text<'a>>,
+    #[serde(borrow)]
+    namespace: Option<Text<'a>>,
+    operation: Operation,
+    #[serde(borrow)]
+    user_info: Option<User<'a>>,
+    #[serde(borrow)]
+    object: Option<&'a RawValue>,
+    #[serde(borrow)]
+    old_object: Option<&'a RawValue>,
+    dry_run: Option<bool>,
+    #[serde(borrow)]
+    options: Option<&'a RawValue>,
+}
+
+/// Reads a review. What is wrong with it, short of a missing uid, stands in [`Review::unreadable`].
+///
+/// # Errors
+/// [`NoUid`] when no uid can be read, so that nobody would know an answer.
+pub fn decode<'a>(bytes: &'a [u8], workloads: &Workloads, received: Timestamp) -> Result<Review<'a>, NoUid> {
+    let envelope: Envelope<'a> = match serde_json::from_slice(bytes) {
+        Ok(envelope) => envelope,
+        Err(error) => return salvage(bytes, received, Some(&error)),
+    };
+    if envelope.kind != "AdmissionReview" || envelope.api_version != V1 || envelope.request.uid.is_empty() {
+        return salvage(bytes, received, None);
+    }
+    let wire = envelope.request;
+    let mut review = Review {
+        request: Request {
+            uid: wire.uid,
+            operation: wire.operation,
+            kind: wire.kind,
+            resource: wire.resource,
+            subresource: wire.sub_resource.unwrap_or_default(),
+            name: wire.name.unwrap_or_default(),
+            namespace: wire.namespace.unwrap_or_default(),
+            user: wire.user_info.unwrap_or_default(),
+            dry_run: wire.dry_run.unwrap_or(false),
+            received,
+            source: Source::ApiServer,
+            object: None,
+            sent: wire.object,
+            old: wire.old_object,
+            options: wire.options,
+        },
+        unreadable: None,
+        is_v1beta1: false,
+    };
+    let request = &mut review.request;
+    if let Some(raw) = wire.object.filter(|_| !request.is_out_of_scope()) {
+        match Object::read(raw, workloads.find(&request.kind.group, &request.kind.kind)) {
+            Ok(object) => request.object = Some(object),
+            Err(error) => review.unreadable = Some(format!("the object is not what its kind says: {error}")),
+        }
+    }
+    Ok(review)
+}
+
+/// The review that began a body too large to be read whole; `head` is what was read of it.
+///
+/// # Errors
+/// [`NoUid`] when the head does not reach the uid.
+pub fn oversized(head: &[u8], received: Timestamp, limit: usize) -> Result<Review<'static>, NoUid> {
+    let mut review = salvage(head, received, None)?;
+    review.unreadable = Some(format!("the review is larger than {limit} bytes, the most that is read"));
+    Ok(review)
+}

@@ -1,0 +1,201 @@
+//! [`Decision`] → bytes.
+
+use serde::Serialize;
+
+use super::Review;
+use super::decode::V1BETA1;
+use crate::decision::{Decision, Endpoint, Judged, Trouble};
+use crate::mode::Mode;
+
+/// Characters of one warning; the API server cuts at 256.
+const WARNING: usize = 256;
+/// Warnings in one answer.
+const WARNINGS: usize = 12;
+/// Characters of all warnings together; the API server drops what goes past 4,096.
+const WARNINGS_TOTAL: usize = 3_800;
+/// Findings that a refusal spells out.
+const FINDINGS: usize = 64;
+/// Bytes of one audit annotation.
+const ANNOTATION: usize = 1_024;
+/// How long a caller waits that was turned away for want of room, in seconds.
+const RETRY_AFTER: u32 = 1;
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Envelope<'a> {
+    api_version: &'static str,
+    kind: &'static str,
+    response: Response<'a>,
+}
+
+/// `AdmissionResponse`
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Response<'a> {
+    uid: &'a str,
+    allowed: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<Status>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    audit_annotations: Option<AuditAnnotations<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct AuditAnnotations<'a> {
+    configuration: &'a str,
+    decision: &'a str,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    policies: String,
+}
+
+/// `metav1.Status`
+#[derive(Serialize)]
+struct Status {
+    code: u16,
+    reason: &'static str,
+    message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    details: Option<Details>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Details {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after_seconds: Option<u32>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    causes: Vec<Cause>,
+}
+
+#[derive(Serialize)]
+struct Cause {
+    field: String,
+    message: String,
+}
+
+/// The answer to a review. `id` is the decision's id in the trail, if it has one.
+pub fn encode(review: &Review<'_>, endpoint: Endpoint, decision: &Decision, id: Option<&str>) -> Vec<u8> {
+    let annotations = AuditAnnotations {
+        configuration: &decision.configuration,
+        decision: decision.verdict.as_str(),
+        policies: policies(decision),
+    };
+    let envelope = Envelope {
+        api_version: if review.is_v1beta1 { V1BETA1 } else { "admission.k8s.io/v1" },
+        kind: "AdmissionReview",
+        response: Response {
+            uid: &review.request.uid,
+            allowed: decision.allowed,
+            status: (!decision.allowed).then(|| status(decision)),
+            audit_annotations: (endpoint == Endpoint::Validate).then_some(annotations),
+            warnings: warnings(decision, id),
+        },
+    };
+    serde_json::to_vec(&envelope).unwrap_or_default()
+}
+
+/// What a refusal says: a line a finding, with policy, field, what must be, and how.
+pub fn refusal(decision: &Decision) -> String {
+    if let Some((_, message)) = &decision.trouble {
+        return message.clone();
+    }
+    let refusing: Vec<&Judged> = decision.findings.iter().filter(|finding| finding.refuses()).collect();
+    let mut lines: Vec<String> = refusing.iter().take(FINDINGS).map(|finding| line(finding)).collect();
+    if refusing.len() > FINDINGS {
+        lines.push(format!("and {} more", refusing.len() - FINDINGS));
+    }
+    lines.join("\n")
+}
+
+/// What is said to the user of a request that passes, within what the API server hands on.
+pub fn warnings(decision: &Decision, id: Option<&str>) -> Vec<String> {
+    let mut all: Vec<String> = Vec::new();
+    if let Some((_, message)) = decision.trouble.as_ref().filter(|_| decision.allowed) {
+        all.push(format!("not judged: {message}"));
+    }
+    let warned = decision.findings.iter().filter(|finding| finding.mode >= Mode::Warn && !finding.refuses());
+    all.extend(warned.map(|finding| {
+        let inherited = if finding.inherited { " (as before this change)" } else { "" };
+        line(finding) + inherited
+    }));
+    let all: Vec<String> = all.iter().map(|warning| clean(warning)).collect();
+
+    let mut kept = Vec::new();
+    let mut total = 0;
+    for (position, warning) in all.iter().enumerate() {
+        total += warning.chars().count();
+        let is_last = position + 1 == all.len();
+        let room = if is_last { WARNINGS } else { WARNINGS - 1 };
+        // The closing line needs a place of its own.
+        let space = if is_last { WARNINGS_TOTAL } else { WARNINGS_TOTAL - WARNING };
+        if position >= room || total > space {
+            let id = id.map(|id| format!(": decision {id}")).unwrap_or_default();
+            kept.push(clean(&format!("and {} more{id}", all.len() - position)));
+            break;
+        }
+        kept.push(warning.clone());
+    }
+    kept
+}
+
+fn line(finding: &Judged) -> String {
+    format!("{}: {} {} ({})", finding.meta.id, finding.place.shown(), finding.message, finding.meta.fix)
+}
+
+/// One line, control characters escaped, cut to what the API server hands on.
+fn clean(warning: &str) -> String {
+    let escaped = warning.chars().flat_map(|character| {
+        let escape = character.is_control().then(|| character.escape_default());
+        let plain = (!character.is_control()).then_some(character);
+        escape.into_iter().flatten().chain(plain)
+    });
+    let mut text: String = escaped.take(WARNING + 1).collect();
+    if text.chars().count() > WARNING {
+        text = text.chars().take(WARNING - 1).collect();
+        text.push('…');
+    }
+    text
+}
+
+fn status(decision: &Decision) -> Status {
+    let code = decision.code();
+    let reason = match code {
+        400 => "BadRequest",
+        403 => "Forbidden",
+        429 => "TooManyRequests",
+        _ => "ServiceUnavailable",
+    };
+    let causes: Vec<Cause> = decision
+        .findings
+        .iter()
+        .filter(|finding| finding.refuses())
+        .take(FINDINGS)
+        .map(|finding| Cause {
+            field: finding.place.path.to_string(),
+            message: format!("{}: {} ({})", finding.meta.id, finding.message, finding.meta.fix),
+        })
+        .collect();
+    let busy = matches!(decision.trouble, Some((Trouble::Busy, _)));
+    let details = (busy || !causes.is_empty())
+        .then(|| Details { retry_after_seconds: busy.then_some(RETRY_AFTER), causes });
+    Status { code, reason, message: refusal(decision), details }
+}
+
+/// The ids of the policies that had findings, in the catalogue's order.
+fn policies(decision: &Decision) -> String {
+    let mut ids: Vec<&str> = decision.findings.iter().map(|finding| finding.meta.id).collect();
+    ids.dedup();
+    let mut text = String::new();
+    for id in ids {
+        if text.len() + id.len() + 1 > ANNOTATION {
+            break;
+        }
+        if !text.is_empty() {
+            text.push(',');
+        }
+        text.push_str(id);
+    }
+    text
+}

@@ -1,0 +1,202 @@
+//! What can still be read of a review that cannot be read: the uid above all.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+use super::decode::V1BETA1;
+use super::{NoUid, Review};
+use crate::object::Text;
+use crate::request::{Kind, Operation, Request, Resource, Source, User};
+
+/// What was read before reading failed.
+#[derive(Default)]
+struct Salvaged {
+    api_version: String,
+    kind: String,
+    has_request: bool,
+    uid: String,
+    request_kind: [String; 3],
+    resource: [String; 3],
+    subresource: String,
+    name: String,
+    namespace: String,
+    operation: String,
+    username: String,
+}
+
+/// Reads on through whatever is broken, keeps what it saw, and says what was wrong.
+pub(super) fn salvage(
+    bytes: &[u8],
+    received: Timestamp,
+    error: Option<&serde_json::Error>,
+) -> Result<Review<'static>, NoUid> {
+    let text = String::from_utf8_lossy(bytes);
+    let mut found = Salvaged::default();
+    // The error here is the one that brought us here; what was seen before it is kept.
+    let _ = Top(&mut found).deserialize(&mut serde_json::Deserializer::from_str(&text));
+
+    let is_v1beta1 = found.api_version == V1BETA1;
+    let message = if is_v1beta1 {
+        "this is admission.k8s.io/v1beta1; send admission.k8s.io/v1 (admissionReviewVersions: [v1])".to_owned()
+    } else if !found.kind.is_empty() && found.kind != "AdmissionReview" {
+        "this is no AdmissionReview".to_owned()
+    } else if !found.has_request {
+        match error {
+            Some(error) if error.is_syntax() || error.is_eof() => "this is no JSON; send an AdmissionReview".to_owned(),
+            _ => "this is no AdmissionReview: it has no request".to_owned(),
+        }
+    } else {
+        match error {
+            Some(error) => format!("the review cannot be read: {}", describe(error)),
+            None if found.uid.is_empty() => "the review has no uid".to_owned(),
+            None => "this is no AdmissionReview of admission.k8s.io/v1".to_owned(),
+        }
+    };
+    if found.uid.is_empty() {
+        return Err(NoUid { message });
+    }
+    let [group, version, kind] = found.request_kind.map(Text::from);
+    let [resource_group, resource_version, resource] = found.resource.map(Text::from);
+    Ok(Review {
+        request: Request {
+            uid: found.uid.into(),
+            operation: match found.operation.as_str() {
+                "UPDATE" => Operation::Update,
+                "DELETE" => Operation::Delete,
+                "CONNECT" => Operation::Connect,
+                _ => Operation::Create,
+            },
+            kind: Kind { group, version, kind },
+            resource: Resource { group: resource_group, version: resource_version, resource },
+            subresource: found.subresource.into(),
+            name: found.name.into(),
+            namespace: found.namespace.into(),
+            user: User { username: Some(found.username.into()), ..User::default() },
+            dry_run: false,
+            received,
+            source: Source::ApiServer,
+            object: None,
+            sent: None,
+            old: None,
+            options: None,
+        },
+        unreadable: Some(message),
+        is_v1beta1,
+    })
+}
+
+/// An error's kind and place; its text may quote what was sent.
+fn describe(error: &serde_json::Error) -> String {
+    let what = match error.classify() {
+        serde_json::error::Category::Io => "reading failed",
+        serde_json::error::Category::Syntax => "broken JSON",
+        serde_json::error::Category::Data => "a field is missing, repeated or of the wrong type",
+        serde_json::error::Category::Eof => "it ends too early",
+    };
+    format!("{what} at line {} column {}", error.line(), error.column())
+}
+
+struct Top<'s>(&'s mut Salvaged);
+struct Inner<'s>(&'s mut Salvaged);
+struct Triple<'s>(&'s mut [String; 3], &'static str);
+struct UserName<'s>(&'s mut String);
+
+/// A string, or nothing where something else stands.
+struct Lenient(String);
+
+macro_rules! visit_fields {
+    ($seed:ident, $self:ident, $map:ident, $key:ident, { $($name:pat $(if $guard:expr)? => $read:expr),+ $(,)? }) => {
+        impl<'de> DeserializeSeed<'de> for $seed<'_> {
+            type Value = ();
+
+            fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+                deserializer.deserialize_any(self)
+            }
+        }
+        impl<'de> Visitor<'de> for $seed<'_> {
+            type Value = ();
+
+            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                out.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>($self, mut $map: A) -> Result<(), A::Error> {
+                while let Some($key) = $map.next_key::<String>()? {
+                    match $key.as_str() {
+                        $($name $(if $guard)? => $read,)+
+                        _ => drop($map.next_value::<IgnoredAny>()?),
+                    }
+                }
+                Ok(())
+            }
+        }
+    };
+}
+
+visit_fields!(Top, self, map, key, {
+    "apiVersion" => self.0.api_version = map.next_value::<Lenient>()?.0,
+    "kind" => self.0.kind = map.next_value::<Lenient>()?.0,
+    "request" => { self.0.has_request = true; map.next_value_seed(Inner(self.0))? },
+});
+
+visit_fields!(Inner, self, map, key, {
+    "uid" => self.0.uid = map.next_value::<Lenient>()?.0,
+    "kind" => map.next_value_seed(Triple(&mut self.0.request_kind, "kind"))?,
+    "resource" => map.next_value_seed(Triple(&mut self.0.resource, "resource"))?,
+    "subResource" => self.0.subresource = map.next_value::<Lenient>()?.0,
+    "name" => self.0.name = map.next_value::<Lenient>()?.0,
+    "namespace" => self.0.namespace = map.next_value::<Lenient>()?.0,
+    "operation" => self.0.operation = map.next_value::<Lenient>()?.0,
+    "userInfo" => map.next_value_seed(UserName(&mut self.0.username))?,
+});
+
+visit_fields!(Triple, self, map, key, {
+    "group" => self.0[0] = map.next_value::<Lenient>()?.0,
+    "version" => self.0[1] = map.next_value::<Lenient>()?.0,
+    last if last == self.1 => self.0[2] = map.next_value::<Lenient>()?.0,
+});
+
+visit_fields!(UserName, self, map, key, {
+    "username" => *self.0 = map.next_value::<Lenient>()?.0,
+});
+
+impl<'de> Deserialize<'de> for Lenient {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Any;
+        impl<'de> Visitor<'de> for Any {
+            type Value = Lenient;
+
+            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                out.write_str("anything")
+            }
+            fn visit_str<E>(self, value: &str) -> Result<Lenient, E> {
+                Ok(Lenient(value.to_owned()))
+            }
+            fn visit_bool<E>(self, _: bool) -> Result<Lenient, E> {
+                Ok(Lenient(String::new()))
+            }
+            fn visit_i64<E>(self, _: i64) -> Result<Lenient, E> {
+                Ok(Lenient(String::new()))
+            }
+            fn visit_u64<E>(self, _: u64) -> Result<Lenient, E> {
+                Ok(Lenient(String::new()))
+            }
+            fn visit_f64<E>(self, _: f64) -> Result<Lenient, E> {
+                Ok(Lenient(String::new()))
+            }
+            fn visit_unit<E>(self) -> Result<Lenient, E> {
+                Ok(Lenient(String::new()))
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Lenient, A::Error> {
+                while list.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(Lenient(String::new()))
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Lenient, A::Error> {
+                while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+                Ok(Lenient(String::new()))
+            }
+        }
+        deserializer.deserialize_any(Any)
+    }
+}

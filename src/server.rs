@@ -1,0 +1,165 @@
+//! The server: connections in, answers out, and an end in order.
+
+mod admin;
+mod body;
+pub mod certs;
+mod connection;
+mod drain;
+mod http;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use rustls::ServerConfig;
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::sync::Semaphore;
+
+use crate::cluster::{Cluster, Nowhere};
+use crate::config::Snapshot;
+use crate::facts::World;
+use crate::metrics::Metrics;
+use crate::trail::Trail;
+
+pub use drain::{Drain, Phase};
+
+/// Connections that wait to be accepted.
+const BACKLOG: u32 = 4_096;
+/// Reviews that are worked on at once.
+const RUNNING: usize = 1_024;
+
+/// Everything that requests share.
+pub struct App {
+    /// The configuration in force.
+    pub snapshot: Arc<ArcSwap<Snapshot>>,
+    /// What the cluster says.
+    pub world: Arc<dyn World>,
+    /// The same, where there is a cluster.
+    pub cluster: Option<Arc<Cluster>>,
+    /// What is remembered.
+    pub trail: Trail,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// How far the end has come.
+    pub drain: Drain,
+    stores_complete: AtomicBool,
+    bodies: body::Budget,
+    running: Semaphore,
+}
+
+/// One condition of readiness.
+struct Check {
+    name: &'static str,
+    passes: bool,
+    detail: String,
+}
+
+/// The two sockets of a server.
+pub struct Listeners {
+    /// TLS.
+    pub reviews: TcpListener,
+    /// Plain HTTP.
+    pub admin: TcpListener,
+}
+
+impl Listeners {
+    /// Binds both.
+    ///
+    /// # Errors
+    /// When an address is taken or not ours.
+    pub fn bind(reviews: SocketAddr, admin: SocketAddr) -> std::io::Result<Self> {
+        Ok(Self { reviews: bind(reviews)?, admin: bind(admin)? })
+    }
+}
+
+fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    let named = |error: std::io::Error| std::io::Error::new(error.kind(), format!("{address}: {error}"));
+    socket.bind(address).map_err(named)?;
+    socket.listen(BACKLOG)
+}
+
+impl App {
+    /// What requests share. Until the cluster's stores are complete, reviews are answered with 503.
+    pub fn new(snapshot: Arc<ArcSwap<Snapshot>>, cluster: Option<Arc<Cluster>>, trail: Trail) -> Arc<Self> {
+        let world: Arc<dyn World> = match &cluster {
+            Some(cluster) => Arc::<Cluster>::clone(cluster),
+            None => Arc::new(Nowhere),
+        };
+        let metrics = Metrics::new();
+        metrics.configured(snapshot.load().digest());
+        let app = Arc::new(Self {
+            snapshot,
+            world,
+            stores_complete: AtomicBool::new(cluster.is_none()),
+            cluster,
+            trail,
+            metrics,
+            drain: Drain::new(),
+            bodies: body::Budget::new(),
+            running: Semaphore::new(RUNNING),
+        });
+        if let Some(cluster) = app.cluster.clone() {
+            let app = Arc::clone(&app);
+            tokio::spawn(async move {
+                cluster.ready().await;
+                app.stores_complete.store(true, Ordering::Release);
+                tracing::info!("the stores are complete");
+            });
+        }
+        app
+    }
+
+    fn is_complete(&self) -> bool {
+        self.stores_complete.load(Ordering::Acquire)
+    }
+
+    fn checks(&self) -> Vec<Check> {
+        let check = |name, passes, detail| Check { name, passes, detail };
+        let stores = match &self.cluster {
+            None => "no cluster is connected".to_owned(),
+            Some(_) if !self.is_complete() => "not complete yet".to_owned(),
+            Some(cluster) => format!("out of touch for {} s", cluster.staleness().as_secs()),
+        };
+        let expiry = self.metrics.certificate_expiry.get();
+        let is_serving = self.drain.phase() == Phase::Serving;
+        vec![
+            check("configuration", true, format!("digest {}", self.snapshot.load().digest())),
+            check("stores", self.is_complete(), stores),
+            check("certificate", true, format!("ends at {expiry} s since 1970")),
+            check("trail", true, format!("{} events wait", self.trail.waiting())),
+            check("drain", is_serving, if is_serving { "serving" } else { "ending" }.to_owned()),
+        ]
+    }
+
+    fn refresh_gauges(&self) {
+        let seconds = self.cluster.as_ref().map_or(0, |cluster| cluster.staleness().as_secs());
+        self.metrics.store_staleness.set(seconds.try_into().unwrap_or(i64::MAX));
+        self.metrics.trail_waiting.set(self.trail.waiting().try_into().unwrap_or(i64::MAX));
+    }
+}
+
+/// Serves until [`Drain`] reaches its last phase and connections have ended, or `grace` has passed since.
+pub async fn serve(
+    app: Arc<App>,
+    listeners: Listeners,
+    tls: Arc<ArcSwap<ServerConfig>>,
+    client_names: Vec<String>,
+    grace: Duration,
+) {
+    let admin = tokio::spawn(connection::accept_plain(listeners.admin, admin::router(Arc::clone(&app)), app.drain.clone()));
+    let gate = connection::Gate { tls, client_names: client_names.into() };
+    let reviews = connection::accept_tls(listeners.reviews, http::router(Arc::clone(&app)), Arc::clone(&app), gate);
+    let left = async {
+        app.drain.reached(Phase::Closing).await;
+        tokio::time::sleep(grace - grace / 4).await;
+    };
+    tokio::select! {
+        () = reviews => {}
+        () = left => tracing::warn!("some connections did not end within the grace, and are cut"),
+    }
+    admin.abort();
+}

@@ -1,0 +1,163 @@
+//! The serving certificate and the client CA: read whole, checked, swapped while connections run.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use rustls::RootCertStore;
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{ServerConfig, WebPkiClientVerifier};
+use rustls::sign::CertifiedKey;
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+use crate::files::FileWatch;
+
+/// Where certificates come from.
+#[derive(Debug, Clone)]
+pub enum Source {
+    /// Files, read again when they change.
+    Files {
+        /// PEM certificate chain, the server's own first.
+        certificate: PathBuf,
+        /// PEM private key.
+        key: PathBuf,
+    },
+    /// A certificate made in memory, for trying things out.
+    Memory {
+        /// PEM certificate chain.
+        certificate: String,
+        /// PEM private key.
+        key: String,
+    },
+}
+
+/// Why certificates cannot be served. It names files, never what is in a key.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct CertificateError(String);
+
+/// What TLS needs.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The server's certificate.
+    pub source: Source,
+    /// PEM certificates of which one must have signed the client's.
+    pub client_ca: Option<PathBuf>,
+    /// Whether only HTTP/1.1 is offered.
+    pub http1_only: bool,
+}
+
+/// A TLS configuration and when its certificate ends.
+pub struct Loaded {
+    /// For the acceptor.
+    pub config: Arc<ServerConfig>,
+    /// End of validity, in seconds since 1970.
+    pub expires: i64,
+}
+
+impl Settings {
+    /// Reads and checks everything.
+    ///
+    /// # Errors
+    /// When a file cannot be read or parsed, or key and certificate do not belong together.
+    pub fn load(&self) -> Result<Loaded, CertificateError> {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let (certificates, key, name) = match &self.source {
+            Source::Files { certificate, key } => {
+                (read(certificate)?, read(key)?, certificate.display().to_string())
+            }
+            Source::Memory { certificate, key } => {
+                (certificate.clone().into(), key.clone().into(), "the certificate".to_owned())
+            }
+        };
+        let chain: Vec<CertificateDer<'static>> =
+            CertificateDer::pem_slice_iter(&certificates).collect::<Result<_, _>>().map_err(|_| bad(&name, "is no PEM"))?;
+        let first = chain.first().ok_or_else(|| bad(&name, "holds no certificate"))?;
+        let expires = X509Certificate::from_der(first)
+            .map_err(|_| bad(&name, "holds no X.509 certificate"))?
+            .1
+            .validity()
+            .not_after
+            .timestamp();
+        let key = PrivateKeyDer::from_pem_slice(&key).map_err(|_| bad(&name, "has a key file without a PEM private key"))?;
+        let certified = CertifiedKey::from_der(chain, key, &provider)
+            .map_err(|_| bad(&name, "and its key do not belong together"))?;
+        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+            .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
+            .map_err(|error| bad("TLS", &error.to_string()))?;
+        let builder = match &self.client_ca {
+            Some(file) => builder.with_client_cert_verifier(verifier(file, &provider)?),
+            None => builder.with_no_client_auth(),
+        };
+        let mut config =
+            builder.with_cert_resolver(Arc::new(rustls::sign::SingleCertAndKey::from(certified)));
+        config.alpn_protocols = if self.http1_only { vec![] } else { vec![b"h2".to_vec()] };
+        config.alpn_protocols.push(b"http/1.1".to_vec());
+        Ok(Loaded { config: Arc::new(config), expires })
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
+        let mut files: Vec<PathBuf> = self.client_ca.iter().cloned().collect();
+        if let Source::Files { certificate, key } = &self.source {
+            files.extend([certificate.clone(), key.clone()]);
+        }
+        files
+    }
+}
+
+/// Keeps `current` at what the files say. A pair that is half written or does not fit is passed over: the last good one
+/// stays. Never returns.
+pub async fn watch(settings: Settings, current: Arc<ArcSwap<ServerConfig>>, mut each: impl FnMut(Result<i64, CertificateError>)) {
+    let files = settings.files();
+    let watch = FileWatch::new(files.iter().map(PathBuf::as_path));
+    let contents = || files.iter().map(|file| std::fs::read(file).ok()).collect::<Vec<_>>();
+    let mut last = contents();
+    loop {
+        watch.changed().await;
+        let now = contents();
+        if now == last {
+            continue;
+        }
+        last = now;
+        each(settings.load().map(|loaded| {
+            current.store(loaded.config);
+            loaded.expires
+        }));
+    }
+}
+
+/// Whether a client's certificate carries one of `names`, as its common name or a DNS name.
+pub fn is_named(certificate: &CertificateDer<'_>, names: &[String]) -> bool {
+    let Ok((_, parsed)) = X509Certificate::from_der(certificate) else { return false };
+    let common = parsed.subject().iter_common_name().filter_map(|name| name.as_str().ok());
+    let alternative = parsed.subject_alternative_name().ok().flatten();
+    let alternative = alternative.iter().flat_map(|extension| &extension.value.general_names);
+    let dns = alternative.filter_map(|name| match name {
+        x509_parser::extensions::GeneralName::DNSName(name) => Some(*name),
+        _ => None,
+    });
+    common.chain(dns).any(|name| names.iter().any(|wanted| wanted == name))
+}
+
+fn verifier(file: &Path, provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ClientCertVerifier>, CertificateError> {
+    let name = file.display().to_string();
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(&read(file)?) {
+        let certificate = certificate.map_err(|_| bad(&name, "is no PEM"))?;
+        roots.add(certificate).map_err(|_| bad(&name, "holds something else than a CA certificate"))?;
+    }
+    WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider))
+        .build()
+        .map_err(|error| bad(&name, &error.to_string()))
+}
+
+fn read(file: &Path) -> Result<Vec<u8>, CertificateError> {
+    std::fs::read(file).map_err(|error| bad(&file.display().to_string(), &error.to_string()))
+}
+
+fn bad(name: &str, what: &str) -> CertificateError {
+    CertificateError(format!("{name}: {what}"))
+}

@@ -1,0 +1,49 @@
+//! The end of a server, in phases.
+
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+/// How far the end has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    /// Not at all.
+    Serving,
+    /// Not ready any more, but connections are still accepted: clients learn of it with a delay. HTTP/1.1 answers carry
+    /// `Connection: close`; HTTP/2 connections get a GOAWAY.
+    Draining,
+    /// Nothing new; what runs may finish.
+    Closing,
+}
+
+/// Tells everyone how far the end has come.
+#[derive(Clone)]
+pub struct Drain(watch::Sender<Phase>);
+
+impl Drain {
+    /// A server that serves.
+    pub fn new() -> Self {
+        Self(watch::Sender::new(Phase::Serving))
+    }
+
+    /// How far the end has come.
+    pub fn phase(&self) -> Phase {
+        *self.0.borrow()
+    }
+
+    /// Waits for a phase.
+    pub async fn reached(&self, phase: Phase) {
+        // The sender lives in `self`, so waiting cannot fail.
+        let _ = self.0.subscribe().wait_for(|now| *now >= phase).await;
+    }
+
+    /// Goes through the phases: a quarter of `grace` still accepting, the rest for what runs. Returns what is left of
+    /// it when nothing new is accepted any more.
+    pub async fn begin(&self, grace: Duration) -> Duration {
+        self.0.send_replace(Phase::Draining);
+        let accepting = grace / 4;
+        tokio::time::sleep(accepting).await;
+        self.0.send_replace(Phase::Closing);
+        grace - accepting
+    }
+}

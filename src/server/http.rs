@@ -1,0 +1,182 @@
+//! `POST /validate` and `POST /mutate`: a review in, an answer out.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::body::{Body, Bytes};
+use axum::extract::{RawQuery, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use axum::{Extension, Router};
+use futures::FutureExt;
+use jiff::Timestamp;
+
+use super::App;
+use super::body::{LIMIT, Read};
+use super::drain::Phase;
+use crate::config::Snapshot;
+use crate::decision::{self, Decision, Endpoint, Trouble};
+use crate::review::{self, NoUid, Review};
+use crate::trail::{Caller, Event};
+
+/// The most that a decision may take on `/validate`, and on `/mutate`.
+const VALIDATE: Duration = Duration::from_secs(2);
+const MUTATE: Duration = Duration::from_millis(700);
+/// What is left of the API server's own timeout for the way back, and for the trail.
+const MARGIN: Duration = Duration::from_millis(500);
+/// The least time that a decision gets, however short the API server's timeout.
+const LEAST: Duration = Duration::from_millis(100);
+/// What the trail may take when a decision took all its time.
+const RECORDING: Duration = Duration::from_millis(250);
+
+/// The TLS port's routes.
+pub(super) fn router(app: Arc<App>) -> Router {
+    let route = |endpoint| {
+        post(move |State(app): State<Arc<App>>, Extension(caller): Extension<Caller>, RawQuery(query), body: Body| {
+            serve(app, endpoint, caller, query, body)
+        })
+    };
+    Router::new()
+        .route("/validate", route(Endpoint::Validate))
+        .route("/mutate", route(Endpoint::Mutate))
+        .with_state(app)
+}
+
+/// One request, with its time of arrival.
+struct Call {
+    endpoint: Endpoint,
+    caller: Caller,
+    arrived: Instant,
+    received: Timestamp,
+    deadline: Instant,
+}
+
+async fn serve(app: Arc<App>, endpoint: Endpoint, caller: Caller, query: Option<String>, body: Body) -> Response {
+    let arrived = Instant::now();
+    let deadline = arrived + budget(endpoint, query.as_deref());
+    let call = Call { endpoint, caller, arrived, received: Timestamp::now(), deadline };
+    let mut response = if app.is_complete() {
+        answer(&app, &call, body).await
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "the server is starting: its stores are not complete yet\n").into_response()
+    };
+    if app.drain.phase() > Phase::Serving {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+async fn answer(app: &App, call: &Call, body: Body) -> Response {
+    let snapshot = app.snapshot.load_full();
+    let read = match app.running.try_acquire() {
+        Ok(permit) => app.bodies.read(body, call.deadline).map(|read| (read, Some(permit))).await,
+        Err(_) => (app.bodies.read(body, call.deadline).await, None),
+    };
+    let (bytes, trouble) = match &read {
+        (Read::Whole { bytes, .. }, Some(_)) => (bytes, None),
+        (Read::Whole { bytes, .. }, None) | (Read::NoRoom(bytes), _) => (bytes, Some(Trouble::Busy)),
+        (Read::TooLarge(bytes), _) => (bytes, Some(Trouble::Failed)),
+        (Read::Broken, _) => {
+            app.metrics.unanswerable.inc();
+            return (StatusCode::REQUEST_TIMEOUT, "the body did not come whole, or not in time\n").into_response();
+        }
+    };
+    let decoded = match trouble {
+        None => review::decode(bytes, snapshot.workloads(), call.received),
+        Some(_) => review::oversized(bytes, call.received, LIMIT),
+    };
+    let review = match decoded {
+        Ok(review) => review,
+        Err(NoUid { message }) => {
+            app.metrics.unanswerable.inc();
+            tracing::warn!(endpoint = call.endpoint.as_str(), message, "a request held no uid to answer to");
+            return (StatusCode::BAD_REQUEST, message + "\n").into_response();
+        }
+    };
+    let body = conclude(app, call, &snapshot, &review, trouble).await;
+    ([(header::CONTENT_TYPE, "application/json")], Bytes::from(body)).into_response()
+}
+
+/// The decision, its record, and the answer: in this order.
+async fn conclude(
+    app: &App,
+    call: &Call,
+    snapshot: &Snapshot,
+    review: &Review<'_>,
+    trouble: Option<Trouble>,
+) -> Vec<u8> {
+    let request = &review.request;
+    let troubled = |trouble, message: &str| {
+        let mode = decision::mode_of_trouble(snapshot, request);
+        Decision::troubled(snapshot, call.endpoint, mode, trouble, message.to_owned())
+    };
+    let mut decision = match (trouble, &review.unreadable) {
+        (Some(Trouble::Busy), _) => troubled(Trouble::Busy, "the server has more to do than it takes on; try again"),
+        (Some(trouble), Some(message)) => troubled(trouble, message),
+        (_, Some(message)) => troubled(Trouble::Unreadable, message),
+        (_, None) if call.endpoint == Endpoint::Mutate => decision::leave_unchanged(snapshot),
+        (_, None) => {
+            let deciding = decision::decide(snapshot, request, &*app.world, call.deadline);
+            let decided = AssertUnwindSafe(deciding).catch_unwind().await;
+            decided.unwrap_or_else(|_| troubled(Trouble::Failed, "the server failed on this object; please report it"))
+        }
+    };
+    let took = call.arrived.elapsed();
+    let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+    let cluster = &snapshot.trail().cluster;
+    let event = Event::new(request, call.endpoint, call.caller, cluster, &decision, micros).to_bytes();
+    let recorded = tokio::time::timeout_at((call.deadline + RECORDING).into(), app.trail.record(event)).await;
+    let id = match recorded {
+        Ok(Ok(id)) => Some(id),
+        Ok(Err(_)) | Err(_) => {
+            // No decision without its record.
+            app.metrics.unrecorded.inc();
+            decision = troubled(Trouble::Failed, "the decision could not be recorded; try again");
+            None
+        }
+    };
+    if trouble == Some(Trouble::Busy) {
+        app.metrics.shed.inc();
+    }
+    app.metrics.decided(call.endpoint, request.operation.as_str(), &decision, took);
+    tracing::info!(
+        endpoint = call.endpoint.as_str(),
+        decision = decision.verdict.as_str(),
+        allowed = decision.allowed,
+        id,
+        uid = %request.uid,
+        operation = request.operation.as_str(),
+        kind = %request.kind.kind,
+        namespace = %request.namespace,
+        name = request.display_name(),
+        findings = decision.findings.len(),
+        micros,
+        "decided"
+    );
+    review::encode(review, call.endpoint, &decision, id.as_deref())
+}
+
+/// The smaller of the API server's own timeout, less what the way back takes, and our budget.
+fn budget(endpoint: Endpoint, query: Option<&str>) -> Duration {
+    let budget = if endpoint == Endpoint::Validate { VALIDATE } else { MUTATE };
+    let timeout = query.unwrap_or_default().split('&').find_map(|pair| pair.strip_prefix("timeout="));
+    let timeout = timeout.and_then(|text| text.strip_suffix('s')?.parse().ok()).filter(|seconds| *seconds <= 60);
+    timeout.map_or(budget, |seconds: u64| Duration::from_secs(seconds).saturating_sub(MARGIN).clamp(LEAST, budget))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Duration, Endpoint, budget};
+
+    #[test]
+    fn the_deadline_is_the_smaller_of_timeout_and_budget() {
+        assert_eq!(budget(Endpoint::Validate, None), Duration::from_secs(2));
+        assert_eq!(budget(Endpoint::Validate, Some("timeout=10s")), Duration::from_secs(2));
+        assert_eq!(budget(Endpoint::Validate, Some("a=b&timeout=1s")), Duration::from_millis(500));
+        assert_eq!(budget(Endpoint::Mutate, Some("timeout=1s")), Duration::from_millis(500));
+        assert_eq!(budget(Endpoint::Mutate, Some("timeout=nonsense")), Duration::from_millis(700));
+        assert_eq!(budget(Endpoint::Validate, Some("timeout=0s")), Duration::from_millis(100));
+    }
+}

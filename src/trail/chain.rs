@@ -1,0 +1,61 @@
+//! The chain: each line carries the hash of the line before it, and its own.
+
+use std::fmt::Write as _;
+
+use aws_lc_rs::digest::{SHA256, digest};
+
+use crate::config::hex;
+
+/// What `prev` is in a stream's first record.
+const NOTHING: &str = "0000000000000000000000000000000000000000000000000000000000000000";
+/// What stands between the hashed bytes of a line and its hash.
+pub(super) const SEAL: &str = ",\"hash\":\"";
+/// Hexadecimal digits of a hash.
+pub(super) const DIGITS: usize = 64;
+
+/// The end of a stream: what the next line must carry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chain {
+    pub(super) stream: String,
+    pub(super) next: u64,
+    pub(super) prev: String,
+}
+
+impl Chain {
+    /// A new stream.
+    pub fn new(stream: String) -> Self {
+        Self { stream, next: 0, prev: NOTHING.to_owned() }
+    }
+
+    /// The stream after a line of it.
+    pub fn after(stream: String, seq: u64, hash: String) -> Self {
+        Self { stream, next: seq + 1, prev: hash }
+    }
+
+    /// Appends the line of `body`, a JSON object with at least one field, to `lines`; returns its id. SHA-256 is taken
+    /// of the bytes of the line up to `,"hash":"`.
+    pub fn seal(&mut self, body: &[u8], lines: &mut Vec<u8>) -> String {
+        let start = lines.len();
+        let mut head = String::with_capacity(140);
+        let _ = write!(head, r#"{{"stream":"{}","seq":{},"prev":"{}","#, self.stream, self.next, self.prev);
+        lines.extend_from_slice(head.as_bytes());
+        lines.extend_from_slice(&body[1..body.len() - 1]);
+        let hash = hex(digest(&SHA256, &lines[start..]).as_ref());
+        lines.extend_from_slice(SEAL.as_bytes());
+        lines.extend_from_slice(hash.as_bytes());
+        lines.extend_from_slice(b"\"}\n");
+        let id = format!("{}:{}", self.stream, self.next);
+        self.next += 1;
+        self.prev = hash;
+        id
+    }
+}
+
+/// A line taken apart: the bytes that its hash covers, and the hash that it carries.
+pub(super) fn open(line: &[u8]) -> Option<(&[u8], &str)> {
+    let tail = SEAL.len() + DIGITS + "\"}".len();
+    let (covered, seal) = line.split_at_checked(line.len().checked_sub(tail)?)?;
+    let hash = seal.strip_prefix(SEAL.as_bytes())?.strip_suffix(b"\"}")?;
+    let hash = std::str::from_utf8(hash).ok()?;
+    hash.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')).then_some((covered, hash))
+}

@@ -1,0 +1,250 @@
+//! The audit event, and the records that frame a stream.
+
+use aws_lc_rs::digest::{SHA256, digest};
+use jiff::Timestamp;
+use jiff::fmt::temporal::DateTimePrinter;
+use serde::ser::SerializeSeq;
+use serde::{Serialize, Serializer};
+
+use crate::config::{Problem, Weaker, hex};
+use crate::decision::{Decision, Endpoint, Judged};
+use crate::mode::Mode;
+use crate::request::{Kind, Operation, Request, User};
+
+/// Groups of a user that an event holds.
+const GROUPS: usize = 64;
+/// Characters of one text in an event.
+const TEXT: usize = 1_024;
+
+/// How the caller of a review was known. Any pod that reaches the port could forge one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Caller {
+    /// By its client certificate.
+    Certificate,
+    /// By a secret in the path.
+    Path,
+    /// Not at all.
+    Unknown,
+}
+
+/// A decision, as it is remembered. The fields that chain it (`stream`, `seq`, `prev`, `hash`) are added when it is
+/// written.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Event<'a> {
+    #[serde(serialize_with = "micros")]
+    time: Timestamp,
+    cluster: &'a str,
+    endpoint: Endpoint,
+    caller: Caller,
+    uid: &'a str,
+    operation: Operation,
+    resource: Resource<'a>,
+    kind: &'a Kind<'a>,
+    namespace: &'a str,
+    name: &'a str,
+    object_uid: &'a str,
+    user: UserView<'a>,
+    dry_run: bool,
+    decision: &'static str,
+    allowed: bool,
+    #[serde(serialize_with = "findings")]
+    findings: &'a [Judged],
+    exception: Option<()>,
+    patch: [(); 0],
+    object: Option<String>,
+    configuration: &'a str,
+    version: &'static str,
+    micros: u64,
+}
+
+#[derive(Serialize)]
+struct Resource<'a> {
+    group: &'a str,
+    version: &'a str,
+    resource: &'a str,
+    subresource: &'a str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct UserView<'a> {
+    name: &'a str,
+    uid: &'a str,
+    groups: Vec<&'a str>,
+    #[serde(skip_serializing_if = "is_zero")]
+    groups_omitted: usize,
+}
+
+#[derive(Serialize)]
+struct FindingView<'a> {
+    policy: &'static str,
+    severity: crate::policy::Severity,
+    mode: Mode,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    configured: Option<Mode>,
+    path: String,
+    message: &'a str,
+    inherited: bool,
+}
+
+impl<'a> Event<'a> {
+    /// The event of a decision.
+    pub fn new(
+        request: &'a Request<'a>,
+        endpoint: Endpoint,
+        caller: Caller,
+        cluster: &'a str,
+        decision: &'a Decision,
+        micros: u64,
+    ) -> Self {
+        let sent = request.sent.or(match request.operation {
+            Operation::Delete => request.old,
+            _ => request.options,
+        });
+        Self {
+            time: request.received,
+            cluster,
+            endpoint,
+            caller,
+            uid: cut(&request.uid),
+            operation: request.operation,
+            resource: Resource {
+                group: cut(&request.resource.group),
+                version: cut(&request.resource.version),
+                resource: cut(&request.resource.resource),
+                subresource: cut(&request.subresource),
+            },
+            kind: &request.kind,
+            namespace: cut(&request.namespace),
+            name: cut(request.display_name()),
+            object_uid: request.object.as_ref().map_or("", |object| cut(object.metadata().uid())),
+            user: user(&request.user),
+            dry_run: request.dry_run,
+            decision: decision.verdict.as_str(),
+            allowed: decision.allowed,
+            findings: &decision.findings,
+            exception: None,
+            patch: [],
+            object: sent.map(|raw| hex(digest(&SHA256, raw.get().as_bytes()).as_ref())),
+            configuration: &decision.configuration,
+            version: env!("CARGO_PKG_VERSION"),
+            micros,
+        }
+    }
+
+    /// The event as JSON, unchained.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(1_024);
+        // Strings and numbers into memory: nothing in it can fail.
+        let _ = serde_json::to_writer(&mut bytes, self);
+        bytes
+    }
+}
+
+/// A record of the stream itself.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase", tag = "record")]
+pub enum Record<'a> {
+    /// A stream begins, or a restart continues it.
+    #[serde(rename = "start")]
+    Start {
+        /// Now.
+        #[serde(serialize_with = "micros")]
+        time: Timestamp,
+        /// Name of the cluster.
+        cluster: &'a str,
+        /// Digest of the configuration in force.
+        configuration: &'a str,
+        /// Version of this program.
+        version: &'static str,
+        /// Bytes of a torn last line that were cut off.
+        torn: u64,
+    },
+    /// The clean end.
+    #[serde(rename = "stop")]
+    Stop {
+        /// Now.
+        #[serde(serialize_with = "micros")]
+        time: Timestamp,
+    },
+    /// Another configuration is in force.
+    #[serde(rename = "configuration")]
+    Configuration {
+        /// Now.
+        #[serde(serialize_with = "micros")]
+        time: Timestamp,
+        /// Digest of the one before.
+        old: &'a str,
+        /// Digest of the new one.
+        configuration: &'a str,
+        /// Every policy that got weaker.
+        weaker: &'a [Weaker],
+    },
+    /// A changed configuration was refused; the one before stays in force.
+    #[serde(rename = "configuration-refused")]
+    Refused {
+        /// Now.
+        #[serde(serialize_with = "micros")]
+        time: Timestamp,
+        /// Digest of the one in force.
+        configuration: &'a str,
+        /// What is wrong, one error each.
+        #[serde(serialize_with = "problems")]
+        errors: &'a [Problem],
+    },
+}
+
+impl Record<'_> {
+    /// The record as JSON, unchained.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+}
+
+fn user<'a>(user: &'a User<'a>) -> UserView<'a> {
+    let groups = user.groups.as_deref().unwrap_or_default();
+    UserView {
+        name: cut(user.name()),
+        uid: user.uid.as_deref().map_or("", cut),
+        groups: groups.iter().take(GROUPS).map(|group| cut(group)).collect(),
+        groups_omitted: groups.len().saturating_sub(GROUPS),
+    }
+}
+
+/// The text, no longer than an event holds.
+fn cut(text: &str) -> &str {
+    text.char_indices().nth(TEXT).map_or(text, |(end, _)| &text[..end])
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_zero(number: &usize) -> bool {
+    *number == 0
+}
+
+fn findings<S: Serializer>(findings: &[Judged], serializer: S) -> Result<S::Ok, S::Error> {
+    let mut list = serializer.serialize_seq(Some(findings.len()))?;
+    for finding in findings {
+        list.serialize_element(&FindingView {
+            policy: finding.meta.id,
+            severity: finding.meta.severity,
+            mode: finding.mode,
+            configured: finding.configured,
+            path: finding.place.shown(),
+            message: &finding.message,
+            inherited: finding.inherited,
+        })?;
+    }
+    list.end()
+}
+
+fn problems<S: Serializer>(problems: &[Problem], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(problems.iter().map(ToString::to_string))
+}
+
+/// RFC 3339 with microseconds, UTC.
+fn micros<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+    const PRINTER: DateTimePrinter = DateTimePrinter::new().precision(Some(6));
+    serializer.serialize_str(&PRINTER.timestamp_to_string(time))
+}
