@@ -108,6 +108,7 @@ fn options() -> serde_saphyr::Options {
     budget.max_events = NODES;
     budget.max_total_scalar_bytes = SCALAR_BYTES;
     budget.max_total_comment_bytes = SCALAR_BYTES;
+    budget.max_buffered_comment_events = NODES;
     budget.max_documents = NODES;
     serde_saphyr::options! {
         budget: Some(budget),

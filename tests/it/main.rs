@@ -1,0 +1,1 @@
+//! The integration tests: one binary, because each extra one links the client libraries again.
