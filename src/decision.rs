@@ -36,8 +36,7 @@ pub enum Verdict {
 
 impl Verdict {
     /// Every verdict.
-    pub const ALL: [Self; 6] =
-        [Self::Error, Self::Deny, Self::Warn, Self::WouldDeny, Self::Allow, Self::Unchanged];
+    pub const ALL: [Self; 6] = [Self::Error, Self::Deny, Self::Warn, Self::WouldDeny, Self::Allow, Self::Unchanged];
 
     /// The word in events, metrics and annotations.
     pub const fn as_str(self) -> &'static str {
@@ -181,7 +180,8 @@ pub fn leave_unchanged(snapshot: &Snapshot) -> Decision {
 pub fn mode_of_trouble(snapshot: &Snapshot, request: &Request<'_>) -> Mode {
     let is_judged = !request.is_out_of_scope()
         && request.operation != Operation::Delete
-        && (request.kind.kind.is_empty() || snapshot.workloads().find(&request.kind.group, &request.kind.kind).is_some());
+        && (request.kind.kind.is_empty()
+            || snapshot.workloads().find(&request.kind.group, &request.kind.kind).is_some());
     let mode = snapshot.strongest(request.governed_by());
     let cap = if request.user.name() == "system:apiserver" { Mode::Warn } else { Mode::Enforce };
     if is_judged { mode.min(cap) } else { Mode::Off }

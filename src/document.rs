@@ -309,7 +309,10 @@ mod tests {
 
     #[test]
     fn integers_and_booleans_are_those_of_yaml_1_1() {
-        assert_eq!(json("a: 0644\nb: off\nc: \"off\"\nd: 1.5\ne: ~\n"), r#"{"a":420,"b":false,"c":"off","d":1.5,"e":null}"#);
+        assert_eq!(
+            json("a: 0644\nb: off\nc: \"off\"\nd: 1.5\ne: ~\n"),
+            r#"{"a":420,"b":false,"c":"off","d":1.5,"e":null}"#
+        );
         assert_eq!(json("a: -1\nb: 0x1f\nc: 1e3\nd: 2026-01-01\n"), r#"{"a":-1,"b":31,"c":1000.0,"d":"2026-01-01"}"#);
     }
 
@@ -317,14 +320,17 @@ mod tests {
     fn the_last_of_a_repeated_key_counts_and_is_named() {
         let nodes = read("a: 1\nb: {c: 1, c: 2}\na: 2\n").expect("readable");
         assert_eq!(serde_json::to_string(&nodes[0]).expect("JSON"), r#"{"a":2,"b":{"c":2}}"#);
-        let repeated: Vec<_> = nodes[0].repeated_keys().iter().map(|key| (key.name.clone(), key.position.line)).collect();
+        let repeated: Vec<_> =
+            nodes[0].repeated_keys().iter().map(|key| (key.name.clone(), key.position.line)).collect();
         assert_eq!(repeated, [("a".to_owned(), 3), ("c".to_owned(), 2)]);
     }
 
     #[test]
     fn documents_anchors_and_merge_keys() {
-        assert_eq!(json("# only a comment\n---\na: &x {b: 1}\nc: *x\n---\nd: {<<: {e: 1}, f: 2}\n---\n"),
-            "{\"a\":{\"b\":1},\"c\":{\"b\":1}}\n{\"d\":{\"f\":2,\"e\":1}}");
+        assert_eq!(
+            json("# only a comment\n---\na: &x {b: 1}\nc: *x\n---\nd: {<<: {e: 1}, f: 2}\n---\n"),
+            "{\"a\":{\"b\":1},\"c\":{\"b\":1}}\n{\"d\":{\"f\":2,\"e\":1}}"
+        );
     }
 
     #[test]

@@ -45,17 +45,13 @@ impl Metrics {
     /// Never: names are fixed and each is registered once.
     pub fn new() -> Self {
         let registry = Registry::new();
-        let counter = |name: &str, help: &str| {
-            register(&registry, IntCounter::new(format!("portcullis_{name}"), help))
-        };
+        let counter = |name: &str, help: &str| register(&registry, IntCounter::new(format!("portcullis_{name}"), help));
         let gauge = |name: &str, help: &str| register(&registry, IntGauge::new(format!("portcullis_{name}"), help));
         let counters = |name: &str, help: &str, labels: &[&str]| {
             register(&registry, IntCounterVec::new(Opts::new(format!("portcullis_{name}"), help), labels))
         };
-        let seconds = HistogramOpts::new(
-            "portcullis_decision_seconds",
-            "Time from a review's arrival to its decision's record.",
-        );
+        let seconds =
+            HistogramOpts::new("portcullis_decision_seconds", "Time from a review's arrival to its decision's record.");
         let gauges = IntGaugeVec::new(
             Opts::new("portcullis_configuration_info", "The configuration in force, by its SHA-256 digest."),
             &["digest"],
@@ -118,10 +114,7 @@ impl Default for Metrics {
 }
 
 #[expect(clippy::expect_used, reason = "names are fixed, and each is registered once")]
-fn register<M: prometheus::core::Collector + Clone + 'static>(
-    registry: &Registry,
-    metric: prometheus::Result<M>,
-) -> M {
+fn register<M: prometheus::core::Collector + Clone + 'static>(registry: &Registry, metric: prometheus::Result<M>) -> M {
     let metric = metric.expect("a metric's name and labels are fixed");
     registry.register(Box::new(metric.clone())).expect("each metric is registered once");
     metric

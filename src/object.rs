@@ -260,4 +260,3 @@ fn unreadable(base: &Path, below: &str, error: &serde_json::Error) -> Unreadable
     };
     Unreadable { path, message }
 }
-

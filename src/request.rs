@@ -167,7 +167,8 @@ impl<'a> Request<'a> {
             return &self.name;
         }
         let metadata = self.object.as_ref().map(Object::metadata);
-        metadata.map_or("", |metadata| if metadata.name().is_empty() { metadata.generate_name() } else { metadata.name() })
+        metadata
+            .map_or("", |metadata| if metadata.name().is_empty() { metadata.generate_name() } else { metadata.name() })
     }
 
     /// Whether a controller owns the object.

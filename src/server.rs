@@ -150,7 +150,8 @@ pub async fn serve(
     client_names: Vec<String>,
     grace: Duration,
 ) {
-    let admin = tokio::spawn(connection::accept_plain(listeners.admin, admin::router(Arc::clone(&app)), app.drain.clone()));
+    let admin =
+        tokio::spawn(connection::accept_plain(listeners.admin, admin::router(Arc::clone(&app)), app.drain.clone()));
     let gate = connection::Gate { tls, client_names: client_names.into() };
     let reviews = connection::accept_tls(listeners.reviews, http::router(Arc::clone(&app)), Arc::clone(&app), gate);
     let left = async {

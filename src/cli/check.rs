@@ -155,8 +155,16 @@ fn text(row: &Row<'_>) -> String {
         let _ = writeln!(
             text,
             "{}:{}:{}: {}: {} {}/{}: {} {} [{}]",
-            row.file, found.line, found.column, found.mode, row.kind, row.namespace, row.name, found.path,
-            found.message, found.policy
+            row.file,
+            found.line,
+            found.column,
+            found.mode,
+            row.kind,
+            row.namespace,
+            row.name,
+            found.path,
+            found.message,
+            found.policy
         );
     }
     escape(&text)

@@ -81,7 +81,8 @@ impl Input {
         for node in nodes {
             for key in node.repeated_keys() {
                 let place = format!("{name}:{}", key.position);
-                self.warnings.push(format!("{place}: warning: key {:?} stands here again; the last one counts", key.name));
+                self.warnings
+                    .push(format!("{place}: warning: key {:?} stands here again; the last one counts", key.name));
             }
             self.flatten(&name, node, &mut objects);
         }

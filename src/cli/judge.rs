@@ -12,9 +12,22 @@ use crate::request::{Kind, Operation, Request, Resource, Source, User};
 
 /// Kinds that live in no namespace, of Kubernetes' own.
 const CLUSTER_SCOPED: [&str; 16] = [
-    "APIService", "CertificateSigningRequest", "ClusterRole", "ClusterRoleBinding", "ComponentStatus", "CSIDriver",
-    "CSINode", "CustomResourceDefinition", "FlowSchema", "IngressClass", "MutatingWebhookConfiguration", "Namespace",
-    "Node", "PersistentVolume", "StorageClass", "ValidatingWebhookConfiguration",
+    "APIService",
+    "CertificateSigningRequest",
+    "ClusterRole",
+    "ClusterRoleBinding",
+    "ComponentStatus",
+    "CSIDriver",
+    "CSINode",
+    "CustomResourceDefinition",
+    "FlowSchema",
+    "IngressClass",
+    "MutatingWebhookConfiguration",
+    "Namespace",
+    "Node",
+    "PersistentVolume",
+    "StorageClass",
+    "ValidatingWebhookConfiguration",
 ];
 
 /// What an object is called.

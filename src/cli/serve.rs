@@ -63,7 +63,8 @@ pub(super) fn run(args: Args) -> Result<ExitCode, String> {
     telemetry::start();
     // One provider everywhere; kube's client takes the process's default.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| error.to_string())?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| error.to_string())?;
     runtime.block_on(serve(args))?;
     // Watches and connections that would not end are left behind.
     runtime.shutdown_timeout(Duration::from_millis(100));
@@ -176,7 +177,12 @@ async fn record_reload(app: &App, reload: Reload) {
     let body = match &reload {
         Reload::Taken { old, new, weaker } => {
             app.metrics.configured(new.digest());
-            tracing::info!(old = &**old, new = &**new.digest(), weaker = weaker.len(), "the configuration was replaced");
+            tracing::info!(
+                old = &**old,
+                new = &**new.digest(),
+                weaker = weaker.len(),
+                "the configuration was replaced"
+            );
             Record::Configuration { time, old, configuration: new.digest(), weaker }.to_bytes()
         }
         Reload::Refused(error) => {

@@ -41,7 +41,8 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, String> {
         Ok(report) => {
             let mut text = String::new();
             for (id, stream) in &report.streams {
-                text += &format!("stream {id}: {} records, 0 to {}, head {}\n", stream.records, stream.last, stream.head);
+                text +=
+                    &format!("stream {id}: {} records, 0 to {}, head {}\n", stream.records, stream.last, stream.head);
                 if !stream.is_stopped {
                     text += "  unproven: it has no stop record, so records may be missing from its end\n";
                 }

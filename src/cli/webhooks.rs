@@ -31,12 +31,8 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, String> {
         Some(file) => Some(std::fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?),
         None => None,
     };
-    let target = Target {
-        namespace: args.namespace.clone(),
-        service: args.service.clone(),
-        url: args.url.clone(),
-        ca_bundle,
-    };
+    let target =
+        Target { namespace: args.namespace.clone(), service: args.service.clone(), url: args.url.clone(), ca_bundle };
     let text = serde_saphyr::to_string(&validating(&snapshot, &target)).map_err(|error| error.to_string())?;
     print(&text)
 }

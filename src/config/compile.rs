@@ -18,8 +18,17 @@ use crate::policy::catalogue::{self, CATALOGUE};
 const API_VERSION: &str = "portcullis.dev/v1alpha1";
 
 pub(super) const TOP_KEYS: [&str; 11] = [
-    "apiVersion", "kind", "profile", "ceiling", "defaults", "policies", "podSecurityVersion", "namespaces",
-    "exceptions", "workloads", "trail",
+    "apiVersion",
+    "kind",
+    "profile",
+    "ceiling",
+    "defaults",
+    "policies",
+    "podSecurityVersion",
+    "namespaces",
+    "exceptions",
+    "workloads",
+    "trail",
 ];
 pub(super) const ENTRY_KEYS: [&str; 5] = ["match", "ceiling", "policies", "defaults", "relax"];
 pub(super) const POLICY_KEYS: [&str; 3] = ["mode", "updates", "settings"];
@@ -194,10 +203,7 @@ fn setting_position(node: &Node, error: &catalogue::SettingsError) -> Position {
         Value::Map(map) => map.entries.iter().find(|(key, _)| Some(key.name.as_str()) == unknown).map(|(key, _)| key),
         _ => None,
     };
-    key.map_or_else(
-        || node.follow(&crate::object::Path::root().fields(&error.path).pointer()).1,
-        |key| key.position,
-    )
+    key.map_or_else(|| node.follow(&crate::object::Path::root().fields(&error.path).pointer()).1, |key| key.position)
 }
 
 fn namespace(
@@ -236,9 +242,17 @@ fn namespace(
         let weaker: Vec<&str> = top_scope.stronger_than(&scope).map(|(meta, _, _)| meta.id).collect();
         if !weaker.is_empty() {
             let what = weaker.join(", ");
-            problems.add(node.position, path, format!("is weaker than the top for {what}; if that is meant, add relax: true"));
+            problems.add(
+                node.position,
+                path,
+                format!("is weaker than the top for {what}; if that is meant, add relax: true"),
+            );
         } else if other_settings {
-            problems.add(node.position, path, "has settings of its own, which may be weaker than the top's; add relax: true");
+            problems.add(
+                node.position,
+                path,
+                "has settings of its own, which may be weaker than the top's; add relax: true",
+            );
         }
     }
     Some((names, scope))
@@ -320,7 +334,9 @@ fn workload(node: &Node, path: &str, problems: &mut Problems) -> Option<Workload
             Some(tokens) => Ok(tokens),
             None => Err(Vec::new()),
         }
-        .map_err(|_| "must be a JSON pointer to the pod template, such as /spec/template; * stands for every item".to_owned())
+        .map_err(|_| {
+            "must be a JSON pointer to the pod template, such as /spec/template; * stands for every item".to_owned()
+        })
     };
     let before = problems.found.len();
     let group = fields.parsed("group", word, problems);
@@ -329,7 +345,11 @@ fn workload(node: &Node, path: &str, problems: &mut Problems) -> Option<Workload
     let resource = fields.parsed("resource", word, problems);
     let (Some(group), Some(kind), Some(template)) = (group, kind, template) else {
         if problems.found.len() == before {
-            problems.add(node.position, path, "must have group, kind and path, such as argoproj.io, Rollout, /spec/template");
+            problems.add(
+                node.position,
+                path,
+                "must have group, kind and path, such as argoproj.io, Rollout, /spec/template",
+            );
         }
         return None;
     };

@@ -45,7 +45,12 @@ impl Problems {
     }
 
     pub(super) fn add(&mut self, position: Position, field: &str, message: impl Into<String>) {
-        self.found.push(Problem { file: self.file.clone(), position, field: field.to_owned(), message: message.into() });
+        self.found.push(Problem {
+            file: self.file.clone(),
+            position,
+            field: field.to_owned(),
+            message: message.into(),
+        });
     }
 }
 

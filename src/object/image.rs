@@ -170,9 +170,15 @@ mod tests {
     fn a_digest_stands_at_the_end_whole() {
         assert_eq!(parse(&format!("a/b:1@{DIGEST}")), (None, "a/b", Some("1"), true));
         for bad in [
-            "a@sha256:", "a@sha256:abc", "a@", "a@md5:d41d8cd98f00b204e9800998ecf8427e",
-            &format!("a@{}", DIGEST.to_uppercase()), &format!("a@{DIGEST}0"), &format!("a@{DIGEST}:latest"),
-            &format!("a@{DIGEST}@{DIGEST}"), &format!("a@{DIGEST} "),
+            "a@sha256:",
+            "a@sha256:abc",
+            "a@",
+            "a@md5:d41d8cd98f00b204e9800998ecf8427e",
+            &format!("a@{}", DIGEST.to_uppercase()),
+            &format!("a@{DIGEST}0"),
+            &format!("a@{DIGEST}:latest"),
+            &format!("a@{DIGEST}@{DIGEST}"),
+            &format!("a@{DIGEST} "),
         ] {
             assert_eq!(Image::parse(bad), Err(Malformed::Digest), "{bad}");
         }

@@ -86,10 +86,8 @@ fn build<P: Policy>(
     settings: serde_json::Value,
     version: PodSecurityVersion,
 ) -> Result<Arc<dyn Validator>, SettingsError> {
-    let mut policy: P = serde_path_to_error::deserialize(settings).map_err(|error| SettingsError {
-        path: error.path().to_string(),
-        message: error.inner().to_string(),
-    })?;
+    let mut policy: P = serde_path_to_error::deserialize(settings)
+        .map_err(|error| SettingsError { path: error.path().to_string(), message: error.inner().to_string() })?;
     policy.follow(version);
     Ok(Arc::new(policy))
 }

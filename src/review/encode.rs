@@ -178,8 +178,8 @@ fn status(decision: &Decision) -> Status {
         })
         .collect();
     let busy = matches!(decision.trouble, Some((Trouble::Busy, _)));
-    let details = (busy || !causes.is_empty())
-        .then(|| Details { retry_after_seconds: busy.then_some(RETRY_AFTER), causes });
+    let details =
+        (busy || !causes.is_empty()).then(|| Details { retry_after_seconds: busy.then_some(RETRY_AFTER), causes });
     Status { code, reason, message: refusal(decision), details }
 }
 

@@ -66,15 +66,14 @@ impl Settings {
     pub fn load(&self) -> Result<Loaded, CertificateError> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let (certificates, key, name) = match &self.source {
-            Source::Files { certificate, key } => {
-                (read(certificate)?, read(key)?, certificate.display().to_string())
-            }
+            Source::Files { certificate, key } => (read(certificate)?, read(key)?, certificate.display().to_string()),
             Source::Memory { certificate, key } => {
                 (certificate.clone().into(), key.clone().into(), "the certificate".to_owned())
             }
         };
-        let chain: Vec<CertificateDer<'static>> =
-            CertificateDer::pem_slice_iter(&certificates).collect::<Result<_, _>>().map_err(|_| bad(&name, "is no PEM"))?;
+        let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(&certificates)
+            .collect::<Result<_, _>>()
+            .map_err(|_| bad(&name, "is no PEM"))?;
         let first = chain.first().ok_or_else(|| bad(&name, "holds no certificate"))?;
         let expires = X509Certificate::from_der(first)
             .map_err(|_| bad(&name, "holds no X.509 certificate"))?
@@ -82,7 +81,8 @@ impl Settings {
             .validity()
             .not_after
             .timestamp();
-        let key = PrivateKeyDer::from_pem_slice(&key).map_err(|_| bad(&name, "has a key file without a PEM private key"))?;
+        let key =
+            PrivateKeyDer::from_pem_slice(&key).map_err(|_| bad(&name, "has a key file without a PEM private key"))?;
         let certified = CertifiedKey::from_der(chain, key, &provider)
             .map_err(|_| bad(&name, "and its key do not belong together"))?;
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
@@ -92,8 +92,7 @@ impl Settings {
             Some(file) => builder.with_client_cert_verifier(verifier(file, &provider)?),
             None => builder.with_no_client_auth(),
         };
-        let mut config =
-            builder.with_cert_resolver(Arc::new(rustls::sign::SingleCertAndKey::from(certified)));
+        let mut config = builder.with_cert_resolver(Arc::new(rustls::sign::SingleCertAndKey::from(certified)));
         config.alpn_protocols = if self.http1_only { vec![] } else { vec![b"h2".to_vec()] };
         config.alpn_protocols.push(b"http/1.1".to_vec());
         Ok(Loaded { config: Arc::new(config), expires })
@@ -110,7 +109,11 @@ impl Settings {
 
 /// Keeps `current` at what the files say. A pair that is half written or does not fit is passed over: the last good one
 /// stays. Never returns.
-pub async fn watch(settings: Settings, current: Arc<ArcSwap<ServerConfig>>, mut each: impl FnMut(Result<i64, CertificateError>)) {
+pub async fn watch(
+    settings: Settings,
+    current: Arc<ArcSwap<ServerConfig>>,
+    mut each: impl FnMut(Result<i64, CertificateError>),
+) {
     let files = settings.files();
     let watch = FileWatch::new(files.iter().map(PathBuf::as_path));
     let contents = || files.iter().map(|file| std::fs::read(file).ok()).collect::<Vec<_>>();

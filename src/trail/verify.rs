@@ -100,14 +100,19 @@ fn next(bytes: &[u8], chains: &mut BTreeMap<String, Chain>, report: &mut Report)
     let expected = match chains.get(&link.stream) {
         Some(chain) => chain.clone(),
         None if link.record.as_deref() == Some("start") => Chain::new(link.stream.clone()),
-        None => return Err(fault("begins a stream without a start record: the records before it were removed".to_owned())),
+        None => {
+            return Err(fault("begins a stream without a start record: the records before it were removed".to_owned()));
+        }
     };
     if link.seq < expected.next {
         return Err(fault(format!("was repeated or moved: record {} was due", expected.next)));
     }
     if link.seq > expected.next {
         let missing = link.seq - expected.next;
-        return Err(fault(format!("comes too early: {missing} record(s) from {} on were removed or moved", expected.next)));
+        return Err(fault(format!(
+            "comes too early: {missing} record(s) from {} on were removed or moved",
+            expected.next
+        )));
     }
     if link.prev != expected.prev {
         return Err(fault("does not follow the record before it: one of the two was replaced".to_owned()));

@@ -62,9 +62,9 @@ impl Validator for AutomountedTokens {
 /// The Pod as the API server has completed it.
 fn judge_mounts(pod: &Pod<'_>, report: &mut Report) {
     let mounted = pod.containers().any(|container| {
-        container.mounts().any(|(_, volume, path)| {
-            path.trim_end_matches('/') == MOUNT_PATH && volume.starts_with(VOLUME_PREFIX)
-        })
+        container
+            .mounts()
+            .any(|(_, volume, path)| path.trim_end_matches('/') == MOUNT_PATH && volume.starts_with(VOLUME_PREFIX))
     });
     if mounted {
         report.add(pod.at(FIELD), format!("must be false: the token of ServiceAccount {} is mounted", account(pod)));
