@@ -142,9 +142,8 @@ impl Decision {
         match &self.trouble {
             Some((Trouble::Unreadable, _)) => 400,
             Some((Trouble::Busy, _)) => 429,
-            Some((Trouble::Failed, _)) => 503,
             None if self.findings.iter().any(|finding| finding.refuses() && !finding.failed) => 403,
-            None => 503,
+            Some((Trouble::Failed, _)) | None => 503,
         }
     }
 }

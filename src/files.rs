@@ -17,7 +17,7 @@ const SETTLE: Duration = Duration::from_millis(50);
 const POLL: Duration = Duration::from_secs(5);
 
 /// Wakes its owner when one of some files may have changed.
-pub struct FileWatch {
+pub(crate) struct FileWatch {
     changed: Arc<Notify>,
     /// Ends the watch when dropped.
     _watcher: Option<notify::RecommendedWatcher>,
@@ -25,7 +25,7 @@ pub struct FileWatch {
 
 impl FileWatch {
     /// Watches the folders of `files`. Where that is impossible, the poll alone remains.
-    pub fn new<'p>(files: impl IntoIterator<Item = &'p Path>) -> Self {
+    pub(crate) fn new<'p>(files: impl IntoIterator<Item = &'p Path>) -> Self {
         let folders: BTreeSet<PathBuf> = files.into_iter().map(folder).collect();
         let changed = Arc::new(Notify::new());
         let wake = Arc::clone(&changed);
@@ -42,7 +42,7 @@ impl FileWatch {
     }
 
     /// Waits until the files may have changed. They may also be as they were.
-    pub async fn changed(&self) {
+    pub(crate) async fn changed(&self) {
         if tokio::time::timeout(POLL, self.changed.notified()).await.is_ok() {
             tokio::time::sleep(SETTLE).await;
         }

@@ -147,7 +147,7 @@ impl<'a> Request<'a> {
     }
 
     /// Every image of every pod or template, image volumes included.
-    pub fn images<'r>(&'r self) -> impl Iterator<Item = ImageUse<'r>> {
+    pub fn images(&self) -> impl Iterator<Item = ImageUse<'_>> {
         self.pods().iter().flat_map(Pod::images)
     }
 

@@ -98,7 +98,7 @@ impl App {
             cluster,
             trail,
             metrics,
-            drain: Drain::new(),
+            drain: Drain::default(),
             bodies: body::Budget::new(),
             running: Semaphore::new(RUNNING),
         });
@@ -156,7 +156,7 @@ pub async fn serve(
     let reviews = connection::accept_tls(listeners.reviews, http::router(Arc::clone(&app)), Arc::clone(&app), gate);
     let left = async {
         app.drain.reached(Phase::Closing).await;
-        tokio::time::sleep(grace - grace / 4).await;
+        tokio::time::sleep(grace * 3 / 4).await;
     };
     tokio::select! {
         () = reviews => {}

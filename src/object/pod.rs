@@ -68,7 +68,7 @@ impl<'a> Pod<'a> {
     }
 
     /// Every image: those of the containers, then those of image volumes (KEP-4639).
-    pub fn images<'r>(&'r self) -> impl Iterator<Item = ImageUse<'r>> {
+    pub fn images(&self) -> impl Iterator<Item = ImageUse<'_>> {
         let volumes = self.spec(|spec| spec.volumes.as_deref()).unwrap_or_default().iter().enumerate();
         let volumes = volumes.filter_map(move |(position, volume)| {
             let reference = volume.image.as_ref()?.reference.as_deref().unwrap_or_default();

@@ -9,7 +9,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// The largest review that is read, in bytes. An object may have 1.5 MiB in etcd; a review carries it twice, and JSON
 /// may be several times the size of the protobuf that is stored.
-pub const LIMIT: usize = 8 << 20;
+pub(super) const LIMIT: usize = 8 << 20;
 /// Bytes of all bodies together.
 const BUDGET: usize = 256 << 20;
 /// Bytes of one permit.
@@ -20,10 +20,10 @@ const HEAD: usize = 64 << 10;
 const DRAINED: usize = 64 << 20;
 
 /// The room that all bodies share.
-pub struct Budget(Semaphore);
+pub(super) struct Budget(Semaphore);
 
 /// What came.
-pub enum Read<'b> {
+pub(super) enum Read<'b> {
     /// All of it.
     Whole {
         /// The body.
@@ -41,12 +41,12 @@ pub enum Read<'b> {
 
 impl Budget {
     /// The room of one server.
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self(Semaphore::new(BUDGET / UNIT))
     }
 
     /// Reads a body until `deadline`.
-    pub async fn read(&self, mut body: Body, deadline: Instant) -> Read<'_> {
+    pub(super) async fn read(&self, mut body: Body, deadline: Instant) -> Read<'_> {
         let reading = async {
             let mut bytes = BytesMut::new();
             let mut held: Option<SemaphorePermit<'_>> = None;

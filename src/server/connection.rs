@@ -30,7 +30,7 @@ const HANDSHAKE: Duration = Duration::from_secs(5);
 const FIRST_HEADERS: Duration = Duration::from_secs(10);
 /// From one request to the end of the next one's headers. Longer than the 90 seconds for which an API server keeps an
 /// idle connection: the side that sends ends it, so that no request meets a connection that is being closed.
-const NEXT_HEADERS: Duration = Duration::from_secs(120);
+const NEXT_HEADERS: Duration = Duration::from_mins(2);
 /// HTTP/2 pings on a silent connection, and how long their answer may take.
 const PING: Duration = Duration::from_secs(30);
 const PONG: Duration = Duration::from_secs(10);

@@ -20,12 +20,13 @@ pub enum Phase {
 #[derive(Clone)]
 pub struct Drain(watch::Sender<Phase>);
 
-impl Drain {
-    /// A server that serves.
-    pub fn new() -> Self {
+impl Default for Drain {
+    fn default() -> Self {
         Self(watch::Sender::new(Phase::Serving))
     }
+}
 
+impl Drain {
     /// How far the end has come.
     pub fn phase(&self) -> Phase {
         *self.0.borrow()
@@ -37,13 +38,10 @@ impl Drain {
         let _ = self.0.subscribe().wait_for(|now| *now >= phase).await;
     }
 
-    /// Goes through the phases: a quarter of `grace` still accepting, the rest for what runs. Returns what is left of
-    /// it when nothing new is accepted any more.
-    pub async fn begin(&self, grace: Duration) -> Duration {
+    /// Goes through the phases: a quarter of `grace` still accepting, the rest is for what runs.
+    pub async fn begin(&self, grace: Duration) {
         self.0.send_replace(Phase::Draining);
-        let accepting = grace / 4;
-        tokio::time::sleep(accepting).await;
+        tokio::time::sleep(grace / 4).await;
         self.0.send_replace(Phase::Closing);
-        grace - accepting
     }
 }
