@@ -1,0 +1,21 @@
+# Two commands: `make demo` shows it on a real API server, `make test` runs every test. Both build what they need.
+.PHONY: demo test lint kubernetes bench
+
+demo: kubernetes
+	cargo build --locked
+	PORTCULLIS=target/debug/portcullis tools/demo/run
+
+test: kubernetes lint
+	cargo test --locked --no-fail-fast
+
+lint:
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
+
+# etcd, kube-apiserver, kube-controller-manager and kubectl from their Go modules, once a machine (about five minutes).
+kubernetes:
+	tools/kubernetes/build >/dev/null
+
+bench:
+	cargo bench --locked

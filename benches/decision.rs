@@ -1,0 +1,53 @@
+//! What a decision costs: decode, policies, decision and the serialised event, on a review of a Pod with three
+//! containers, beside a bare scan of the same bytes.
+//!
+//! `cargo bench` prints both; quote the ratio, and the figure with its machine.
+
+use std::hint::black_box;
+
+use jiff::Timestamp;
+use portcullis::cluster::Nowhere;
+use portcullis::config::{Snapshot, compile_profile};
+use portcullis::decision::{Endpoint, decide_at_once};
+use portcullis::review::{decode, encode};
+use portcullis::trail::{Caller, Chain, Event};
+
+const ADMITTED: &[u8] = include_bytes!("reviews/admitted.json");
+const DENIED: &[u8] = include_bytes!("reviews/denied.json");
+
+fn main() {
+    divan::main();
+}
+
+#[expect(clippy::expect_used, reason = "a benchmark without its profile measures nothing")]
+fn hardened() -> Snapshot {
+    compile_profile("hardened", None).expect("the profile compiles")
+}
+
+/// From the review's bytes to the answer's, with the event serialised and chained on the way.
+fn whole(snapshot: &Snapshot, chain: &mut Chain, lines: &mut Vec<u8>, bytes: &[u8]) -> Option<Vec<u8>> {
+    let review = decode(bytes, snapshot.workloads(), Timestamp::now()).ok()?;
+    let decision = decide_at_once(snapshot, &review.request, &Nowhere);
+    let event = Event::new(&review.request, Endpoint::Validate, Caller::Certificate, "", &decision, 0).to_bytes();
+    lines.clear();
+    let id = chain.seal(&event, lines);
+    Some(encode(&review, Endpoint::Validate, &decision, Some(&id)))
+}
+
+#[divan::bench(args = ["admitted", "denied"])]
+fn decision_and_event(bencher: divan::Bencher<'_, '_>, which: &str) {
+    let bytes = if which == "admitted" { ADMITTED } else { DENIED };
+    let snapshot = hardened();
+    let (mut chain, mut lines) = (Chain::new("bench".to_owned()), Vec::new());
+    bencher
+        .counter(divan::counter::BytesCount::new(bytes.len()))
+        .bench_local(|| black_box(whole(&snapshot, &mut chain, &mut lines, black_box(bytes))));
+}
+
+/// The least that any reader of the review must do.
+#[divan::bench]
+fn bare_scan(bencher: divan::Bencher<'_, '_>) {
+    bencher
+        .counter(divan::counter::BytesCount::new(ADMITTED.len()))
+        .bench_local(|| serde_json::from_slice::<serde::de::IgnoredAny>(black_box(ADMITTED)).is_ok());
+}
