@@ -1,5 +1,6 @@
 //! The world outside the object: what a cluster says, and the same from files.
 
+mod live;
 mod manifests;
 mod reflect;
 

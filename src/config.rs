@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use crate::engine::Active;
+use crate::engine::{Active, Setter};
 use crate::mode::Mode;
 use crate::object::Workloads;
 use crate::policy::Meta;
@@ -37,7 +37,7 @@ pub struct Snapshot {
 #[derive(Clone)]
 struct Scope {
     policies: Vec<Active>,
-    defaults: Defaults,
+    setters: Vec<Setter>,
 }
 
 /// Which mutators are on.
@@ -72,14 +72,19 @@ impl Snapshot {
         &self.scope(namespace).policies
     }
 
-    /// Which mutators are on for objects governed by `namespace`.
-    pub fn defaults(&self, namespace: &str) -> Defaults {
-        self.scope(namespace).defaults
+    /// The mutators for objects governed by `namespace`, in the catalogue's order.
+    pub fn setters(&self, namespace: &str) -> &[Setter] {
+        &self.scope(namespace).setters
     }
 
-    /// The strongest mode of any policy there.
+    /// The strongest mode of any validator there.
     pub fn strongest(&self, namespace: &str) -> Mode {
         self.scope(namespace).strongest()
+    }
+
+    /// The strongest mode of any mutator there.
+    pub fn strongest_default(&self, namespace: &str) -> Mode {
+        self.scope(namespace).setters.iter().map(|setter| setter.mode).max().unwrap_or(Mode::Off)
     }
 
     /// The kinds with pod templates.
@@ -92,10 +97,9 @@ impl Snapshot {
         &self.trail
     }
 
-    /// Every namespace that an entry names, in order, with its strongest mode.
-    pub fn named_namespaces(&self) -> Vec<(&str, Mode)> {
-        let named = self.by_name.iter().map(|(name, scope)| (name.as_str(), self.scopes[*scope].strongest()));
-        let mut named: Vec<_> = named.collect();
+    /// Every namespace that an entry names, in order.
+    pub fn named_namespaces(&self) -> Vec<&str> {
+        let mut named: Vec<&str> = self.by_name.keys().map(String::as_str).collect();
         named.sort_unstable();
         named
     }
@@ -112,11 +116,15 @@ impl Scope {
 
     /// The policies that act further here than in `other`, with both modes.
     fn stronger_than<'s>(&'s self, other: &'s Self) -> impl Iterator<Item = (&'static Meta, Mode, Mode)> + 's {
-        self.policies.iter().filter_map(|policy| {
-            let there = other.policies.iter().find(|there| std::ptr::eq(there.meta, policy.meta));
-            let there = there.map_or(Mode::Off, |there| there.mode);
-            (policy.mode > there).then_some((policy.meta, policy.mode, there))
+        self.modes().filter_map(|(meta, here)| {
+            let there = other.modes().find(|(there, _)| std::ptr::eq(*there, meta)).map_or(Mode::Off, |(_, mode)| mode);
+            (here > there).then_some((meta, here, there))
         })
+    }
+
+    fn modes(&self) -> impl Iterator<Item = (&'static Meta, Mode)> {
+        let judging = self.policies.iter().map(|policy| (policy.meta, policy.mode));
+        judging.chain(self.setters.iter().map(|setter| (setter.meta, setter.mode)))
     }
 }
 

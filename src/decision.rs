@@ -13,6 +13,7 @@ use crate::engine::{self, Active, Failure, Outcome};
 use crate::facts::{Facts, World};
 use crate::mode::Mode;
 use crate::object::Place;
+use crate::patch;
 use crate::policy::{Finding, Meta};
 use crate::request::{Operation, Request, Source};
 
@@ -30,13 +31,26 @@ pub enum Verdict {
     WouldDeny,
     /// Admitted without a finding.
     Allow,
+    /// On `/mutate`: something was set.
+    Patch,
+    /// On `/mutate`: something would be set, in a stronger mode.
+    WouldPatch,
     /// On `/mutate`: nothing to set.
     Unchanged,
 }
 
 impl Verdict {
     /// Every verdict.
-    pub const ALL: [Self; 6] = [Self::Error, Self::Deny, Self::Warn, Self::WouldDeny, Self::Allow, Self::Unchanged];
+    pub const ALL: [Self; 8] = [
+        Self::Error,
+        Self::Deny,
+        Self::Warn,
+        Self::WouldDeny,
+        Self::Allow,
+        Self::Patch,
+        Self::WouldPatch,
+        Self::Unchanged,
+    ];
 
     /// The word in events, metrics and annotations.
     pub const fn as_str(self) -> &'static str {
@@ -46,6 +60,8 @@ impl Verdict {
             Self::Warn => "warn",
             Self::WouldDeny => "would-deny",
             Self::Allow => "allow",
+            Self::Patch => "patch",
+            Self::WouldPatch => "would-patch",
             Self::Unchanged => "unchanged",
         }
     }
@@ -88,12 +104,14 @@ pub struct Judged {
     pub inherited: bool,
     /// Whether the policy came to no conclusion.
     pub failed: bool,
+    /// Whether it is something set, or that would be, rather than something that must be otherwise.
+    pub sets: bool,
 }
 
 impl Judged {
     /// Whether this finding refuses the request.
     pub fn refuses(&self) -> bool {
-        self.mode == Mode::Enforce && !self.inherited
+        self.mode == Mode::Enforce && !self.inherited && !self.sets
     }
 }
 
@@ -117,6 +135,10 @@ pub struct Decision {
     pub allowed: bool,
     /// Every finding, in the order of the catalogue.
     pub findings: Vec<Judged>,
+    /// On `/mutate`, what is set.
+    pub patch: Vec<patch::Operation>,
+    /// Policies that could not judge, because the files at hand say nothing of what they ask for.
+    pub left_out: Vec<&'static Meta>,
     /// Why it could not be judged at all, and a sentence about it.
     pub trouble: Option<(Trouble, String)>,
     /// Digest of the configuration in force (SHA-256, hexadecimal).
@@ -131,6 +153,8 @@ impl Decision {
             verdict: Verdict::Error,
             allowed: endpoint == Endpoint::Mutate || mode < Mode::Enforce,
             findings: Vec::new(),
+            patch: Vec::new(),
+            left_out: Vec::new(),
             trouble: Some((trouble, message)),
             configuration: snapshot.digest().clone(),
         }
@@ -161,17 +185,6 @@ pub fn decide_at_once(snapshot: &Snapshot, request: &Request<'_>, world: &dyn Wo
     let facts = Facts::new(world);
     let outcomes = engine::judge_at_once(in_force(snapshot, request), request, &facts);
     conclude(snapshot, request, &facts, &outcomes)
-}
-
-/// Answers a request that was sent to `/mutate`. No policy of this version sets anything.
-pub fn leave_unchanged(snapshot: &Snapshot) -> Decision {
-    Decision {
-        verdict: Verdict::Unchanged,
-        allowed: true,
-        findings: Vec::new(),
-        trouble: None,
-        configuration: snapshot.digest().clone(),
-    }
 }
 
 /// The server's own trouble does what the strongest policy in force there would do. Where no policy judges the kind,
@@ -210,7 +223,16 @@ fn conclude(snapshot: &Snapshot, request: &Request<'_>, facts: &Facts<'_>, outco
     } else {
         Verdict::WouldDeny
     };
-    Decision { verdict, allowed: !refused, findings, trouble: None, configuration: snapshot.digest().clone() }
+    let left_out = outcomes.iter().filter(|outcome| outcome.left_out).map(|outcome| outcome.policy.meta).collect();
+    Decision {
+        verdict,
+        allowed: !refused,
+        findings,
+        patch: Vec::new(),
+        left_out,
+        trouble: None,
+        configuration: snapshot.digest().clone(),
+    }
 }
 
 fn judged(request: &Request<'_>, outcome: &Outcome<'_>) -> Vec<Judged> {
@@ -220,7 +242,16 @@ fn judged(request: &Request<'_>, outcome: &Outcome<'_>) -> Vec<Judged> {
     let judged = |finding: &Finding, failed| {
         let cap = if rests_on_later(request, finding) { Mode::Warn } else { cap };
         let (place, message) = (finding.place.clone(), finding.message.clone());
-        Judged { meta: policy.meta, place, message, mode: policy.mode.min(cap), configured, inherited: false, failed }
+        Judged {
+            meta: policy.meta,
+            place,
+            message,
+            mode: policy.mode.min(cap),
+            configured,
+            inherited: false,
+            failed,
+            sets: false,
+        }
     };
     match &outcome.result {
         Ok(findings) => findings.iter().map(|finding| judged(finding, false)).collect(),
@@ -245,10 +276,9 @@ fn rests_on_later(request: &Request<'_>, finding: &Finding) -> bool {
 
 /// What is at most warned of, whatever the mode.
 fn is_never_refused(request: &Request<'_>) -> bool {
-    let is_template = request.pods().iter().any(crate::object::Pod::is_template);
     request.operation == Operation::Delete
         || request.kind.group.is_empty() && request.kind.kind == "ServiceAccount"
         || request.user.name() == "system:apiserver"
         || request.is_mirror_pod()
-        || is_template && request.is_owned()
+        || request.is_owned_template()
 }

@@ -8,6 +8,7 @@ use futures::future::join_all;
 
 use crate::facts::{Facts, Pending};
 use crate::mode::Mode;
+use crate::policy::defaults::Mutator;
 use crate::policy::{Finding, Meta, Report, Validator};
 use crate::request::Request;
 
@@ -30,12 +31,27 @@ pub struct Active {
     pub strict_updates: bool,
 }
 
+/// A mutator in force, with its settings and modes.
+#[derive(Clone)]
+pub struct Setter {
+    /// Its documentation.
+    pub meta: &'static Meta,
+    /// The mutator.
+    pub mutator: Arc<dyn Mutator>,
+    /// How far it acts.
+    pub mode: Mode,
+    /// How far it was configured to act; the ceiling may be lower.
+    pub configured: Mode,
+}
+
 /// What became of one policy.
 pub struct Outcome<'p> {
     /// The policy.
     pub policy: &'p Active,
     /// Its findings, or why there are none.
     pub result: Result<Vec<Finding>, Failure>,
+    /// Whether it asked for something that the files at hand say nothing of.
+    pub left_out: bool,
 }
 
 /// Why a policy came to no conclusion.
@@ -68,6 +84,7 @@ pub async fn judge<'p>(
         for outcome in &mut outcomes {
             if outcome.result == Err(Failure::TimedOut) {
                 outcome.result = run(outcome.policy, request, facts);
+                outcome.left_out = facts.take_left_out();
             }
         }
     }
@@ -79,7 +96,10 @@ pub fn judge_at_once<'p>(policies: &'p [Active], request: &Request<'_>, facts: &
     policies
         .iter()
         .filter(|policy| policy.mode > Mode::Off)
-        .map(|policy| Outcome { policy, result: run(policy, request, facts) })
+        .map(|policy| {
+            let result = run(policy, request, facts);
+            Outcome { policy, result, left_out: facts.take_left_out() }
+        })
         .collect()
 }
 

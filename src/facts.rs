@@ -3,10 +3,15 @@
 //! A policy never calls out. What the [`World`] knows is answered at once; anything else ends the policy with
 //! [`Pending`], the engine asks, and the policy runs again.
 
+mod network_policy;
+
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+pub use network_policy::{Direction, NetworkPolicy, Operator, Requirement, Selector};
 
 /// "I asked for a fact that is not here yet."
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +27,13 @@ pub enum Question {
         /// Its name.
         name: String,
     },
+    /// The NetworkPolicies of a namespace.
+    NetworkPolicies {
+        /// The namespace.
+        namespace: String,
+        /// Whether a store will not do: it is asked for of the API server, now.
+        live: bool,
+    },
 }
 
 /// What is said of a question. "Not found" and "could not ask" are different answers.
@@ -29,6 +41,10 @@ pub enum Question {
 pub enum Answer {
     /// The ServiceAccount.
     ServiceAccount(Arc<ServiceAccount>),
+    /// The NetworkPolicies.
+    NetworkPolicies(Arc<[NetworkPolicy]>),
+    /// The files at hand hold nothing of the kind, and say nothing of the cluster.
+    LeftOut,
     /// It does not exist.
     NotFound,
     /// Nobody could say; the reason, for people.
@@ -51,6 +67,8 @@ pub enum Known<T> {
     Absent,
     /// It could not be asked for; the reason, for people.
     Unknown(String),
+    /// The files at hand say nothing of such things: nothing can be found missing.
+    LeftOut,
 }
 
 /// Answers questions: from a reflector's store, an API server, a registry, or files.
@@ -67,12 +85,13 @@ pub struct Facts<'w> {
     world: &'w dyn World,
     answers: Mutex<BTreeMap<Question, Answer>>,
     pending: Mutex<Vec<Question>>,
+    left_out: AtomicBool,
 }
 
 impl<'w> Facts<'w> {
     /// Facts out of `world`.
     pub fn new(world: &'w dyn World) -> Self {
-        Self { world, answers: Mutex::default(), pending: Mutex::default() }
+        Self { world, answers: Mutex::default(), pending: Mutex::default(), left_out: AtomicBool::new(false) }
     }
 
     /// A ServiceAccount.
@@ -83,9 +102,30 @@ impl<'w> Facts<'w> {
         let question = Question::ServiceAccount { namespace: namespace.to_owned(), name: name.to_owned() };
         Ok(match self.answer(question)? {
             Answer::ServiceAccount(account) => Known::Found(account),
-            Answer::NotFound => Known::Absent,
             Answer::Unavailable(why) => Known::Unknown(why),
+            Answer::LeftOut => Known::LeftOut,
+            Answer::NotFound | Answer::NetworkPolicies(_) => Known::Absent,
         })
+    }
+
+    /// The NetworkPolicies of a namespace; with `live`, as the API server lists them now rather than as a store
+    /// remembers them.
+    ///
+    /// # Errors
+    /// [`Pending`] when the answer is not here yet.
+    pub fn network_policies(&self, namespace: &str, live: bool) -> Result<Known<Arc<[NetworkPolicy]>>, Pending> {
+        let question = Question::NetworkPolicies { namespace: namespace.to_owned(), live };
+        Ok(match self.answer(question)? {
+            Answer::NetworkPolicies(policies) => Known::Found(policies),
+            Answer::Unavailable(why) => Known::Unknown(why),
+            Answer::LeftOut => Known::LeftOut,
+            Answer::NotFound | Answer::ServiceAccount(_) => Known::Absent,
+        })
+    }
+
+    /// Whether, since this was last asked, some answer was that the files at hand say nothing.
+    pub fn take_left_out(&self) -> bool {
+        self.left_out.swap(false, Ordering::Relaxed)
     }
 
     /// The world that answers.
@@ -107,6 +147,14 @@ impl<'w> Facts<'w> {
     }
 
     fn answer(&self, question: Question) -> Result<Answer, Pending> {
+        let answer = self.look_up(question)?;
+        if answer == Answer::LeftOut {
+            self.left_out.store(true, Ordering::Relaxed);
+        }
+        Ok(answer)
+    }
+
+    fn look_up(&self, question: Question) -> Result<Answer, Pending> {
         if let Some(answer) = lock(&self.answers).get(&question) {
             return Ok(answer.clone());
         }

@@ -1,4 +1,4 @@
-//! Portcullis: a Kubernetes admission webhook that refuses what breaks the security posture, and writes every
+//! Portcullis: a Kubernetes admission webhook that sets safe defaults, refuses what breaks the security posture, and writes every
 //! decision down.
 //!
 //! ```text
@@ -19,7 +19,8 @@
 //!    pending at the deadline has *failed*: a finding in that policy's mode, never a silent pass.
 //! 6. No decision without its record: what the trail promises holds before the answer leaves.
 //! 7. Stores are complete once before the server is ready; until then it answers 503 and allows nothing.
-//! 8. Validators never patch.
+//! 8. Validators never patch. Mutators never refuse, nor make the API server refuse; mutating twice changes nothing the
+//!    second time. Below mode `enforce` nothing is patched.
 //! 9. Containers are reached one way only ([`request::Request::containers`]), images too
 //!    ([`request::Request::images`]): init, sidecar, regular and ephemeral containers, and image volumes, in Pods and in
 //!    every kind that holds a pod template ([`object::Workloads`]).
@@ -38,7 +39,9 @@ pub mod facts;
 mod files;
 pub mod metrics;
 pub mod mode;
+pub mod mutation;
 pub mod object;
+pub mod patch;
 pub mod policy;
 pub mod request;
 pub mod review;

@@ -38,6 +38,12 @@ impl Place {
         Self { path: Path::root(), within: Within::Object { field: String::new() } }
     }
 
+    /// A field outside any pod.
+    pub fn field(path: Path) -> Self {
+        let within = Within::Object { field: path.without_positions() };
+        Self { path, within }
+    }
+
     /// The path as messages show it: `.` for the object as a whole.
     pub fn shown(&self) -> String {
         if self.path.is_root() { ".".to_owned() } else { self.path.to_string() }

@@ -1,8 +1,10 @@
 //! What a policy is: a documented, pure function of (request, facts, settings).
 
 pub mod catalogue;
+pub mod defaults;
 mod identity;
 mod images;
+mod network;
 pub mod page;
 mod pods;
 mod standard;

@@ -176,6 +176,11 @@ impl<'a> Request<'a> {
         self.object.as_ref().is_some_and(|object| object.metadata().has_controller())
     }
 
+    /// Whether it is a pod template that a controller owns: judged and defaulted at its owner.
+    pub fn is_owned_template(&self) -> bool {
+        self.is_owned() && self.pods().iter().any(Pod::is_template)
+    }
+
     /// A static pod's mirror, made by the kubelet of its own node: annotation *and* credentials. The annotation alone
     /// buys nothing.
     pub fn is_mirror_pod(&self) -> bool {

@@ -4,10 +4,12 @@
 //! can refuse, `observe` (`Ignore`) where one can only warn or record. They are split by namespace name, and never cover
 //! our own namespace, whose Pods must be able to start while nobody answers.
 
+use std::ops::RangeInclusive;
+
 use k8s_openapi::ByteString;
 use k8s_openapi::api::admissionregistration::v1::{
-    MatchCondition, RuleWithOperations, ServiceReference, ValidatingWebhook, ValidatingWebhookConfiguration,
-    WebhookClientConfig,
+    MatchCondition, MutatingWebhook, MutatingWebhookConfiguration, RuleWithOperations, ServiceReference,
+    ValidatingWebhook, ValidatingWebhookConfiguration, WebhookClientConfig,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement, ObjectMeta};
 
@@ -21,6 +23,8 @@ const NAME_LABEL: &str = "kubernetes.io/metadata.name";
 const ENFORCE_TIMEOUT: i32 = 3;
 /// Seconds that an observing webhook may cost a write.
 const OBSERVE_TIMEOUT: i32 = 1;
+/// Seconds that setting defaults may cost a write.
+const MUTATE_TIMEOUT: i32 = 1;
 /// Subresources of Pods through which what policies judge can change.
 const POD_SUBRESOURCES: [&str; 2] = ["pods/ephemeralcontainers", "pods/resize"];
 
@@ -37,34 +41,27 @@ pub struct Target {
     pub ca_bundle: Option<Vec<u8>>,
 }
 
-/// The configuration that sends `/validate` what the policies in force judge.
+/// The configuration that sends `/validate` what the validators in force judge.
 pub fn validating(snapshot: &Snapshot, target: &Target) -> ValidatingWebhookConfiguration {
-    let top = snapshot.strongest("");
-    let enforced = Part { minimum: Mode::Enforce, maximum: Mode::Enforce };
-    let observed = Part { minimum: Mode::Audit, maximum: Mode::Warn };
-    let webhook = |name: &str, part: Part, failure: &str, timeout| {
-        let selector = part.select(top, &snapshot.named_namespaces(), &target.namespace)?;
+    let modes = Modes::of(snapshot, |namespace| snapshot.strongest(namespace));
+    let webhook = |name: &str, part: RangeInclusive<Mode>, failure: &str, timeout| {
         Some(ValidatingWebhook {
             name: format!("{name}.portcullis.dev"),
             admission_review_versions: vec!["v1".to_owned()],
             client_config: client_config(target, "/validate"),
             failure_policy: Some(failure.to_owned()),
-            match_conditions: Some(vec![MatchCondition {
-                // What the API server writes by itself keeps it able to start.
-                name: "not-the-api-server".to_owned(),
-                expression: "request.userInfo.username != \"system:apiserver\"".to_owned(),
-            }]),
+            match_conditions: Some(match_conditions()),
             match_policy: Some("Equivalent".to_owned()),
-            namespace_selector: Some(selector),
-            rules: Some(rules(snapshot)),
+            namespace_selector: Some(modes.select(&part, &target.namespace)?),
+            rules: Some(validating_rules(snapshot)),
             side_effects: "None".to_owned(),
             timeout_seconds: Some(timeout),
             ..ValidatingWebhook::default()
         })
     };
     let webhooks = [
-        webhook("enforce", enforced, "Fail", ENFORCE_TIMEOUT),
-        webhook("observe", observed, "Ignore", OBSERVE_TIMEOUT),
+        webhook("enforce", Mode::Enforce..=Mode::Enforce, "Fail", ENFORCE_TIMEOUT),
+        webhook("observe", Mode::Audit..=Mode::Warn, "Ignore", OBSERVE_TIMEOUT),
     ];
     ValidatingWebhookConfiguration {
         metadata: ObjectMeta { name: Some("portcullis".to_owned()), ..ObjectMeta::default() },
@@ -72,25 +69,50 @@ pub fn validating(snapshot: &Snapshot, target: &Target) -> ValidatingWebhookConf
     }
 }
 
-/// The namespaces whose strongest mode lies between two modes.
-#[derive(Clone, Copy)]
-struct Part {
-    minimum: Mode,
-    maximum: Mode,
+/// The configuration that sends `/mutate` what the mutators in force may patch. What they did not set, because nobody
+/// answered, the validators see.
+pub fn mutating(snapshot: &Snapshot, target: &Target) -> MutatingWebhookConfiguration {
+    let modes = Modes::of(snapshot, |namespace| snapshot.strongest_default(namespace));
+    let selector = modes.select(&(Mode::Audit..=Mode::Enforce), &target.namespace);
+    let webhook = selector.map(|selector| MutatingWebhook {
+        name: "defaults.portcullis.dev".to_owned(),
+        admission_review_versions: vec!["v1".to_owned()],
+        client_config: client_config(target, "/mutate"),
+        failure_policy: Some("Ignore".to_owned()),
+        match_conditions: Some(match_conditions()),
+        match_policy: Some("Equivalent".to_owned()),
+        namespace_selector: Some(selector),
+        reinvocation_policy: Some("IfNeeded".to_owned()),
+        rules: Some(mutating_rules(snapshot)),
+        side_effects: "None".to_owned(),
+        timeout_seconds: Some(MUTATE_TIMEOUT),
+        ..MutatingWebhook::default()
+    });
+    MutatingWebhookConfiguration {
+        metadata: ObjectMeta { name: Some("portcullis".to_owned()), ..ObjectMeta::default() },
+        webhooks: Some(webhook.into_iter().collect()),
+    }
 }
 
-impl Part {
-    fn holds(self, mode: Mode) -> bool {
-        (self.minimum..=self.maximum).contains(&mode)
+/// The strongest mode at the top, and in each namespace that an entry names.
+struct Modes<'s> {
+    top: Mode,
+    named: Vec<(&'s str, Mode)>,
+}
+
+impl<'s> Modes<'s> {
+    fn of(snapshot: &'s Snapshot, strongest: impl Fn(&str) -> Mode) -> Self {
+        let named = snapshot.named_namespaces().into_iter().map(|name| (name, strongest(name))).collect();
+        Self { top: strongest(""), named }
     }
 
-    /// Selects them by name; `None` where there is none.
-    fn select(self, top: Mode, named: &[(&str, Mode)], own: &str) -> Option<LabelSelector> {
-        let (operator, mut names) = if self.holds(top) {
-            let others = named.iter().filter(|(_, mode)| !self.holds(*mode));
+    /// Selects, by name, the namespaces whose strongest mode is in `part`, without our own; `None` where there is none.
+    fn select(&self, part: &RangeInclusive<Mode>, own: &str) -> Option<LabelSelector> {
+        let (operator, mut names) = if part.contains(&self.top) {
+            let others = self.named.iter().filter(|(_, mode)| !part.contains(mode));
             ("NotIn", others.map(|(name, _)| (*name).to_owned()).chain([own.to_owned()]).collect::<Vec<_>>())
         } else {
-            let these = named.iter().filter(|(name, mode)| self.holds(*mode) && *name != own);
+            let these = self.named.iter().filter(|(name, mode)| part.contains(mode) && *name != own);
             ("In", these.map(|(name, _)| (*name).to_owned()).collect())
         };
         names.sort_unstable();
@@ -105,28 +127,56 @@ impl Part {
     }
 }
 
+/// What the API server writes by itself keeps it able to start.
+fn match_conditions() -> Vec<MatchCondition> {
+    vec![MatchCondition {
+        name: "not-the-api-server".to_owned(),
+        expression: "request.userInfo.username != \"system:apiserver\"".to_owned(),
+    }]
+}
+
 /// Exactly the kinds, subresources and operations that are judged: one rule a group, and one for subresources.
-fn rules(snapshot: &Snapshot) -> Vec<RuleWithOperations> {
-    let rule = |group: &str, operations: &[&str], resources: Vec<String>| RuleWithOperations {
+fn validating_rules(snapshot: &Snapshot) -> Vec<RuleWithOperations> {
+    let mut rules = by_group(snapshot, &["CREATE", "UPDATE"], |_| true);
+    rules.push(rule("", &["UPDATE"], POD_SUBRESOURCES.map(str::to_owned).to_vec()));
+    rules
+}
+
+/// Exactly what may be patched: Pods when they are created, ephemeral containers when they are added, templates when
+/// they are new or change (a Job's never does), and ServiceAccounts where their mutator is on.
+fn mutating_rules(snapshot: &Snapshot) -> Vec<RuleWithOperations> {
+    let is_fixed = |row: &Workload| row.is_pod() || row.group == "batch" && row.kind == "Job";
+    let mut rules = by_group(snapshot, &["CREATE"], is_fixed);
+    rules.extend(by_group(snapshot, &["CREATE", "UPDATE"], |row| !is_fixed(row)));
+    rules.push(rule("", &["UPDATE"], vec!["pods/ephemeralcontainers".to_owned()]));
+    let everywhere = snapshot.named_namespaces().into_iter().chain([""]);
+    let mut setters = everywhere.flat_map(|namespace| snapshot.setters(namespace));
+    if setters.any(|setter| setter.meta.id == "default-no-token-automount" && setter.mode > Mode::Off) {
+        rules.push(rule("", &["CREATE"], vec!["serviceaccounts".to_owned()]));
+    }
+    rules
+}
+
+fn by_group(snapshot: &Snapshot, operations: &[&str], takes: impl Fn(&Workload) -> bool) -> Vec<RuleWithOperations> {
+    let rows: Vec<&Workload> = snapshot.workloads().iter().filter(|row| takes(row)).collect();
+    let mut groups: Vec<(&str, Vec<String>)> = Vec::new();
+    for row in rows {
+        match groups.iter_mut().find(|(group, _)| *group == row.group) {
+            Some((_, resources)) => resources.push(row.resource.to_string()),
+            None => groups.push((&row.group, vec![row.resource.to_string()])),
+        }
+    }
+    groups.into_iter().map(|(group, resources)| rule(group, operations, resources)).collect()
+}
+
+fn rule(group: &str, operations: &[&str], resources: Vec<String>) -> RuleWithOperations {
+    RuleWithOperations {
         api_groups: Some(vec![group.to_owned()]),
         api_versions: Some(vec!["*".to_owned()]),
         operations: Some(operations.iter().map(|operation| (*operation).to_owned()).collect()),
         resources: Some(resources),
         scope: Some("Namespaced".to_owned()),
-    };
-    let mut groups: Vec<&str> = Vec::new();
-    for workload in snapshot.workloads().iter() {
-        if !groups.contains(&workload.group.as_ref()) {
-            groups.push(&workload.group);
-        }
     }
-    let of_group = |group: &str| {
-        let rows = snapshot.workloads().iter().filter(|row: &&Workload| row.group == group);
-        rows.map(|row| row.resource.to_string()).collect()
-    };
-    let mut rules: Vec<_> = groups.iter().map(|group| rule(group, &["CREATE", "UPDATE"], of_group(group))).collect();
-    rules.push(rule("", &["UPDATE"], POD_SUBRESOURCES.map(str::to_owned).to_vec()));
-    rules
 }
 
 fn client_config(target: &Target, path: &str) -> WebhookClientConfig {

@@ -1,5 +1,6 @@
 //! `portcullis check`: judges what would be stored.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -84,10 +85,11 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, String> {
     let snapshot = args.policies.load(args.ceiling)?;
     let mut input = Input::read(&args.paths);
     let around = Input::read(&args.cluster_from);
-    let mut world = Manifests::default();
+    let mut world = Manifests::whole(!args.cluster_from.is_empty());
     around.describe(&mut world, &args.namespace);
     input.describe(&mut world, &args.namespace);
 
+    let mut left_out = BTreeSet::new();
     let mut summary = Summary::default();
     let mut errors = std::mem::take(&mut input.errors);
     errors.extend(around.errors);
@@ -114,12 +116,19 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, String> {
                 decision: if decision.allowed { "allow" } else { "deny" },
                 findings: decision.findings.iter().map(|finding| found(object, finding)).collect(),
             };
+            left_out.extend(decision.left_out.iter().map(|meta| meta.id));
             summary.add(&row, decision.allowed);
             print(&match args.format {
                 Format::Json => serde_json::to_string(&row).map_err(|error| error.to_string())? + "\n",
                 Format::Text => text(&row),
             })?;
         }
+    }
+    for id in left_out {
+        eprintln!(
+            "note: {id} was left out: the inputs hold nothing of what it asks the cluster for; name manifests or a dump of \
+             the cluster with --cluster-from"
+        );
     }
     for error in &errors {
         eprintln!("{}", escape(error));

@@ -7,6 +7,7 @@ use crate::config::Snapshot;
 use crate::decision::{self, Decision};
 use crate::document::{Node, Position};
 use crate::facts::World;
+use crate::mutation;
 use crate::object::{Object, Path};
 use crate::request::{Kind, Operation, Request, Resource, Source, User};
 
@@ -95,7 +96,15 @@ pub(super) fn judge(
         old: None,
         options: None,
     };
-    Ok(decision::decide_at_once(snapshot, &request, world))
+    // What would be stored: mutators come first. They only add, so that paths hold in the file as it is written.
+    let Some(object) = mutation::mutate(snapshot, &request).object else {
+        return Ok(decision::decide_at_once(snapshot, &request, world));
+    };
+    let text = object.to_string();
+    let raw: &RawValue = serde_json::from_str(&text).map_err(|error| whole(error.to_string()))?;
+    let read = Object::read(raw, workload).map_err(|error| whole(error.to_string()))?;
+    let stored = Request { object: Some(read), sent: Some(raw), ..request };
+    Ok(decision::decide_at_once(snapshot, &stored, world))
 }
 
 /// The pointer of a path as `serde_path_to_error` writes it: `spec.containers[0].image`.

@@ -10,6 +10,7 @@ use super::input::Input;
 use super::{Policies, REFUSED, UNUSABLE, escape, print};
 use crate::cluster::Manifests;
 use crate::decision::{self, Decision, Endpoint, Trouble};
+use crate::mutation;
 use crate::review;
 
 /// Arguments of `review`.
@@ -43,7 +44,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, String> {
     if !around.errors.is_empty() {
         return Err(around.errors.join("\n"));
     }
-    let mut world = Manifests::default();
+    let mut world = Manifests::whole(!args.cluster_from.is_empty());
     around.describe(&mut world, "default");
 
     let review = match review::decode(&bytes, snapshot.workloads(), Timestamp::now()) {
@@ -59,7 +60,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, String> {
             let mode = decision::mode_of_trouble(&snapshot, &review.request);
             Decision::troubled(&snapshot, endpoint, mode, Trouble::Unreadable, message.clone())
         }
-        None if args.mutate => decision::leave_unchanged(&snapshot),
+        None if args.mutate => mutation::mutate(&snapshot, &review.request).decision,
         None => decision::decide_at_once(&snapshot, &review.request, &world),
     };
     let answer = review::encode(&review, endpoint, &decision, None);

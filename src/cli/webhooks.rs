@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::{Policies, print};
-use crate::webhooks::{Target, validating};
+use crate::webhooks::{Target, mutating, validating};
 
 /// Arguments of `webhooks`.
 #[derive(clap::Args)]
@@ -33,6 +33,8 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, String> {
     };
     let target =
         Target { namespace: args.namespace.clone(), service: args.service.clone(), url: args.url.clone(), ca_bundle };
-    let text = serde_saphyr::to_string(&validating(&snapshot, &target)).map_err(|error| error.to_string())?;
-    print(&text)
+    let yaml = |error: serde_saphyr::ser::Error| error.to_string();
+    let validating = serde_saphyr::to_string(&validating(&snapshot, &target)).map_err(yaml)?;
+    let mutating = serde_saphyr::to_string(&mutating(&snapshot, &target)).map_err(yaml)?;
+    print(&format!("{validating}---\n{mutating}"))
 }

@@ -6,40 +6,62 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use crate::document::{Node, Value};
-use crate::facts::{Answer, Question, ServiceAccount, World};
+use crate::facts::{Answer, NetworkPolicy, Question, ServiceAccount, World};
 
 /// Objects among the inputs that policies may ask for.
 #[derive(Default)]
 pub struct Manifests {
     service_accounts: HashMap<(String, String), Arc<ServiceAccount>>,
+    network_policies: HashMap<String, Vec<NetworkPolicy>>,
+    is_whole: bool,
 }
 
 impl Manifests {
+    /// Manifests that describe the cluster as a whole: what is not among them is not there. Otherwise a kind of which
+    /// there is nothing among them is left out of the judgement.
+    pub fn whole(is_whole: bool) -> Self {
+        Self { is_whole, ..Self::default() }
+    }
+
     /// Takes an object in; kinds that no policy asks for are passed over. `namespace` is where objects without one go.
     pub fn add(&mut self, object: &Node, namespace: &str) {
         let text = |path: &[&str]| {
             let node = path.iter().try_fold(object, |node, field| node.get(field));
             node.and_then(Node::as_text).filter(|text| !text.is_empty())
         };
-        if (text(&["apiVersion"]), text(&["kind"])) != (Some("v1"), Some("ServiceAccount")) {
-            return;
+        let namespace = text(&["metadata", "namespace"]).unwrap_or(namespace).to_owned();
+        match (text(&["apiVersion"]), text(&["kind"]), text(&["metadata", "name"])) {
+            (Some("v1"), Some("ServiceAccount"), Some(name)) => {
+                let automount_token = match object.get("automountServiceAccountToken").map(|node| &node.value) {
+                    Some(Value::Bool(value)) => Some(*value),
+                    _ => None,
+                };
+                let account = Arc::new(ServiceAccount { automount_token });
+                self.service_accounts.insert((namespace, name.to_owned()), account);
+            }
+            (Some("networking.k8s.io/v1"), Some("NetworkPolicy"), _) => {
+                // One that is not what its kind says isolates nothing; the API server would refuse it.
+                let read = serde_json::to_value(object).and_then(NetworkPolicy::read);
+                self.network_policies.entry(namespace).or_default().extend(read);
+            }
+            _ => {}
         }
-        let Some(name) = text(&["metadata", "name"]) else { return };
-        let automount_token = match object.get("automountServiceAccountToken").map(|node| &node.value) {
-            Some(Value::Bool(value)) => Some(*value),
-            _ => None,
-        };
-        let namespace = text(&["metadata", "namespace"]).unwrap_or(namespace);
-        let key = (namespace.to_owned(), name.to_owned());
-        self.service_accounts.insert(key, Arc::new(ServiceAccount { automount_token }));
     }
 }
 
 impl World for Manifests {
     fn known(&self, question: &Question) -> Option<Answer> {
-        let Question::ServiceAccount { namespace, name } = question;
-        let found = self.service_accounts.get(&(namespace.clone(), name.clone()));
-        Some(found.map_or(Answer::NotFound, |account| Answer::ServiceAccount(Arc::clone(account))))
+        Some(match question {
+            Question::ServiceAccount { namespace, name } => {
+                let found = self.service_accounts.get(&(namespace.clone(), name.clone()));
+                found.map_or(Answer::NotFound, |account| Answer::ServiceAccount(Arc::clone(account)))
+            }
+            Question::NetworkPolicies { .. } if self.network_policies.is_empty() && !self.is_whole => Answer::LeftOut,
+            Question::NetworkPolicies { namespace, .. } => {
+                let found = self.network_policies.get(namespace).cloned().unwrap_or_default();
+                Answer::NetworkPolicies(found.into())
+            }
+        })
     }
 
     fn ask<'w>(&'w self, question: &'w Question) -> Pin<Box<dyn Future<Output = Answer> + Send + 'w>> {

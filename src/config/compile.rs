@@ -8,11 +8,12 @@ use aws_lc_rs::digest;
 use super::problem::{ConfigError, Fields, Problems, suggestion};
 use super::{Defaults, Scope, Snapshot, TrailSettings, profile};
 use crate::document::{self, Node, Position, Value};
-use crate::engine::Active;
+use crate::engine::{Active, Setter};
 use crate::mode::Mode;
 use crate::object::{Workload, Workloads};
 use crate::policy::PodSecurityVersion;
-use crate::policy::catalogue::{self, CATALOGUE};
+use crate::policy::catalogue::{self, Act, CATALOGUE};
+use crate::policy::defaults::Safety;
 
 /// The `apiVersion` of a configuration.
 const API_VERSION: &str = "portcullis.dev/v1alpha1";
@@ -158,7 +159,7 @@ impl Layer {
         policies(fields, problems, &mut |id, position, written| {
             let slot = self.policies.entry(id).or_default();
             slot.override_with(&written.fields);
-            if slot.mode.is_none() {
+            if slot.mode.is_none() && catalogue::find(id).is_some_and(|entry| entry.safety.is_none()) {
                 unset.push((position, id));
             }
             if let Some(node) = written.settings {
@@ -183,16 +184,32 @@ impl Layer {
 
     fn compile(&self, version: PodSecurityVersion, cap: Mode) -> Scope {
         let ceiling = self.ceiling.min(cap);
-        let active = CATALOGUE.iter().filter_map(|entry| {
-            let written = self.policies.get(entry.meta.id)?;
-            let configured = written.mode?;
-            let settings = written.settings.clone().unwrap_or_else(|| serde_json::json!({}));
-            // Bad settings were reported where they stand.
-            let validator = entry.build(settings, version).ok()?;
-            let strict_updates = written.strict_updates.unwrap_or(false);
-            Some(Active { meta: entry.meta, validator, mode: configured.min(ceiling), configured, strict_updates })
-        });
-        Scope { policies: active.collect(), defaults: self.defaults }
+        let mut scope = Scope { policies: Vec::new(), setters: Vec::new() };
+        for entry in CATALOGUE {
+            let written = self.policies.get(entry.meta.id).cloned().unwrap_or_default();
+            let Some(configured) = written.mode.or(self.default_mode(entry)) else { continue };
+            let settings = written.settings.unwrap_or_else(|| serde_json::json!({}));
+            let (meta, mode) = (entry.meta, configured.min(ceiling));
+            match entry.build(settings, version) {
+                Ok(Act::Judge(validator)) => {
+                    let strict_updates = written.strict_updates.unwrap_or(false);
+                    scope.policies.push(Active { meta, validator, mode, configured, strict_updates });
+                }
+                Ok(Act::Set(mutator)) => scope.setters.push(Setter { meta, mutator, mode, configured }),
+                // Bad settings were reported where they stand.
+                Err(_) => {}
+            }
+        }
+        scope
+    }
+
+    /// The mode that `defaults` gives a mutator.
+    fn default_mode(&self, entry: &catalogue::Entry) -> Option<Mode> {
+        let is_on = match entry.safety? {
+            Safety::Safe => self.defaults != Defaults::Off,
+            Safety::Daring => self.defaults == Defaults::All,
+        };
+        is_on.then_some(Mode::Enforce)
     }
 }
 

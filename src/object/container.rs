@@ -87,6 +87,11 @@ impl<'r, 'a> Container<'r, 'a> {
         self.context().and_then(profile_type)
     }
 
+    /// Whether `securityContext.privileged` is true.
+    pub fn is_privileged(&self) -> bool {
+        self.context().and_then(|context| context.privileged) == Some(true)
+    }
+
     /// `securityContext.allowPrivilegeEscalation`
     pub fn allow_privilege_escalation(&self) -> Option<bool> {
         self.context()?.allow_privilege_escalation
@@ -112,6 +117,12 @@ impl<'r, 'a> Container<'r, 'a> {
         self.spec.volume_mounts.iter().flatten().enumerate().map(|(position, mount)| {
             (position, mount.name.as_deref().unwrap_or_default(), mount.mount_path.as_deref().unwrap_or_default())
         })
+    }
+
+    /// Every path at which something is mounted or a device stands.
+    pub fn mounted_paths(&self) -> impl Iterator<Item = &'r str> {
+        let devices = self.spec.volume_devices.iter().flatten();
+        self.mounts().map(|(_, _, path)| path).chain(devices.filter_map(|device| device.device_path.as_deref()))
     }
 
     fn context(&self) -> Option<&'r SecurityContext<'a>> {

@@ -126,9 +126,25 @@ impl<'a> Pod<'a> {
         self.spec(|spec| spec.os.as_ref()?.name.as_deref()) == Some("windows")
     }
 
+    /// Whether the pod is meant for Windows nodes, by `spec.os.name` or by its node selector.
+    pub fn is_for_windows(&self) -> bool {
+        self.is_windows() || self.spec(|spec| spec.node_selector.as_ref()?.get("kubernetes.io/os")) == Some("windows")
+    }
+
+    /// The names of its volumes.
+    pub fn volume_names(&self) -> impl Iterator<Item = &str> {
+        let volumes = self.spec(|spec| spec.volumes.as_deref()).unwrap_or_default();
+        volumes.iter().filter_map(|volume| volume.name.as_deref())
+    }
+
     /// Whether `spec.hostUsers` is false: root in the pod is nobody on the node (KEP-127).
     pub fn has_user_namespace(&self) -> bool {
         self.spec(|spec| spec.host_users) == Some(false)
+    }
+
+    /// Whether `spec.hostNetwork` is true.
+    pub fn is_on_host_network(&self) -> bool {
+        self.spec(|spec| spec.host_network) == Some(true)
     }
 
     pub(super) fn path(&self) -> Path {

@@ -3,7 +3,7 @@
 
 use serde::Deserialize;
 
-use super::text::Text;
+use super::text::{Text, TextMap};
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
@@ -27,8 +27,11 @@ pub(super) struct PodSpec<'a> {
     #[serde(borrow)]
     pub(super) node_name: Option<Text<'a>>,
     #[serde(borrow)]
+    pub(super) node_selector: Option<TextMap<'a>>,
+    #[serde(borrow)]
     pub(super) os: Option<Os<'a>>,
     pub(super) host_users: Option<bool>,
+    pub(super) host_network: Option<bool>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -49,6 +52,8 @@ pub(super) struct ContainerSpec<'a> {
     pub(super) security_context: Option<SecurityContext<'a>>,
     #[serde(borrow)]
     pub(super) volume_mounts: Option<Vec<VolumeMount<'a>>>,
+    #[serde(borrow)]
+    pub(super) volume_devices: Option<Vec<VolumeDevice<'a>>>,
 }
 
 /// The security contexts of pod and container share these names and types; each has fields that the other lacks.
@@ -59,6 +64,7 @@ pub(super) struct SecurityContext<'a> {
     pub(super) run_as_user: Option<i64>,
     #[serde(borrow)]
     pub(super) seccomp_profile: Option<SeccompProfile<'a>>,
+    pub(super) privileged: Option<bool>,
     pub(super) allow_privilege_escalation: Option<bool>,
     pub(super) read_only_root_filesystem: Option<bool>,
     #[serde(borrow)]
@@ -88,6 +94,13 @@ pub(super) struct VolumeMount<'a> {
     pub(super) name: Option<Text<'a>>,
     #[serde(borrow)]
     pub(super) mount_path: Option<Text<'a>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct VolumeDevice<'a> {
+    #[serde(borrow)]
+    pub(super) device_path: Option<Text<'a>>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -4,8 +4,17 @@ use std::sync::Arc;
 
 use schemars::{Schema, SchemaGenerator};
 
+use super::defaults::drop_capabilities::DefaultDropCapabilities;
+use super::defaults::no_privilege_escalation::DefaultNoPrivilegeEscalation;
+use super::defaults::no_token_automount::DefaultNoTokenAutomount;
+use super::defaults::read_only_root::DefaultReadOnlyRoot;
+use super::defaults::run_as_non_root::DefaultRunAsNonRoot;
+use super::defaults::seccomp_profile::DefaultSeccompProfile;
+use super::defaults::{Defaulter, Mutator, Safety};
 use super::identity::automounted_tokens::AutomountedTokens;
+use super::identity::default_service_accounts::DefaultServiceAccounts;
 use super::images::unpinned_images::UnpinnedImages;
+use super::network::unisolated_pods::UnisolatedPods;
 use super::pods::missing_seccomp_profiles::MissingSeccompProfiles;
 use super::pods::privilege_escalation::PrivilegeEscalation;
 use super::pods::root_users::RootUsers;
@@ -17,12 +26,23 @@ use super::{Meta, PodSecurityVersion, Policy, Validator};
 pub struct Entry {
     /// Its documentation.
     pub meta: &'static Meta,
-    /// A manifest that it admits, in YAML.
+    /// A manifest that it admits, or leaves as it is, in YAML.
     pub admitted: &'static str,
-    /// A manifest that it denies, in YAML.
+    /// A manifest that it denies, or patches, in YAML.
     pub denied: &'static str,
-    build: fn(serde_json::Value, PodSecurityVersion) -> Result<Arc<dyn Validator>, SettingsError>,
+    /// Which half of the defaults it belongs to; `None` for a validator.
+    pub safety: Option<Safety>,
+    build: fn(serde_json::Value, PodSecurityVersion) -> Result<Act, SettingsError>,
     schema: fn(&mut SchemaGenerator) -> Schema,
+}
+
+/// A policy with its settings.
+#[derive(Clone)]
+pub enum Act {
+    /// It judges.
+    Judge(Arc<dyn Validator>),
+    /// It sets.
+    Set(Arc<dyn Mutator>),
 }
 
 /// Why settings were refused.
@@ -41,7 +61,22 @@ macro_rules! entry {
             meta: <$policy as Policy>::META,
             admitted: include_str!(concat!("../../tests/policies/", $id, "/admit-pod.yaml")),
             denied: include_str!(concat!("../../tests/policies/", $id, "/deny-pod.yaml")),
-            build: build::<$policy>,
+            safety: None,
+            build: validator::<$policy>,
+            schema: SchemaGenerator::subschema_for::<$policy>,
+        }
+    };
+}
+
+/// The entry of a mutator.
+macro_rules! default {
+    ($policy:ty, $id:literal) => {
+        Entry {
+            meta: <$policy as Defaulter>::META,
+            admitted: include_str!(concat!("../../tests/policies/", $id, "/keep-deployment.yaml")),
+            denied: include_str!(concat!("../../tests/policies/", $id, "/patch-deployment.yaml")),
+            safety: Some(<$policy as Defaulter>::SAFETY),
+            build: mutator::<$policy>,
             schema: SchemaGenerator::subschema_for::<$policy>,
         }
     };
@@ -56,6 +91,14 @@ pub static CATALOGUE: &[Entry] = &[
     entry!(MissingSeccompProfiles, "missing-seccomp-profiles"),
     entry!(WritableRootFilesystems, "writable-root-filesystems"),
     entry!(AutomountedTokens, "automounted-tokens"),
+    entry!(DefaultServiceAccounts, "default-service-accounts"),
+    entry!(UnisolatedPods, "unisolated-pods"),
+    default!(DefaultSeccompProfile, "default-seccomp-profile"),
+    default!(DefaultNoPrivilegeEscalation, "default-no-privilege-escalation"),
+    default!(DefaultNoTokenAutomount, "default-no-token-automount"),
+    default!(DefaultRunAsNonRoot, "default-run-as-non-root"),
+    default!(DefaultDropCapabilities, "default-drop-capabilities"),
+    default!(DefaultReadOnlyRoot, "default-read-only-root"),
 ];
 
 /// The entry of an id.
@@ -68,11 +111,7 @@ impl Entry {
     ///
     /// # Errors
     /// [`SettingsError`] for a setting that the policy does not have, or a value that does not fit.
-    pub fn build(
-        &self,
-        settings: serde_json::Value,
-        version: PodSecurityVersion,
-    ) -> Result<Arc<dyn Validator>, SettingsError> {
+    pub fn build(&self, settings: serde_json::Value, version: PodSecurityVersion) -> Result<Act, SettingsError> {
         (self.build)(settings, version)
     }
 
@@ -82,12 +121,17 @@ impl Entry {
     }
 }
 
-fn build<P: Policy>(
-    settings: serde_json::Value,
-    version: PodSecurityVersion,
-) -> Result<Arc<dyn Validator>, SettingsError> {
-    let mut policy: P = serde_path_to_error::deserialize(settings)
-        .map_err(|error| SettingsError { path: error.path().to_string(), message: error.inner().to_string() })?;
+fn validator<P: Policy>(settings: serde_json::Value, version: PodSecurityVersion) -> Result<Act, SettingsError> {
+    let mut policy: P = read(settings)?;
     policy.follow(version);
-    Ok(Arc::new(policy))
+    Ok(Act::Judge(Arc::new(policy)))
+}
+
+fn mutator<P: Defaulter>(settings: serde_json::Value, _: PodSecurityVersion) -> Result<Act, SettingsError> {
+    Ok(Act::Set(Arc::new(read::<P>(settings)?)))
+}
+
+fn read<P: serde::de::DeserializeOwned>(settings: serde_json::Value) -> Result<P, SettingsError> {
+    serde_path_to_error::deserialize(settings)
+        .map_err(|error| SettingsError { path: error.path().to_string(), message: error.inner().to_string() })
 }

@@ -1,5 +1,9 @@
 //! [`Decision`] → bytes.
 
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use serde::Serialize;
 
 use super::Review;
@@ -36,18 +40,28 @@ struct Response<'a> {
     allowed: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<Status>,
+    /// Base64 of the JSON Patch.
     #[serde(skip_serializing_if = "Option::is_none")]
-    audit_annotations: Option<AuditAnnotations<'a>>,
+    patch: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    patch_type: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    audit_annotations: Option<Annotations<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     warnings: Vec<String>,
 }
 
+/// Audit annotations: on `/mutate` under a name of the review's own, because a webhook may be asked twice.
 #[derive(Serialize)]
-struct AuditAnnotations<'a> {
-    configuration: &'a str,
-    decision: &'a str,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    policies: String,
+#[serde(untagged)]
+enum Annotations<'a> {
+    Validate {
+        configuration: &'a str,
+        decision: &'a str,
+        #[serde(skip_serializing_if = "String::is_empty")]
+        policies: String,
+    },
+    Mutate(BTreeMap<String, String>),
 }
 
 /// `metav1.Status`
@@ -77,11 +91,7 @@ struct Cause {
 
 /// The answer to a review. `id` is the decision's id in the trail, if it has one.
 pub fn encode(review: &Review<'_>, endpoint: Endpoint, decision: &Decision, id: Option<&str>) -> Vec<u8> {
-    let annotations = AuditAnnotations {
-        configuration: &decision.configuration,
-        decision: decision.verdict.as_str(),
-        policies: policies(decision),
-    };
+    let patch = (!decision.patch.is_empty()).then(|| serde_json::to_vec(&decision.patch).unwrap_or_default());
     let envelope = Envelope {
         api_version: if review.is_v1beta1 { V1BETA1 } else { "admission.k8s.io/v1" },
         kind: "AdmissionReview",
@@ -89,11 +99,28 @@ pub fn encode(review: &Review<'_>, endpoint: Endpoint, decision: &Decision, id: 
             uid: &review.request.uid,
             allowed: decision.allowed,
             status: (!decision.allowed).then(|| status(decision)),
-            audit_annotations: (endpoint == Endpoint::Validate).then_some(annotations),
+            patch: patch.as_ref().map(|patch| BASE64_STANDARD.encode(patch)),
+            patch_type: patch.as_ref().map(|_| "JSONPatch"),
+            audit_annotations: annotations(review, endpoint, decision),
             warnings: warnings(decision, id),
         },
     };
     serde_json::to_vec(&envelope).unwrap_or_default()
+}
+
+fn annotations<'a>(review: &Review<'_>, endpoint: Endpoint, decision: &'a Decision) -> Option<Annotations<'a>> {
+    match endpoint {
+        Endpoint::Validate => Some(Annotations::Validate {
+            configuration: &decision.configuration,
+            decision: decision.verdict.as_str(),
+            policies: policies(decision),
+        }),
+        Endpoint::Mutate if decision.patch.is_empty() => None,
+        Endpoint::Mutate => {
+            let uid: String = review.request.uid.chars().filter(char::is_ascii_alphanumeric).take(8).collect();
+            Some(Annotations::Mutate(BTreeMap::from([(format!("decision-{uid}"), policies(decision))])))
+        }
+    }
 }
 
 /// What a refusal says: a line a finding, with policy, field, what must be, and how.
@@ -115,7 +142,10 @@ pub fn warnings(decision: &Decision, id: Option<&str>) -> Vec<String> {
     if let Some((_, message)) = decision.trouble.as_ref().filter(|_| decision.allowed) {
         all.push(format!("not judged: {message}"));
     }
-    let warned = decision.findings.iter().filter(|finding| finding.mode >= Mode::Warn && !finding.refuses());
+    let warned = decision.findings.iter().filter(|finding| {
+        let is_done = finding.refuses() || finding.sets && finding.mode == Mode::Enforce;
+        finding.mode >= Mode::Warn && !is_done
+    });
     all.extend(warned.map(|finding| {
         let inherited = if finding.inherited { " (as before this change)" } else { "" };
         line(finding) + inherited
@@ -141,6 +171,9 @@ pub fn warnings(decision: &Decision, id: Option<&str>) -> Vec<String> {
 }
 
 fn line(finding: &Judged) -> String {
+    if finding.sets {
+        return format!("{}: {}", finding.meta.id, finding.message);
+    }
     format!("{}: {} {} ({})", finding.meta.id, finding.place.shown(), finding.message, finding.meta.fix)
 }
 

@@ -18,6 +18,7 @@ use super::body::{LIMIT, Read};
 use super::drain::Phase;
 use crate::config::Snapshot;
 use crate::decision::{self, Decision, Endpoint, Trouble};
+use crate::mutation::mutate;
 use crate::review::{self, NoUid, Review};
 use crate::trail::{Caller, Event};
 
@@ -116,9 +117,13 @@ async fn conclude(
         (Some(Trouble::Busy), _) => troubled(Trouble::Busy, "the server has more to do than it takes on; try again"),
         (Some(trouble), Some(message)) => troubled(trouble, message),
         (_, Some(message)) => troubled(Trouble::Unreadable, message),
-        (_, None) if call.endpoint == Endpoint::Mutate => decision::leave_unchanged(snapshot),
         (_, None) => {
-            let deciding = decision::decide(snapshot, request, &*app.world, call.deadline);
+            let deciding = async {
+                match call.endpoint {
+                    Endpoint::Validate => decision::decide(snapshot, request, &*app.world, call.deadline).await,
+                    Endpoint::Mutate => mutate(snapshot, request).decision,
+                }
+            };
             let decided = AssertUnwindSafe(deciding).catch_unwind().await;
             decided.unwrap_or_else(|_| troubled(Trouble::Failed, "the server failed on this object; please report it"))
         }

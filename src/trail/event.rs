@@ -52,7 +52,7 @@ pub struct Event<'a> {
     #[serde(serialize_with = "findings")]
     findings: &'a [Judged],
     exception: Option<()>,
-    patch: [(); 0],
+    patch: Vec<&'a str>,
     object: Option<String>,
     configuration: &'a str,
     version: &'static str,
@@ -126,7 +126,7 @@ impl<'a> Event<'a> {
             allowed: decision.allowed,
             findings: &decision.findings,
             exception: None,
-            patch: [],
+            patch: decision.patch.iter().map(|operation| operation.path().as_str()).collect(),
             object: sent.map(|raw| hex(digest(&SHA256, raw.get().as_bytes()).as_ref())),
             configuration: &decision.configuration,
             version: env!("CARGO_PKG_VERSION"),

@@ -78,7 +78,7 @@ fn judge_field(pod: &Pod<'_>, namespace: &str, facts: &Facts<'_>, report: &mut R
         Some(true) => report.add(pod.at(FIELD), "must not be true"),
         None => match facts.service_account(namespace, pod.service_account())? {
             Known::Found(found) if found.automount_token == Some(false) => {}
-            Known::Found(_) | Known::Absent => report.add_resting(
+            Known::Found(_) | Known::Absent | Known::LeftOut => report.add_resting(
                 pod.at(FIELD),
                 format!("must be false: it is absent, and ServiceAccount {} does not say false", account(pod)),
             ),

@@ -1,0 +1,193 @@
+//! What policies read of a NetworkPolicy (`networking.k8s.io/v1`): which pods it selects, and in which directions it
+//! isolates them.
+
+use serde::Deserialize;
+
+/// A direction of traffic, as seen from the pod.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Direction {
+    /// Into the pod.
+    Ingress,
+    /// Out of it.
+    Egress,
+}
+
+impl Direction {
+    /// The word in messages.
+    pub const fn noun(self) -> &'static str {
+        match self {
+            Self::Ingress => "ingress",
+            Self::Egress => "egress",
+        }
+    }
+}
+
+/// A NetworkPolicy, as far as isolation goes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NetworkPolicy {
+    /// Its name.
+    pub name: String,
+    /// The pods that it selects.
+    pub selector: Selector,
+    ingress: Option<Side>,
+    egress: Option<Side>,
+}
+
+/// What a policy does in one direction that it isolates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Side {
+    /// Whether some rule lets everything through.
+    is_open: bool,
+}
+
+/// A label selector (`meta/v1` `LabelSelector`). Without requirements it selects everything.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Selector(pub Vec<Requirement>);
+
+/// One requirement of a selector; all of them must hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Requirement {
+    /// The label's key.
+    pub key: String,
+    /// What must be with it.
+    pub operator: Operator,
+}
+
+/// What must be with a label.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Operator {
+    /// It has one of these values.
+    In(Vec<String>),
+    /// It is absent, or has another value.
+    NotIn(Vec<String>),
+    /// It is there.
+    Exists,
+    /// It is not.
+    DoesNotExist,
+    /// An operator that Kubernetes does not have: nothing is selected.
+    Unknown,
+}
+
+/// The policy as it is written; `null` is absent, as in Go.
+#[derive(Deserialize)]
+struct Written {
+    metadata: Option<WrittenMetadata>,
+    spec: Option<WrittenSpec>,
+}
+
+#[derive(Deserialize)]
+struct WrittenMetadata {
+    name: Option<String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase")]
+struct WrittenSpec {
+    pod_selector: Option<WrittenSelector>,
+    policy_types: Option<Vec<String>>,
+    ingress: Option<Vec<WrittenRule>>,
+    egress: Option<Vec<WrittenRule>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase")]
+struct WrittenSelector {
+    match_labels: Option<std::collections::BTreeMap<String, Option<String>>>,
+    match_expressions: Option<Vec<WrittenRequirement>>,
+}
+
+#[derive(Deserialize)]
+struct WrittenRequirement {
+    key: String,
+    operator: String,
+    values: Option<Vec<String>>,
+}
+
+#[derive(Deserialize)]
+struct WrittenRule {
+    from: Option<Vec<serde::de::IgnoredAny>>,
+    to: Option<Vec<serde::de::IgnoredAny>>,
+    ports: Option<Vec<serde::de::IgnoredAny>>,
+}
+
+impl NetworkPolicy {
+    /// Reads a NetworkPolicy of `networking.k8s.io/v1`.
+    ///
+    /// # Errors
+    /// When it is not what its kind says.
+    pub fn read(object: serde_json::Value) -> Result<Self, serde_json::Error> {
+        let written: Written = serde_json::from_value(object)?;
+        let spec = written.spec.unwrap_or_default();
+        let (ingress, egress) = (spec.ingress.unwrap_or_default(), spec.egress.unwrap_or_default());
+        let types = spec.policy_types.unwrap_or_default();
+        // The API server's own defaulting: Ingress always, Egress where there are egress rules.
+        let isolates = |name: &str, by_default: bool| {
+            if types.is_empty() { by_default } else { types.iter().any(|written| written == name) }
+        };
+        let has_egress = !egress.is_empty();
+        let side = |rules: &[WrittenRule]| Side { is_open: rules.iter().any(WrittenRule::allows_everything) };
+        Ok(Self {
+            name: written.metadata.and_then(|metadata| metadata.name).unwrap_or_default(),
+            selector: spec.pod_selector.unwrap_or_default().into(),
+            ingress: isolates("Ingress", true).then(|| side(&ingress)),
+            egress: isolates("Egress", has_egress).then(|| side(&egress)),
+        })
+    }
+
+    /// Whether pods that it selects are isolated in `direction`. A policy that lets everything through isolates in name
+    /// only: it counts where `counts_open` says so.
+    pub fn isolates(&self, direction: Direction, counts_open: bool) -> bool {
+        let side = match direction {
+            Direction::Ingress => self.ingress,
+            Direction::Egress => self.egress,
+        };
+        side.is_some_and(|side| counts_open || !side.is_open)
+    }
+}
+
+impl Selector {
+    /// Whether it selects something with these labels.
+    pub fn selects<'l>(&self, label: impl Fn(&str) -> Option<&'l str>) -> bool {
+        self.0.iter().all(|requirement| {
+            let value = label(&requirement.key);
+            match &requirement.operator {
+                Operator::In(values) => value.is_some_and(|value| values.iter().any(|one| one == value)),
+                Operator::NotIn(values) => value.is_none_or(|value| values.iter().all(|one| one != value)),
+                Operator::Exists => value.is_some(),
+                Operator::DoesNotExist => value.is_none(),
+                Operator::Unknown => false,
+            }
+        })
+    }
+}
+
+impl From<WrittenSelector> for Selector {
+    fn from(written: WrittenSelector) -> Self {
+        let labels = written
+            .match_labels
+            .unwrap_or_default()
+            .into_iter()
+            .map(|(key, value)| Requirement { key, operator: Operator::In(vec![value.unwrap_or_default()]) });
+        let expressions = written.match_expressions.unwrap_or_default().into_iter().map(|expression| {
+            let values = expression.values.unwrap_or_default();
+            let operator = match expression.operator.as_str() {
+                "In" => Operator::In(values),
+                "NotIn" => Operator::NotIn(values),
+                "Exists" => Operator::Exists,
+                "DoesNotExist" => Operator::DoesNotExist,
+                _ => Operator::Unknown,
+            };
+            Requirement { key: expression.key, operator }
+        });
+        Self(labels.chain(expressions).collect())
+    }
+}
+
+impl WrittenRule {
+    /// No peers and no ports: everything.
+    fn allows_everything(&self) -> bool {
+        let is_empty = |list: &Option<Vec<serde::de::IgnoredAny>>| list.as_ref().is_none_or(Vec::is_empty);
+        is_empty(&self.from) && is_empty(&self.to) && is_empty(&self.ports)
+    }
+}

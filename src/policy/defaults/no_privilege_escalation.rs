@@ -1,0 +1,48 @@
+//! `default-no-privilege-escalation`: `no_new_privs` where nothing else was asked for.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{Defaulter, Edits, Mutator, Safety, Target};
+use crate::policy::{Meta, Severity};
+
+/// Documentation of the policy.
+const META: Meta = Meta {
+    id: "default-no-privilege-escalation",
+    title: "allowPrivilegeEscalation: false on containers that say nothing",
+    severity: Severity::Medium,
+    since: "0.1.0",
+    why: "Few programs need set-user-ID helpers, and without them no process gains more than its parent had. Privileged \
+          containers and those that add SYS_ADMIN are left alone: the API server would refuse the pair.",
+    fix: "write securityContext.allowPrivilegeEscalation in the container, and nothing is set",
+    fields: &[
+        "spec.containers[*].securityContext.allowPrivilegeEscalation",
+        "spec.initContainers[*].securityContext.allowPrivilegeEscalation",
+        "spec.ephemeralContainers[*].securityContext.allowPrivilegeEscalation",
+    ],
+    controls: &[],
+};
+
+/// Settings: none.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DefaultNoPrivilegeEscalation {}
+
+impl Defaulter for DefaultNoPrivilegeEscalation {
+    const META: &'static Meta = &META;
+    const SAFETY: Safety = Safety::Safe;
+}
+
+impl Mutator for DefaultNoPrivilegeEscalation {
+    fn set(&self, target: &Target<'_, '_>, edits: &mut Edits) {
+        for container in target.linux_pods().flat_map(|pod| target.containers(pod)) {
+            // ValidateSecurityContext refuses the pair (K/pkg/apis/core/validation/validation.go).
+            let mut added = container.added_capabilities().iter();
+            let is_mighty =
+                container.is_privileged() || added.any(|name| *name == "SYS_ADMIN" || *name == "CAP_SYS_ADMIN");
+            if !is_mighty && container.allow_privilege_escalation().is_none() {
+                edits.set(container.at("securityContext.allowPrivilegeEscalation"), false);
+            }
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! `default-no-token-automount`: no token for those who run as `default`.
+//!
+//! On the ServiceAccount `default` when it is created, and in templates that run as it; never on a Pod, where the API
+//! server has mounted the token before any webhook is asked.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{Defaulter, Edits, Mutator, Safety, Target};
+use crate::object::{Path, Place};
+use crate::policy::{Meta, Severity};
+
+/// The field, on a ServiceAccount and in a pod spec.
+const FIELD: &str = "automountServiceAccountToken";
+
+/// Documentation of the policy.
+const META: Meta = Meta {
+    id: "default-no-token-automount",
+    title: "automountServiceAccountToken: false on the ServiceAccount default, and in templates that run as it",
+    severity: Severity::Medium,
+    since: "0.1.0",
+    why: "Whatever runs as `default` asked for no identity, so it needs no token. A program that does calls the API \
+          server with a ServiceAccount of its own, which is left alone.",
+    fix: "write automountServiceAccountToken, and nothing is set",
+    fields: &["automountServiceAccountToken", "spec.automountServiceAccountToken"],
+    controls: &[],
+};
+
+/// Settings: none.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DefaultNoTokenAutomount {}
+
+impl Defaulter for DefaultNoTokenAutomount {
+    const META: &'static Meta = &META;
+    const SAFETY: Safety = Safety::Safe;
+}
+
+impl Mutator for DefaultNoTokenAutomount {
+    fn set(&self, target: &Target<'_, '_>, edits: &mut Edits) {
+        let request = target.request();
+        let kind = (&*request.kind.group, &*request.kind.kind);
+        if kind == ("", "ServiceAccount") && request.display_name() == "default" {
+            edits.set(Place::field(Path::root().fields(FIELD)), false);
+        }
+        for pod in request.pods().iter().filter(|pod| pod.is_template() && pod.service_account() == "default") {
+            if pod.automount_service_account_token().is_none() {
+                edits.set(pod.at(&format!("spec.{FIELD}")), false);
+            }
+        }
+    }
+}

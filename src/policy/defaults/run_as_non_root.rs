@@ -1,0 +1,50 @@
+//! `default-run-as-non-root`: root only where it was asked for.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{Defaulter, Edits, Mutator, Safety, Target};
+use crate::object::Container;
+use crate::policy::{Meta, Severity};
+
+/// Documentation of the policy.
+const META: Meta = Meta {
+    id: "default-run-as-non-root",
+    title: "runAsNonRoot: true on pods that say nothing",
+    severity: Severity::High,
+    since: "0.1.0",
+    why: "Most programs need no root, and the kubelet then refuses to start an image that would run as root. Images \
+          whose USER is root do not survive it: run in mode audit first and read would-patch in the trail.",
+    fix: "write securityContext.runAsNonRoot or runAsUser: 0, and nothing is set",
+    fields: &["spec.securityContext.runAsNonRoot", "spec.ephemeralContainers[*].securityContext.runAsNonRoot"],
+    controls: &[],
+};
+
+/// Settings: none.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DefaultRunAsNonRoot {}
+
+impl Defaulter for DefaultRunAsNonRoot {
+    const META: &'static Meta = &META;
+    const SAFETY: Safety = Safety::Daring;
+}
+
+impl Mutator for DefaultRunAsNonRoot {
+    fn set(&self, target: &Target<'_, '_>, edits: &mut Edits) {
+        // With a user namespace root in the pod is nobody on the node: the standards ask for nothing.
+        let pods = target.request().pods().iter();
+        for pod in pods.filter(|pod| pod.run_as_non_root().is_none() && !pod.has_user_namespace()) {
+            let silent = |container: &Container<'_, '_>| container.run_as_non_root().is_none();
+            let silent: Vec<_> = target.containers(pod).filter(silent).collect();
+            let is_root = |container: &Container<'_, '_>| container.run_as_user().or(pod.run_as_user()) == Some(0);
+            if !target.may_set_pod_fields() {
+                for container in silent.iter().filter(|container| !is_root(container)) {
+                    edits.set(container.at("securityContext.runAsNonRoot"), true);
+                }
+            } else if !silent.is_empty() && pod.run_as_user() != Some(0) && !silent.iter().any(is_root) {
+                edits.set(pod.at("spec.securityContext.runAsNonRoot"), true);
+            }
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! `default-seccomp-profile`: the runtime's seccomp profile where none is named.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{Defaulter, Edits, Mutator, Safety, Target};
+use crate::policy::{Meta, Severity};
+
+/// Documentation of the policy.
+const META: Meta = Meta {
+    id: "default-seccomp-profile",
+    title: "seccompProfile RuntimeDefault on pods that name none",
+    severity: Severity::Medium,
+    since: "0.1.0",
+    why: "The runtime's default profile blocks the system calls that ordinary programs never make and kernel flaws are \
+          made of. Pods that name a profile keep theirs.",
+    fix: "write securityContext.seccompProfile in the pod spec, and nothing is set",
+    fields: &["spec.securityContext.seccompProfile", "spec.ephemeralContainers[*].securityContext.seccompProfile"],
+    controls: &[],
+};
+
+/// Settings: none.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DefaultSeccompProfile {}
+
+impl Defaulter for DefaultSeccompProfile {
+    const META: &'static Meta = &META;
+    const SAFETY: Safety = Safety::Safe;
+}
+
+impl Mutator for DefaultSeccompProfile {
+    fn set(&self, target: &Target<'_, '_>, edits: &mut Edits) {
+        let profile = json!({"type": "RuntimeDefault"});
+        for pod in target.linux_pods().filter(|pod| pod.seccomp_profile().is_none()) {
+            let mut bare = target.containers(pod).filter(|container| container.seccomp_profile().is_none()).peekable();
+            if !target.may_set_pod_fields() {
+                bare.for_each(|container| edits.set(container.at("securityContext.seccompProfile"), profile.clone()));
+            } else if bare.peek().is_some() {
+                edits.set(pod.at("spec.securityContext.seccompProfile"), profile.clone());
+            }
+        }
+    }
+}

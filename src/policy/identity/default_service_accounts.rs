@@ -1,0 +1,42 @@
+//! `default-service-accounts`: every workload has an identity of its own.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::facts::{Facts, Pending};
+use crate::policy::{Control, Meta, Policy, Report, Severity, Validator};
+use crate::request::Request;
+
+/// Documentation of the policy.
+const META: Meta = Meta {
+    id: "default-service-accounts",
+    title: "a workload that runs as the ServiceAccount default",
+    severity: Severity::Low,
+    since: "0.1.0",
+    why: "Everything in a namespace that names no ServiceAccount shares `default`: whatever one of them is granted, all \
+          of them hold.",
+    fix: "create a ServiceAccount for the workload and name it in serviceAccountName",
+    fields: &["spec.serviceAccountName"],
+    controls: &[Control {
+        standard: "CIS Kubernetes Benchmark, section 5.1",
+        name: "Ensure that default service accounts are not actively used",
+    }],
+};
+
+/// Settings: none.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DefaultServiceAccounts {}
+
+impl Policy for DefaultServiceAccounts {
+    const META: &'static Meta = &META;
+}
+
+impl Validator for DefaultServiceAccounts {
+    fn judge(&self, request: &Request<'_>, _: &Facts<'_>, report: &mut Report) -> Result<(), Pending> {
+        for pod in request.pods().iter().filter(|pod| pod.service_account() == "default") {
+            report.add(pod.at("spec.serviceAccountName"), "must name a ServiceAccount other than default");
+        }
+        Ok(())
+    }
+}

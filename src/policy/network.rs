@@ -1,0 +1,3 @@
+//! Policies on what a pod may talk to.
+
+pub(super) mod unisolated_pods;

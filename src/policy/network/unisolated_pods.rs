@@ -1,0 +1,107 @@
+//! `unisolated-pods`: every Pod is selected by a NetworkPolicy.
+//!
+//! The semantics are those of `networking.k8s.io/v1`: a pod is isolated in a direction if some NetworkPolicy of its
+//! namespace selects it and has that direction among its policyTypes, even one without any entry, which denies all.
+//! What Cilium's and Calico's own kinds (CiliumNetworkPolicy, GlobalNetworkPolicy, …) isolate is not seen.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::facts::{Direction, Facts, Known, NetworkPolicy, Pending};
+use crate::object::Pod;
+use crate::policy::{Control, Meta, Policy, Report, Severity, Validator, quoted};
+use crate::request::Request;
+
+/// Documentation of the policy.
+const META: Meta = Meta {
+    id: "unisolated-pods",
+    title: "a Pod that no NetworkPolicy isolates, or that is on the node's network",
+    severity: Severity::High,
+    since: "0.1.0",
+    why: "Without a NetworkPolicy a pod reaches, and is reached by, everything in the cluster, so one broken container \
+          is a way to all others. Policies of Cilium's and Calico's own kinds are not seen: where they isolate pods, \
+          turn this off.",
+    fix: "create a NetworkPolicy in the namespace whose podSelector selects the pod and whose policyTypes name Ingress \
+          and Egress (podSelector: {} without entries denies all by default), and leave hostNetwork off",
+    fields: &["metadata.labels", "spec.hostNetwork"],
+    controls: &[Control { standard: "NSA/CISA Kubernetes Hardening Guidance", name: "Network policies" }],
+};
+
+/// Settings.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub(crate) struct UnisolatedPods {
+    /// Directions in which a pod must be isolated.
+    directions: Vec<Direction>,
+    /// Whether a NetworkPolicy that lets everything through counts.
+    counts_open: bool,
+}
+
+impl Default for UnisolatedPods {
+    fn default() -> Self {
+        Self { directions: vec![Direction::Ingress, Direction::Egress], counts_open: true }
+    }
+}
+
+impl Policy for UnisolatedPods {
+    const META: &'static Meta = &META;
+}
+
+impl Validator for UnisolatedPods {
+    fn judge(&self, request: &Request<'_>, facts: &Facts<'_>, report: &mut Report) -> Result<(), Pending> {
+        for pod in request.pods() {
+            if pod.is_on_host_network() {
+                report.add(
+                    pod.at("spec.hostNetwork"),
+                    "must not be true: no NetworkPolicy applies to the node's network",
+                );
+            } else {
+                self.judge_pod(request, pod, facts, report)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl UnisolatedPods {
+    fn judge_pod(
+        &self,
+        request: &Request<'_>,
+        pod: &Pod<'_>,
+        facts: &Facts<'_>,
+        report: &mut Report,
+    ) -> Result<(), Pending> {
+        let namespace: &str = &request.namespace;
+        let mut missing = self.directions.clone();
+        let mut unknown = None;
+        // A store may not have heard yet of a policy that was created a moment ago: before a finding, the API server
+        // itself is asked.
+        for live in [false, true] {
+            match facts.network_policies(namespace, live)? {
+                Known::LeftOut => return Ok(()),
+                Known::Found(policies) => missing = self.missing(pod, &policies),
+                Known::Unknown(why) => unknown = Some(why),
+                Known::Absent => {}
+            }
+            if missing.is_empty() {
+                return Ok(());
+            }
+        }
+        let directions: Vec<&str> = missing.iter().map(|direction| direction.noun()).collect();
+        let namespace = quoted(namespace);
+        let reason = match unknown {
+            None => format!("none in namespace {namespace} selects it"),
+            Some(why) => format!("those of namespace {namespace} could not be read ({why})"),
+        };
+        let message = format!("must be selected by a NetworkPolicy for {}: {reason}", directions.join(" and "));
+        report.add_resting(pod.at("metadata.labels"), message);
+        Ok(())
+    }
+
+    fn missing(&self, pod: &Pod<'_>, policies: &[NetworkPolicy]) -> Vec<Direction> {
+        let label = |key: &str| pod.metadata().and_then(|metadata| metadata.label(key));
+        let selecting: Vec<&NetworkPolicy> = policies.iter().filter(|policy| policy.selector.selects(label)).collect();
+        let isolated = |direction| selecting.iter().any(|policy| policy.isolates(direction, self.counts_open));
+        self.directions.iter().copied().filter(|direction| !isolated(*direction)).collect()
+    }
+}
