@@ -6,6 +6,7 @@ pub mod certs;
 mod connection;
 mod drain;
 mod http;
+pub mod managed;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

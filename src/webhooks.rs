@@ -17,6 +17,8 @@ use crate::config::Snapshot;
 use crate::mode::Mode;
 use crate::object::Workload;
 
+/// The name of both configurations.
+pub const NAME: &str = "portcullis";
 /// The label that every namespace carries with its own name (KEP-2161).
 const NAME_LABEL: &str = "kubernetes.io/metadata.name";
 /// Seconds until a refusing webhook counts as failed.
@@ -64,7 +66,7 @@ pub fn validating(snapshot: &Snapshot, target: &Target) -> ValidatingWebhookConf
         webhook("observe", Mode::Audit..=Mode::Warn, "Ignore", OBSERVE_TIMEOUT),
     ];
     ValidatingWebhookConfiguration {
-        metadata: ObjectMeta { name: Some("portcullis".to_owned()), ..ObjectMeta::default() },
+        metadata: ObjectMeta { name: Some(NAME.to_owned()), ..ObjectMeta::default() },
         webhooks: Some(webhooks.into_iter().flatten().collect()),
     }
 }
@@ -89,7 +91,7 @@ pub fn mutating(snapshot: &Snapshot, target: &Target) -> MutatingWebhookConfigur
         ..MutatingWebhook::default()
     });
     MutatingWebhookConfiguration {
-        metadata: ObjectMeta { name: Some("portcullis".to_owned()), ..ObjectMeta::default() },
+        metadata: ObjectMeta { name: Some(NAME.to_owned()), ..ObjectMeta::default() },
         webhooks: Some(webhook.into_iter().collect()),
     }
 }

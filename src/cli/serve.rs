@@ -14,6 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::cluster::Cluster;
 use crate::config::{self, Reload, Snapshot};
 use crate::server::certs::{self, Source};
+use crate::server::managed::{Managed, trust};
 use crate::server::{App, Drain, Listeners};
 use crate::telemetry;
 use crate::trail::{Output, Record, Trail};
@@ -40,13 +41,19 @@ pub(super) struct Args {
     #[arg(long)]
     http1: bool,
     /// Serving certificate, PEM; it is read again when it changes
-    #[arg(long, value_name = "FILE", requires = "tls_key", required_unless_present = "dev")]
+    #[arg(long, value_name = "FILE", requires = "tls_key", required_unless_present_any = ["dev", "self_managed_certificate"])]
     tls_cert: Option<PathBuf>,
     /// Its private key, PEM
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
+    /// Keep a certificate of our own in this Secret, and the webhook configurations trusting it
+    #[arg(long, value_name = "NAMESPACE/NAME", conflicts_with = "tls_cert")]
+    self_managed_certificate: Option<String>,
+    /// The Service that this certificate is for, in the same namespace
+    #[arg(long, value_name = "NAME", default_value = "portcullis")]
+    service: String,
     /// No cluster, no files: profile hardened, a certificate made in memory, events on standard output
-    #[arg(long, conflicts_with_all = ["config", "kubeconfig", "tls_cert", "client_ca"])]
+    #[arg(long, conflicts_with_all = ["config", "kubeconfig", "tls_cert", "self_managed_certificate", "client_ca"])]
     dev: bool,
     /// Demand a client certificate that one of these PEM certificates signed
     #[arg(long, value_name = "FILE")]
@@ -78,10 +85,11 @@ async fn serve(args: Args) -> Result<(), String> {
     };
     let name = args.config.as_ref().map_or_else(|| "--dev".to_owned(), |file| file.display().to_string());
     let snapshot = config::compile(&name, &text, None).map_err(|error| error.to_string())?;
-    let tls = tls(&args)?;
+    let client = client(&args).await?;
+    let tls = tls(&args, client.as_ref()).await?;
     let loaded = tls.load().map_err(|error| error.to_string())?;
     let listeners = Listeners::bind(args.listen, args.admin_listen).map_err(|error| error.to_string())?;
-    let cluster = connect(&args).await?;
+    let cluster = client.map(Cluster::watch);
     let trail = open_trail(&snapshot)?;
 
     let address = listeners.reviews.local_addr().map_err(|error| error.to_string())?;
@@ -105,9 +113,10 @@ async fn serve(args: Args) -> Result<(), String> {
     stopped.map_err(|error| error.to_string())
 }
 
-fn tls(args: &Args) -> Result<certs::Settings, String> {
-    let source = match (&args.tls_cert, &args.tls_key) {
-        (Some(certificate), Some(key)) => Source::Files { certificate: certificate.clone(), key: key.clone() },
+async fn tls(args: &Args, client: Option<&kube::Client>) -> Result<certs::Settings, String> {
+    let source = match (&args.tls_cert, &args.tls_key, &args.self_managed_certificate) {
+        (Some(certificate), Some(key), _) => Source::Files { certificate: certificate.clone(), key: key.clone() },
+        (_, _, Some(secret)) => managed(secret, &args.service, client).await?,
         _ => {
             let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
             let made = rcgen::generate_simple_self_signed(names).map_err(|error| error.to_string())?;
@@ -117,7 +126,19 @@ fn tls(args: &Args) -> Result<certs::Settings, String> {
     Ok(certs::Settings { source, client_ca: args.client_ca.clone(), http1_only: args.http1 })
 }
 
-async fn connect(args: &Args) -> Result<Option<Arc<Cluster>>, String> {
+/// The certificate in a Secret; from now on the webhook configurations are kept trusting it.
+async fn managed(secret: &str, service: &str, client: Option<&kube::Client>) -> Result<Source, String> {
+    let bad = || format!("--self-managed-certificate {secret}: must be NAMESPACE/NAME");
+    let (namespace, name) = secret.split_once('/').filter(|(_, name)| !name.contains('/')).ok_or_else(bad)?;
+    let client = client.ok_or("--self-managed-certificate needs a cluster: name one with --kubeconfig")?;
+    let managed =
+        Managed { namespace: namespace.to_owned(), secret: name.to_owned(), service: service.to_owned() };
+    let issued = managed.issue(client).await.map_err(|error| error.to_string())?;
+    tokio::spawn(trust(client.clone(), issued.ca));
+    Ok(issued.source)
+}
+
+async fn client(args: &Args) -> Result<Option<kube::Client>, String> {
     let config = match &args.kubeconfig {
         Some(file) => {
             let named = |error: &dyn std::fmt::Display| format!("{}: {error}", file.display());
@@ -131,8 +152,7 @@ async fn connect(args: &Args) -> Result<Option<Arc<Cluster>>, String> {
         }
         None => kube::Config::incluster().map_err(|error| format!("the cluster this runs in: {error}"))?,
     };
-    let client = kube::Client::try_from(config).map_err(|error| format!("the cluster: {error}"))?;
-    Ok(Some(Cluster::watch(client)))
+    kube::Client::try_from(config).map(Some).map_err(|error| format!("the cluster: {error}"))
 }
 
 fn open_trail(snapshot: &Snapshot) -> Result<Trail, String> {
