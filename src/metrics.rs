@@ -34,6 +34,8 @@ pub struct Metrics {
     pub store_staleness: IntGauge,
     /// Seconds since 1970 at which the serving certificate ends.
     pub certificate_expiry: IntGauge,
+    /// Differences between the installed webhook configurations and those that belong to the configuration.
+    pub webhooks_lag: IntGauge,
     reloads: IntCounterVec,
     configuration: IntGaugeVec,
 }
@@ -68,6 +70,7 @@ impl Metrics {
             trail_waiting: gauge("trail_waiting", "Events that wait to be written."),
             store_staleness: gauge("store_staleness_seconds", "Time that the stores have been out of touch."),
             certificate_expiry: gauge("certificate_expiry_timestamp_seconds", "When the serving certificate ends."),
+            webhooks_lag: gauge("webhooks_lag", "Differences of the installed webhook configurations."),
             reloads: counters("configuration_reloads_total", "Changes of the configuration.", &["result"]),
             configuration: register(&registry, gauges),
             registry,

@@ -6,6 +6,7 @@ pub mod certs;
 mod connection;
 mod drain;
 mod http;
+pub mod installed;
 pub mod managed;
 
 use std::net::SocketAddr;
@@ -18,6 +19,7 @@ use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::Semaphore;
 
+use self::installed::Installed;
 use crate::cluster::{Cluster, Nowhere};
 use crate::config::Snapshot;
 use crate::facts::World;
@@ -43,6 +45,8 @@ pub struct App {
     pub trail: Trail,
     /// What is counted.
     pub metrics: Metrics,
+    /// The webhook configurations, as they were last seen.
+    pub installed: Installed,
     /// How far the end has come.
     pub drain: Drain,
     stores_complete: AtomicBool,
@@ -99,6 +103,7 @@ impl App {
             cluster,
             trail,
             metrics,
+            installed: Installed::default(),
             drain: Drain::default(),
             bodies: body::Budget::new(),
             running: Semaphore::new(RUNNING),
@@ -132,8 +137,16 @@ impl App {
             check("stores", self.is_complete(), stores),
             check("certificate", true, format!("ends at {expiry} s since 1970")),
             check("trail", true, format!("{} events wait", self.trail.waiting())),
+            check("webhooks", true, self.webhooks()),
             check("drain", is_serving, if is_serving { "serving" } else { "ending" }.to_owned()),
         ]
+    }
+
+    /// Whether what is installed belongs to the configuration in force. It is said, and keeps nobody from being ready:
+    /// the objects may be applied after the server.
+    fn webhooks(&self) -> String {
+        let lag = self.installed.lag(&self.snapshot.load());
+        if lag.is_empty() { "as configured, or not seen".to_owned() } else { format!("lag behind: {}", lag.join("; ")) }
     }
 
     fn refresh_gauges(&self) {

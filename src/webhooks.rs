@@ -43,6 +43,13 @@ pub struct Target {
     pub ca_bundle: Option<Vec<u8>>,
 }
 
+impl Target {
+    /// The Service that `deploy/` makes.
+    pub fn service() -> Self {
+        Self { namespace: NAME.to_owned(), service: NAME.to_owned(), url: None, ca_bundle: None }
+    }
+}
+
 /// The configuration that sends `/validate` what the validators in force judge.
 pub fn validating(snapshot: &Snapshot, target: &Target) -> ValidatingWebhookConfiguration {
     let modes = Modes::of(snapshot, |namespace| snapshot.strongest(namespace));
@@ -203,9 +210,7 @@ mod tests {
     fn selectors(config: &str) -> Vec<(String, String, Vec<String>)> {
         let head = "apiVersion: portcullis.dev/v1alpha1\nkind: Configuration\n";
         let snapshot = compile("test", &format!("{head}{config}"), None).expect("compiles");
-        let target =
-            Target { namespace: "portcullis".to_owned(), service: "portcullis".to_owned(), url: None, ca_bundle: None };
-        let webhooks = validating(&snapshot, &target).webhooks.unwrap_or_default();
+        let webhooks = validating(&snapshot, &Target::service()).webhooks.unwrap_or_default();
         let selector = |webhook: &k8s_openapi::api::admissionregistration::v1::ValidatingWebhook| {
             let selector = webhook.namespace_selector.clone()?;
             let requirement = selector.match_expressions?.pop()?;

@@ -14,6 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::cluster::Cluster;
 use crate::config::{self, Reload, Snapshot};
 use crate::server::certs::{self, Source};
+use crate::server::installed;
 use crate::server::managed::{Managed, trust};
 use crate::server::{App, Drain, Listeners};
 use crate::telemetry;
@@ -89,7 +90,7 @@ async fn serve(args: Args) -> Result<(), String> {
     let tls = tls(&args, client.as_ref()).await?;
     let loaded = tls.load().map_err(|error| error.to_string())?;
     let listeners = Listeners::bind(args.listen, args.admin_listen).map_err(|error| error.to_string())?;
-    let cluster = client.map(Cluster::watch);
+    let cluster = client.clone().map(Cluster::watch);
     let trail = open_trail(&snapshot)?;
 
     let address = listeners.reviews.local_addr().map_err(|error| error.to_string())?;
@@ -102,6 +103,9 @@ async fn serve(args: Args) -> Result<(), String> {
     watch_certificates(&app, tls, &acceptor);
     if let Some(file) = args.config.clone() {
         watch_configuration(&app, file, text);
+    }
+    if let Some(client) = client {
+        tokio::spawn(installed::watch(Arc::clone(&app), client));
     }
     if args.dev {
         greet(address);
@@ -131,8 +135,7 @@ async fn managed(secret: &str, service: &str, client: Option<&kube::Client>) -> 
     let bad = || format!("--self-managed-certificate {secret}: must be NAMESPACE/NAME");
     let (namespace, name) = secret.split_once('/').filter(|(_, name)| !name.contains('/')).ok_or_else(bad)?;
     let client = client.ok_or("--self-managed-certificate needs a cluster: name one with --kubeconfig")?;
-    let managed =
-        Managed { namespace: namespace.to_owned(), secret: name.to_owned(), service: service.to_owned() };
+    let managed = Managed { namespace: namespace.to_owned(), secret: name.to_owned(), service: service.to_owned() };
     let issued = managed.issue(client).await.map_err(|error| error.to_string())?;
     tokio::spawn(trust(client.clone(), issued.ca));
     Ok(issued.source)

@@ -182,6 +182,17 @@ pub enum Record<'a> {
         /// Every policy that got weaker.
         weaker: &'a [Weaker],
     },
+    /// The installed webhook configurations began or ceased to lag behind the configuration.
+    #[serde(rename = "webhooks")]
+    Webhooks {
+        /// Now.
+        #[serde(serialize_with = "micros")]
+        time: Timestamp,
+        /// Digest of the configuration in force.
+        configuration: &'a str,
+        /// What lags; empty when nothing does.
+        lag: &'a [String],
+    },
     /// A changed configuration was refused; the one before stays in force.
     #[serde(rename = "configuration-refused")]
     Refused {
