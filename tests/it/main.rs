@@ -1,1 +1,9 @@
 //! The integration tests: one binary, because each extra one links the client libraries again.
+
+mod catalogue;
+mod fixtures;
+mod golden;
+mod judging;
+mod pages;
+mod policies;
+mod sources;
