@@ -47,13 +47,23 @@ pub(crate) fn create(
     world: &dyn World,
     source: Source,
 ) -> Result<Decision, Unreadable> {
+    with_creation(snapshot, object, source, |request| decide_at_once(snapshot, request, world))
+}
+
+/// Hands `each` the request to create an object in the namespace `default`.
+pub(crate) fn with_creation<T>(
+    snapshot: &Snapshot,
+    object: &Value,
+    source: Source,
+    each: impl FnOnce(&Request<'_>) -> T,
+) -> Result<T, Unreadable> {
     let text = |field: &str| object[field].as_str().unwrap_or_default().to_owned();
     let api_version = text("apiVersion");
     let (group, version) = api_version.rsplit_once('/').unwrap_or(("", &api_version));
     let bytes = object.to_string();
     let raw: &RawValue = serde_json::from_str(&bytes).expect("JSON");
     let kind = text("kind");
-    let request = Request {
+    Ok(each(&Request {
         uid: String::new().into(),
         operation: Operation::Create,
         kind: Kind { group: group.to_owned().into(), version: version.to_owned().into(), kind: kind.clone().into() },
@@ -69,8 +79,7 @@ pub(crate) fn create(
         sent: Some(raw),
         old: None,
         options: None,
-    };
-    Ok(decide_at_once(snapshot, &request, world))
+    }))
 }
 
 /// The decision about a review, as the server makes it.

@@ -1,9 +1,11 @@
 //! The integration tests: one binary, because each extra one links the client libraries again.
 
 mod catalogue;
+mod failures;
 mod fixtures;
 mod golden;
 mod judging;
 mod pages;
 mod policies;
 mod sources;
+mod updates;
