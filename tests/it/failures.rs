@@ -85,7 +85,13 @@ fn slow(answers: bool) -> Slow {
 }
 
 fn active(meta: &'static Meta, validator: impl Validator + 'static) -> Active {
-    Active { meta, validator: Arc::new(validator), mode: Mode::Enforce, configured: Mode::Enforce, strict_updates: false }
+    Active {
+        meta,
+        validator: Arc::new(validator),
+        mode: Mode::Enforce,
+        configured: Mode::Enforce,
+        strict_updates: false,
+    }
 }
 
 /// What became of each policy: its findings' messages, or why there are none.
@@ -96,7 +102,8 @@ fn judge(policies: &[Active], world: &dyn World, patience: Duration) -> Vec<Resu
     let outcomes = with_creation(&configured(""), &pod, Source::ApiServer, |request| {
         runtime.block_on(engine::judge(policies, request, &facts, Instant::now() + patience))
     });
-    let said = |findings: Vec<portcullis::policy::Finding>| findings.into_iter().map(|finding| finding.message).collect();
+    let said =
+        |findings: Vec<portcullis::policy::Finding>| findings.into_iter().map(|finding| finding.message).collect();
     outcomes.expect("a Pod").into_iter().map(|outcome| outcome.result.map(said)).collect()
 }
 
@@ -106,11 +113,7 @@ fn a_panic_is_its_policys_own() {
     let outcomes = judge(&policies, &slow(true), LONG);
     assert_eq!(
         outcomes,
-        [
-            Ok(vec!["must not be".to_owned()]),
-            Err(Failure::Panicked),
-            Ok(vec!["must be found once".to_owned()])
-        ]
+        [Ok(vec!["must not be".to_owned()]), Err(Failure::Panicked), Ok(vec!["must be found once".to_owned()])]
     );
 }
 

@@ -7,5 +7,6 @@ mod golden;
 mod judging;
 mod pages;
 mod policies;
+mod properties;
 mod sources;
 mod updates;

@@ -49,7 +49,10 @@ fn a_fixture_is_admitted_or_denied_as_its_name_says_and_breaks_nothing_else() {
         let by: Vec<&str> = findings.iter().map(|finding| finding.meta.id).collect();
         let name = format!("{id}/{}", fixture.name);
         assert_eq!(by.contains(&id), fixture.is_denied(), "{name}: {findings:?}");
-        assert!(by.iter().all(|other| *other == id), "{name} differs from a passing pod in more than one thing: {by:?}");
+        assert!(
+            by.iter().all(|other| *other == id),
+            "{name} differs from a passing pod in more than one thing: {by:?}"
+        );
         if !fixture.is_denied() {
             assert_eq!(found(id, &fixture, Source::ApiServer), [], "{name}, sent by an API server");
         }

@@ -46,7 +46,8 @@ fn a_policy_names_nothing_that_does_input_or_output() {
         }
         let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
         for line in code {
-            for outside in ["std::env", "std::fs", "std::net", "SystemTime", "Instant::now", "Timestamp::now", "async "] {
+            for outside in ["std::env", "std::fs", "std::net", "SystemTime", "Instant::now", "Timestamp::now", "async "]
+            {
                 assert!(!line.contains(outside), "{}: uses {outside}", path.display());
             }
         }
