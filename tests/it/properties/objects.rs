@@ -7,6 +7,7 @@ use portcullis::review;
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
+use super::oracle;
 use crate::fixtures::{TEMPLATE_KINDS, wrapped};
 use crate::judging::configured;
 
@@ -72,29 +73,30 @@ fn anything() -> impl Strategy<Value = Value> {
 
 /// A container whose fields are mostly what they should be.
 fn container() -> impl Strategy<Value = Value> {
-    let image = prop_oneof![3 => "[a-z]{1,6}(:[a-z0-9]{1,4})?".prop_map(Value::from), 1 => anything()];
-    (image, prop::option::of(anything()), prop::option::of(anything())).prop_map(|(image, context, mounts)| {
+    let image = prop_oneof![20 => "[a-z]{1,6}(:[a-z0-9]{1,4})?".prop_map(Value::from), 1 => anything()];
+    let context = prop_oneof![12 => oracle::context(), 1 => anything()];
+    let mounts = prop_oneof![12 => Just(json!([{"name": "a", "mountPath": "/a"}])), 1 => anything()];
+    (image, context, mounts).prop_map(|(image, context, mounts)| {
         json!({"name": "a", "image": image, "securityContext": context, "volumeMounts": mounts})
     })
 }
 
 /// A pod with the right outline and anything inside.
 fn pod() -> impl Strategy<Value = Value> {
-    let list = || prop_oneof![4 => prop::collection::vec(container(), 0..3).prop_map(Value::from), 1 => anything()];
-    let metadata = prop_oneof![4 => Just(json!({"name": "web"})), 1 => anything()];
-    (metadata, list(), list(), prop::option::of(list()), prop::option::of(anything()), any::<Option<bool>>()).prop_map(
-        |(metadata, init, containers, ephemeral, context, mount)| {
+    let list = || prop_oneof![20 => prop::collection::vec(container(), 0..3).prop_map(Value::from), 1 => anything()];
+    let metadata = prop_oneof![20 => Just(json!({"name": "web"})), 1 => anything()];
+    (metadata, list(), list(), list(), prop_oneof![12 => oracle::context(), 1 => anything()], any::<Option<bool>>())
+        .prop_map(|(metadata, init, containers, ephemeral, context, mount)| {
             json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {
                 "initContainers": init, "containers": containers, "ephemeralContainers": ephemeral,
                 "securityContext": context, "automountServiceAccountToken": mount,
             }})
-        },
-    )
+        })
 }
 
 /// The object as a Pod, or as one of the kinds with templates, or something else altogether under that kind's name.
 fn object() -> impl Strategy<Value = Value> {
-    (pod(), 0..=TEMPLATE_KINDS.len(), prop::option::weighted(0.2, anything())).prop_map(|(pod, kind, other)| {
+    (pod(), 0..=TEMPLATE_KINDS.len(), prop::option::weighted(0.1, anything())).prop_map(|(pod, kind, other)| {
         let mut object = match TEMPLATE_KINDS.get(kind) {
             Some(kind) => wrapped(&pod, *kind),
             None => pod,

@@ -72,7 +72,8 @@ fn optional(values: &[Value]) -> impl Strategy<Value = Value> + use<> {
     prop::sample::select(values.to_vec())
 }
 
-fn context() -> impl Strategy<Value = Value> {
+/// A security context of the right types, good or bad.
+pub(super) fn context() -> impl Strategy<Value = Value> {
     let flag = || optional(&[json!(null), json!(true), json!(false)]);
     let user = optional(&[json!(null), json!(0), json!(1000)]);
     let types = ["RuntimeDefault", "Localhost", "Unconfined", "", "runtimedefault"].map(|name| json!({"type": name}));
