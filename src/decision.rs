@@ -2,6 +2,8 @@
 //! metrics and the log line.
 
 mod inherited;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::Instant;

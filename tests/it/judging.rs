@@ -1,0 +1,92 @@
+//! Judging objects through the library, as `check` and the server do.
+
+use jiff::Timestamp;
+use portcullis::cluster::Manifests;
+use portcullis::config::{self, Snapshot};
+use portcullis::decision::{Decision, decide_at_once};
+use portcullis::document;
+use portcullis::facts::World;
+use portcullis::object::{Object, Unreadable};
+use portcullis::request::{Kind, Operation, Request, Resource, Source, User};
+use portcullis::review::{self, Review};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+/// What every configuration begins with.
+pub(crate) const HEAD: &str = "apiVersion: portcullis.dev/v1alpha1\nkind: Configuration\n";
+
+/// The configuration of these lines.
+pub(crate) fn configured(lines: &str) -> Snapshot {
+    config::compile("test", &format!("{HEAD}{lines}"), None).expect("compiles")
+}
+
+/// The configuration that enforces one policy.
+pub(crate) fn only(policy: &str) -> Snapshot {
+    configured(&format!("policies: {{{policy}: {{mode: enforce}}}}\n"))
+}
+
+/// The documents of a YAML text, as JSON.
+pub(crate) fn documents(text: &str) -> Vec<Value> {
+    let nodes = document::read(text).expect("readable");
+    nodes.iter().map(|node| serde_json::to_value(node).expect("JSON")).collect()
+}
+
+/// The world that these manifests describe, in the namespace `default`.
+pub(crate) fn world(text: &str) -> Manifests {
+    let mut world = Manifests::default();
+    for node in document::read(text).expect("readable") {
+        world.add(&node, "default");
+    }
+    world
+}
+
+/// The decision about the creation of an object in the namespace `default`.
+pub(crate) fn create(
+    snapshot: &Snapshot,
+    object: &Value,
+    world: &dyn World,
+    source: Source,
+) -> Result<Decision, Unreadable> {
+    with_creation(snapshot, object, source, |request| decide_at_once(snapshot, request, world))
+}
+
+/// Hands `each` the request to create an object in the namespace `default`.
+pub(crate) fn with_creation<T>(
+    snapshot: &Snapshot,
+    object: &Value,
+    source: Source,
+    each: impl FnOnce(&Request<'_>) -> T,
+) -> Result<T, Unreadable> {
+    let text = |field: &str| object[field].as_str().unwrap_or_default().to_owned();
+    let api_version = text("apiVersion");
+    let (group, version) = api_version.rsplit_once('/').unwrap_or(("", &api_version));
+    let bytes = object.to_string();
+    let raw: &RawValue = serde_json::from_str(&bytes).expect("JSON");
+    let kind = text("kind");
+    Ok(each(&Request {
+        uid: String::new().into(),
+        operation: Operation::Create,
+        kind: Kind { group: group.to_owned().into(), version: version.to_owned().into(), kind: kind.clone().into() },
+        resource: Resource::default(),
+        subresource: String::new().into(),
+        name: object["metadata"]["name"].as_str().unwrap_or_default().to_owned().into(),
+        namespace: "default".to_owned().into(),
+        user: User::default(),
+        dry_run: false,
+        received: Timestamp::UNIX_EPOCH,
+        source,
+        object: Some(Object::read(raw, snapshot.workloads().find(group, &kind))?),
+        sent: Some(raw),
+        old: None,
+        options: None,
+    }))
+}
+
+/// The decision about a review, as the server makes it.
+pub(crate) fn answer(snapshot: &Snapshot, review: &Value, world: &dyn World) -> Decision {
+    let bytes = review.to_string();
+    let review: Review<'_> =
+        review::decode(bytes.as_bytes(), snapshot.workloads(), Timestamp::UNIX_EPOCH).expect("has a uid");
+    assert_eq!(review.unreadable, None);
+    decide_at_once(snapshot, &review.request, world)
+}

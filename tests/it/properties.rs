@@ -1,0 +1,5 @@
+//! Properties: what holds for every image reference, every pod, and whatever else is sent in their place.
+
+mod images;
+mod objects;
+mod oracle;
