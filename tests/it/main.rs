@@ -1,1 +1,5 @@
 //! The integration tests: one binary, because each extra one links the client libraries again.
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod serve;
+mod server_tls;
