@@ -180,7 +180,11 @@ fn watch_certificates(
 
 fn watch_configuration(app: &Arc<App>, file: PathBuf, text: String) {
     let app = Arc::clone(app);
+    let trail = app.snapshot.load().trail().file.clone();
     tokio::spawn(config::watch(file, text, Arc::clone(&app.snapshot), move |reload| {
+        if matches!(&reload, Reload::Taken { new, .. } if new.trail().file != trail) {
+            tracing::warn!("trail.file takes effect at the next start; until then the trail stays where it is");
+        }
         let app = Arc::clone(&app);
         async move { record_reload(&app, reload).await }
     }));

@@ -2,4 +2,6 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod serve;
+mod server_certificates;
+mod server_reload;
 mod server_tls;

@@ -63,6 +63,12 @@ impl Serve {
         self.folder.path().join(name)
     }
 
+    /// Prepares the folder, with the authority that clients trust.
+    pub(crate) fn with_authority(self, prepare: impl FnOnce(&Path, &Authority)) -> Self {
+        prepare(self.folder.path(), &self.authority);
+        self
+    }
+
     /// The configuration's place in the folder, where it is another than `config.yaml`.
     pub(crate) fn config_at(mut self, name: &str) -> Self {
         self.config = name.to_owned();
