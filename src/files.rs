@@ -8,11 +8,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use notify::Watcher;
+use notify::event::{AccessKind, AccessMode};
+use notify::{Event, EventKind, Watcher};
 use tokio::sync::Notify;
 
-/// How long after a change files are left to settle.
-const SETTLE: Duration = Duration::from_millis(50);
+/// How long a folder must be quiet before its files are read: what is written in several steps is read once, whole.
+const SETTLE: Duration = Duration::from_millis(25);
+/// How many times that wait begins anew in a folder that is never quiet.
+const UNSETTLED: usize = 40;
 /// How often files are looked at without being told.
 const POLL: Duration = Duration::from_secs(5);
 
@@ -29,7 +32,12 @@ impl FileWatch {
         let folders: BTreeSet<PathBuf> = files.into_iter().map(folder).collect();
         let changed = Arc::new(Notify::new());
         let wake = Arc::clone(&changed);
-        let watcher = notify::recommended_watcher(move |_| wake.notify_one()).and_then(|mut watcher| {
+        let notice = move |event: notify::Result<Event>| {
+            if !event.is_ok_and(|event| is_reading(event.kind)) {
+                wake.notify_one();
+            }
+        };
+        let watcher = notify::recommended_watcher(notice).and_then(|mut watcher| {
             for folder in &folders {
                 watcher.watch(folder, notify::RecursiveMode::NonRecursive)?;
             }
@@ -43,15 +51,47 @@ impl FileWatch {
 
     /// Waits until the files may have changed. They may also be as they were.
     pub(crate) async fn changed(&self) {
-        if tokio::time::timeout(POLL, self.changed.notified()).await.is_ok() {
-            tokio::time::sleep(SETTLE).await;
+        if tokio::time::timeout(POLL, self.changed.notified()).await.is_err() {
+            return;
+        }
+        for _ in 0..UNSETTLED {
+            if tokio::time::timeout(SETTLE, self.changed.notified()).await.is_err() {
+                break;
+            }
         }
     }
+}
+
+/// Whether a file was merely opened or read. Its owner does that too: it would wake itself for ever.
+fn is_reading(kind: EventKind) -> bool {
+    matches!(kind, EventKind::Access(access) if access != AccessKind::Close(AccessMode::Write))
 }
 
 fn folder(file: &Path) -> PathBuf {
     match file.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
         _ => PathBuf::from("."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::FileWatch;
+
+    #[tokio::test]
+    async fn reading_a_file_does_not_wake_its_reader_but_writing_does() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("file");
+        std::fs::write(&file, "one").expect("written");
+        let watch = FileWatch::new([file.as_path()]);
+        std::fs::read(&file).expect("read");
+        // Shorter than the poll, longer than a wake-up takes.
+        let woken = tokio::time::timeout(Duration::from_millis(500), watch.changed()).await;
+        assert!(woken.is_err(), "reading woke the reader");
+        std::fs::write(&file, "two").expect("written");
+        let woken = tokio::time::timeout(Duration::from_secs(3), watch.changed()).await;
+        assert!(woken.is_ok(), "writing did not wake the reader");
     }
 }

@@ -89,7 +89,12 @@ fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
 
 impl App {
     /// What requests share. Until the cluster's stores are complete, reviews are answered with 503.
-    pub fn new(snapshot: Arc<ArcSwap<Snapshot>>, cluster: Option<Arc<Cluster>>, trail: Trail) -> Arc<Self> {
+    pub fn new(
+        snapshot: Arc<ArcSwap<Snapshot>>,
+        cluster: Option<Arc<Cluster>>,
+        trail: Trail,
+        drain: Drain,
+    ) -> Arc<Self> {
         let world: Arc<dyn World> = match &cluster {
             Some(cluster) => Arc::<Cluster>::clone(cluster),
             None => Arc::new(Nowhere),
@@ -104,7 +109,7 @@ impl App {
             trail,
             metrics,
             installed: Installed::default(),
-            drain: Drain::default(),
+            drain,
             bodies: body::Budget::new(),
             running: Semaphore::new(RUNNING),
         });
@@ -164,8 +169,7 @@ pub async fn serve(
     client_names: Vec<String>,
     grace: Duration,
 ) {
-    let admin =
-        tokio::spawn(connection::accept_plain(listeners.admin, admin::router(Arc::clone(&app)), app.drain.clone()));
+    let admin = tokio::spawn(connection::accept_plain(listeners.admin, admin::router(Arc::clone(&app))));
     let gate = connection::Gate { tls, client_names: client_names.into() };
     let reviews = connection::accept_tls(listeners.reviews, http::router(Arc::clone(&app)), Arc::clone(&app), gate);
     let left = async {

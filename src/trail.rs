@@ -11,7 +11,7 @@ mod verify;
 use tokio::sync::{mpsc, oneshot};
 
 pub use chain::Chain;
-pub use event::{Caller, Event, Record};
+pub use event::{Caller, Event, Record, cut};
 pub use output::{Output, OutputError};
 pub use verify::{Report, Tampered, verify};
 
@@ -61,6 +61,8 @@ impl Trail {
                 let last = batch.iter().position(|entry| entry.is_last);
                 // Dropping an entry tells its sender that the trail is closed.
                 batch.truncate(last.map_or(batch.len(), |last| last + 1));
+                // Whoever gave up waiting has answered otherwise: a record now would say what was not.
+                batch.retain(|entry| !entry.written.is_closed());
                 write(&mut output, &mut batch);
                 if last.is_some() {
                     break;
@@ -111,7 +113,7 @@ fn write(output: &mut Output, batch: &mut Vec<Entry>) {
     }
     for (position, entry) in batch.drain(..).enumerate() {
         let answer = result.clone().map(|()| ids.get(position).cloned().unwrap_or_default());
-        // Nobody waits any more when the request was cancelled: the record stands all the same.
+        // Nobody waits any more when the request was given up meanwhile: the record stands all the same.
         let _ = entry.written.send(answer);
     }
 }

@@ -23,6 +23,9 @@ use crate::trail::{Output, Record, Trail};
 /// What `--dev` serves.
 const DEV: &str = "apiVersion: portcullis.dev/v1alpha1\nkind: Configuration\nprofile: hardened\ndefaults: all\n";
 
+/// How long the trail may take to end.
+const STOPPING: Duration = Duration::from_secs(1);
+
 /// Arguments of `serve`.
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -73,10 +76,10 @@ pub(super) fn run(args: Args) -> Result<ExitCode, String> {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| error.to_string())?;
-    runtime.block_on(serve(args))?;
+    let served = runtime.block_on(serve(args));
     // Watches and connections that would not end are left behind.
     runtime.shutdown_timeout(Duration::from_millis(100));
-    Ok(ExitCode::SUCCESS)
+    served.map(|()| ExitCode::SUCCESS)
 }
 
 async fn serve(args: Args) -> Result<(), String> {
@@ -88,19 +91,23 @@ async fn serve(args: Args) -> Result<(), String> {
     let snapshot = config::compile(&name, &text, None).map_err(|error| error.to_string())?;
     let client = client(&args).await?;
     let tls = tls(&args, client.as_ref()).await?;
-    let loaded = tls.load().map_err(|error| error.to_string())?;
+    let (loaded, contents) = tls.load().map_err(|error| error.to_string())?;
     let listeners = Listeners::bind(args.listen, args.admin_listen).map_err(|error| error.to_string())?;
     let cluster = client.clone().map(Cluster::watch);
     let trail = open_trail(&snapshot)?;
 
+    let grace = Duration::from_secs(args.grace.max(1));
+    let drain = Drain::default();
+    // Before anybody may learn that the server is there.
+    end_on_signal(drain.clone(), grace)?;
     let address = listeners.reviews.local_addr().map_err(|error| error.to_string())?;
     let admin = listeners.admin.local_addr().map_err(|error| error.to_string())?;
     tracing::info!(%address, %admin, configuration = %snapshot.digest(), "serving");
     let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
-    let app = App::new(Arc::clone(&snapshot), cluster, trail);
+    let app = App::new(Arc::clone(&snapshot), cluster, trail, drain);
     app.metrics.certificate_expiry.set(loaded.expires);
     let acceptor = Arc::new(ArcSwap::new(loaded.config));
-    watch_certificates(&app, tls, &acceptor);
+    watch_certificates(&app, tls, contents, &acceptor);
     if let Some(file) = args.config.clone() {
         watch_configuration(&app, file, text);
     }
@@ -110,11 +117,13 @@ async fn serve(args: Args) -> Result<(), String> {
     if args.dev {
         greet(address);
     }
-    let grace = Duration::from_secs(args.grace.max(1));
-    end_on_signal(app.drain.clone(), grace)?;
     crate::server::serve(Arc::clone(&app), listeners, acceptor, args.client_name, grace).await;
-    let stopped = app.trail.stop(&Record::Stop { time: Timestamp::now() }).await;
-    stopped.map_err(|error| error.to_string())
+    let last = Record::Stop { time: Timestamp::now() };
+    // An output that takes nothing, such as a full pipe that nobody reads, must not hold up the end.
+    match tokio::time::timeout(STOPPING, app.trail.stop(&last)).await {
+        Ok(stopped) => stopped.map_err(|error| error.to_string()),
+        Err(_) => Err("the trail has no clean end: its output takes nothing".to_owned()),
+    }
 }
 
 async fn tls(args: &Args, client: Option<&kube::Client>) -> Result<certs::Settings, String> {
@@ -176,9 +185,14 @@ fn open_trail(snapshot: &Snapshot) -> Result<Trail, String> {
     Trail::start(output, &start).map_err(named)
 }
 
-fn watch_certificates(app: &Arc<App>, settings: certs::Settings, current: &Arc<ArcSwap<rustls::ServerConfig>>) {
+fn watch_certificates(
+    app: &Arc<App>,
+    settings: certs::Settings,
+    contents: certs::Contents,
+    current: &Arc<ArcSwap<rustls::ServerConfig>>,
+) {
     let app = Arc::clone(app);
-    tokio::spawn(certs::watch(settings, Arc::clone(current), move |loaded| match loaded {
+    tokio::spawn(certs::watch(settings, contents, Arc::clone(current), move |loaded| match loaded {
         Ok(expires) => {
             app.metrics.certificate_expiry.set(expires);
             tracing::info!(expires, "the serving certificate was replaced");
@@ -189,7 +203,11 @@ fn watch_certificates(app: &Arc<App>, settings: certs::Settings, current: &Arc<A
 
 fn watch_configuration(app: &Arc<App>, file: PathBuf, text: String) {
     let app = Arc::clone(app);
+    let trail = app.snapshot.load().trail().file.clone();
     tokio::spawn(config::watch(file, text, Arc::clone(&app.snapshot), move |reload| {
+        if matches!(&reload, Reload::Taken { new, .. } if new.trail().file != trail) {
+            tracing::warn!("trail.file takes effect at the next start; until then the trail stays where it is");
+        }
         let app = Arc::clone(&app);
         async move { record_reload(&app, reload).await }
     }));

@@ -31,11 +31,20 @@ pub(super) enum Read<'b> {
         /// Gives its room back when dropped.
         _room: Option<SemaphorePermit<'b>>,
     },
-    /// More than the limit; the front of it.
-    TooLarge(Bytes),
-    /// There was no room; the front of it.
-    NoRoom(Bytes),
-    /// It did not come in time, or broke off.
+    /// Not all of it; the front of it, and why.
+    Part(Bytes, Cut),
+}
+
+/// Why a body was not read to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cut {
+    /// It is more than the limit.
+    TooLarge,
+    /// There was no room for it.
+    NoRoom,
+    /// It did not come in time.
+    Late,
+    /// It broke off, or its framing is not HTTP's.
     Broken,
 }
 
@@ -47,43 +56,45 @@ impl Budget {
 
     /// Reads a body until `deadline`.
     pub(super) async fn read(&self, mut body: Body, deadline: Instant) -> Read<'_> {
-        let reading = async {
-            let mut bytes = BytesMut::new();
-            let mut held: Option<SemaphorePermit<'_>> = None;
-            loop {
-                let data = match next(&mut body).await {
-                    Ok(Some(data)) => data,
-                    Ok(None) => return Read::Whole { bytes: bytes.freeze(), _room: held },
-                    Err(()) => return Read::Broken,
-                };
-                if bytes.len() + data.len() > LIMIT {
-                    let head = head(bytes, &data);
-                    drop(held);
-                    drain(&mut body).await;
-                    return Read::TooLarge(head);
-                }
-                let units = data.len().div_ceil(UNIT).try_into().unwrap_or(u32::MAX);
-                let Ok(permit) = self.0.try_acquire_many(units) else {
-                    let head = head(bytes, &data);
-                    drop(held);
-                    drain(&mut body).await;
-                    return Read::NoRoom(head);
-                };
-                match &mut held {
-                    Some(held) => held.merge(permit),
-                    None => held = Some(permit),
-                }
-                bytes.extend_from_slice(&data);
+        let deadline = deadline.into();
+        let mut bytes = BytesMut::new();
+        let mut held: Option<SemaphorePermit<'_>> = None;
+        let cut = loop {
+            let data = match tokio::time::timeout_at(deadline, next(&mut body)).await {
+                Ok(Ok(Some(data))) => data,
+                Ok(Ok(None)) => return Read::Whole { bytes: bytes.freeze(), _room: held },
+                Ok(Err(())) => break Cut::Broken,
+                Err(_) => break Cut::Late,
+            };
+            let length = bytes.len() + data.len();
+            let has_room = length <= LIMIT && self.grow(&mut held, length);
+            // Without room, only what the uid may stand in is kept.
+            let kept = if has_room { data.len() } else { data.len().min(HEAD.saturating_sub(bytes.len())) };
+            bytes.extend_from_slice(&data[..kept]);
+            if !has_room {
+                break if length > LIMIT { Cut::TooLarge } else { Cut::NoRoom };
             }
         };
-        tokio::time::timeout_at(deadline.into(), reading).await.unwrap_or(Read::Broken)
+        bytes.truncate(HEAD);
+        let head = Bytes::copy_from_slice(&bytes);
+        drop((bytes, held));
+        if matches!(cut, Cut::TooLarge | Cut::NoRoom) {
+            // A caller that sends its body to the end before it reads would never see the answer.
+            let _ = tokio::time::timeout_at(deadline, drain(&mut body)).await;
+        }
+        Read::Part(head, cut)
     }
-}
 
-fn head(mut bytes: BytesMut, data: &Bytes) -> Bytes {
-    bytes.truncate(HEAD);
-    bytes.extend_from_slice(&data[..data.len().min(HEAD)]);
-    bytes.freeze()
+    /// Takes what is missing of the room for `length` bytes.
+    fn grow<'b>(&'b self, held: &mut Option<SemaphorePermit<'b>>, length: usize) -> bool {
+        let missing = length.div_ceil(UNIT) - held.as_ref().map_or(0, SemaphorePermit::num_permits);
+        let Ok(permit) = self.0.try_acquire_many(missing.try_into().unwrap_or(u32::MAX)) else { return false };
+        match held {
+            Some(held) => held.merge(permit),
+            None => *held = Some(permit),
+        }
+        true
+    }
 }
 
 async fn drain(body: &mut Body) {

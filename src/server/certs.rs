@@ -1,5 +1,6 @@
 //! The serving certificate and the client CA: read whole, checked, swapped while connections run.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -58,20 +59,49 @@ pub struct Loaded {
     pub expires: i64,
 }
 
+/// What the files held when they were read, or why they could not be.
+#[derive(PartialEq, Eq)]
+pub struct Contents(BTreeMap<PathBuf, Result<Vec<u8>, String>>);
+
+impl Contents {
+    fn of(&self, file: &Path) -> Result<&[u8], CertificateError> {
+        match self.0.get(file) {
+            Some(Ok(bytes)) => Ok(bytes),
+            Some(Err(message)) => Err(bad(&file.display().to_string(), message)),
+            None => Err(bad(&file.display().to_string(), "was not read")),
+        }
+    }
+}
+
 impl Settings {
-    /// Reads and checks everything.
+    /// Reads and checks everything; returns what was read too.
     ///
     /// # Errors
     /// When a file cannot be read or parsed, or key and certificate do not belong together.
-    pub fn load(&self) -> Result<Loaded, CertificateError> {
+    pub fn load(&self) -> Result<(Loaded, Contents), CertificateError> {
+        let contents = self.read();
+        Ok((self.build(&contents)?, contents))
+    }
+
+    fn read(&self) -> Contents {
+        let read = |file: PathBuf| {
+            let bytes = std::fs::read(&file).map_err(|error| error.to_string());
+            (file, bytes)
+        };
+        Contents(self.files().into_iter().map(read).collect())
+    }
+
+    fn build(&self, contents: &Contents) -> Result<Loaded, CertificateError> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let (certificates, key, name) = match &self.source {
-            Source::Files { certificate, key } => (read(certificate)?, read(key)?, certificate.display().to_string()),
+            Source::Files { certificate, key } => {
+                (contents.of(certificate)?, contents.of(key)?, certificate.display().to_string())
+            }
             Source::Memory { certificate, key } => {
-                (certificate.clone().into(), key.clone().into(), "the certificate".to_owned())
+                (certificate.as_bytes(), key.as_bytes(), "the certificate".to_owned())
             }
         };
-        let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(&certificates)
+        let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(certificates)
             .collect::<Result<_, _>>()
             .map_err(|_| bad(&name, "is no PEM"))?;
         let first = chain.first().ok_or_else(|| bad(&name, "holds no certificate"))?;
@@ -82,14 +112,14 @@ impl Settings {
             .not_after
             .timestamp();
         let key =
-            PrivateKeyDer::from_pem_slice(&key).map_err(|_| bad(&name, "has a key file without a PEM private key"))?;
+            PrivateKeyDer::from_pem_slice(key).map_err(|_| bad(&name, "has a key file without a PEM private key"))?;
         let certified = CertifiedKey::from_der(chain, key, &provider)
             .map_err(|_| bad(&name, "and its key do not belong together"))?;
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
             .map_err(|error| bad("TLS", &error.to_string()))?;
         let builder = match &self.client_ca {
-            Some(file) => builder.with_client_cert_verifier(verifier(file, &provider)?),
+            Some(file) => builder.with_client_cert_verifier(verifier(file, contents.of(file)?, &provider)?),
             None => builder.with_no_client_auth(),
         };
         let mut config = builder.with_cert_resolver(Arc::new(rustls::sign::SingleCertAndKey::from(certified)));
@@ -108,27 +138,25 @@ impl Settings {
 }
 
 /// Keeps `current` at what the files say. A pair that is half written or does not fit is passed over: the last good one
-/// stays. Never returns.
+/// stays. `last` is what `current` was made of: a change since then counts. Never returns.
 pub async fn watch(
     settings: Settings,
+    mut last: Contents,
     current: Arc<ArcSwap<ServerConfig>>,
     mut each: impl FnMut(Result<i64, CertificateError>),
 ) {
     let files = settings.files();
     let watch = FileWatch::new(files.iter().map(PathBuf::as_path));
-    let contents = || files.iter().map(|file| std::fs::read(file).ok()).collect::<Vec<_>>();
-    let mut last = contents();
     loop {
-        watch.changed().await;
-        let now = contents();
-        if now == last {
-            continue;
+        let now = settings.read();
+        if now != last {
+            last = now;
+            each(settings.build(&last).map(|loaded| {
+                current.store(loaded.config);
+                loaded.expires
+            }));
         }
-        last = now;
-        each(settings.load().map(|loaded| {
-            current.store(loaded.config);
-            loaded.expires
-        }));
+        watch.changed().await;
     }
 }
 
@@ -145,20 +173,20 @@ pub fn is_named(certificate: &CertificateDer<'_>, names: &[String]) -> bool {
     common.chain(dns).any(|name| names.iter().any(|wanted| wanted == name))
 }
 
-fn verifier(file: &Path, provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ClientCertVerifier>, CertificateError> {
+fn verifier(
+    file: &Path,
+    pem: &[u8],
+    provider: &Arc<CryptoProvider>,
+) -> Result<Arc<dyn ClientCertVerifier>, CertificateError> {
     let name = file.display().to_string();
     let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(&read(file)?) {
+    for certificate in CertificateDer::pem_slice_iter(pem) {
         let certificate = certificate.map_err(|_| bad(&name, "is no PEM"))?;
         roots.add(certificate).map_err(|_| bad(&name, "holds something else than a CA certificate"))?;
     }
     WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider))
         .build()
         .map_err(|error| bad(&name, &error.to_string()))
-}
-
-fn read(file: &Path) -> Result<Vec<u8>, CertificateError> {
-    std::fs::read(file).map_err(|error| bad(&file.display().to_string(), &error.to_string()))
 }
 
 fn bad(name: &str, what: &str) -> CertificateError {

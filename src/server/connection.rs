@@ -2,7 +2,6 @@
 
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -14,7 +13,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
@@ -31,6 +30,8 @@ const FIRST_HEADERS: Duration = Duration::from_secs(10);
 /// From one request to the end of the next one's headers. Longer than the 90 seconds for which an API server keeps an
 /// idle connection: the side that sends ends it, so that no request meets a connection that is being closed.
 const NEXT_HEADERS: Duration = Duration::from_mins(2);
+/// What a connection that is new at the drain gets for its first request: its client was told that we are here.
+const LAST_HEADERS: Duration = Duration::from_secs(1);
 /// HTTP/2 pings on a silent connection, and how long their answer may take.
 const PING: Duration = Duration::from_secs(30);
 const PONG: Duration = Duration::from_secs(10);
@@ -95,8 +96,9 @@ pub(super) async fn accept_tls(listener: TcpListener, router: Router, app: Arc<A
     tasks.wait().await;
 }
 
-/// Accepts plain connections for as long as it is polled.
-pub(super) async fn accept_plain(listener: TcpListener, router: Router, drain: Drain) {
+/// Accepts plain connections for as long as it is polled: probes and scrapers are answered until the end.
+pub(super) async fn accept_plain(listener: TcpListener, router: Router) {
+    let drain = Drain::default();
     let room = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
         let Ok((stream, _)) = listener.accept().await else {
@@ -134,19 +136,23 @@ async fn accept(listener: &TcpListener, drain: &Drain) -> Option<TcpStream> {
 
 async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, serving: Serving) {
     let Serving { router, drain, caller, is_http2 } = serving;
-    let began = Arc::new(AtomicBool::new(false));
-    let marked = Arc::clone(&began);
+    let began = watch::Sender::new(false);
+    let marked = began.clone();
     let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
-        marked.store(true, Ordering::Relaxed);
+        marked.send_replace(true);
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(caller);
         router.clone().oneshot(request)
     });
     let silent = async {
         tokio::time::sleep(FIRST_HEADERS).await;
-        if began.load(Ordering::Relaxed) {
+        if *began.borrow() {
             std::future::pending::<()>().await;
         }
+    };
+    let ending = async |phase| {
+        drain.reached(phase).await;
+        let _ = tokio::time::timeout(LAST_HEADERS, began.subscribe().wait_for(|began| *began)).await;
     };
     let stream = TokioIo::new(stream);
     // How a connection ends is the client's affair: its errors tell nothing about the server.
@@ -159,7 +165,7 @@ async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, ser
             _ = connection.as_mut() => return,
             () = silent => return,
             // Streams that are open finish; the client takes new ones elsewhere.
-            () = drain.reached(Phase::Draining) => connection.as_mut().graceful_shutdown(),
+            () = ending(Phase::Draining) => connection.as_mut().graceful_shutdown(),
         }
         let _ = connection.await;
     } else {
@@ -170,7 +176,7 @@ async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, ser
             _ = connection.as_mut() => return,
             () = silent => return,
             // Until then `Connection: close` ends each connection after its next answer.
-            () = drain.reached(Phase::Closing) => connection.as_mut().graceful_shutdown(),
+            () = ending(Phase::Closing) => connection.as_mut().graceful_shutdown(),
         }
         let _ = connection.await;
     }

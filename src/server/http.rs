@@ -14,13 +14,13 @@ use futures::FutureExt;
 use jiff::Timestamp;
 
 use super::App;
-use super::body::{LIMIT, Read};
+use super::body::{Cut, LIMIT, Read};
 use super::drain::Phase;
 use crate::config::Snapshot;
 use crate::decision::{self, Decision, Endpoint, Trouble};
 use crate::mutation::mutate;
 use crate::review::{self, NoUid, Review};
-use crate::trail::{Caller, Event};
+use crate::trail::{Caller, Event, cut};
 
 /// The most that a decision may take on `/validate`, and on `/mutate`.
 const VALIDATE: Duration = Duration::from_secs(2);
@@ -71,31 +71,34 @@ async fn serve(app: Arc<App>, endpoint: Endpoint, caller: Caller, query: Option<
 
 async fn answer(app: &App, call: &Call, body: Body) -> Response {
     let snapshot = app.snapshot.load_full();
-    let read = match app.running.try_acquire() {
-        Ok(permit) => app.bodies.read(body, call.deadline).map(|read| (read, Some(permit))).await,
-        Err(_) => (app.bodies.read(body, call.deadline).await, None),
+    let read = app.bodies.read(body, call.deadline).await;
+    // Only now: a body that comes slowly takes no place from one that is here.
+    let place = app.running.try_acquire();
+    let (bytes, cut) = match &read {
+        Read::Whole { bytes, .. } => (bytes, place.is_err().then_some(Cut::NoRoom)),
+        Read::Part(head, cut) => (head, Some(*cut)),
     };
-    let (bytes, trouble) = match &read {
-        (Read::Whole { bytes, .. }, Some(_)) => (bytes, None),
-        (Read::Whole { bytes, .. }, None) | (Read::NoRoom(bytes), _) => (bytes, Some(Trouble::Busy)),
-        (Read::TooLarge(bytes), _) => (bytes, Some(Trouble::Failed)),
-        (Read::Broken, _) => {
-            app.metrics.unanswerable.inc();
-            return (StatusCode::REQUEST_TIMEOUT, "the body did not come whole, or not in time\n").into_response();
-        }
-    };
-    let decoded = match trouble {
+    let decoded = match cut {
         None => review::decode(bytes, snapshot.workloads(), call.received),
         Some(_) => review::oversized(bytes, call.received, LIMIT),
     };
-    let review = match decoded {
+    let mut review = match decoded {
         Ok(review) => review,
         Err(NoUid { message }) => {
             app.metrics.unanswerable.inc();
             tracing::warn!(endpoint = call.endpoint.as_str(), message, "a request held no uid to answer to");
-            return (StatusCode::BAD_REQUEST, message + "\n").into_response();
+            let status = if cut == Some(Cut::Late) { StatusCode::REQUEST_TIMEOUT } else { StatusCode::BAD_REQUEST };
+            return (status, message + "\n").into_response();
         }
     };
+    let trouble = cut.map(|cut| match cut {
+        Cut::NoRoom => Trouble::Busy,
+        Cut::TooLarge | Cut::Late => Trouble::Failed,
+        Cut::Broken => Trouble::Unreadable,
+    });
+    if matches!(cut, Some(Cut::Late | Cut::Broken)) {
+        review.unreadable = Some("the review did not come whole, or not in time".to_owned());
+    }
     let body = conclude(app, call, &snapshot, &review, trouble).await;
     ([(header::CONTENT_TYPE, "application/json")], Bytes::from(body)).into_response()
 }
@@ -151,11 +154,11 @@ async fn conclude(
         decision = decision.verdict.as_str(),
         allowed = decision.allowed,
         id,
-        uid = %request.uid,
+        uid = cut(&request.uid),
         operation = request.operation.as_str(),
-        kind = %request.kind.kind,
-        namespace = %request.namespace,
-        name = request.display_name(),
+        kind = cut(&request.kind.kind),
+        namespace = cut(&request.namespace),
+        name = cut(request.display_name()),
         findings = decision.findings.len(),
         micros,
         "decided"

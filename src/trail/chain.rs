@@ -1,7 +1,5 @@
 //! The chain: each line carries the hash of the line before it, and its own.
 
-use std::fmt::Write as _;
-
 use aws_lc_rs::digest::{SHA256, digest};
 
 use crate::config::hex;
@@ -22,6 +20,14 @@ pub struct Chain {
 }
 
 impl Chain {
+    /// How every line of every stream begins.
+    pub(super) const BEGIN: &str = "{\"stream\":\"";
+
+    /// How the next line begins.
+    pub(super) fn begin(&self) -> String {
+        format!("{}{}\",\"seq\":{},\"prev\":\"{}\",", Self::BEGIN, self.stream, self.next, self.prev)
+    }
+
     /// A new stream.
     pub fn new(stream: String) -> Self {
         Self { stream, next: 0, prev: NOTHING.to_owned() }
@@ -36,9 +42,7 @@ impl Chain {
     /// of the bytes of the line up to `,"hash":"`.
     pub fn seal(&mut self, body: &[u8], lines: &mut Vec<u8>) -> String {
         let start = lines.len();
-        let mut head = String::with_capacity(140);
-        let _ = write!(head, r#"{{"stream":"{}","seq":{},"prev":"{}","#, self.stream, self.next, self.prev);
-        lines.extend_from_slice(head.as_bytes());
+        lines.extend_from_slice(self.begin().as_bytes());
         lines.extend_from_slice(&body[1..body.len() - 1]);
         let hash = hex(digest(&SHA256, &lines[start..]).as_ref());
         lines.extend_from_slice(SEAL.as_bytes());

@@ -41,7 +41,7 @@ pub struct Event<'a> {
     uid: &'a str,
     operation: Operation,
     resource: Resource<'a>,
-    kind: &'a Kind<'a>,
+    kind: KindView<'a>,
     namespace: &'a str,
     name: &'a str,
     object_uid: &'a str,
@@ -65,6 +65,13 @@ struct Resource<'a> {
     version: &'a str,
     resource: &'a str,
     subresource: &'a str,
+}
+
+#[derive(Serialize)]
+struct KindView<'a> {
+    group: &'a str,
+    version: &'a str,
+    kind: &'a str,
 }
 
 #[derive(Serialize)]
@@ -116,7 +123,7 @@ impl<'a> Event<'a> {
                 resource: cut(&request.resource.resource),
                 subresource: cut(&request.subresource),
             },
-            kind: &request.kind,
+            kind: kind(&request.kind),
             namespace: cut(&request.namespace),
             name: cut(request.display_name()),
             object_uid: request.object.as_ref().map_or("", |object| cut(object.metadata().uid())),
@@ -214,6 +221,10 @@ impl Record<'_> {
     }
 }
 
+fn kind<'a>(kind: &'a Kind<'_>) -> KindView<'a> {
+    KindView { group: cut(&kind.group), version: cut(&kind.version), kind: cut(&kind.kind) }
+}
+
 fn user<'a>(user: &'a User<'a>) -> UserView<'a> {
     let groups = user.groups.as_deref().unwrap_or_default();
     UserView {
@@ -224,8 +235,8 @@ fn user<'a>(user: &'a User<'a>) -> UserView<'a> {
     }
 }
 
-/// The text, no longer than an event holds.
-fn cut(text: &str) -> &str {
+/// The text, no longer than an event or a log line holds.
+pub fn cut(text: &str) -> &str {
     text.char_indices().nth(TEXT).map_or(text, |(end, _)| &text[..end])
 }
 

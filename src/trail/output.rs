@@ -1,7 +1,8 @@
 //! Where lines go: standard output, or a file that a restart continues.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, BufRead, BufReader, Seek, SeekFrom, Write};
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 use super::chain::{self, Chain};
@@ -19,8 +20,19 @@ pub struct Output {
 }
 
 enum Target {
-    Stdout,
-    File { file: File, length: u64 },
+    /// Nothing can be taken back: what was begun has to be finished.
+    Stdout {
+        /// What is missing of the lines that were begun.
+        rest: Vec<u8>,
+    },
+    /// What was begun is cut off.
+    File {
+        file: File,
+        /// Bytes of whole lines.
+        length: u64,
+        /// Whether there is more in the file than that.
+        is_torn: bool,
+    },
 }
 
 /// Why an output cannot be used.
@@ -29,6 +41,12 @@ pub enum OutputError {
     /// Reading or writing failed.
     #[error(transparent)]
     Io(#[from] io::Error),
+    /// Appending and cutting off need a file.
+    #[error("{}: is no regular file; leave `trail.file` out for standard output", .0.display())]
+    Special(PathBuf),
+    /// Two writers would tear each other's chain.
+    #[error("{}: another process writes to it", .0.display())]
+    Taken(PathBuf),
     /// The file holds something else than a trail.
     #[error("{}:{line}: is no line of a trail; name another file, or move this one away", file.display())]
     Foreign {
@@ -45,15 +63,23 @@ impl Output {
     /// # Errors
     /// When the system has no random numbers.
     pub fn stdout() -> Result<Self, OutputError> {
-        Ok(Self { chain: Chain::new(new_id()?), target: Target::Stdout, torn: 0 })
+        Ok(Self { chain: Chain::new(new_id()?), target: Target::Stdout { rest: Vec::new() }, torn: 0 })
     }
 
     /// The stream of a file, continued after its last whole line. What a crash left of a line is cut off.
     ///
     /// # Errors
-    /// When the file cannot be opened, or is no trail.
+    /// When the file cannot be opened, has another writer, or is no trail.
     pub fn file(path: &Path) -> Result<Self, OutputError> {
+        if std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
+            return Err(OutputError::Special(path.to_owned()));
+        }
         let mut file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => return Err(OutputError::Taken(path.to_owned())),
+            // Not every file system has locks.
+            Ok(()) | Err(TryLockError::Error(_)) => {}
+        }
         let mut reader = BufReader::new(&file);
         let (mut line, mut number, mut length, mut last) = (Vec::new(), 0, 0, None);
         while reader.read_until(b'\n', &mut line)? > 0 {
@@ -64,22 +90,30 @@ impl Output {
             length += line.len() as u64;
             last = Some((number, std::mem::take(&mut line)));
         }
-        let chain = match last {
-            None => Chain::new(new_id()?),
+        let foreign = |line| OutputError::Foreign { file: path.to_owned(), line };
+        let (chain, begin) = match last {
+            None => (Chain::new(new_id()?), Chain::BEGIN.to_owned()),
             Some((number, line)) => {
-                let foreign = || OutputError::Foreign { file: path.to_owned(), line: number };
-                let (_, hash) = chain::open(line.trim_ascii_end()).ok_or_else(foreign)?;
-                let link: Link = serde_json::from_slice(&line).map_err(|_| foreign())?;
-                Chain::after(link.stream, link.seq, hash.to_owned())
+                let (_, hash) = chain::open(line.trim_ascii_end()).ok_or_else(|| foreign(number))?;
+                let link: Link = serde_json::from_slice(&line).map_err(|_| foreign(number))?;
+                let chain = Chain::after(link.stream, link.seq, hash.to_owned());
+                let begin = chain.begin();
+                (chain, begin)
             }
         };
+        // Only what began as a record is cut off; a crash may leave zeros in the place of its bytes.
+        let part = &line[..line.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1)];
+        let is_ours = part.starts_with(begin.as_bytes()) || begin.as_bytes().starts_with(part);
+        if !is_ours {
+            return Err(foreign(number));
+        }
         let torn = file.metadata()?.len() - length;
         if torn > 0 {
             tracing::warn!(file = %path.display(), bytes = torn, "the trail ended in part of a line, which is cut off");
             file.set_len(length)?;
         }
         file.seek(SeekFrom::End(0))?;
-        Ok(Self { chain, target: Target::File { file, length }, torn })
+        Ok(Self { chain, target: Target::File { file, length, is_torn: false }, torn })
     }
 
     /// Bytes of a torn last line that were cut off when the file was opened.
@@ -87,34 +121,83 @@ impl Output {
         self.torn
     }
 
-    /// Appends a line for each body, all or none, and the id of each to `ids`.
+    /// Appends a line for each body, and the id of each to `ids`.
     ///
     /// # Errors
-    /// When they cannot be written; the chain is then as before.
+    /// When they cannot all be written. None of them then counts as written, although standard output may hold some.
     pub fn append(&mut self, bodies: &[impl AsRef<[u8]>], ids: &mut Vec<String>) -> Result<(), OutputError> {
+        self.target.recover()?;
         let mut chain = self.chain.clone();
         let mut lines = Vec::with_capacity(bodies.iter().map(|body| body.as_ref().len() + 256).sum());
         for body in bodies {
             ids.push(chain.seal(body.as_ref(), &mut lines));
         }
-        match &mut self.target {
-            Target::Stdout => {
-                let mut stdout = io::stdout().lock();
-                stdout.write_all(&lines)?;
-                stdout.flush()?;
+        let written = self.target.write(lines);
+        // Where a part stays, the chain goes on after it.
+        if written.is_ok() || matches!(&self.target, Target::Stdout { rest } if !rest.is_empty()) {
+            self.chain = chain;
+        }
+        Ok(written?)
+    }
+}
+
+impl Target {
+    /// Ends what an earlier failure left half done.
+    fn recover(&mut self) -> io::Result<()> {
+        match self {
+            Self::Stdout { rest } => {
+                let written = write(rest);
+                let done = written.as_ref().map_or_else(|(done, _)| *done, |()| rest.len());
+                rest.drain(..done);
+                written.map_err(|(_, error)| error)
             }
-            Target::File { file, length } => {
-                if let Err(error) = file.write_all(&lines) {
-                    // Part of a line must not stay before the next one.
+            Self::File { file, length, is_torn } => {
+                if *is_torn {
                     file.set_len(*length)?;
-                    return Err(error.into());
+                    *is_torn = false;
                 }
-                *length += lines.len() as u64;
+                Ok(())
             }
         }
-        self.chain = chain;
-        Ok(())
     }
+
+    fn write(&mut self, lines: Vec<u8>) -> io::Result<()> {
+        match self {
+            Self::Stdout { rest } => write(&lines).map_err(|(done, error)| {
+                if done > 0 {
+                    *rest = lines[done..].to_vec();
+                }
+                error
+            }),
+            Self::File { file, length, is_torn } => {
+                let written = file.write_all(&lines);
+                if written.is_ok() {
+                    *length += lines.len() as u64;
+                } else {
+                    // Part of a line must not stay before the next one.
+                    *is_torn = file.set_len(*length).is_err();
+                }
+                written
+            }
+        }
+    }
+}
+
+/// Writes to standard output; on failure, says how many bytes it took.
+fn write(bytes: &[u8]) -> Result<(), (usize, io::Error)> {
+    // Past the buffer of `Stdout`, which does not say how much of it was written.
+    let stdout = io::stdout().lock();
+    let mut stdout = stdout.as_fd().try_clone_to_owned().map(File::from).map_err(|error| (0, error))?;
+    let mut done = 0;
+    while done < bytes.len() {
+        match stdout.write(&bytes[done..]) {
+            Ok(0) => return Err((done, io::ErrorKind::WriteZero.into())),
+            Ok(count) => done += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err((done, error)),
+        }
+    }
+    Ok(())
 }
 
 fn new_id() -> Result<String, OutputError> {

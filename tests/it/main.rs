@@ -1,4 +1,5 @@
 //! The integration tests: one binary, because each extra one links the client libraries again.
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod catalogue;
 mod failures;
@@ -8,5 +9,9 @@ mod judging;
 mod pages;
 mod policies;
 mod properties;
+mod serve;
+mod server_certificates;
+mod server_reload;
+mod server_tls;
 mod sources;
 mod updates;
