@@ -1,1 +1,3 @@
 //! The integration tests: one binary, because each extra one links the client libraries again.
+
+mod kubernetes;
