@@ -46,8 +46,9 @@ impl Client {
         RUNTIME.block_on(async {
             let response = self.0.send(request).await?;
             let code = response.status().as_u16();
-            let warnings = response.headers().get_all("warning").iter().filter_map(|value| value.to_str().ok());
-            let warnings = warnings.map(text_of_warning).collect();
+            // In UTF-8, as Go writes them.
+            let warnings = response.headers().get_all("warning").iter();
+            let warnings = warnings.map(|value| text_of_warning(&String::from_utf8_lossy(value.as_bytes()))).collect();
             let bytes = response.into_body().collect_bytes().await?;
             let body = serde_json::from_slice(&bytes).unwrap_or_else(|_| String::from_utf8_lossy(&bytes).into());
             Ok(Answer { code, body, warnings })
