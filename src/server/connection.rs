@@ -27,6 +27,8 @@ use crate::trail::Caller;
 const HANDSHAKE: Duration = Duration::from_secs(5);
 /// From the handshake to the end of the first request's headers.
 const FIRST_HEADERS: Duration = Duration::from_secs(10);
+/// The same, once nothing new is accepted: who was let in just before still gets an answer to what it came for.
+const LAST_HEADERS: Duration = Duration::from_secs(1);
 /// From one request to the end of the next one's headers. Longer than the 90 seconds for which an API server keeps an
 /// idle connection: the side that sends ends it, so that no request meets a connection that is being closed.
 const NEXT_HEADERS: Duration = Duration::from_mins(2);
@@ -118,6 +120,8 @@ pub(super) async fn accept_plain(listener: TcpListener, router: Router) {
 async fn accept(listener: &TcpListener, drain: &Drain) -> Option<TcpStream> {
     loop {
         let accepted = tokio::select! {
+            // Who has been let in by the system waits already: nobody is turned away by the end that could be served.
+            biased;
             accepted = listener.accept() => accepted,
             () = drain.reached(Phase::Closing) => return None,
         };
@@ -150,10 +154,15 @@ async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, ser
             std::future::pending::<()>().await;
         }
     };
+<<<<<<< HEAD
     let ending = async |phase| {
         drain.reached(phase).await;
         let _ = tokio::time::timeout(LAST_HEADERS, began.subscribe().wait_for(|began| *began)).await;
     };
+=======
+    // Whoever comes while the server drains found no other: it may stay until nothing new is accepted.
+    let moves_on = if drain.phase() == Phase::Serving { Phase::Draining } else { Phase::Closing };
+>>>>>>> cluster
     let stream = TokioIo::new(stream);
     // How a connection ends is the client's affair: its errors tell nothing about the server.
     if is_http2 {
@@ -165,7 +174,11 @@ async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, ser
             _ = connection.as_mut() => return,
             () = silent => return,
             // Streams that are open finish; the client takes new ones elsewhere.
+<<<<<<< HEAD
             () = ending(Phase::Draining) => connection.as_mut().graceful_shutdown(),
+=======
+            () = drain.reached(moves_on) => connection.as_mut().graceful_shutdown(),
+>>>>>>> cluster
         }
         let _ = connection.await;
     } else {
@@ -176,8 +189,16 @@ async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, ser
             _ = connection.as_mut() => return,
             () = silent => return,
             // Until then `Connection: close` ends each connection after its next answer.
+<<<<<<< HEAD
             () = ending(Phase::Closing) => connection.as_mut().graceful_shutdown(),
+=======
+            () = drain.reached(Phase::Closing) => {}
+>>>>>>> cluster
         }
+        if !began.load(Ordering::Relaxed) && tokio::time::timeout(LAST_HEADERS, connection.as_mut()).await.is_ok() {
+            return;
+        }
+        connection.as_mut().graceful_shutdown();
         let _ = connection.await;
     }
 }

@@ -6,6 +6,7 @@ mod failures;
 mod fixtures;
 mod golden;
 mod judging;
+mod kubernetes;
 mod pages;
 mod policies;
 mod properties;

@@ -1,0 +1,38 @@
+//! Portcullis in front of a real API server: what is stored, what is refused, and what the user is told.
+//!
+//! One control plane serves all tests of a process, each in a namespace of its own with a Portcullis of its own, whose
+//! webhooks match that namespace alone; tests that restart the API server, or storm it, have others.
+
+mod client;
+mod demo;
+mod modes;
+mod objects;
+mod ownership;
+mod plane;
+mod privileged;
+mod process;
+mod restart;
+mod space;
+mod storm;
+mod subresources;
+mod tokens;
+mod updates;
+mod validators;
+
+use std::time::{Duration, Instant};
+
+/// The most that anything here is waited for.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Looks again and again until there is something to see; panics when that takes too long.
+#[track_caller]
+fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(seen) = look() {
+            return seen;
+        }
+        assert!(Instant::now() < deadline, "waited in vain: {what}");
+        std::thread::sleep(Duration::from_millis(25));
+    }
+}

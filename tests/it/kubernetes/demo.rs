@@ -1,0 +1,37 @@
+//! The demo shows what it promises.
+
+use std::process::Command;
+
+use super::process::PROGRAM;
+
+#[test]
+fn the_demo_shows_what_it_promises() {
+    let output = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tools/demo/run"))
+        .env("DEMO_ONCE", "1")
+        .env("PORTCULLIS", PROGRAM)
+        .output()
+        .expect("the demo runs");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
+    // Long lines are folded for the eye.
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    for expected in [
+        r#"unpinned-images: spec.containers[0].image must end in a digest: "nginx:latest" names the tag latest"#,
+        r#"write "nginx:latest@sha256:<digest>""#,
+        r#"unpinned-images: spec.containers[0].image must end in a digest: "nginx:1.27.3" names a tag"#,
+        r#"write "nginx:1.27.3@sha256:<digest>""#,
+        "root-users: spec.securityContext.runAsUser must not be 0",
+        "pod/web created",
+        "pod/latest-tag created",
+        "pod/tag-only created",
+        "pod/runs-as-root created",
+        "would-deny Pod demo/latest-tag unpinned-images",
+        "would-deny Pod demo/tag-only unpinned-images",
+        "would-deny Pod demo/runs-as-root root-users",
+        "ok: every record is as it was written",
+        "its hash does not fit its bytes",
+    ] {
+        assert!(text.contains(expected), "the demo does not say: {expected}\n{text}");
+    }
+    assert_eq!(text.matches("Error from server (Forbidden)").count(), 3, "{text}");
+}

@@ -1,0 +1,257 @@
+//! The real program, serving, and its registration with an API server.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::http::Method;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::client::Client;
+use super::objects;
+use super::plane::Plane;
+use super::space::Space;
+use super::{PATIENCE, eventually};
+
+/// The program under test.
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_portcullis");
+const WEBHOOKS: &str = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations";
+const HEAD: &str = "apiVersion: portcullis.dev/v1alpha1\nkind: Configuration\n";
+/// Seconds from SIGTERM to the end, of which it goes on accepting for a quarter.
+const GRACE: &str = "4";
+
+/// Portcullis, and the webhooks that lead to it. Both end with it.
+pub(crate) struct Portcullis {
+    dir: TempDir,
+    server: Server,
+    plane: PathBuf,
+    arguments: Vec<String>,
+    admin: Client,
+    registered: Option<String>,
+}
+
+/// One process of it.
+struct Server {
+    child: Child,
+    address: SocketAddr,
+    admin: SocketAddr,
+    log: Arc<Mutex<String>>,
+}
+
+impl Portcullis {
+    /// Starts it with a configuration (what follows `kind:`), for webhooks that match these namespaces alone.
+    pub(crate) fn guard(plane: &Plane, spaces: &[&Space], configuration: &str, arguments: &[&str]) -> Self {
+        let dir = TempDir::new().expect("a temporary folder");
+        write_certificates(dir.path());
+        configure(dir.path(), configuration);
+        let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let server = Server::start(dir.path(), &plane.place.kubeconfig, any, &arguments);
+        let (kubeconfig, admin) = (plane.place.kubeconfig.clone(), plane.admin.clone());
+        let mut portcullis = Self { dir, server, plane: kubeconfig, arguments, admin, registered: None };
+        portcullis.register(spaces);
+        portcullis
+    }
+
+    /// The profile `hardened` in one namespace.
+    pub(crate) fn hardened(plane: &Plane, space: &Space) -> Self {
+        Self::guard(plane, &[space], "profile: hardened\n", &[])
+    }
+
+    /// Replaces the configuration in one step, and says nothing to the process.
+    pub(crate) fn configure(&self, configuration: &str) {
+        configure(self.dir.path(), configuration);
+    }
+
+    /// Every record of the trail.
+    pub(crate) fn records(&self) -> Vec<Value> {
+        let text = std::fs::read_to_string(self.trail()).expect("there is a trail");
+        // The writer may be in the middle of a line.
+        let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
+        whole.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect()
+    }
+
+    /// The last decision about an object that was to be stored.
+    #[track_caller]
+    pub(crate) fn decision(&self, kind: &str, name: &str) -> Value {
+        let is_it = |event: &&Value| {
+            event["kind"]["kind"] == kind && event["name"] == name && event["dryRun"] == Value::Bool(false)
+        };
+        self.records().iter().rfind(is_it).cloned().unwrap_or_else(|| panic!("no decision about the {kind} {name}"))
+    }
+
+    /// The file that its trail is in.
+    pub(crate) fn trail(&self) -> PathBuf {
+        self.dir.path().join("trail.jsonl")
+    }
+
+    /// What the admin port answers, status line and headers included.
+    pub(crate) fn admin(&self, path: &str) -> String {
+        get(self.server.admin, path).unwrap_or_default()
+    }
+
+    /// The value of a metric without labels, or with the labels as they are shown.
+    pub(crate) fn metric(&self, name: &str) -> Option<f64> {
+        let text = self.admin("/metrics");
+        text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
+    }
+
+    /// SIGTERM, and then, once it has ended, another one at the same address with the same files.
+    pub(crate) fn restart(&mut self) {
+        let status = self.server.end();
+        assert!(status.success(), "{status}: {}", self.server.log());
+        self.server = Server::start(self.dir.path(), &self.plane, self.server.address, &self.arguments);
+    }
+
+    /// Ends it as a kubelet does.
+    pub(crate) fn end(&mut self) -> ExitStatus {
+        self.server.end()
+    }
+
+    /// Registers what `portcullis webhooks` prints, for these namespaces alone, and waits until the API server asks.
+    fn register(&mut self, spaces: &[&Space]) {
+        let dir = self.dir.path();
+        let output = Command::new(PROGRAM)
+            .arg("webhooks")
+            .args(["--config".as_ref(), dir.join("portcullis.yaml").as_os_str()])
+            .args(["--url", &format!("https://{}", self.server.address)])
+            .args(["--ca-bundle".as_ref(), dir.join("ca.crt").as_os_str()])
+            .output()
+            .expect("portcullis webhooks runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let printed = String::from_utf8(output.stdout).expect("text");
+        let mut webhooks: Value = serde_saphyr::from_str(&printed).expect("YAML");
+        let names: Vec<&str> = spaces.iter().map(|space| space.name.as_str()).collect();
+        webhooks["metadata"]["name"] = names[0].into();
+        for webhook in webhooks["webhooks"].as_array_mut().expect("webhooks") {
+            let ours = json!({"key": "kubernetes.io/metadata.name", "operator": "In", "values": names});
+            let selected = webhook["namespaceSelector"]["matchExpressions"].as_array_mut();
+            selected.expect("every webhook selects namespaces").push(ours);
+        }
+        self.admin.call(Method::POST, WEBHOOKS, Some(&webhooks)).admitted();
+        self.registered = Some(format!("{WEBHOOKS}/{}", names[0]));
+        for space in spaces {
+            eventually("the API server asks", || {
+                space.create_dry("pods", &objects::broken_pod("probe"));
+                let asked = |event: &Value| event["name"] == "probe" && event["namespace"] == space.name.as_str();
+                self.records().iter().any(asked).then_some(())
+            });
+        }
+    }
+}
+
+impl Drop for Portcullis {
+    fn drop(&mut self) {
+        if let Some(path) = &self.registered {
+            let _ = self.admin.try_call(Method::DELETE, path, None);
+        }
+        if std::thread::panicking() {
+            // Decisions are in the trail; what else it said is rarely long.
+            let log = self.server.log();
+            let telling: Vec<&str> = log.lines().filter(|line| !line.contains("\"decided\"")).collect();
+            eprintln!("the log of portcullis, without decisions:\n{}", telling.join("\n"));
+        }
+    }
+}
+
+impl Server {
+    fn start(dir: &Path, kubeconfig: &Path, listen: SocketAddr, arguments: &[String]) -> Self {
+        let mut child = Command::new(PROGRAM)
+            .arg("serve")
+            .args(["--config".as_ref(), dir.join("portcullis.yaml").as_os_str()])
+            .args(["--kubeconfig".as_ref(), kubeconfig.as_os_str()])
+            .args(["--listen", &listen.to_string(), "--admin-listen", "127.0.0.1:0", "--grace", GRACE])
+            .args(["--tls-cert".as_ref(), dir.join("tls.crt").as_os_str()])
+            .args(["--tls-key".as_ref(), dir.join("tls.key").as_os_str()])
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("portcullis starts");
+        let mut lines = BufReader::new(child.stderr.take().expect("its standard error is piped"));
+        let log = Arc::new(Mutex::new(String::new()));
+        let mut server = Self { child, address: listen, admin: listen, log: Arc::clone(&log) };
+        let mut line = String::new();
+        loop {
+            line.clear();
+            let length = lines.read_line(&mut line).expect("a log");
+            assert!(length > 0, "portcullis ended: {}", server.log());
+            keep(&log, &line);
+            let entry: Value = serde_json::from_str(&line).unwrap_or_default();
+            if entry["message"] == "serving" {
+                let address = |name: &str| entry[name].as_str().and_then(|text| text.parse().ok());
+                server.address = address("address").expect("its address");
+                server.admin = address("admin").expect("its admin address");
+                break;
+            }
+        }
+        // Read on, or it would stand still once the pipe is full. Ends with the process.
+        std::thread::spawn(move || {
+            for line in lines.lines().map_while(Result::ok) {
+                keep(&log, &(line + "\n"));
+            }
+        });
+        let admin = server.admin;
+        eventually("portcullis is ready", || get(admin, "/readyz")?.starts_with("HTTP/1.0 200").then_some(()));
+        server
+    }
+
+    fn end(&mut self) -> ExitStatus {
+        let pid = self.child.id().to_string();
+        let killed = Command::new("kill").args(["-TERM", &pid]).status().expect("kill runs");
+        assert!(killed.success());
+        self.child.wait().expect("it is our child")
+    }
+
+    fn log(&self) -> String {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn keep(log: &Mutex<String>, line: &str) {
+    log.lock().unwrap_or_else(PoisonError::into_inner).push_str(line);
+}
+
+/// A GET over plain HTTP.
+fn get(address: SocketAddr, path: &str) -> Option<String> {
+    let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(2)).ok()?;
+    stream.set_read_timeout(Some(PATIENCE)).ok()?;
+    write!(stream, "GET {path} HTTP/1.0\r\nhost: {address}\r\n\r\n").ok()?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text).ok()?;
+    Some(text)
+}
+
+/// Writes the whole file beside, and renames it: a reader never sees half of it.
+fn configure(dir: &Path, configuration: &str) {
+    let trail = dir.join("trail.jsonl");
+    let text = format!("{HEAD}trail: {{file: {}}}\n{configuration}", trail.display());
+    std::fs::write(dir.join("portcullis.new"), text).expect("the configuration is written");
+    std::fs::rename(dir.join("portcullis.new"), dir.join("portcullis.yaml")).expect("the configuration is replaced");
+}
+
+/// A CA and a certificate for 127.0.0.1 that it signed.
+fn write_certificates(dir: &Path) {
+    let key = rcgen::KeyPair::generate().expect("a key");
+    let mut authority = rcgen::CertificateParams::default();
+    authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let certificate = authority.self_signed(&key).expect("a CA");
+    let issuer = rcgen::Issuer::new(authority, key);
+    let own = rcgen::KeyPair::generate().expect("a key");
+    let parameters = rcgen::CertificateParams::new(vec!["127.0.0.1".to_owned()]).expect("a name");
+    let signed = parameters.signed_by(&own, &issuer).expect("a certificate");
+    for (name, text) in [("ca.crt", certificate.pem()), ("tls.crt", signed.pem()), ("tls.key", own.serialize_pem())] {
+        std::fs::write(dir.join(name), text).expect("a file is written");
+    }
+}
