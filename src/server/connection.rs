@@ -32,8 +32,6 @@ const LAST_HEADERS: Duration = Duration::from_secs(1);
 /// From one request to the end of the next one's headers. Longer than the 90 seconds for which an API server keeps an
 /// idle connection: the side that sends ends it, so that no request meets a connection that is being closed.
 const NEXT_HEADERS: Duration = Duration::from_mins(2);
-/// What a connection that is new at the drain gets for its first request: its client was told that we are here.
-const LAST_HEADERS: Duration = Duration::from_secs(1);
 /// HTTP/2 pings on a silent connection, and how long their answer may take.
 const PING: Duration = Duration::from_secs(30);
 const PONG: Duration = Duration::from_secs(10);
@@ -154,15 +152,12 @@ async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, ser
             std::future::pending::<()>().await;
         }
     };
-<<<<<<< HEAD
+    // Whoever comes while the server drains found no other: it may stay until nothing new is accepted.
+    let moves_on = if drain.phase() == Phase::Serving { Phase::Draining } else { Phase::Closing };
     let ending = async |phase| {
         drain.reached(phase).await;
         let _ = tokio::time::timeout(LAST_HEADERS, began.subscribe().wait_for(|began| *began)).await;
     };
-=======
-    // Whoever comes while the server drains found no other: it may stay until nothing new is accepted.
-    let moves_on = if drain.phase() == Phase::Serving { Phase::Draining } else { Phase::Closing };
->>>>>>> cluster
     let stream = TokioIo::new(stream);
     // How a connection ends is the client's affair: its errors tell nothing about the server.
     if is_http2 {
@@ -174,11 +169,7 @@ async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, ser
             _ = connection.as_mut() => return,
             () = silent => return,
             // Streams that are open finish; the client takes new ones elsewhere.
-<<<<<<< HEAD
-            () = ending(Phase::Draining) => connection.as_mut().graceful_shutdown(),
-=======
-            () = drain.reached(moves_on) => connection.as_mut().graceful_shutdown(),
->>>>>>> cluster
+            () = ending(moves_on) => connection.as_mut().graceful_shutdown(),
         }
         let _ = connection.await;
     } else {
@@ -189,16 +180,8 @@ async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, ser
             _ = connection.as_mut() => return,
             () = silent => return,
             // Until then `Connection: close` ends each connection after its next answer.
-<<<<<<< HEAD
             () = ending(Phase::Closing) => connection.as_mut().graceful_shutdown(),
-=======
-            () = drain.reached(Phase::Closing) => {}
->>>>>>> cluster
         }
-        if !began.load(Ordering::Relaxed) && tokio::time::timeout(LAST_HEADERS, connection.as_mut()).await.is_ok() {
-            return;
-        }
-        connection.as_mut().graceful_shutdown();
         let _ = connection.await;
     }
 }
