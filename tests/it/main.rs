@@ -1,6 +1,8 @@
 //! The integration tests: one binary, because each extra one links the client libraries again.
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod bad;
+mod bad_reviews;
 mod serve;
 mod server_certificates;
 mod server_reload;

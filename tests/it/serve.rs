@@ -141,7 +141,8 @@ impl Serve {
 
 /// Starts a command and reads what it prints.
 pub(crate) fn spawn(command: &mut Command) -> (Child, Output, Output) {
-    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("started");
+    let mut child =
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("started");
     let stdout = follow(child.stdout.take().expect("a pipe"));
     let stderr = follow(child.stderr.take().expect("a pipe"));
     (child, stdout, stderr)
