@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::serve::client::{Answer, Client, Protocol};
-use crate::serve::{AUDIT, HARDENED, Serve, Server};
+use crate::serve::{AUDIT, HARDENED, Serve, Server, review};
 
 /// Stands in values of objects, and must come out nowhere.
 pub(crate) const CANARY: &str = "SECRET-CANARY";
@@ -12,6 +12,17 @@ pub(crate) const CANARY: &str = "SECRET-CANARY";
 pub(crate) struct Outcome {
     pub(crate) response: Value,
     pub(crate) event: Value,
+}
+
+/// A review as an API server writes it: the uid first, the object last.
+pub(crate) fn in_order(uid: &str, object: &Value) -> String {
+    let review = review(uid, "default", object);
+    let fields = review["request"].as_object().expect("a map").iter();
+    let fields = fields.filter(|(key, _)| !["uid", "object"].contains(&key.as_str()));
+    let fields: String = fields.map(|(key, value)| format!("\"{key}\":{value},")).collect();
+    format!(
+        r#"{{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":{{"uid":"{uid}",{fields}"object":{object}}}}}"#
+    )
 }
 
 /// Asserts that the server runs, and that it repeated nothing of an object.

@@ -3,7 +3,10 @@
 
 mod bad;
 mod bad_reviews;
+mod bad_wire;
 mod serve;
 mod server_certificates;
+mod server_load;
 mod server_reload;
+mod server_requests;
 mod server_tls;
