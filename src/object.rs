@@ -1,6 +1,7 @@
 //! What a request is about, seen once: the submitted object's metadata and the pods in it.
 
 mod container;
+mod fields;
 mod image;
 mod metadata;
 mod path;
@@ -14,6 +15,8 @@ use std::fmt;
 use serde::de::{self, Deserializer as _, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+
+use fields::Fields;
 
 pub use container::{Container, ContainerList};
 pub use image::{Image, Malformed};
@@ -76,6 +79,9 @@ pub enum Within {
     },
 }
 
+/// Characters of a path that are shown.
+const PATH: usize = 128;
+
 /// Why an object could not be read as its kind says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
 #[error("{path}: {message}")]
@@ -105,7 +111,7 @@ impl<'a> Object<'a> {
             return Ok(Self { raw, metadata: top.metadata, pods: Vec::new(), templates: Vec::new() });
         };
         let Some((first, rest)) = workload.template.split_first() else {
-            let body = parse::<pod::Body<'a>>(raw, &Path::root())?;
+            let body = parse::<Fields<pod::Body<'a>>>(raw, &Path::root())?.0;
             let metadata = body.metadata.clone().unwrap_or_default();
             return Ok(Self { raw, metadata, pods: vec![Pod::bare(body)], templates: Vec::new() });
         };
@@ -117,7 +123,7 @@ impl<'a> Object<'a> {
         let mut pods = Vec::with_capacity(found.len());
         let mut templates = Vec::with_capacity(found.len());
         for (path, template) in found {
-            pods.push(Pod::template(path.clone(), parse(template, &path)?));
+            pods.push(Pod::template(path.clone(), parse::<Fields<pod::Body<'a>>>(template, &path)?.0));
             templates.push(template.get());
         }
         Ok(Self { raw, metadata: top.metadata, pods, templates })
@@ -162,7 +168,9 @@ fn top<'a>(raw: &'a RawValue, wanted: Option<&str>) -> Result<Top<'a>, Unreadabl
         Ok(())
     })?;
     let metadata = match metadata {
-        Some(metadata) => parse::<Option<Metadata<'a>>>(metadata, &Path::root().fields("metadata"))?,
+        Some(metadata) => {
+            parse::<Option<Fields<Metadata<'a>>>>(metadata, &Path::root().fields("metadata"))?.map(|fields| fields.0)
+        }
         None => None,
     };
     Ok(Top { metadata: metadata.unwrap_or_default(), value })
@@ -264,5 +272,10 @@ fn unreadable(base: &Path, below: &str, error: &serde_json::Error) -> Unreadable
         (base, below) if base.is_empty() => below.to_owned(),
         (base, below) => format!("{base}.{below}"),
     };
-    Unreadable { path, message }
+    // Keys on the way are the sender's words.
+    let mut shown: String = path.chars().take(PATH).flat_map(char::escape_debug).collect();
+    if path.chars().nth(PATH).is_some() {
+        shown.push('…');
+    }
+    Unreadable { path: shown, message }
 }

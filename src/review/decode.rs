@@ -86,11 +86,16 @@ pub fn decode<'a>(bytes: &'a [u8], workloads: &Workloads, received: Timestamp) -
         is_v1beta1: false,
     };
     let request = &mut review.request;
-    if let Some(raw) = wire.object.filter(|_| !request.is_out_of_scope()) {
+    if request.is_out_of_scope() {
+        return Ok(review);
+    }
+    if let Some(raw) = wire.object {
         match Object::read(raw, workloads.find(&request.kind.group, &request.kind.kind)) {
             Ok(object) => request.object = Some(object),
             Err(error) => review.unreadable = Some(format!("the object is not what its kind says: {error}")),
         }
+    } else if request.operation != Operation::Delete {
+        review.unreadable = Some("the review has no object".to_owned());
     }
     Ok(review)
 }

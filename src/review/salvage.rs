@@ -49,9 +49,11 @@ pub(super) fn salvage(
         }
     } else {
         match error {
-            Some(error) => format!("the review cannot be read: {}", describe(error)),
-            None if found.uid.is_empty() => "the review has no uid".to_owned(),
-            None => "this is no AdmissionReview of admission.k8s.io/v1".to_owned(),
+            Some(error) if error.is_syntax() || error.is_eof() || !found.uid.is_empty() => {
+                format!("the review cannot be read: {}", describe(error))
+            }
+            _ if found.uid.is_empty() => "the review has no uid that can be read".to_owned(),
+            _ => "this is no AdmissionReview of admission.k8s.io/v1".to_owned(),
         }
     };
     if found.uid.is_empty() {

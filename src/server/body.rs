@@ -116,3 +116,58 @@ async fn next(body: &mut Body) -> Result<Option<Bytes>, ()> {
     }
     Ok(None)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::time::{Duration, Instant};
+
+    use axum::body::Body;
+    use bytes::Bytes;
+    use futures::stream;
+
+    use super::{BUDGET, Budget, Cut, HEAD, LIMIT, Read, UNIT};
+
+    fn body(piece: Bytes, count: usize) -> Body {
+        Body::from_stream(stream::iter((0..count).map(move |_| Ok::<_, Infallible>(piece.clone()))))
+    }
+
+    async fn read(budget: &Budget, body: Body) -> Read<'_> {
+        budget.read(body, Instant::now() + Duration::from_mins(1)).await
+    }
+
+    #[tokio::test]
+    async fn small_pieces_take_no_more_room_than_their_bytes() {
+        let budget = Budget::new();
+        let held = read(&budget, body(Bytes::from_static(b"x"), 5 * UNIT)).await;
+        assert!(matches!(&held, Read::Whole { bytes, .. } if bytes.len() == 5 * UNIT));
+        assert_eq!(budget.0.available_permits(), BUDGET / UNIT - 5);
+        drop(held);
+        assert_eq!(budget.0.available_permits(), BUDGET / UNIT);
+    }
+
+    #[tokio::test]
+    async fn all_bodies_together_stay_within_the_budget() {
+        let budget = Budget::new();
+        let mut held = Vec::new();
+        for _ in 0..BUDGET / LIMIT {
+            held.push(read(&budget, body(Bytes::from_static(&[0; UNIT]), LIMIT / UNIT)).await);
+            assert!(matches!(held.last(), Some(Read::Whole { .. })));
+        }
+        let next = read(&budget, body(Bytes::from_static(b"{\"uid\":1}"), 1)).await;
+        assert!(matches!(next, Read::Part(head, Cut::NoRoom) if head == b"{\"uid\":1}"[..]));
+        held.pop();
+        assert!(matches!(read(&budget, body(Bytes::from_static(b"{}"), 1)).await, Read::Whole { .. }));
+    }
+
+    #[tokio::test]
+    async fn the_front_of_a_body_too_large_is_kept_and_no_more() {
+        let budget = Budget::new();
+        let cut = read(&budget, body(Bytes::from_static(&[b'a'; 1000]), LIMIT / 1000 + 2)).await;
+        assert!(matches!(cut, Read::Part(head, Cut::TooLarge) if head == [b'a'; HEAD][..]));
+        let one = Bytes::from(vec![b'b'; LIMIT + 1]);
+        let cut = read(&budget, body(one, 1)).await;
+        assert!(matches!(cut, Read::Part(head, Cut::TooLarge) if head == [b'b'; HEAD][..]));
+        assert_eq!(budget.0.available_permits(), BUDGET / UNIT);
+    }
+}

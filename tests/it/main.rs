@@ -1,6 +1,9 @@
 //! The integration tests: one binary, because each extra one links the client libraries again.
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod bad;
+mod bad_reviews;
+mod bad_wire;
 mod catalogue;
 mod failures;
 mod fixtures;
@@ -12,7 +15,9 @@ mod policies;
 mod properties;
 mod serve;
 mod server_certificates;
+mod server_load;
 mod server_reload;
+mod server_requests;
 mod server_tls;
 mod sources;
 mod updates;

@@ -174,6 +174,14 @@ impl Connection {
         tokio::time::timeout(PATIENCE, sending).await?.map_err(io::Error::other)
     }
 
+    /// Another way into the same connection, where several requests may share one.
+    pub(crate) fn another(&self) -> Option<Self> {
+        match self {
+            Self::Http1(_) => None,
+            Self::Http2(sender) => Some(Self::Http2(sender.clone())),
+        }
+    }
+
     pub(crate) async fn review(&mut self, path: &str, review: &Value) -> io::Result<Answer> {
         self.send(Method::POST, path, whole(review.to_string())).await
     }
