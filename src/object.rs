@@ -2,6 +2,7 @@
 
 mod container;
 mod image;
+pub(crate) mod mapping;
 mod metadata;
 mod path;
 mod pod;
@@ -14,6 +15,8 @@ use std::fmt;
 use serde::de::{self, Deserializer as _, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+
+use mapping::Mapping;
 
 pub use container::{Container, ContainerList};
 pub use image::{Image, Malformed};
@@ -99,7 +102,7 @@ impl<'a> Object<'a> {
             return Ok(Self { raw, metadata: top.metadata, pods: Vec::new(), templates: Vec::new() });
         };
         let Some((first, rest)) = workload.template.split_first() else {
-            let body = parse::<pod::Body<'a>>(raw, &Path::root())?;
+            let body = parse::<Mapping<pod::Body<'a>>>(raw, &Path::root())?.0;
             let metadata = body.metadata.clone().unwrap_or_default();
             return Ok(Self { raw, metadata, pods: vec![Pod::bare(body)], templates: Vec::new() });
         };
@@ -111,7 +114,8 @@ impl<'a> Object<'a> {
         let mut pods = Vec::with_capacity(found.len());
         let mut templates = Vec::with_capacity(found.len());
         for (path, template) in found {
-            pods.push(Pod::template(path.clone(), parse(template, &path)?));
+            let Mapping(body) = parse(template, &path)?;
+            pods.push(Pod::template(path, body));
             templates.push(template.get());
         }
         Ok(Self { raw, metadata: top.metadata, pods, templates })
@@ -156,10 +160,10 @@ fn top<'a>(raw: &'a RawValue, wanted: Option<&str>) -> Result<Top<'a>, Unreadabl
         Ok(())
     })?;
     let metadata = match metadata {
-        Some(metadata) => parse::<Option<Metadata<'a>>>(metadata, &Path::root().fields("metadata"))?,
+        Some(metadata) => parse::<Option<Mapping<Metadata<'a>>>>(metadata, &Path::root().fields("metadata"))?,
         None => None,
     };
-    Ok(Top { metadata: metadata.unwrap_or_default(), value })
+    Ok(Top { metadata: metadata.map(|Mapping(metadata)| metadata).unwrap_or_default(), value })
 }
 
 /// Follows the rest of a template's path, through every item where it says `*`.

@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use super::container::{Container, ContainerList};
+use super::mapping;
 use super::metadata::Metadata;
 use super::path::Path;
 use super::spec::{PodSpec, SecurityContext};
@@ -19,9 +20,9 @@ pub struct Pod<'a> {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Body<'a> {
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "mapping::optional")]
     pub(super) metadata: Option<Metadata<'a>>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "mapping::optional")]
     spec: Option<PodSpec<'a>>,
 }
 

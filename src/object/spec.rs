@@ -3,20 +3,21 @@
 
 use serde::Deserialize;
 
+use super::mapping;
 use super::text::Text;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct PodSpec<'a> {
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "mapping::list")]
     pub(super) init_containers: Option<Vec<ContainerSpec<'a>>>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "mapping::list")]
     pub(super) containers: Option<Vec<ContainerSpec<'a>>>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "mapping::list")]
     pub(super) ephemeral_containers: Option<Vec<ContainerSpec<'a>>>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "mapping::list")]
     pub(super) volumes: Option<Vec<Volume<'a>>>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "mapping::optional")]
     pub(super) security_context: Option<SecurityContext<'a>>,
     #[serde(borrow)]
     pub(super) service_account_name: Option<Text<'a>>,
@@ -26,7 +27,7 @@ pub(super) struct PodSpec<'a> {
     pub(super) automount_service_account_token: Option<bool>,
     #[serde(borrow)]
     pub(super) node_name: Option<Text<'a>>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "mapping::optional")]
     pub(super) os: Option<Os<'a>>,
     pub(super) host_users: Option<bool>,
 }
@@ -45,9 +46,9 @@ pub(super) struct ContainerSpec<'a> {
     pub(super) name: Option<Text<'a>>,
     #[serde(borrow)]
     pub(super) image: Option<Text<'a>>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "mapping::optional")]
     pub(super) security_context: Option<SecurityContext<'a>>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "mapping::list")]
     pub(super) volume_mounts: Option<Vec<VolumeMount<'a>>>,
 }
 
@@ -57,11 +58,11 @@ pub(super) struct ContainerSpec<'a> {
 pub(super) struct SecurityContext<'a> {
     pub(super) run_as_non_root: Option<bool>,
     pub(super) run_as_user: Option<i64>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "mapping::optional")]
     pub(super) seccomp_profile: Option<SeccompProfile<'a>>,
     pub(super) allow_privilege_escalation: Option<bool>,
     pub(super) read_only_root_filesystem: Option<bool>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "mapping::optional")]
     pub(super) capabilities: Option<Capabilities<'a>>,
 }
 
@@ -95,7 +96,7 @@ pub(super) struct VolumeMount<'a> {
 pub(super) struct Volume<'a> {
     #[serde(borrow)]
     pub(super) name: Option<Text<'a>>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "mapping::optional")]
     pub(super) image: Option<ImageVolume<'a>>,
 }
 
