@@ -1,6 +1,7 @@
 //! The integration tests: one binary, because each extra one links the client libraries again.
 
 mod catalogue;
+mod cli;
 mod configuration;
 mod failures;
 mod fixtures;
