@@ -26,6 +26,9 @@ pub use pod::{ImageUse, Pod};
 pub use text::{Text, TextMap};
 pub use workload::{Workload, Workloads};
 
+/// Characters of the longest path that an error names.
+const PATH: usize = 256;
+
 /// Where a finding stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
@@ -262,5 +265,10 @@ fn unreadable(base: &Path, below: &str, error: &serde_json::Error) -> Unreadable
         (base, below) if base.is_empty() => below.to_owned(),
         (base, below) => format!("{base}.{below}"),
     };
-    Unreadable { path, message }
+    // A path may hold keys of a map, which are whatever somebody wrote.
+    let path = path.chars().take(PATH).flat_map(|character| {
+        let escape = character.is_control().then(|| character.escape_default());
+        escape.into_iter().flatten().chain((!character.is_control()).then_some(character))
+    });
+    Unreadable { path: path.collect(), message }
 }
