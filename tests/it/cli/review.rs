@@ -83,6 +83,7 @@ fn what_is_never_refused_passes_and_what_only_claims_to_be_does_not() {
         ("denied-pod-with-a-mounted-token", "deny"),
         ("exec", "allow"),
         ("generated-name", "deny"),
+        ("hostile-label", "error"),
         ("long-and-hostile-image", "deny"),
         ("long-and-hostile-image.warned", "warn"),
         ("many-findings", "deny"),
@@ -151,6 +152,8 @@ fn warnings_stay_within_what_the_api_server_hands_on() {
         let lengths = warnings.iter().map(|warning| warning.chars().count());
         assert!(lengths.clone().all(|length| length <= longest), "{case}");
         assert!(lengths.sum::<usize>() <= together, "{case}");
+        let message = response["status"]["message"].as_str().unwrap_or_default();
+        assert!(!message.contains(|said: char| said.is_control() && said != '\n'), "{case}: {message}");
         for warning in &warnings {
             assert!(!warning.contains(char::is_control), "{case}: {warning}");
         }
