@@ -92,7 +92,7 @@ pub fn run() -> ExitCode {
         Command::Trail(args) => trail::run(&args),
     };
     result.unwrap_or_else(|message| {
-        eprintln!("{}", escape(&message));
+        message.lines().for_each(|line| eprintln!("{}", escape(line)));
         ExitCode::from(UNUSABLE)
     })
 }
@@ -106,11 +106,11 @@ fn print(text: &str) -> Result<ExitCode, String> {
     }
 }
 
-/// Control characters other than line ends would reach the terminal: they are escaped.
-fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for character in text.chars() {
-        if character.is_control() && character != '\n' {
+/// One line: control characters would reach the terminal, and a line end in a name would pass for a line of ours.
+fn escape(line: &str) -> String {
+    let mut escaped = String::with_capacity(line.len());
+    for character in line.chars() {
+        if character.is_control() {
             escaped.extend(character.escape_default());
         } else {
             escaped.push(character);

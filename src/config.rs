@@ -114,6 +114,15 @@ impl Scope {
         self.policies.iter().map(|policy| policy.mode).max().unwrap_or(Mode::Off)
     }
 
+    /// The policies that judge updates like creations here and not in `other`.
+    fn stricter_than<'s>(&'s self, other: &'s Self) -> impl Iterator<Item = &'static Meta> + 's {
+        let is_strict = |scope: &Self, meta: &'static Meta| {
+            scope.policies.iter().any(|policy| std::ptr::eq(policy.meta, meta) && policy.strict_updates)
+        };
+        let metas = self.policies.iter().map(|policy| policy.meta);
+        metas.filter(move |meta| is_strict(self, meta) && !is_strict(other, meta))
+    }
+
     /// The policies that act further here than in `other`, with both modes.
     fn stronger_than<'s>(&'s self, other: &'s Self) -> impl Iterator<Item = (&'static Meta, Mode, Mode)> + 's {
         self.modes().filter_map(|(meta, here)| {

@@ -1,8 +1,8 @@
 //! What a request is about, seen once: the submitted object's metadata and the pods in it.
 
 mod container;
-mod fields;
 mod image;
+pub(crate) mod mapping;
 mod metadata;
 mod path;
 mod pod;
@@ -16,7 +16,7 @@ use serde::de::{self, Deserializer as _, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use fields::Fields;
+use mapping::Mapping;
 
 pub use container::{Container, ContainerList};
 pub use image::{Image, Malformed};
@@ -111,7 +111,7 @@ impl<'a> Object<'a> {
             return Ok(Self { raw, metadata: top.metadata, pods: Vec::new(), templates: Vec::new() });
         };
         let Some((first, rest)) = workload.template.split_first() else {
-            let body = parse::<Fields<pod::Body<'a>>>(raw, &Path::root())?.0;
+            let body = parse::<Mapping<pod::Body<'a>>>(raw, &Path::root())?.0;
             let metadata = body.metadata.clone().unwrap_or_default();
             return Ok(Self { raw, metadata, pods: vec![Pod::bare(body)], templates: Vec::new() });
         };
@@ -123,7 +123,8 @@ impl<'a> Object<'a> {
         let mut pods = Vec::with_capacity(found.len());
         let mut templates = Vec::with_capacity(found.len());
         for (path, template) in found {
-            pods.push(Pod::template(path.clone(), parse::<Fields<pod::Body<'a>>>(template, &path)?.0));
+            let Mapping(body) = parse(template, &path)?;
+            pods.push(Pod::template(path, body));
             templates.push(template.get());
         }
         Ok(Self { raw, metadata: top.metadata, pods, templates })
@@ -168,12 +169,10 @@ fn top<'a>(raw: &'a RawValue, wanted: Option<&str>) -> Result<Top<'a>, Unreadabl
         Ok(())
     })?;
     let metadata = match metadata {
-        Some(metadata) => {
-            parse::<Option<Fields<Metadata<'a>>>>(metadata, &Path::root().fields("metadata"))?.map(|fields| fields.0)
-        }
+        Some(metadata) => parse::<Option<Mapping<Metadata<'a>>>>(metadata, &Path::root().fields("metadata"))?,
         None => None,
     };
-    Ok(Top { metadata: metadata.unwrap_or_default(), value })
+    Ok(Top { metadata: metadata.map(|Mapping(metadata)| metadata).unwrap_or_default(), value })
 }
 
 /// Follows the rest of a template's path, through every item where it says `*`.
@@ -272,10 +271,10 @@ fn unreadable(base: &Path, below: &str, error: &serde_json::Error) -> Unreadable
         (base, below) if base.is_empty() => below.to_owned(),
         (base, below) => format!("{base}.{below}"),
     };
-    // Keys on the way are the sender's words.
-    let mut shown: String = path.chars().take(PATH).flat_map(char::escape_debug).collect();
-    if path.chars().nth(PATH).is_some() {
-        shown.push('…');
-    }
-    Unreadable { path: shown, message }
+    // A path may hold keys of a map, which are whatever somebody wrote.
+    let path = path.chars().take(PATH).flat_map(|character| {
+        let escape = character.is_control().then(|| character.escape_default());
+        escape.into_iter().flatten().chain((!character.is_control()).then_some(character))
+    });
+    Unreadable { path: path.collect(), message }
 }

@@ -1,7 +1,6 @@
 //! `portcullis check`: judges what would be stored.
 
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -159,24 +158,13 @@ fn found(object: &Node, finding: &Judged) -> Found {
 }
 
 fn text(row: &Row<'_>) -> String {
-    let mut text = String::new();
-    for found in &row.findings {
-        let _ = writeln!(
-            text,
-            "{}:{}:{}: {}: {} {}/{}: {} {} [{}]",
-            row.file,
-            found.line,
-            found.column,
-            found.mode,
-            row.kind,
-            row.namespace,
-            row.name,
-            found.path,
-            found.message,
-            found.policy
-        );
-    }
-    escape(&text)
+    let Row { file, kind, namespace, name, .. } = row;
+    let line = |found: &Found| {
+        let Found { policy, mode, path, line, column, message, .. } = found;
+        escape(&format!("{file}:{line}:{column}: {mode}: {kind} {namespace}/{name}: {path} {message} [{policy}]"))
+            + "\n"
+    };
+    row.findings.iter().map(line).collect()
 }
 
 impl Summary {

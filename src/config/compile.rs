@@ -1,6 +1,6 @@
 //! What an operator wrote → [`Snapshot`], whole or not at all, with every error in it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 
 use aws_lc_rs::digest;
@@ -238,12 +238,13 @@ fn namespace(
     layer.defaults = fields.parsed("defaults", str::parse, problems).unwrap_or(top.defaults);
     let other_settings = layer.add_policies(&fields, version, problems);
 
+    let before = problems.found.len();
     let matched = fields.get("match").and_then(|node| {
         let path = format!("{path}.match");
         Fields::of(node, &path, &["names"], problems).map(|fields| names(&fields, "names", problems))
     });
     let names = matched.unwrap_or_default();
-    if names.is_empty() {
+    if names.is_empty() && problems.found.len() == before {
         problems.add(node.position, &format!("{path}.match"), "must name namespaces: match: {names: [NAME]}");
     }
     let relaxed = match fields.get("relax") {
@@ -256,9 +257,10 @@ fn namespace(
     };
     let scope = layer.compile(version, cap);
     if !relaxed {
-        let weaker: Vec<&str> = top_scope.stronger_than(&scope).map(|(meta, _, _)| meta.id).collect();
+        let milder = top_scope.stronger_than(&scope).map(|(meta, _, _)| meta.id);
+        let weaker: BTreeSet<&str> = milder.chain(top_scope.stricter_than(&scope).map(|meta| meta.id)).collect();
         if !weaker.is_empty() {
-            let what = weaker.join(", ");
+            let what = Vec::from_iter(weaker).join(", ");
             problems.add(
                 node.position,
                 path,
@@ -318,14 +320,28 @@ pub(super) fn policies<'n>(
             "lenient" => Ok(false),
             _ => Err("must be strict or lenient".to_owned()),
         };
-        let settings = fields.get("settings");
+        let settings = fields.get("settings").filter(|node| is_mapping(node, &fields.path_of("settings"), problems));
+        // A bad mode was reported; the strongest stands in, so that nothing follows from its absence.
+        let stand_in = fields.get("mode").map(|_| Mode::Enforce);
         let written = PolicyFields {
-            mode: read_mode(&fields, "mode", problems),
+            mode: read_mode(&fields, "mode", problems).or(stand_in),
             strict_updates: fields.parsed("updates", strict, problems),
             settings: settings.map(|node| serde_json::to_value(node).unwrap_or_default()),
         };
         each(entry.meta.id, key.position, Written { fields: written, settings });
     }
+}
+
+/// Whether settings are a mapping; keys that stand there again, at any depth, are errors.
+fn is_mapping(node: &Node, path: &str, problems: &mut Problems) -> bool {
+    if !matches!(node.value, Value::Map(_)) {
+        problems.add(node.position, path, "must be a mapping");
+        return false;
+    }
+    for key in node.repeated_keys() {
+        problems.add(key.position, path, format!("{} is here twice; keep one", key.name));
+    }
+    true
 }
 
 pub(super) fn read_mode(fields: &Fields<'_>, key: &str, problems: &mut Problems) -> Option<Mode> {

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::fields;
+use super::mapping;
 use super::text::{Text, TextMap};
 
 /// The part of `ObjectMeta` that decisions rest on.
@@ -21,7 +21,7 @@ pub struct Metadata<'a> {
     labels: Option<TextMap<'a>>,
     #[serde(borrow)]
     annotations: Option<TextMap<'a>>,
-    #[serde(deserialize_with = "fields::list")]
+    #[serde(deserialize_with = "mapping::list")]
     owner_references: Option<Vec<OwnerReference>>,
 }
 

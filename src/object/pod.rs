@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::container::{Container, ContainerList};
-use super::fields;
+use super::mapping;
 use super::metadata::Metadata;
 use super::path::Path;
 use super::spec::{PodSpec, SecurityContext};
@@ -20,9 +20,9 @@ pub struct Pod<'a> {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Body<'a> {
-    #[serde(borrow, deserialize_with = "fields::one")]
+    #[serde(borrow, deserialize_with = "mapping::optional")]
     pub(super) metadata: Option<Metadata<'a>>,
-    #[serde(borrow, deserialize_with = "fields::one")]
+    #[serde(borrow, deserialize_with = "mapping::optional")]
     spec: Option<PodSpec<'a>>,
 }
 

@@ -3,21 +3,21 @@
 
 use serde::Deserialize;
 
-use super::fields;
+use super::mapping;
 use super::text::{Text, TextMap};
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct PodSpec<'a> {
-    #[serde(borrow, deserialize_with = "fields::list")]
+    #[serde(borrow, deserialize_with = "mapping::list")]
     pub(super) init_containers: Option<Vec<ContainerSpec<'a>>>,
-    #[serde(borrow, deserialize_with = "fields::list")]
+    #[serde(borrow, deserialize_with = "mapping::list")]
     pub(super) containers: Option<Vec<ContainerSpec<'a>>>,
-    #[serde(borrow, deserialize_with = "fields::list")]
+    #[serde(borrow, deserialize_with = "mapping::list")]
     pub(super) ephemeral_containers: Option<Vec<ContainerSpec<'a>>>,
-    #[serde(borrow, deserialize_with = "fields::list")]
+    #[serde(borrow, deserialize_with = "mapping::list")]
     pub(super) volumes: Option<Vec<Volume<'a>>>,
-    #[serde(borrow, deserialize_with = "fields::one")]
+    #[serde(borrow, deserialize_with = "mapping::optional")]
     pub(super) security_context: Option<SecurityContext<'a>>,
     #[serde(borrow)]
     pub(super) service_account_name: Option<Text<'a>>,
@@ -29,7 +29,7 @@ pub(super) struct PodSpec<'a> {
     pub(super) node_name: Option<Text<'a>>,
     #[serde(borrow)]
     pub(super) node_selector: Option<TextMap<'a>>,
-    #[serde(borrow, deserialize_with = "fields::one")]
+    #[serde(borrow, deserialize_with = "mapping::optional")]
     pub(super) os: Option<Os<'a>>,
     pub(super) host_users: Option<bool>,
     pub(super) host_network: Option<bool>,
@@ -49,11 +49,11 @@ pub(super) struct ContainerSpec<'a> {
     pub(super) name: Option<Text<'a>>,
     #[serde(borrow)]
     pub(super) image: Option<Text<'a>>,
-    #[serde(borrow, deserialize_with = "fields::one")]
+    #[serde(borrow, deserialize_with = "mapping::optional")]
     pub(super) security_context: Option<SecurityContext<'a>>,
-    #[serde(borrow, deserialize_with = "fields::list")]
+    #[serde(borrow, deserialize_with = "mapping::list")]
     pub(super) volume_mounts: Option<Vec<VolumeMount<'a>>>,
-    #[serde(borrow, deserialize_with = "fields::list")]
+    #[serde(borrow, deserialize_with = "mapping::list")]
     pub(super) volume_devices: Option<Vec<VolumeDevice<'a>>>,
 }
 
@@ -63,12 +63,12 @@ pub(super) struct ContainerSpec<'a> {
 pub(super) struct SecurityContext<'a> {
     pub(super) run_as_non_root: Option<bool>,
     pub(super) run_as_user: Option<i64>,
-    #[serde(borrow, deserialize_with = "fields::one")]
+    #[serde(borrow, deserialize_with = "mapping::optional")]
     pub(super) seccomp_profile: Option<SeccompProfile<'a>>,
     pub(super) privileged: Option<bool>,
     pub(super) allow_privilege_escalation: Option<bool>,
     pub(super) read_only_root_filesystem: Option<bool>,
-    #[serde(borrow, deserialize_with = "fields::one")]
+    #[serde(borrow, deserialize_with = "mapping::optional")]
     pub(super) capabilities: Option<Capabilities<'a>>,
 }
 
@@ -109,7 +109,7 @@ pub(super) struct VolumeDevice<'a> {
 pub(super) struct Volume<'a> {
     #[serde(borrow)]
     pub(super) name: Option<Text<'a>>,
-    #[serde(borrow, deserialize_with = "fields::one")]
+    #[serde(borrow, deserialize_with = "mapping::optional")]
     pub(super) image: Option<ImageVolume<'a>>,
 }
 

@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 
 use super::salvage::salvage;
 use super::{NoUid, Review};
+use crate::object::mapping::{self, Mapping};
 use crate::object::{Object, Text, Workloads};
 use crate::request::{Kind, Operation, Request, Resource, Source, User};
 
@@ -19,7 +20,7 @@ struct Envelope<'a> {
     api_version: Text<'a>,
     #[serde(borrow)]
     kind: Text<'a>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "mapping::one")]
     request: WireRequest<'a>,
 }
 
@@ -29,9 +30,9 @@ struct Envelope<'a> {
 struct WireRequest<'a> {
     #[serde(borrow)]
     uid: Text<'a>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "mapping::one")]
     kind: Kind<'a>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "mapping::one")]
     resource: Resource<'a>,
     #[serde(borrow)]
     sub_resource: Option<Text<'a>>,
@@ -40,7 +41,7 @@ struct WireRequest<'a> {
     #[serde(borrow)]
     namespace: Option<Text<'a>>,
     operation: Operation,
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "mapping::optional")]
     user_info: Option<User<'a>>,
     #[serde(borrow)]
     object: Option<&'a RawValue>,
@@ -57,7 +58,7 @@ struct WireRequest<'a> {
 /// [`NoUid`] when no uid can be read, so that nobody would know an answer.
 pub fn decode<'a>(bytes: &'a [u8], workloads: &Workloads, received: Timestamp) -> Result<Review<'a>, NoUid> {
     let envelope: Envelope<'a> = match serde_json::from_slice(bytes) {
-        Ok(envelope) => envelope,
+        Ok(Mapping(envelope)) => envelope,
         Err(error) => return salvage(bytes, received, Some(&error)),
     };
     if envelope.kind != "AdmissionReview" || envelope.api_version != V1 || envelope.request.uid.is_empty() {

@@ -5,6 +5,8 @@ mod bad;
 mod bad_reviews;
 mod bad_wire;
 mod catalogue;
+mod cli;
+mod configuration;
 mod failures;
 mod fixtures;
 mod golden;

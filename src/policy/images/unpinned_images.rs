@@ -51,7 +51,10 @@ impl Validator for UnpinnedImages {
                     report.add(image.place, format!("must end in a digest: {shown} {what}; write {example}"));
                 }
                 Err(Malformed::Empty) => report.add(image.place, "must name an image by its digest"),
-                Err(error) => report.add(image.place, format!("must end in a digest: {shown} {error}")),
+                Err(error @ Malformed::Digest) => {
+                    report.add(image.place, format!("must end in a digest: {shown} {error}"));
+                }
+                Err(error) => report.add(image.place, format!("must be an image with a digest: {shown} {error}")),
             }
         }
         Ok(())

@@ -1,0 +1,65 @@
+//! `webhooks`: the golden output for several configurations (`tests/webhooks/*.yaml`).
+
+use super::{folder, run, run_in};
+use crate::golden;
+
+const HEAD: &str = "apiVersion: portcullis.dev/v1alpha1\nkind: Configuration\n";
+
+/// Configurations by the name of their golden file: the lines below the head.
+const CONFIGURATIONS: [(&str, &str); 7] = [
+    ("hardened", "profile: hardened\n"),
+    ("audit-only", "profile: audit-only\n"),
+    (
+        "rolling-out",
+        "profile: hardened\nceiling: audit\nnamespaces:\n- match: {names: [pay, bank]}\n  ceiling: enforce\n",
+    ),
+    (
+        "relaxed",
+        "profile: hardened\nnamespaces:\n- match: {names: [kube-system]}\n  ceiling: warn\n  relax: true\n\
+         - match: {names: [free]}\n  ceiling: off\n  relax: true\n",
+    ),
+    (
+        "own-namespace-enforced",
+        "profile: hardened\nceiling: audit\nnamespaces:\n- match: {names: [portcullis]}\n  ceiling: enforce\n",
+    ),
+    (
+        "more-workloads",
+        "profile: hardened\nworkloads:\n- {group: argoproj.io, kind: Rollout, path: /spec/template}\n\
+         - {group: jobset.x-k8s.io, kind: JobSet, path: /spec/replicatedJobs/*/template/spec/template}\n\
+         - {group: example.com, kind: Proxy, resource: proxies, path: /spec/template}\n",
+    ),
+    ("nothing", "ceiling: off\n"),
+];
+
+#[test]
+fn the_webhooks_follow_from_the_configuration() {
+    for (name, lines) in CONFIGURATIONS {
+        let folder = folder(&[("c.yaml", &format!("{HEAD}{lines}"))]);
+        let ran = run_in(folder.path(), &["webhooks", "--config", "c.yaml"], b"").with_code(0);
+        assert_eq!(ran.err, "");
+        golden::assert_holds(&format!("tests/webhooks/{name}.yaml"), &ran.out);
+    }
+    let mut names: Vec<String> = CONFIGURATIONS.iter().map(|(name, _)| format!("{name}.yaml")).collect();
+    names.push("url.yaml".to_owned());
+    names.sort();
+    assert_eq!(golden::names_in("tests/webhooks"), names);
+}
+
+#[test]
+fn a_url_a_service_and_a_ca_bundle_are_taken() {
+    let ca = "-----BEGIN CERTIFICATE-----\nbm90IG9uZQ==\n-----END CERTIFICATE-----\n";
+    let folder = folder(&[("ca.pem", ca)]);
+    let arguments = ["webhooks", "--profile", "hardened", "--url", "https://127.0.0.1:8443/", "--ca-bundle", "ca.pem"];
+    let ran = run_in(folder.path(), &arguments, b"").with_code(0);
+    golden::assert_holds("tests/webhooks/url.yaml", &ran.out);
+
+    let ran = run(&["webhooks", "--profile", "hardened", "--namespace", "guard", "--service", "gate"]).with_code(0);
+    assert!(ran.out.contains("      name: gate\n      namespace: guard\n"), "{}", ran.out);
+    assert!(ran.out.contains("      values:\n      - guard\n"), "our own namespace is never judged: {}", ran.out);
+    run(&["webhooks", "--ca-bundle", "no-such-file.pem"]).with_code(2);
+}
+
+#[test]
+fn without_a_configuration_it_is_the_hardened_profile() {
+    assert_eq!(run(&["webhooks"]).out, run(&["webhooks", "--profile", "hardened"]).out);
+}

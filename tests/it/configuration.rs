@@ -1,0 +1,6 @@
+//! The configuration file: what it means, and every error in it at once.
+
+mod errors;
+mod meaning;
+mod weaker;
+mod workloads;

@@ -1,0 +1,120 @@
+//! What a configuration means: profiles, modes, ceilings, namespaces.
+
+use std::collections::BTreeMap;
+
+use portcullis::config::{Defaults, Snapshot, compile, compile_profile};
+use portcullis::mode::Mode;
+
+use crate::judging::{HEAD, configured};
+
+/// Effective mode of each policy in a namespace.
+fn modes(snapshot: &Snapshot, namespace: &str) -> BTreeMap<&'static str, Mode> {
+    snapshot.policies(namespace).iter().map(|policy| (policy.meta.id, policy.mode)).collect()
+}
+
+fn mode(snapshot: &Snapshot, namespace: &str, policy: &str) -> Mode {
+    modes(snapshot, namespace)[policy]
+}
+
+#[test]
+fn without_a_profile_only_what_is_written_is_in_force() {
+    let snapshot = configured("policies: {root-users: {mode: warn}}\n");
+    assert_eq!(modes(&snapshot, ""), BTreeMap::from([("root-users", Mode::Warn)]));
+    assert_eq!(configured("").policies("any").len(), 0);
+}
+
+#[test]
+fn off_means_off_whether_quoted_or_not() {
+    for off in ["off", "\"off\"", "'off'", "false"] {
+        let snapshot = configured(&format!("profile: hardened\npolicies: {{root-users: {{mode: {off}}}}}\n"));
+        assert_eq!(mode(&snapshot, "", "root-users"), Mode::Off, "{off}");
+        assert_eq!(configured(&format!("profile: hardened\nceiling: {off}\n")).strongest(""), Mode::Off, "{off}");
+        assert_eq!(configured(&format!("defaults: {off}\n")).defaults(""), Defaults::Off, "{off}");
+    }
+}
+
+#[test]
+fn what_is_written_changes_the_profile_and_leaves_the_rest() {
+    let snapshot = configured("profile: hardened\npolicies: {root-users: {mode: audit}}\n");
+    assert_eq!(mode(&snapshot, "", "root-users"), Mode::Audit);
+    assert_eq!(modes(&snapshot, "").values().filter(|mode| **mode == Mode::Enforce).count(), 6);
+}
+
+#[test]
+fn a_ceiling_lowers_and_never_raises() {
+    let snapshot = configured("profile: hardened\nceiling: warn\npolicies: {root-users: {mode: audit}}\n");
+    assert_eq!(mode(&snapshot, "", "root-users"), Mode::Audit);
+    assert_eq!(mode(&snapshot, "", "unpinned-images"), Mode::Warn);
+    let policy = snapshot.policies("").iter().find(|policy| policy.meta.id == "unpinned-images").expect("in force");
+    assert_eq!(policy.configured, Mode::Enforce, "what was configured is remembered");
+}
+
+#[test]
+fn audit_only_is_hardened_under_a_ceiling() {
+    let snapshot = compile_profile("audit-only", None).expect("compiles");
+    assert_eq!(modes(&snapshot, "").len(), 7);
+    assert!(
+        snapshot.policies("").iter().all(|policy| policy.mode == Mode::Audit && policy.configured == Mode::Enforce)
+    );
+    // A configuration's own ceiling stands in the profile's place.
+    assert_eq!(configured("profile: audit-only\nceiling: warn\n").strongest(""), Mode::Warn);
+}
+
+#[test]
+fn raising_a_namespace_is_free() {
+    let snapshot = configured(
+        "profile: hardened\nceiling: audit\npolicies: {root-users: {mode: warn}}\nnamespaces:\n- match: {names: [pay]}\n  ceiling: enforce\n\
+         - match: {names: [shop]}\n  ceiling: enforce\n  policies: {root-users: {mode: enforce}}\n",
+    );
+    assert_eq!(mode(&snapshot, "pay", "unpinned-images"), Mode::Enforce);
+    assert_eq!(mode(&snapshot, "pay", "root-users"), Mode::Warn);
+    assert_eq!(mode(&snapshot, "shop", "root-users"), Mode::Enforce);
+    assert_eq!(mode(&snapshot, "elsewhere", "unpinned-images"), Mode::Audit);
+    assert_eq!(mode(&snapshot, "", "unpinned-images"), Mode::Audit);
+}
+
+#[test]
+fn the_first_entry_that_matches_wins() {
+    let snapshot = configured(
+        "profile: hardened\nnamespaces:\n- match: {names: [pay, shop]}\n  ceiling: audit\n  relax: true\n\
+         - match: {names: [shop, bank]}\n  ceiling: warn\n  relax: true\n",
+    );
+    assert_eq!(snapshot.strongest("pay"), Mode::Audit);
+    assert_eq!(snapshot.strongest("shop"), Mode::Audit);
+    assert_eq!(snapshot.strongest("bank"), Mode::Warn);
+    assert_eq!(snapshot.strongest("other"), Mode::Enforce);
+    let named = snapshot.named_namespaces();
+    assert_eq!(named, [("bank", Mode::Warn), ("pay", Mode::Audit), ("shop", Mode::Audit)]);
+}
+
+#[test]
+fn an_entry_without_a_ceiling_has_the_top_s() {
+    let snapshot =
+        configured("profile: hardened\nceiling: warn\nnamespaces:\n- match: {names: [pay]}\n  defaults: all\n");
+    assert_eq!(snapshot.strongest("pay"), Mode::Warn);
+    assert_eq!((snapshot.defaults("pay"), snapshot.defaults("")), (Defaults::All, Defaults::Off));
+}
+
+#[test]
+fn a_ceiling_from_the_command_line_lowers_every_namespace() {
+    let text = format!("{HEAD}profile: hardened\nnamespaces:\n- match: {{names: [pay]}}\n  ceiling: enforce\n");
+    let snapshot = compile("config.yaml", &text, Some(Mode::Audit)).expect("compiles");
+    assert_eq!((snapshot.strongest(""), snapshot.strongest("pay")), (Mode::Audit, Mode::Audit));
+}
+
+#[test]
+fn the_digest_is_of_the_bytes_of_the_file() {
+    let digest = |text: &str| compile("", text, None).expect("compiles").digest().to_string();
+    let first = digest(HEAD);
+    assert!(first.len() == 64 && first.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte)));
+    assert_eq!(first, digest(HEAD));
+    assert_ne!(first, digest(&format!("{HEAD}# a comment\n")));
+}
+
+#[test]
+fn empty_values_are_nothing() {
+    let snapshot = configured(
+        "profile:\nceiling:\ndefaults:\npolicies:\npodSecurityVersion:\nnamespaces:\nexceptions: []\nworkloads:\ntrail:\n",
+    );
+    assert_eq!(snapshot.policies("").len(), 0);
+}

@@ -1,0 +1,60 @@
+//! What a reload made weaker, by policy and namespace.
+
+use portcullis::config::{Weaker, weaker};
+use portcullis::mode::Mode;
+
+use crate::judging::configured;
+
+fn row(policy: &'static str, namespace: &str, from: Mode, to: Mode) -> Weaker {
+    Weaker { policy, namespace: namespace.to_owned(), from, to }
+}
+
+fn change(old: &str, new: &str) -> Vec<Weaker> {
+    weaker(&configured(old), &configured(new))
+}
+
+const ROOT: &str = "policies: {root-users: {mode: enforce}, unpinned-images: {mode: enforce}}\n";
+
+#[test]
+fn nothing_is_weaker_when_nothing_acts_less_far() {
+    assert_eq!(change(ROOT, ROOT), []);
+    assert_eq!(change("policies: {root-users: {mode: warn}}\n", ROOT), []);
+    assert_eq!(change("", ROOT), []);
+}
+
+#[test]
+fn a_lower_mode_a_lower_ceiling_and_a_missing_policy_are_weaker() {
+    assert_eq!(
+        change(ROOT, "policies: {root-users: {mode: warn}, unpinned-images: {mode: enforce}}\n"),
+        [row("root-users", "*", Mode::Enforce, Mode::Warn)]
+    );
+    assert_eq!(
+        change(ROOT, &format!("ceiling: audit\n{ROOT}")),
+        [row("unpinned-images", "*", Mode::Enforce, Mode::Audit), row("root-users", "*", Mode::Enforce, Mode::Audit)]
+    );
+    assert_eq!(
+        change(ROOT, "policies: {unpinned-images: {mode: enforce}}\n"),
+        [row("root-users", "*", Mode::Enforce, Mode::Off)]
+    );
+}
+
+#[test]
+fn a_namespace_is_named_only_where_it_differs_from_the_rest() {
+    let pay = "namespaces: [{match: {names: [pay]}, relax: true, policies: {root-users: {mode: off}}}]\n";
+    assert_eq!(change(ROOT, &format!("{ROOT}{pay}")), [row("root-users", "pay", Mode::Enforce, Mode::Off)]);
+    // An entry that goes away leaves the top, which may act less far.
+    let raised = "ceiling: audit\npolicies: {root-users: {mode: enforce}}\n";
+    assert_eq!(
+        change(&format!("{raised}namespaces: [{{match: {{names: [pay]}}, ceiling: enforce}}]\n"), raised),
+        [row("root-users", "pay", Mode::Enforce, Mode::Audit)]
+    );
+    // Everywhere and in pay alike: said once.
+    let same = "namespaces: [{match: {names: [pay]}, defaults: safe}]\n";
+    assert_eq!(
+        change(
+            &format!("{ROOT}{same}"),
+            &format!("ceiling: warn\npolicies: {{root-users: {{mode: enforce}}}}\n{same}")
+        ),
+        [row("unpinned-images", "*", Mode::Enforce, Mode::Off), row("root-users", "*", Mode::Enforce, Mode::Warn)]
+    );
+}

@@ -1,0 +1,69 @@
+//! Kinds that a configuration adds: they are read like the nine that are built in.
+
+use portcullis::cluster::Manifests;
+use portcullis::request::Source;
+use serde_json::{Value, json};
+
+use crate::judging::{configured, create};
+
+const ADDED: &str = "policies: {unpinned-images: {mode: enforce}}
+workloads:
+- {group: argoproj.io, kind: Rollout, path: /spec/template}
+- {group: jobset.x-k8s.io, kind: JobSet, path: /spec/replicatedJobs/*/template/spec/template}
+- {group: example.com, kind: Policy, resource: policies, path: /a~1b/pods/*/*}
+";
+
+fn template(image: &str) -> Value {
+    json!({"spec": {"containers": [{"name": "a", "image": image}]}})
+}
+
+/// Where the findings stand in an object.
+fn paths(object: &Value) -> Vec<String> {
+    let decision = create(&configured(ADDED), object, &Manifests::default(), Source::Manifest).expect("readable");
+    decision.findings.iter().map(|finding| finding.place.shown()).collect()
+}
+
+#[test]
+fn a_kind_with_one_template_is_judged_whatever_its_version() {
+    for version in ["v1alpha1", "v9"] {
+        let rollout = json!({"apiVersion": format!("argoproj.io/{version}"), "kind": "Rollout",
+            "spec": {"template": template("web:1")}});
+        assert_eq!(paths(&rollout), ["spec.template.spec.containers[0].image"]);
+    }
+    let stranger = json!({"apiVersion": "example.com/v1", "kind": "Rollout", "spec": {"template": template("web:1")}});
+    assert_eq!(paths(&stranger), Vec::<String>::new(), "group and kind match, not kind alone");
+}
+
+#[test]
+fn a_star_stands_for_every_item() {
+    let job = |image: &str| json!({"name": "j", "template": {"spec": {"template": template(image)}}});
+    let pinned = format!("web@sha256:{}", "0".repeat(64));
+    let set = json!({"apiVersion": "jobset.x-k8s.io/v1alpha2", "kind": "JobSet",
+        "spec": {"replicatedJobs": [job("web:1"), job(&pinned), job("web:2"), null]}});
+    assert_eq!(
+        paths(&set),
+        [
+            "spec.replicatedJobs[0].template.spec.template.spec.containers[0].image",
+            "spec.replicatedJobs[2].template.spec.template.spec.containers[0].image"
+        ]
+    );
+}
+
+#[test]
+fn stars_may_follow_each_other_and_fields_may_hold_slashes() {
+    let odd = json!({"apiVersion": "example.com/v1", "kind": "Policy",
+        "a/b": {"pods": [[template("web:1")], [template("web:2"), template("web:3")]]}});
+    let below = |pods: &str| format!("a/b.pods{pods}.spec.containers[0].image");
+    assert_eq!(paths(&odd), [below("[0][0]"), below("[1][0]"), below("[1][1]")]);
+}
+
+#[test]
+fn what_is_not_there_holds_no_pods_and_what_is_something_else_is_unreadable() {
+    let set =
+        |jobs: Value| json!({"apiVersion": "jobset.x-k8s.io/v1", "kind": "JobSet", "spec": {"replicatedJobs": jobs}});
+    for nothing in [json!(null), json!([])] {
+        assert_eq!(paths(&set(nothing)), Vec::<String>::new());
+    }
+    let error = create(&configured(ADDED), &set(json!("x")), &Manifests::default(), Source::Manifest).err();
+    assert_eq!(error.expect("unreadable").path, "spec.replicatedJobs");
+}
