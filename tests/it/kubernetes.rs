@@ -5,6 +5,7 @@
 
 mod client;
 mod demo;
+mod latecomers;
 mod modes;
 mod objects;
 mod ownership;

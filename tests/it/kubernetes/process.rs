@@ -35,9 +35,9 @@ pub(crate) struct Portcullis {
 }
 
 /// One process of it.
-struct Server {
+pub(crate) struct Server {
     child: Child,
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
     admin: SocketAddr,
     log: Arc<Mutex<String>>,
 }
@@ -50,7 +50,7 @@ impl Portcullis {
         configure(dir.path(), configuration);
         let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        let server = Server::start(dir.path(), &plane.place.kubeconfig, any, &arguments);
+        let server = Server::start(dir.path(), Some(&plane.place.kubeconfig), any, &arguments);
         let (kubeconfig, admin) = (plane.place.kubeconfig.clone(), plane.admin.clone());
         let mut portcullis = Self { dir, server, plane: kubeconfig, arguments, admin, registered: None };
         portcullis.register(spaces);
@@ -104,7 +104,7 @@ impl Portcullis {
     pub(crate) fn restart(&mut self) {
         let status = self.server.end();
         assert!(status.success(), "{status}: {}", self.server.log());
-        self.server = Server::start(self.dir.path(), &self.plane, self.server.address, &self.arguments);
+        self.server = Server::start(self.dir.path(), Some(&self.plane), self.server.address, &self.arguments);
     }
 
     /// Ends it as a kubelet does.
@@ -159,11 +159,20 @@ impl Drop for Portcullis {
 }
 
 impl Server {
-    fn start(dir: &Path, kubeconfig: &Path, listen: SocketAddr, arguments: &[String]) -> Self {
+    /// One without a cluster, with its files in `dir`: `ca.crt` is what its certificate can be checked with.
+    pub(crate) fn alone(dir: &Path, arguments: &[&str]) -> Self {
+        write_certificates(dir);
+        configure(dir, "profile: hardened\n");
+        let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+        Self::start(dir, None, SocketAddr::from(([127, 0, 0, 1], 0)), &arguments)
+    }
+
+    fn start(dir: &Path, kubeconfig: Option<&Path>, listen: SocketAddr, arguments: &[String]) -> Self {
+        let cluster = kubeconfig.map(|file| ["--kubeconfig".as_ref(), file.as_os_str()]);
         let mut child = Command::new(PROGRAM)
             .arg("serve")
             .args(["--config".as_ref(), dir.join("portcullis.yaml").as_os_str()])
-            .args(["--kubeconfig".as_ref(), kubeconfig.as_os_str()])
+            .args(cluster.into_iter().flatten())
             .args(["--listen", &listen.to_string(), "--admin-listen", "127.0.0.1:0", "--grace", GRACE])
             .args(["--tls-cert".as_ref(), dir.join("tls.crt").as_os_str()])
             .args(["--tls-key".as_ref(), dir.join("tls.key").as_os_str()])
@@ -200,11 +209,21 @@ impl Server {
         server
     }
 
-    fn end(&mut self) -> ExitStatus {
+    /// SIGTERM.
+    pub(crate) fn terminate(&self) {
         let pid = self.child.id().to_string();
         let killed = Command::new("kill").args(["-TERM", &pid]).status().expect("kill runs");
         assert!(killed.success());
+    }
+
+    /// Waits for its end.
+    pub(crate) fn wait(&mut self) -> ExitStatus {
         self.child.wait().expect("it is our child")
+    }
+
+    fn end(&mut self) -> ExitStatus {
+        self.terminate();
+        self.wait()
     }
 
     fn log(&self) -> String {

@@ -65,6 +65,9 @@ fn storm_and_reload(name: &str, arguments: &[&str]) {
         result
     });
     assert_eq!(failed, [] as [String; 0]);
+    let connections = portcullis.metric("portcullis_connections").expect("a metric");
+    let is_http1 = connections > 2.0;
+    assert_eq!(is_http1, arguments.contains(&"--http1"), "{CALLERS} callers were served on {connections} connections");
     assert_stored(&space, good);
     let records = portcullis.records();
     let count = |kind: &str| records.iter().filter(|record| record["record"] == kind).count();
