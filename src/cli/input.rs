@@ -62,14 +62,11 @@ impl Input {
     }
 
     fn take(&mut self, name: String, bytes: Vec<u8>) {
-        let text = match String::from_utf8(bytes) {
-            Ok(text) => text,
-            Err(error) => {
-                let line = error.as_bytes()[..error.utf8_error().valid_up_to()].split(|byte| *byte == b'\n').count();
-                self.errors.push(format!("{name}:{line}:1: is not UTF-8; save it as UTF-8"));
-                return;
-            }
-        };
+        let (text, lost) = document::decode(bytes);
+        if let Some(line) = lost {
+            let place = format!("{name}:{line}:1");
+            self.warnings.push(format!("{place}: warning: is not UTF-8; what cannot be read counts as U+FFFD"));
+        }
         let nodes = match document::read(&text) {
             Ok(nodes) => nodes,
             Err(error) => {
@@ -89,7 +86,7 @@ impl Input {
         self.files.push(File { name, objects });
     }
 
-    /// Takes `List`s apart, typed ones too, whose items may leave their kind out.
+    /// Takes lists apart as kubectl does: whatever has `items`, of any kind, and typed lists whose items leave theirs out.
     fn flatten(&mut self, name: &str, node: Node, objects: &mut Vec<Node>) {
         let text = |key: &str| node.get(key).and_then(Node::as_text).unwrap_or_default().to_owned();
         let (api_version, kind) = (text("apiVersion"), text("kind"));
@@ -98,8 +95,8 @@ impl Input {
             self.errors.push(format!("{name}:{}: is no Kubernetes object: it has no {missing}", node.position));
             return;
         }
-        let item_kind = kind.strip_suffix("List").map(str::to_owned);
-        let (Some(item_kind), Some(Node { value: Value::List(items), .. })) = (item_kind, node.get("items")) else {
+        let item_kind = kind.strip_suffix("List").unwrap_or(&kind);
+        let Some(Node { value: Value::List(items), .. }) = node.get("items") else {
             objects.push(node);
             return;
         };
@@ -108,7 +105,7 @@ impl Input {
             if let Value::Map(map) = &mut item.value
                 && !item_kind.is_empty()
             {
-                set_missing(map, item.position, "kind", &item_kind);
+                set_missing(map, item.position, "kind", item_kind);
                 set_missing(map, item.position, "apiVersion", &api_version);
             }
             self.flatten(name, item, objects);

@@ -1,0 +1,132 @@
+//! The documents of a file, taken apart as kubectl does (`k8s.io/apimachinery`, util/yaml/decoder.go): by lines that
+//! start with `---`, or by where one JSON value ends.
+
+use std::borrow::Cow;
+
+use serde::de::IgnoredAny;
+
+use super::{DocumentError, Position};
+
+/// How much of a file decides whether it is JSON.
+const GUESS: usize = 4_096;
+
+/// The text of a document.
+pub(super) struct Part<'t> {
+    pub(super) text: Cow<'t, str>,
+    /// The line that it starts on.
+    pub(super) line: u64,
+}
+
+/// The text of a file, and the first line that held something else: UTF-8, or UTF-16 with its mark. What is neither is
+/// read as U+FFFD, as kubectl reads it.
+pub(super) fn decode(bytes: Vec<u8>) -> (String, Option<usize>) {
+    let units: Option<fn([u8; 2]) -> u16> = match bytes.as_slice() {
+        [0xff, 0xfe, ..] => Some(u16::from_le_bytes),
+        [0xfe, 0xff, ..] => Some(u16::from_be_bytes),
+        _ => None,
+    };
+    if let Some(unit) = units {
+        let units = bytes[2..].chunks(2).map(|pair| unit([pair[0], pair.get(1).copied().unwrap_or_default()]));
+        return (char::decode_utf16(units).map(|char| char.unwrap_or(char::REPLACEMENT_CHARACTER)).collect(), None);
+    }
+    match String::from_utf8(bytes) {
+        Ok(text) => (text, None),
+        Err(error) => {
+            let sound = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+            let line = sound.split(|byte| *byte == b'\n').count();
+            (String::from_utf8_lossy(error.as_bytes()).into_owned(), Some(line))
+        }
+    }
+}
+
+/// The documents of `text`.
+pub(super) fn parts(text: &str) -> Result<Vec<Part<'_>>, DocumentError> {
+    let mut parts = Vec::new();
+    let mut end = 0;
+    let guess = text.floor_char_boundary(GUESS);
+    if text[..guess].trim_start().starts_with('{') {
+        let mut values = serde_json::Deserializer::from_str(text).into_iter::<IgnoredAny>();
+        loop {
+            match values.next() {
+                None => return Ok(parts),
+                Some(Ok(_)) => {
+                    let next = values.byte_offset();
+                    let start = next - text[end..next].trim_start().len();
+                    parts.push(Part { text: as_yaml(&text[start..next]), line: line(text, start) });
+                    end = next;
+                }
+                // After two JSON values nothing else is expected.
+                Some(Err(error)) if parts.len() > 1 => {
+                    let message = error.to_string();
+                    let message = message.rsplit_once(" at line ").map_or(message.as_str(), |(words, _)| words);
+                    let position = Position { line: error.line() as u64, column: error.column().max(1) as u64 };
+                    return Err(DocumentError { position, message: message.to_owned() });
+                }
+                Some(Err(_)) => break,
+            }
+        }
+        // The rest of the line that the value ended on, if nothing stands there.
+        let rest = &text[end..];
+        let blank = &rest[..rest.len() - rest.trim_start().len()];
+        end += blank.find('\n').map_or(blank.len(), |newline| newline + 1);
+    }
+    split(&text[end..], line(text, end), &mut parts);
+    Ok(parts)
+}
+
+/// Takes YAML apart. A separator may be followed by a comment only; with anything else it belongs to the document.
+fn split<'t>(text: &'t str, first: u64, parts: &mut Vec<Part<'t>>) {
+    let (mut start, mut offset, mut number, mut begins) = (0, 0, first, first);
+    for line in text.split_inclusive('\n') {
+        let is_separator = line.strip_prefix("---").is_some_and(|rest| {
+            let rest = rest.trim();
+            rest.is_empty() || rest.starts_with('#')
+        });
+        if is_separator {
+            parts.push(Part { text: breaks(&text[start..offset]), line: begins });
+            start = offset + line.len();
+            begins = number + 1;
+        }
+        offset += line.len();
+        number += 1;
+    }
+    parts.push(Part { text: breaks(&text[start..]), line: begins });
+}
+
+/// The line breaks of YAML 1.1 that are none in YAML 1.2: what follows them is a line, not the end of a text.
+fn breaks(text: &str) -> Cow<'_, str> {
+    const BREAKS: [char; 3] = ['\u{85}', '\u{2028}', '\u{2029}'];
+    if text.contains(BREAKS) { Cow::Owned(text.replace(BREAKS, "\n")) } else { Cow::Borrowed(text) }
+}
+
+fn line(text: &str, offset: usize) -> u64 {
+    1 + text.as_bytes()[..offset].iter().filter(|byte| **byte == b'\n').count() as u64
+}
+
+/// A JSON value in the words of YAML: no tabs between values, and no half of a character (`\ud83d` alone).
+fn as_yaml(json: &str) -> Cow<'_, str> {
+    if !json.contains(['\t', '\\']) {
+        return Cow::Borrowed(json);
+    }
+    let mut yaml = String::with_capacity(json.len());
+    let mut rest = json;
+    while let Some(place) = rest.find(['\t', '\\']) {
+        yaml.push_str(&rest[..place]);
+        rest = &rest[place..];
+        let (written, taken) = match (half(rest), rest.get(6..).and_then(half)) {
+            (Some(0xd800..0xdc00), Some(0xdc00..0xe000)) => (&rest[..12], 12),
+            (Some(0xd800..0xe000), _) => ("\\ufffd", 6),
+            _ if rest.starts_with('\t') => (" ", 1),
+            _ => (&rest[..2], 2),
+        };
+        yaml.push_str(written);
+        rest = &rest[taken..];
+    }
+    yaml.push_str(rest);
+    Cow::Owned(yaml)
+}
+
+/// The code of an escape `\uXXXX` at the start.
+fn half(text: &str) -> Option<u32> {
+    u32::from_str_radix(text.strip_prefix("\\u")?.get(..4)?, 16).ok()
+}
