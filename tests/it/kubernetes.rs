@@ -3,6 +3,9 @@
 //! One control plane serves all tests of a process, each in a namespace of its own with a Portcullis of its own, whose
 //! webhooks match that namespace alone; tests that restart the API server, or storm it, have others.
 
+#![allow(clippy::expect_used, reason = "a test fails by panicking")]
+
+mod annotations;
 mod client;
 mod demo;
 mod latecomers;

@@ -27,6 +27,8 @@ pub(crate) struct Place {
     pub(crate) kubeconfig: PathBuf,
     pub(crate) server: String,
     pub(crate) kubectl: PathBuf,
+    /// The API server's own.
+    pub(crate) audit_log: PathBuf,
     pub(crate) ca_cert: PathBuf,
     pub(crate) ca_key: PathBuf,
 }
@@ -41,7 +43,7 @@ struct Control {
 impl Plane {
     /// The one that tests share.
     pub(crate) fn shared() -> &'static Self {
-        static SHARED: LazyLock<Plane> = LazyLock::new(|| Plane::start(&[]));
+        static SHARED: LazyLock<Plane> = LazyLock::new(|| Plane::start(&["--audit-log"]));
         &SHARED
     }
 
