@@ -262,7 +262,9 @@ fn judged(request: &Request<'_>, outcome: &Outcome<'_>) -> Vec<Judged> {
                 Failure::Panicked => "could not be judged: the policy failed on this object; please report it",
                 Failure::TimedOut => "could not be judged: the cluster did not answer in time; try again",
             };
-            let finding = Finding { place: Place::object(), message: message.to_owned(), rests_on_cluster: false };
+            // What did not come in time is a fact about another object.
+            let rests_on_cluster = *failure == Failure::TimedOut;
+            let finding = Finding { place: Place::object(), message: message.to_owned(), rests_on_cluster };
             vec![judged(&finding, true)]
         }
     }
