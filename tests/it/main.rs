@@ -1,14 +1,9 @@
 //! The integration tests: one binary, because each extra one links the client libraries again.
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-<<<<<<< HEAD
 mod bad;
 mod bad_reviews;
 mod bad_wire;
-=======
-#![expect(clippy::expect_used, reason = "a test ends where something is not as it must be")]
-
->>>>>>> policies
 mod catalogue;
 mod cli;
 mod configuration;
