@@ -2,6 +2,7 @@
 
 mod change;
 mod compile;
+mod namespace;
 mod problem;
 pub mod profile;
 pub mod schema;

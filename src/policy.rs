@@ -126,12 +126,21 @@ impl Report {
 
 /// Characters of a quoted value that are shown.
 const QUOTED: usize = 128;
+/// Stands for what was cut off. A warning travels in an HTTP header, which not every client reads as UTF-8.
+const CUT: &str = "...";
 
 /// A value as messages quote it: in quotation marks, control characters escaped, cut at 128 characters.
 pub fn quoted(value: &str) -> String {
-    let mut shown: String = value.chars().take(QUOTED).flat_map(char::escape_debug).collect();
-    if value.chars().nth(QUOTED).is_some() {
-        shown.push('…');
-    }
+    let shown: String = cut(value.chars(), QUOTED).chars().flat_map(char::escape_debug).collect();
     format!("\"{shown}\"")
+}
+
+/// A text of at most so many characters, the mark of what was cut off among them.
+pub(crate) fn cut(text: impl IntoIterator<Item = char>, most: usize) -> String {
+    let mut kept: Vec<char> = text.into_iter().take(most + 1).collect();
+    if kept.len() > most {
+        kept.truncate(most.saturating_sub(CUT.len()));
+        kept.extend(CUT.chars());
+    }
+    kept.into_iter().collect()
 }
