@@ -93,6 +93,11 @@ impl Serve {
         self
     }
 
+    /// Who signs its certificate.
+    pub(crate) fn authority(&self) -> &Authority {
+        &self.authority
+    }
+
     /// The command, not started.
     pub(crate) fn command(&self) -> Command {
         let mut command = match self.file_limit {
