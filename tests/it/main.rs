@@ -5,6 +5,7 @@ mod bad;
 mod bad_reviews;
 mod bad_wire;
 mod serve;
+mod server_admin;
 mod server_certificates;
 mod server_drain;
 mod server_load;
