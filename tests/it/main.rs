@@ -1,5 +1,6 @@
 //! The integration tests: one binary, because each extra one links the client libraries again.
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(clippy::format_collect, reason = "a test may be slow where it reads well")]
 
 mod bad;
 mod bad_reviews;

@@ -71,7 +71,7 @@ impl Serve {
 
     /// The configuration's place in the folder, where it is another than `config.yaml`.
     pub(crate) fn config_at(mut self, name: &str) -> Self {
-        self.config = name.to_owned();
+        name.clone_into(&mut self.config);
         self
     }
 

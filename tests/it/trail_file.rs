@@ -153,8 +153,7 @@ fn whatever_is_changed_is_named() {
         joined(&lines)
     };
     let id = |seq: usize| format!(":{seq})");
-    for position in 0..5 {
-        let line = lines[position];
+    for (position, line) in lines.iter().enumerate() {
         let number = format!("line {} ", position + 1);
         let later = line.replacen("Z\"", "Y\"", 1);
         says(&with(position, &later), &format!("{number}(record "));
