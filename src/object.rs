@@ -16,7 +16,7 @@ use serde::de::{self, Deserializer as _, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use mapping::Mapping;
+use mapping::{Items, Mapping};
 
 pub use container::{Container, ContainerList};
 pub use image::{Image, Malformed};
@@ -190,7 +190,7 @@ fn descend<'a>(
         return Ok(());
     };
     if first == "*" {
-        for (position, item) in parse::<Vec<&'a RawValue>>(value, &path)?.into_iter().enumerate() {
+        for (position, item) in parse::<Items<&'a RawValue>>(value, &path)?.0.into_iter().enumerate() {
             descend(item, rest, path.clone().index(position), found)?;
         }
         return Ok(());

@@ -103,24 +103,48 @@ pub struct Finding {
     pub rests_on_cluster: bool,
 }
 
+/// Findings of one policy that are told apart.
+const FINDINGS: usize = 1_024;
+
 /// The findings of one policy about one request.
 #[derive(Debug, Default)]
-pub struct Report(Vec<Finding>);
+pub struct Report {
+    findings: Vec<Finding>,
+    /// How many more there were, and how many of them rest on the cluster.
+    more: usize,
+    more_resting: usize,
+}
 
 impl Report {
     /// A finding that the object alone decides.
     pub fn add(&mut self, place: Place, message: impl Into<String>) {
-        self.0.push(Finding { place, message: message.into(), rests_on_cluster: false });
+        self.push(Finding { place, message: message.into(), rests_on_cluster: false });
     }
 
     /// A finding that rests on another object of the cluster.
     pub fn add_resting(&mut self, place: Place, message: impl Into<String>) {
-        self.0.push(Finding { place, message: message.into(), rests_on_cluster: true });
+        self.push(Finding { place, message: message.into(), rests_on_cluster: true });
     }
 
-    /// The findings.
-    pub fn into_findings(self) -> Vec<Finding> {
-        self.0
+    fn push(&mut self, finding: Finding) {
+        if self.findings.len() < FINDINGS {
+            self.findings.push(finding);
+        } else {
+            self.more += 1;
+            self.more_resting += usize::from(finding.rests_on_cluster);
+        }
+    }
+
+    /// The findings. Those that are too many are one at the end, which is inherited only by an object with as many.
+    pub fn into_findings(mut self) -> Vec<Finding> {
+        if self.more > 0 {
+            self.findings.push(Finding {
+                place: Place::object(),
+                message: format!("must be put right in {} more places", self.more),
+                rests_on_cluster: self.more == self.more_resting,
+            });
+        }
+        self.findings
     }
 }
 

@@ -135,7 +135,8 @@ async fn conclude(
     let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
     let cluster = &snapshot.trail().cluster;
     let event = Event::new(request, call.endpoint, call.caller, cluster, &decision, micros).to_bytes();
-    let recorded = tokio::time::timeout_at((call.deadline + RECORDING).into(), app.trail.record(event)).await;
+    let recording = call.deadline.max(Instant::now()) + RECORDING;
+    let recorded = tokio::time::timeout_at(recording.into(), app.trail.record(event)).await;
     let id = match recorded {
         Ok(Ok(id)) => Some(id),
         Ok(Err(_)) | Err(_) => {

@@ -71,7 +71,7 @@ impl Serve {
 
     /// The configuration's place in the folder, where it is another than `config.yaml`.
     pub(crate) fn config_at(mut self, name: &str) -> Self {
-        self.config = name.to_owned();
+        name.clone_into(&mut self.config);
         self
     }
 
@@ -91,6 +91,11 @@ impl Serve {
     pub(crate) fn file_limit(mut self, bytes: u64) -> Self {
         self.file_limit = Some(bytes);
         self
+    }
+
+    /// Who signs its certificate.
+    pub(crate) fn authority(&self) -> &Authority {
+        &self.authority
     }
 
     /// The command, not started.
