@@ -5,13 +5,17 @@
 
 mod client;
 mod demo;
+mod isolation;
 mod modes;
+mod namespaces;
 mod objects;
+mod outage;
 mod ownership;
 mod plane;
 mod privileged;
 mod process;
 mod restart;
+mod sets;
 mod space;
 mod storm;
 mod subresources;

@@ -5,6 +5,7 @@ mod catalogue;
 mod failures;
 mod fixtures;
 mod golden;
+mod isolation;
 mod judging;
 mod kubernetes;
 mod pages;
