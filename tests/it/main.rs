@@ -7,6 +7,7 @@ mod bad_wire;
 mod catalogue;
 mod cli;
 mod configuration;
+mod defaults;
 mod failures;
 mod fixtures;
 mod golden;

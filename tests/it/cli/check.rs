@@ -167,7 +167,7 @@ fn lines_and_columns_are_those_of_the_file() {
 
 #[test]
 fn what_the_set_says_of_a_service_account_counts_wherever_it_stands() {
-    let account = "apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: default, namespace: pay}\nautomountServiceAccountToken: false\n";
+    let account = "apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: web, namespace: pay}\nautomountServiceAccountToken: false\n";
     let fixture = std::fs::read_to_string(crate::golden::repository("tests/policies/automounted-tokens/deny-pod.yaml"))
         .expect("a fixture");
     let folder = folder(&[("account.yaml", account), ("pod.yaml", &fixture)]);

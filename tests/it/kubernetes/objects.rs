@@ -17,7 +17,7 @@ pub(crate) struct Flaw {
 }
 
 /// One flaw for each validator.
-pub(crate) const FLAWS: [Flaw; 7] = [
+pub(crate) const FLAWS: [Flaw; 9] = [
     Flaw {
         policy: "unpinned-images",
         make: |spec| spec["containers"][0]["image"] = "nginx:1.27.3".into(),
@@ -53,6 +53,12 @@ pub(crate) const FLAWS: [Flaw; 7] = [
         make: |spec| spec["automountServiceAccountToken"] = true.into(),
         field: "spec.automountServiceAccountToken",
     },
+    Flaw {
+        policy: "default-service-accounts",
+        make: |spec| remove(spec, "serviceAccountName"),
+        field: "spec.serviceAccountName",
+    },
+    Flaw { policy: "unisolated-pods", make: |spec| spec["hostNetwork"] = true.into(), field: "spec.hostNetwork" },
 ];
 
 /// What a policy says is to be done.
@@ -77,6 +83,7 @@ pub(crate) fn container(name: &str) -> Value {
 /// A pod spec in order.
 pub(crate) fn spec() -> Value {
     json!({
+        "serviceAccountName": "web",
         "automountServiceAccountToken": false,
         "securityContext": {"runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}},
         "containers": [container("web")],

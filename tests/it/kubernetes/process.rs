@@ -16,10 +16,11 @@ use super::objects;
 use super::plane::Plane;
 use super::space::Space;
 use super::{PATIENCE, eventually};
+use crate::judging;
 
 /// The program under test.
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_portcullis");
-const WEBHOOKS: &str = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations";
+const REGISTRATION: &str = "/apis/admissionregistration.k8s.io/v1";
 const HEAD: &str = "apiVersion: portcullis.dev/v1alpha1\nkind: Configuration\n";
 /// Seconds from SIGTERM to the end, of which it goes on accepting for a quarter.
 const GRACE: &str = "4";
@@ -31,7 +32,7 @@ pub(crate) struct Portcullis {
     plane: PathBuf,
     arguments: Vec<String>,
     admin: Client,
-    registered: Option<String>,
+    registered: Vec<String>,
 }
 
 /// One process of it.
@@ -43,7 +44,8 @@ pub(crate) struct Server {
 }
 
 impl Portcullis {
-    /// Starts it with a configuration (what follows `kind:`), for webhooks that match these namespaces alone.
+    /// Starts it with a configuration (what follows `kind:`), for webhooks that match these namespaces alone, of which
+    /// the first is there; without any, the webhooks are as they are printed.
     pub(crate) fn guard(plane: &Plane, spaces: &[&Space], configuration: &str, arguments: &[&str]) -> Self {
         let dir = TempDir::new().expect("a temporary folder");
         write_certificates(dir.path());
@@ -52,7 +54,7 @@ impl Portcullis {
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let server = Server::start(dir.path(), Some(&plane.place.kubeconfig), any, &arguments);
         let (kubeconfig, admin) = (plane.place.kubeconfig.clone(), plane.admin.clone());
-        let mut portcullis = Self { dir, server, plane: kubeconfig, arguments, admin, registered: None };
+        let mut portcullis = Self { dir, server, plane: kubeconfig, arguments, admin, registered: Vec::new() };
         portcullis.register(spaces);
         portcullis
     }
@@ -124,20 +126,34 @@ impl Portcullis {
             .expect("portcullis webhooks runs");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let printed = String::from_utf8(output.stdout).expect("text");
-        let mut webhooks: Value = serde_saphyr::from_str(&printed).expect("YAML");
         let names: Vec<&str> = spaces.iter().map(|space| space.name.as_str()).collect();
-        webhooks["metadata"]["name"] = names[0].into();
-        for webhook in webhooks["webhooks"].as_array_mut().expect("webhooks") {
-            let ours = json!({"key": "kubernetes.io/metadata.name", "operator": "In", "values": names});
-            let selected = webhook["namespaceSelector"]["matchExpressions"].as_array_mut();
-            selected.expect("every webhook selects namespaces").push(ours);
-        }
-        self.admin.call(Method::POST, WEBHOOKS, Some(&webhooks)).admitted();
-        self.registered = Some(format!("{WEBHOOKS}/{}", names[0]));
-        for space in spaces {
+        let probed = spaces.first().map_or_else(|| Space::named(&self.admin, "default"), |space| (*space).clone());
+        for mut webhooks in judging::documents(&printed) {
+            let (endpoint, resource) = match webhooks["kind"].as_str() {
+                Some("ValidatingWebhookConfiguration") => ("validate", "validatingwebhookconfigurations"),
+                _ => ("mutate", "mutatingwebhookconfigurations"),
+            };
+            let entries = webhooks["webhooks"].as_array_mut().expect("webhooks");
+            if entries.is_empty() {
+                continue;
+            }
+            for webhook in entries.iter_mut().filter(|_| !names.is_empty()) {
+                let ours = json!({"key": "kubernetes.io/metadata.name", "operator": "In", "values": names});
+                let selected = webhook["namespaceSelector"]["matchExpressions"].as_array_mut();
+                selected.expect("every webhook selects namespaces").push(ours);
+            }
+            webhooks["metadata"]["name"] = probed.name.as_str().into();
+            let resource = format!("{REGISTRATION}/{resource}");
+            self.admin.call(Method::POST, &resource, Some(&webhooks)).admitted();
+            self.registered.push(format!("{resource}/{}", probed.name));
+            // An object that is known for one namespace is known for all.
             eventually("the API server asks", || {
-                space.create_dry("pods", &objects::broken_pod("probe"));
-                let asked = |event: &Value| event["name"] == "probe" && event["namespace"] == space.name.as_str();
+                probed.create_dry("pods", &objects::broken_pod("probe"));
+                let asked = |event: &Value| {
+                    event["endpoint"] == endpoint
+                        && event["name"] == "probe"
+                        && event["namespace"] == probed.name.as_str()
+                };
                 self.records().iter().any(asked).then_some(())
             });
         }
@@ -146,7 +162,7 @@ impl Portcullis {
 
 impl Drop for Portcullis {
     fn drop(&mut self) {
-        if let Some(path) = &self.registered {
+        for path in &self.registered {
             let _ = self.admin.try_call(Method::DELETE, path, None);
         }
         if std::thread::panicking() {

@@ -14,15 +14,28 @@ pub(crate) struct Space {
 }
 
 impl Space {
-    /// Makes a namespace that can hold Pods.
+    /// Makes a namespace that can hold Pods, isolates them, and has the account that [`super::objects::spec`] names.
     pub(crate) fn new(plane: &Plane, name: &str) -> Self {
-        let space = Self { name: name.to_owned(), client: plane.admin.clone() };
+        let space = Self::open(plane, name);
+        space.create("networkpolicies", &isolation("all", json!({}))).admitted();
+        space
+    }
+
+    /// The same without a NetworkPolicy.
+    pub(crate) fn open(plane: &Plane, name: &str) -> Self {
+        let space = Self::named(&plane.admin, name);
         let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
         plane.admin.call(Method::POST, "/api/v1/namespaces", Some(&namespace)).admitted();
         // Without it no Pod is admitted. The controller manager, if there is one, may have been faster.
         let made = space.create("serviceaccounts", &account("default", None));
         assert!(made.is_success() || made.code == 409, "{made:#?}");
+        space.create("serviceaccounts", &account("web", None)).admitted();
         space
+    }
+
+    /// A namespace as it is, or that is yet to be.
+    pub(crate) fn named(client: &Client, name: &str) -> Self {
+        Self { name: name.to_owned(), client: client.clone() }
     }
 
     /// The same namespace, as somebody else.
@@ -65,6 +78,7 @@ impl Space {
         let group = match resource {
             "deployments" | "replicasets" | "statefulsets" | "daemonsets" => "apis/apps/v1",
             "jobs" | "cronjobs" => "apis/batch/v1",
+            "networkpolicies" => "apis/networking.k8s.io/v1",
             _ => "api/v1",
         };
         format!("/{group}/namespaces/{}/{resource}", self.name)
@@ -78,4 +92,12 @@ pub(crate) fn account(name: &str, automount: Option<bool>) -> Value {
         account["automountServiceAccountToken"] = automount.into();
     }
     account
+}
+
+/// A NetworkPolicy that isolates the Pods with these labels in both directions.
+pub(crate) fn isolation(name: &str, labels: Value) -> Value {
+    json!({
+        "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": name},
+        "spec": {"podSelector": {"matchLabels": labels}, "policyTypes": ["Ingress", "Egress"]},
+    })
 }
