@@ -50,7 +50,7 @@ fn a_refusal_ends_with_1_and_says_where_and_what() {
     assert_eq!(
         ran.out,
         format!(
-            "{REFUSED}:13:5: enforce: Pod default/web: spec.containers[0].securityContext.runAsNonRoot must be true, \
+            "{REFUSED}:14:5: enforce: Pod default/web: spec.containers[0].securityContext.runAsNonRoot must be true, \
              here or in the pod's securityContext [root-users]\n1 object judged: 1 would be refused, 1 finding; \
              `portcullis explain ID` says why and how to comply\n"
         )
