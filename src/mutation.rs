@@ -28,7 +28,8 @@ pub struct Mutation {
 /// Runs every mutator in force.
 pub fn mutate(snapshot: &Snapshot, request: &Request<'_>) -> Mutation {
     let mut findings = Vec::new();
-    let mut editor = None;
+    // What is set, and what would be in a stronger mode.
+    let (mut editor, mut imagined) = (None, None);
     let target = target(snapshot, request);
     for (setter, target) in target.iter().flat_map(|target| {
         snapshot.setters(request.governed_by()).iter().filter(|one| one.mode > Mode::Off).map(move |one| (one, target))
@@ -38,9 +39,8 @@ pub fn mutate(snapshot: &Snapshot, request: &Request<'_>) -> Mutation {
             continue;
         };
         for (place, edit) in edits {
-            let is_set =
-                setter.mode == Mode::Enforce && request.sent.is_some_and(|raw| apply(&mut editor, raw.get(), &edit));
-            if is_set || setter.mode < Mode::Enforce {
+            let editor = if setter.mode == Mode::Enforce { &mut editor } else { &mut imagined };
+            if request.sent.is_some_and(|raw| apply(editor, raw.get(), &edit)) {
                 findings.push(described(setter, place, &edit));
             }
         }

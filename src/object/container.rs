@@ -81,6 +81,11 @@ impl<'r, 'a> Container<'r, 'a> {
         self.context()?.run_as_user
     }
 
+    /// `securityContext.windowsOptions.runAsUserName` of the container itself.
+    pub fn windows_user(&self) -> Option<&'r str> {
+        self.context()?.windows_options.as_ref()?.run_as_user_name.as_deref()
+    }
+
     /// `securityContext.seccompProfile.type` of the container itself: `None` without a profile, and the empty string
     /// for a profile without a type.
     pub fn seccomp_profile(&self) -> Option<&'r str> {

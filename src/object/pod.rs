@@ -98,6 +98,11 @@ impl<'a> Pod<'a> {
         self.context()?.run_as_user
     }
 
+    /// `spec.securityContext.windowsOptions.runAsUserName`
+    pub fn windows_user(&self) -> Option<&str> {
+        self.context()?.windows_options.as_ref()?.run_as_user_name.as_deref()
+    }
+
     /// `spec.securityContext.seccompProfile.type`: `None` without a profile, the empty string for one without a type.
     pub fn seccomp_profile(&self) -> Option<&str> {
         self.context().and_then(profile_type)

@@ -70,6 +70,15 @@ pub(super) struct SecurityContext<'a> {
     pub(super) read_only_root_filesystem: Option<bool>,
     #[serde(borrow, deserialize_with = "mapping::optional")]
     pub(super) capabilities: Option<Capabilities<'a>>,
+    #[serde(borrow, deserialize_with = "mapping::optional")]
+    pub(super) windows_options: Option<WindowsOptions<'a>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct WindowsOptions<'a> {
+    #[serde(borrow)]
+    pub(super) run_as_user_name: Option<Text<'a>>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -3,34 +3,37 @@
 use std::fmt::Write as _;
 
 use super::catalogue::{CATALOGUE, Entry};
+use super::defaults::Safety;
 
 /// The page of a policy, in Markdown.
 pub fn render(entry: &Entry) -> String {
     let meta = entry.meta;
     let mut page = String::new();
-    let _ = writeln!(page, "# {}\n\nForbids {}.\n", meta.id, meta.title);
-    let _ = writeln!(page, "**Why.** {}\n\n**Fix.** {}.\n", meta.why, capitalized(meta.fix));
+    let _ = writeln!(page, "# {}\n\n{} {}.\n", meta.id, capitalized(verb(entry)), meta.title);
+    let fix = if entry.safety.is_some() { "To keep what is there" } else { "Fix" };
+    let _ = writeln!(page, "**Why.** {}\n\n**{fix}.** {}.\n", meta.why, capitalized(meta.fix));
     let _ = writeln!(page, "Severity {}, since {}.\n\n## Fields\n", meta.severity, meta.since);
     for field in meta.fields {
         let _ = writeln!(page, "- `{field}`");
     }
-    page.push_str("\nIn Pods, and below the pod template in every kind that holds one.\n");
+    let _ = writeln!(page, "\n{}", scope(entry.safety));
     if !meta.controls.is_empty() {
         page.push_str("\n## Controls\n\n");
         for control in meta.controls {
             let _ = writeln!(page, "- {}: {}", control.standard, control.name);
         }
     }
-    let _ = writeln!(page, "\n## Refused\n\n```yaml\n{}```", entry.denied);
-    let _ = writeln!(page, "\n## Admitted\n\n```yaml\n{}```", entry.admitted);
+    let (acted, left) = if entry.safety.is_some() { ("Patched", "Left as it is") } else { ("Refused", "Admitted") };
+    let _ = writeln!(page, "\n## {acted}\n\n```yaml\n{}```", entry.denied);
+    let _ = writeln!(page, "\n## {left}\n\n```yaml\n{}```", entry.admitted);
     page
 }
 
-/// The table of every policy, in Markdown.
+/// The tables of every policy, in Markdown.
 pub fn index() -> String {
     let mut page = "# Policies\n\nGenerated from the code; `portcullis explain ID` prints the same.\n\n".to_owned();
     page.push_str("| policy | forbids | severity | standards |\n|---|---|---|---|\n");
-    for entry in CATALOGUE {
+    for entry in CATALOGUE.iter().filter(|entry| entry.safety.is_none()) {
         let meta = entry.meta;
         let controls: Vec<String> =
             meta.controls.iter().map(|control| format!("{}: {}", control.standard, control.name)).collect();
@@ -43,7 +46,35 @@ pub fn index() -> String {
             id = meta.id,
         );
     }
+    page.push_str("\n| default | sets | with `defaults:` |\n|---|---|---|\n");
+    for entry in CATALOGUE {
+        let Some(safety) = entry.safety else { continue };
+        let _ = writeln!(page, "| [{id}]({id}.md) | {} | {} |", entry.meta.title, setting(safety), id = entry.meta.id);
+    }
     page
+}
+
+fn verb(entry: &Entry) -> &'static str {
+    if entry.safety.is_some() { "sets" } else { "forbids" }
+}
+
+/// Where it acts.
+fn scope(safety: Option<Safety>) -> String {
+    let Some(safety) = safety else {
+        return "In Pods, and below the pod template in every kind that holds one.".to_owned();
+    };
+    format!(
+        "Set when an object is created, and in a pod template when it changes; templates that a controller owns are \
+         left alone, and so is whatever was written. On with `defaults:` {}.",
+        setting(safety)
+    )
+}
+
+fn setting(safety: Safety) -> &'static str {
+    match safety {
+        Safety::Safe => "`safe` and `all`",
+        Safety::Daring => "`all`",
+    }
 }
 
 fn capitalized(text: &str) -> String {

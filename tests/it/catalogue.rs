@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use portcullis::config::profile;
-use portcullis::policy::catalogue::CATALOGUE;
+use portcullis::mode::Mode;
+use portcullis::policy::catalogue::{CATALOGUE, Entry};
 
 use crate::fixtures;
 use crate::golden::{names_in, repository};
@@ -14,6 +15,11 @@ const OTHER_PAGES: [&str; 2] = ["README.md", "profiles"];
 
 fn ids() -> BTreeSet<String> {
     CATALOGUE.iter().map(|entry| entry.meta.id.to_owned()).collect()
+}
+
+/// The kind that the page of a policy shows.
+pub(crate) fn shown(entry: &Entry) -> &'static str {
+    if entry.safety.is_some() { "deployment" } else { "pod" }
 }
 
 #[test]
@@ -27,36 +33,56 @@ fn an_id_is_the_name_of_source_fixtures_and_page() {
     // A missing page is found where its text is compared.
     assert!(pages.is_subset(&ids()), "policies/<id>.md: {pages:?}");
 
-    let families = names_in("src/policy").into_iter().filter(|name| repository("src/policy").join(name).is_dir());
-    let sources: BTreeSet<String> = families
-        .flat_map(|family| names_in(&format!("src/policy/{family}")))
-        .map(|file| file.trim_end_matches(".rs").replace('_', "-"))
-        .collect();
+    let sources: BTreeSet<String> = sources().into_iter().map(|(id, _)| id).collect();
     assert_eq!(sources, ids(), "src/policy/<family>/<id>.rs");
+}
+
+/// Every source file of a policy, by the id that its name says. What sets defaults is called so by its folder.
+fn sources() -> Vec<(String, String)> {
+    let families = names_in("src/policy").into_iter().filter(|name| repository("src/policy").join(name).is_dir());
+    let files = families.flat_map(|family| {
+        let prefix = if family == "defaults" { "default-" } else { "" };
+        let files = names_in(&format!("src/policy/{family}")).into_iter();
+        files.map(move |file| {
+            let text = std::fs::read_to_string(repository("src/policy").join(&family).join(&file)).expect("UTF-8");
+            (format!("{prefix}{}", file.trim_end_matches(".rs").replace('_', "-")), text)
+        })
+    });
+    files.collect()
 }
 
 #[test]
 fn the_source_of_a_policy_holds_its_own_id() {
-    for family in names_in("src/policy").into_iter().filter(|name| repository("src/policy").join(name).is_dir()) {
-        for file in names_in(&format!("src/policy/{family}")) {
-            let text = std::fs::read_to_string(repository("src/policy").join(&family).join(&file)).expect("UTF-8");
-            let id = file.trim_end_matches(".rs").replace('_', "-");
-            assert!(text.contains(&format!("id: \"{id}\",")), "{file}");
-            assert!(text.starts_with(&format!("//! `{id}`: ")), "{file} opens with what it demands");
-        }
+    for (id, text) in sources() {
+        assert!(text.contains(&format!("id: \"{id}\",")), "{id}");
+        assert!(text.starts_with(&format!("//! `{id}`: ")), "{id} opens with what it demands, or sets");
     }
 }
 
 #[test]
-fn every_policy_stands_in_a_profile() {
-    for entry in CATALOGUE {
+fn every_validator_stands_in_a_profile() {
+    for entry in fixtures::validators() {
         let id = entry.meta.id;
         let stands = profile::names().any(|name| profile::text(name).expect(name).contains(&format!("\n  {id}: {{")));
         assert!(stands, "{id} stands in no profile");
     }
     let snapshot = configured("profile: hardened\n");
-    let hardened: BTreeSet<String> = snapshot.policies("").iter().map(|policy| policy.meta.id.to_owned()).collect();
-    assert_eq!(hardened, ids());
+    let hardened: BTreeSet<&str> = snapshot.policies("").iter().map(|policy| policy.meta.id).collect();
+    assert_eq!(hardened, fixtures::validators().map(|entry| entry.meta.id).collect());
+    assert!(snapshot.setters("").is_empty(), "a profile holds validators");
+}
+
+#[test]
+fn defaults_turn_mutators_on() {
+    let on = |setting: &str| -> BTreeSet<&str> {
+        let snapshot = configured(&format!("defaults: {setting}\n"));
+        assert!(snapshot.policies("").is_empty());
+        snapshot.setters("").iter().filter(|setter| setter.mode == Mode::Enforce).map(|setter| setter.meta.id).collect()
+    };
+    assert!(on("off").is_empty());
+    assert_eq!(on("all"), fixtures::mutators().map(|entry| entry.meta.id).collect());
+    let safe = ["default-no-privilege-escalation", "default-no-token-automount", "default-seccomp-profile"];
+    assert_eq!(on("safe"), BTreeSet::from(safe));
 }
 
 #[test]
@@ -67,19 +93,24 @@ fn every_profile_is_a_file_and_every_file_a_profile() {
 
 #[test]
 fn fixtures_cover_every_list_of_containers() {
-    for id in ids() {
-        let fixtures = fixtures::of(&id);
-        let has = |name: &str| fixtures.iter().any(|fixture| fixture.name == name);
-        for wanted in ["admit-pod", "admit-every-list", "deny-pod"] {
-            assert!(has(&format!("{wanted}.yaml")), "{id}: {wanted}.yaml is missing");
+    for entry in CATALOGUE {
+        let id = entry.meta.id;
+        let names: BTreeSet<String> = fixtures::of(id).into_iter().map(|fixture| fixture.name).collect();
+        let is_of_containers = entry.meta.fields.iter().any(|field| field.contains("ontainers[*]"));
+        let (acts, leaves) = if entry.safety.is_some() { ("patch", "keep") } else { ("deny", "admit") };
+        let mut wanted = vec![format!("{leaves}-pod"), format!("{acts}-{}", shown(entry))];
+        if is_of_containers {
+            wanted.extend(["init-container", "sidecar"].map(|list| format!("{acts}-{list}")));
         }
-        for list in ["init-container", "sidecar", "ephemeral-container"] {
-            assert!(has(&format!("deny-{list}.yaml")), "{id}: deny-{list}.yaml is missing");
+        if is_of_containers && entry.safety.is_none() {
+            wanted.extend(["deny-ephemeral-container".to_owned(), "admit-every-list".to_owned()]);
         }
-        for fixture in &fixtures {
-            let known = fixture.name.starts_with("admit-") || fixture.name.starts_with("deny-");
-            let is_yaml = fixture.name.rsplit_once('.').is_some_and(|(_, ending)| ending == "yaml");
-            assert!(known && is_yaml, "{id}/{}: is neither admitted nor denied", fixture.name);
+        for wanted in wanted {
+            assert!(names.contains(&format!("{wanted}.yaml")), "{id}: {wanted}.yaml is missing");
+        }
+        for name in &names {
+            let known = name.split('-').next().is_some_and(|word| word == acts || word == leaves);
+            assert!(known && name.ends_with(".yaml"), "{id}/{name}: is named neither {acts} nor {leaves}");
         }
     }
 }
@@ -108,14 +139,23 @@ fn documentation_is_complete_and_short() {
         let id = meta.id;
         let is_id = |id: &str| id.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');
         assert!(is_id(id) && id.contains('-'), "{id}");
-        assert!(meta.title.starts_with("a ") || meta.title.starts_with("an "), "{id}: `Forbids {}.`", meta.title);
+        if entry.safety.is_none() {
+            assert!(meta.title.starts_with("a ") || meta.title.starts_with("an "), "{id}: `Forbids {}.`", meta.title);
+        } else {
+            assert!(meta.title.contains(": "), "{id}: `Sets {}.` names a field and its value", meta.title);
+            assert!(meta.fix.ends_with(", and nothing is set"), "{id}: {}", meta.fix);
+            assert!(id.starts_with("default-"), "{id}");
+        }
         assert!(!meta.title.ends_with('.'), "{id}");
         let ends = meta.why.matches(". ").count() + usize::from(meta.why.ends_with('.'));
         assert!(meta.why.ends_with('.') && (1..=2).contains(&ends), "{id}: why has {ends} sentences");
         assert!(!meta.fix.ends_with('.') && !meta.fix.contains(". "), "{id}: {}", meta.fix);
         assert!(meta.fix.starts_with(|first: char| first.is_ascii_lowercase()), "{id}: {}", meta.fix);
         let verb = meta.fix.split(' ').next().unwrap_or_default();
-        assert!(["set", "append", "mount", "name", "drop"].contains(&verb), "{id}: is `{verb}` an imperative?");
+        assert!(
+            ["set", "append", "mount", "name", "drop", "create", "write"].contains(&verb),
+            "{id}: is `{verb}` an imperative?"
+        );
         let parts: Vec<&str> = meta.since.split('.').collect();
         assert!(parts.len() == 3 && parts.iter().all(|part| part.parse::<u16>().is_ok()), "{id}: {}", meta.since);
         assert!(!meta.fields.is_empty(), "{id}");

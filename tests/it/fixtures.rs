@@ -1,15 +1,15 @@
-//! The fixtures of the policies (`tests/policies/<id>/*.yaml`), and what is found in them.
+//! The fixtures of the policies (`tests/policies/<id>/*.yaml`): what is found in them, and what is set.
 
 use portcullis::config::Snapshot;
 use portcullis::decision::Judged;
-use portcullis::policy::catalogue::CATALOGUE;
+use portcullis::policy::catalogue::{CATALOGUE, Entry};
 use portcullis::request::Source;
 use serde_json::{Value, json};
 
 use crate::golden;
 use crate::judging;
 
-/// A manifest that a policy admits or denies.
+/// A manifest that a policy admits or denies, patches or keeps.
 pub(crate) struct Fixture {
     /// `deny-pod.yaml`
     pub(crate) name: String,
@@ -19,6 +19,18 @@ pub(crate) struct Fixture {
 impl Fixture {
     pub(crate) fn is_denied(&self) -> bool {
         self.name.starts_with("deny-")
+    }
+
+    /// Whether it is patched, rather than kept.
+    pub(crate) fn is_patched(&self) -> bool {
+        self.name.starts_with("patch-")
+    }
+
+    /// The one object in it.
+    pub(crate) fn object(&self) -> Value {
+        let mut objects = judging::documents(&self.text);
+        assert_eq!(objects.len(), 1, "{}: a fixture of a mutator holds one object", self.name);
+        objects.remove(0)
     }
 
     /// The one Pod in it.
@@ -47,9 +59,24 @@ pub(crate) fn of(policy: &str) -> Vec<Fixture> {
     names.map(read).collect()
 }
 
-/// Every policy with each of its fixtures.
+/// The validators, each with each of its fixtures.
 pub(crate) fn all() -> impl Iterator<Item = (&'static str, Fixture)> {
-    CATALOGUE.iter().flat_map(|entry| of(entry.meta.id).into_iter().map(|fixture| (entry.meta.id, fixture)))
+    validators().flat_map(|entry| of(entry.meta.id).into_iter().map(|fixture| (entry.meta.id, fixture)))
+}
+
+/// The mutators, each with each of its fixtures.
+pub(crate) fn of_mutators() -> impl Iterator<Item = (&'static str, Fixture)> {
+    mutators().flat_map(|entry| of(entry.meta.id).into_iter().map(|fixture| (entry.meta.id, fixture)))
+}
+
+/// The policies that judge.
+pub(crate) fn validators() -> impl Iterator<Item = &'static Entry> {
+    CATALOGUE.iter().filter(|entry| entry.safety.is_none())
+}
+
+/// The policies that set defaults.
+pub(crate) fn mutators() -> impl Iterator<Item = &'static Entry> {
+    CATALOGUE.iter().filter(|entry| entry.safety.is_some())
 }
 
 /// The kinds that hold a pod template: group and version, kind, the way to the template.

@@ -6,6 +6,7 @@ use portcullis::config::{self, Snapshot};
 use portcullis::decision::{Decision, decide_at_once};
 use portcullis::document;
 use portcullis::facts::World;
+use portcullis::mutation::{Mutation, mutate};
 use portcullis::object::{Object, Unreadable};
 use portcullis::request::{Kind, Operation, Request, Resource, Source, User};
 use portcullis::review::{self, Review};
@@ -84,9 +85,28 @@ pub(crate) fn with_creation<T>(
 
 /// The decision about a review, as the server makes it.
 pub(crate) fn answer(snapshot: &Snapshot, review: &Value, world: &dyn World) -> Decision {
+    with_review(snapshot, review, |request| decide_at_once(snapshot, request, world))
+}
+
+/// What is set in the object of a review.
+pub(crate) fn set_in_review(snapshot: &Snapshot, review: &Value) -> Mutation {
+    with_review(snapshot, review, |request| mutate(snapshot, request))
+}
+
+/// What is set in an object that is created in the namespace `default`.
+pub(crate) fn set(snapshot: &Snapshot, object: &Value) -> Mutation {
+    with_creation(snapshot, object, Source::ApiServer, |request| mutate(snapshot, request)).expect("readable")
+}
+
+/// A patch as it is sent.
+pub(crate) fn patch(mutation: &Mutation) -> Value {
+    serde_json::to_value(&mutation.decision.patch).expect("JSON")
+}
+
+fn with_review<T>(snapshot: &Snapshot, review: &Value, each: impl FnOnce(&Request<'_>) -> T) -> T {
     let bytes = review.to_string();
     let review: Review<'_> =
         review::decode(bytes.as_bytes(), snapshot.workloads(), Timestamp::UNIX_EPOCH).expect("has a uid");
     assert_eq!(review.unreadable, None);
-    decide_at_once(snapshot, &review.request, world)
+    each(&review.request)
 }

@@ -8,6 +8,7 @@ mod bad_wire;
 mod catalogue;
 mod cli;
 mod configuration;
+mod defaults;
 mod failures;
 mod fixtures;
 mod golden;

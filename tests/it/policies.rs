@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 
-use portcullis::policy::catalogue::CATALOGUE;
 use portcullis::request::Source;
 
 use crate::fixtures::{self, Fixture, TEMPLATE_KINDS, wrapped};
@@ -17,7 +16,7 @@ fn found(policy: &str, fixture: &Fixture, source: Source) -> Vec<(String, String
 
 #[test]
 fn every_fixture_says_what_is_expected_of_it() {
-    for entry in CATALOGUE {
+    for entry in fixtures::validators() {
         let id = entry.meta.id;
         let mut expected = String::new();
         for fixture in fixtures::of(id) {
@@ -46,7 +45,11 @@ fn a_fixture_is_admitted_or_denied_as_its_name_says_and_breaks_nothing_else() {
     let hardened = configured("profile: hardened\n");
     for (id, fixture) in fixtures::all() {
         let findings = fixture.findings(&hardened, &fixture.pod(), Source::Manifest);
-        let by: Vec<&str> = findings.iter().map(|finding| finding.meta.id).collect();
+        let mut by: Vec<&str> = findings.iter().map(|finding| finding.meta.id).collect();
+        // A fixture that is about the ServiceAccount `default` runs as it.
+        if id == "automounted-tokens" && fixture.text.contains("kind: ServiceAccount\nmetadata:\n  name: default\n") {
+            by.retain(|other| *other != "default-service-accounts");
+        }
         let name = format!("{id}/{}", fixture.name);
         assert_eq!(by.contains(&id), fixture.is_denied(), "{name}: {findings:?}");
         assert!(
@@ -87,7 +90,7 @@ fn a_finding_is_a_place_and_a_predicate() {
                 let says = message.starts_with("must ") || message.starts_with("could not be judged");
                 assert!(says, "{id}/{}: {message}", fixture.name);
                 assert!(!message.ends_with('.') && !message.contains('\n'), "{id}/{}: {message}", fixture.name);
-                assert!(path.starts_with("spec."), "{id}/{}: {path}", fixture.name);
+                assert!(path.starts_with("spec.") || path == "metadata.labels", "{id}/{}: {path}", fixture.name);
             }
         }
     }

@@ -3,3 +3,4 @@
 mod images;
 mod objects;
 mod oracle;
+mod patches;

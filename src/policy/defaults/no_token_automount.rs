@@ -40,7 +40,8 @@ impl Mutator for DefaultNoTokenAutomount {
     fn set(&self, target: &Target<'_, '_>, edits: &mut Edits) {
         let request = target.request();
         let kind = (&*request.kind.group, &*request.kind.kind);
-        if kind == ("", "ServiceAccount") && request.display_name() == "default" {
+        let name = request.object.as_ref().map(|object| object.metadata().name());
+        if kind == ("", "ServiceAccount") && name == Some("default") {
             edits.set(Place::field(Path::root().fields(FIELD)), false);
         }
         for pod in request.pods().iter().filter(|pod| pod.is_template() && pod.service_account() == "default") {

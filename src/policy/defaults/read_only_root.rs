@@ -1,12 +1,14 @@
 //! `default-read-only-root`: a root filesystem that nobody writes to, and room where programs do write.
 
+use std::collections::HashSet;
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 
 use super::{Defaulter, Edits, Mutator, Safety, Target};
 use crate::object::{Container, ContainerList, Pod};
-use crate::policy::{Meta, Severity};
+use crate::policy::{Meta, Severity, quoted};
 
 /// Documentation of the policy.
 const META: Meta = Meta {
@@ -33,26 +35,47 @@ const META: Meta = Meta {
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct DefaultReadOnlyRoot {
     /// Where each container gets an emptyDir of its own.
-    paths: Vec<MountPath>,
+    paths: MountPaths,
 }
 
-/// An absolute path without a colon, as `volumeMounts[].mountPath` takes it.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(try_from = "String")]
-struct MountPath(String);
+/// Absolute paths without a colon, each one once, as `volumeMounts[].mountPath` takes them.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(try_from = "Vec<String>")]
+struct MountPaths(Vec<String>);
 
-impl TryFrom<String> for MountPath {
-    type Error = &'static str;
+impl TryFrom<Vec<String>> for MountPaths {
+    type Error = String;
 
-    fn try_from(path: String) -> Result<Self, Self::Error> {
-        let is_plain = path.len() > 1 && !path.contains(':') && !path.split('/').any(|part| part == "..");
-        if path.starts_with('/') && is_plain { Ok(Self(path)) } else { Err("must be an absolute path without a colon") }
+    fn try_from(paths: Vec<String>) -> Result<Self, Self::Error> {
+        for (position, path) in paths.iter().enumerate() {
+            let is_plain = path.starts_with('/') && !path.contains(':') && !path.split('/').any(|part| part == "..");
+            if !is_plain || steps(path).is_empty() {
+                return Err(format!("{} must be an absolute path below /, without a colon or ..", quoted(path)));
+            }
+            if paths[..position].iter().any(|other| steps(other) == steps(path)) {
+                return Err(format!("{} must be listed once", quoted(path)));
+            }
+        }
+        Ok(Self(paths))
     }
+}
+
+/// A path as the kubelet takes it: relative ones begin at the root, `//`, `.` and a slash at the end say nothing.
+fn steps(path: &str) -> Vec<&str> {
+    let mut steps = Vec::new();
+    for step in path.split('/') {
+        match step {
+            "" | "." => {}
+            ".." => drop(steps.pop()),
+            step => steps.push(step),
+        }
+    }
+    steps
 }
 
 impl Default for DefaultReadOnlyRoot {
     fn default() -> Self {
-        Self { paths: vec![MountPath("/tmp".to_owned())] }
+        Self { paths: MountPaths(vec!["/tmp".to_owned()]) }
     }
 }
 
@@ -64,12 +87,14 @@ impl Defaulter for DefaultReadOnlyRoot {
 impl Mutator for DefaultReadOnlyRoot {
     fn set(&self, target: &Target<'_, '_>, edits: &mut Edits) {
         for pod in target.linux_pods() {
-            let mut number = 0;
+            let taken: HashSet<&str> = pod.volume_names().collect();
+            let names = (1u64..).map(|number| format!("portcullis-writable-{number}"));
+            let mut free = names.filter(|name| !taken.contains(name.as_str()));
             for container in target.containers(pod).filter(|one| one.read_only_root_filesystem().is_none()) {
                 edits.set(container.at("securityContext.readOnlyRootFilesystem"), true);
                 // A running pod gets no new volumes.
                 if container.list() != ContainerList::Ephemeral {
-                    self.mount(pod, container, &mut number, edits);
+                    self.mount(pod, container, &mut free, edits);
                 }
             }
         }
@@ -77,18 +102,18 @@ impl Mutator for DefaultReadOnlyRoot {
 }
 
 impl DefaultReadOnlyRoot {
-    fn mount(&self, pod: &Pod<'_>, container: Container<'_, '_>, number: &mut usize, edits: &mut Edits) {
-        for MountPath(path) in &self.paths {
-            let bare = path.trim_end_matches('/');
-            if container.mounted_paths().any(|mounted| mounted.trim_end_matches('/') == bare) {
+    fn mount(
+        &self,
+        pod: &Pod<'_>,
+        container: Container<'_, '_>,
+        free: &mut impl Iterator<Item = String>,
+        edits: &mut Edits,
+    ) {
+        for path in &self.paths.0 {
+            if container.mounted_paths().any(|mounted| steps(mounted) == steps(path)) {
                 continue;
             }
-            let name = std::iter::repeat_with(|| {
-                *number += 1;
-                format!("portcullis-writable-{number}")
-            })
-            .find(|name| pod.volume_names().all(|taken| taken != name));
-            let Some(name) = name else { continue };
+            let Some(name) = free.next() else { return };
             edits.append(pod.at("spec.volumes"), json!({"name": name, "emptyDir": {}}));
             edits.append(container.at("volumeMounts"), json!({"name": name, "mountPath": path}));
         }

@@ -37,7 +37,12 @@ impl Mutator for DefaultRunAsNonRoot {
         for pod in pods.filter(|pod| pod.run_as_non_root().is_none() && !pod.has_user_namespace()) {
             let silent = |container: &Container<'_, '_>| container.run_as_non_root().is_none();
             let silent: Vec<_> = target.containers(pod).filter(silent).collect();
-            let is_root = |container: &Container<'_, '_>| container.run_as_user().or(pod.run_as_user()) == Some(0);
+            // The kubelet would not start them (verifyRunAsNonRoot in K/pkg/kubelet/kuberuntime/security_context_*.go).
+            let is_root = |container: &Container<'_, '_>| {
+                let windows_user = container.windows_user().or(pod.windows_user()).unwrap_or_default();
+                container.run_as_user().or(pod.run_as_user()) == Some(0)
+                    || windows_user.eq_ignore_ascii_case("ContainerAdministrator")
+            };
             if !target.may_set_pod_fields() {
                 for container in silent.iter().filter(|container| !is_root(container)) {
                     edits.set(container.at("securityContext.runAsNonRoot"), true);

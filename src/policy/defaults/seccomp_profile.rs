@@ -5,12 +5,17 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{Defaulter, Edits, Mutator, Safety, Target};
+use crate::object::Pod;
 use crate::policy::{Meta, Severity};
+
+/// How a profile was named before there was a field for it. The API server still refuses a field that says otherwise
+/// (`validateSeccompAnnotationsAndFields` in `K/pkg/apis/core/validation/validation.go`).
+const ANNOTATION: &str = "seccomp.security.alpha.kubernetes.io/pod";
 
 /// Documentation of the policy.
 const META: Meta = Meta {
     id: "default-seccomp-profile",
-    title: "seccompProfile RuntimeDefault on pods that name none",
+    title: "seccompProfile.type: RuntimeDefault on pods that name none",
     severity: Severity::Medium,
     since: "0.1.0",
     why: "The runtime's default profile blocks the system calls that ordinary programs never make and kernel flaws are \
@@ -33,7 +38,8 @@ impl Defaulter for DefaultSeccompProfile {
 impl Mutator for DefaultSeccompProfile {
     fn set(&self, target: &Target<'_, '_>, edits: &mut Edits) {
         let profile = json!({"type": "RuntimeDefault"});
-        for pod in target.linux_pods().filter(|pod| pod.seccomp_profile().is_none()) {
+        let is_annotated = |pod: &Pod<'_>| pod.metadata().is_some_and(|pod| pod.annotation(ANNOTATION).is_some());
+        for pod in target.linux_pods().filter(|pod| pod.seccomp_profile().is_none() && !is_annotated(pod)) {
             let mut bare = target.containers(pod).filter(|container| container.seccomp_profile().is_none()).peekable();
             if !target.may_set_pod_fields() {
                 bare.for_each(|container| edits.set(container.at("securityContext.seccompProfile"), profile.clone()));

@@ -50,7 +50,7 @@ fn a_refusal_ends_with_1_and_says_where_and_what() {
     assert_eq!(
         ran.out,
         format!(
-            "{REFUSED}:13:5: enforce: Pod default/web: spec.containers[0].securityContext.runAsNonRoot must be true, \
+            "{REFUSED}:14:5: enforce: Pod default/web: spec.containers[0].securityContext.runAsNonRoot must be true, \
              here or in the pod's securityContext [root-users]\n1 object judged: 1 would be refused, 1 finding; \
              `portcullis explain ID` says why and how to comply\n"
         )
@@ -167,7 +167,7 @@ fn lines_and_columns_are_those_of_the_file() {
 
 #[test]
 fn what_the_set_says_of_a_service_account_counts_wherever_it_stands() {
-    let account = "apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: default, namespace: pay}\nautomountServiceAccountToken: false\n";
+    let account = "apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: web, namespace: pay}\nautomountServiceAccountToken: false\n";
     let fixture = std::fs::read_to_string(crate::golden::repository("tests/policies/automounted-tokens/deny-pod.yaml"))
         .expect("a fixture");
     let folder = folder(&[("account.yaml", account), ("pod.yaml", &fixture)]);

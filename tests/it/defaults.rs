@@ -1,0 +1,5 @@
+//! What is set, where, and what never is.
+
+mod fixtures;
+mod modes;
+mod places;
