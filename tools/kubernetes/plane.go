@@ -114,6 +114,7 @@ func newPlane(dir, address string, withControllerManager, auditLog bool) (*plane
 			"--use-service-account-credentials", // each controller under its own name, as in a real cluster
 			"--service-account-private-key-file=sa.key", "--root-ca-file=ca.crt",
 			"--kube-api-qps=1000", "--kube-api-burst=1000", // the default makes it take four seconds more to start
+			"--controllers=*,-node-lifecycle-controller", // no kubelet says that a node is alive
 			"--leader-elect=false", "--secure-port=0")
 	}
 	return p, nil
@@ -234,7 +235,8 @@ func (p *plane) writeCredentials(address net.IP) (*tls.Config, error) {
 	return authority.writeKubeconfig("kubeconfig", p.place.Server, "admin", "system:masters")
 }
 
-// reservePort binds a port and keeps it bound for as long as this program runs, without listening. The API server, which is told to share (--permit-port-sharing), can take it; nobody else can, not even while it restarts.
+// reservePort binds a port and keeps it bound for as long as this program runs, without listening. The API server,
+// which is told to share (--permit-port-sharing), can take it; nobody else can, not even while it restarts.
 func reservePort(address [4]byte) (int, error) {
 	socket, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
