@@ -13,7 +13,7 @@ use super::{WEBHOOKS, kubectl, secret_ca, trusted, webhooks_path};
 use crate::kubernetes::eventually;
 use crate::kubernetes::objects::{broken_pod, pod, spec};
 use crate::kubernetes::plane::Plane;
-use crate::kubernetes::space::Space;
+use crate::kubernetes::space::{Space, account};
 use crate::serve::{good_pod, review};
 
 /// Lines of the library that speaks HTTP/2.
@@ -64,7 +64,10 @@ fn what_is_applied_starts_and_is_found_behind_its_service() {
     let isolation = json!({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy",
         "metadata": {"name": "none"}, "spec": {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}});
     create(&plane, &space, &isolation).expect("no webhook minds");
-    create(&plane, &space, &pod("good", spec())).expect("it is in order");
+    space.create("serviceaccounts", &account("good", Some(false)));
+    let mut own = spec();
+    own["serviceAccountName"] = "good".into();
+    create(&plane, &space, &pod("good", own)).expect("it is in order");
     assert_eq!(record(&replicas, "good").expect("it is recorded")["decision"], "allow");
     assert_eq!(space.get("pods", "bad").code, 404);
 
