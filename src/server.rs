@@ -93,6 +93,7 @@ impl App {
         snapshot: Arc<ArcSwap<Snapshot>>,
         cluster: Option<Arc<Cluster>>,
         trail: Trail,
+        installed: Installed,
         drain: Drain,
     ) -> Arc<Self> {
         let world: Arc<dyn World> = match &cluster {
@@ -108,7 +109,7 @@ impl App {
             cluster,
             trail,
             metrics,
-            installed: Installed::default(),
+            installed,
             drain,
             bodies: body::Budget::new(),
             running: Semaphore::new(RUNNING),

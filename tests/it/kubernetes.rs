@@ -6,21 +6,21 @@
 #![allow(clippy::expect_used, reason = "a test fails by panicking")]
 
 mod annotations;
-mod client;
+pub(crate) mod client;
 mod demo;
 mod isolation;
 mod latecomers;
 mod modes;
 mod namespaces;
-mod objects;
+pub(crate) mod objects;
 mod outage;
 mod ownership;
-mod plane;
+pub(crate) mod plane;
 mod privileged;
-mod process;
+pub(crate) mod process;
 mod restart;
 mod sets;
-mod space;
+pub(crate) mod space;
 mod storm;
 mod subresources;
 mod tokens;
@@ -34,7 +34,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Looks again and again until there is something to see; panics when that takes too long.
 #[track_caller]
-fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + PATIENCE;
     loop {
         if let Some(seen) = look() {

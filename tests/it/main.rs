@@ -9,6 +9,7 @@ mod catalogue;
 mod cli;
 mod configuration;
 mod defaults;
+mod deploy;
 mod failures;
 mod fixtures;
 mod golden;

@@ -46,7 +46,7 @@ pub(crate) struct Server {
     stderr: Output,
 }
 
-type Output = Arc<Mutex<Vec<u8>>>;
+pub(crate) type Output = Arc<Mutex<Vec<u8>>>;
 
 impl Serve {
     /// A server with this configuration; its files are `config.yaml`, `tls.crt` and `tls.key` in [`Serve::path`].
@@ -170,7 +170,7 @@ pub(crate) fn text(output: &Output) -> String {
     String::from_utf8_lossy(&output.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
 }
 
-fn json_lines(output: &Output) -> Vec<Value> {
+pub(crate) fn json_lines(output: &Output) -> Vec<Value> {
     text(output).lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
 }
 
