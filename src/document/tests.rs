@@ -135,7 +135,10 @@ fn comments_may_touch_what_they_follow() {
 
 #[test]
 fn tabs_indent_flows_and_nothing_else() {
-    assert_eq!(json("# x\na: {\n\t\"b\": 1,\n\t\t\"c\": [\n\t1]\n}\nd: |\n  \tx\n"), "{\"a\":{\"b\":1,\"c\":[1]},\"d\":\"\\tx\\n\"}");
+    assert_eq!(
+        json("# x\na: {\n\t\"b\": 1,\n\t\t\"c\": [\n\t1]\n}\nd: |\n  \tx\n"),
+        "{\"a\":{\"b\":1,\"c\":[1]},\"d\":\"\\tx\\n\"}"
+    );
     assert_eq!(json("a:\tb\t\nc: d\t# e\n"), "{\"a\":\"b\",\"c\":\"d\"}");
     assert_eq!(refused("a:\n\tb: 1\n").position, Position { line: 2, column: 2 });
 }
@@ -167,10 +170,9 @@ fn nesting_is_bounded_without_using_up_the_stack() {
     assert_eq!(json(&nested(490)).len(), 2 * 490 + 6);
     assert!(read(&nested(600)).is_err());
     assert!(read(&nested(100_000)).is_err());
-    let through_aliases =
-        (1..9).fold(format!("a0: &a0 {}{}\n", "[".repeat(400), "]".repeat(400)), |text, level| {
-            format!("{text}a{level}: &a{level} {}*a{}{}\n", "[".repeat(400), level - 1, "]".repeat(400))
-        });
+    let through_aliases = (1..9).fold(format!("a0: &a0 {}{}\n", "[".repeat(400), "]".repeat(400)), |text, level| {
+        format!("{text}a{level}: &a{level} {}*a{}{}\n", "[".repeat(400), level - 1, "]".repeat(400))
+    });
     assert!(refused(&through_aliases).message.contains("deep"));
     let blocks: String = (0..1_000).map(|level| format!("{}a:\n", " ".repeat(level))).collect();
     assert!(read(&blocks).is_err());

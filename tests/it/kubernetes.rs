@@ -8,7 +8,7 @@ mod demo;
 mod modes;
 mod objects;
 mod ownership;
-mod plane;
+pub(crate) mod plane;
 mod privileged;
 mod process;
 mod restart;

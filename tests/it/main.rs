@@ -2,6 +2,7 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod catalogue;
+mod corpora;
 mod failures;
 mod fixtures;
 mod golden;

@@ -132,7 +132,7 @@ impl Control {
 }
 
 /// The folder of the programs, built first if need be: that takes minutes, once a machine.
-fn programs() -> &'static PathBuf {
+pub(crate) fn programs() -> &'static PathBuf {
     static PROGRAMS: OnceLock<PathBuf> = OnceLock::new();
     PROGRAMS.get_or_init(|| {
         let build = concat!(env!("CARGO_MANIFEST_DIR"), "/tools/kubernetes/build");
