@@ -66,5 +66,8 @@ fn flows(text: &str) -> Vec<(usize, usize)> {
             _ => {}
         }
     }
+    // Another fault may hide its end.
+    let unclosed = open.iter().find(|(style, _)| *style == StructureStyle::Flow);
+    flows.extend(unclosed.map(|(_, start)| (*start, text.len())));
     flows
 }
