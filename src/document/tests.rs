@@ -150,7 +150,7 @@ fn tabs_indent_flows_and_nothing_else() {
         json("# x\na: {\n\t\"b\": 1,\n\t\t\"c\": [\n\t1]\n}\nd: |\n  \tx\n"),
         "{\"a\":{\"b\":1,\"c\":[1]},\"d\":\"\\tx\\n\"}"
     );
-    assert_eq!(json("a: [{\n\tb: 1,\n\tc: 2\n\t}]# x\n"), "{\"a\":[{\"b\":1,\"c\":2}]}");
+    assert_eq!(json("a: [ [\n\t] , {\n\tb: 1,\n\t}]# x\n"), "{\"a\":[[],{\"b\":1}]}");
     assert_eq!(json("a:\tb\t\nc: d\t# e\n"), "{\"a\":\"b\",\"c\":\"d\"}");
     assert_eq!(refused("a:\n\tb: 1\n").position, Position { line: 2, column: 2 });
 }
