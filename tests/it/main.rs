@@ -8,6 +8,7 @@ mod bad_wire;
 mod catalogue;
 mod cli;
 mod configuration;
+mod corpora;
 mod defaults;
 mod deploy;
 mod failures;
