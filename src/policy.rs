@@ -14,7 +14,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::facts::{Facts, Pending};
-use crate::object::Place;
+use crate::object::{Place, Within};
 use crate::request::Request;
 
 pub use standard::PodSecurityVersion;
@@ -135,11 +135,11 @@ impl Report {
         }
     }
 
-    /// The findings. Those that are too many are one at the end, which is inherited only by an object with as many.
+    /// The findings. Those that are too many are one at the end.
     pub fn into_findings(mut self) -> Vec<Finding> {
         if self.more > 0 {
             self.findings.push(Finding {
-                place: Place::object(),
+                place: Place { within: Within::Many, ..Place::object() },
                 message: format!("must be put right in {} more places", self.more),
                 rests_on_cluster: self.more == self.more_resting,
             });

@@ -1,5 +1,6 @@
 //! The server: connections in, answers out, and an end in order.
 
+mod addresses;
 mod admin;
 mod body;
 pub mod certs;

@@ -134,13 +134,14 @@ fn read(text: &str, ceiling: Option<Mode>, problems: &mut Problems) -> Option<Sn
     }
     let mut workloads = Workloads::built_in();
     for (position, node) in fields.list("workloads", problems).iter().enumerate() {
-        if let Some(row) = workload(node, &format!("workloads[{position}]"), problems) {
-            workloads.push(row);
+        let path = format!("workloads[{position}]");
+        if let Some(Err(message)) = workload(node, &path, problems).map(|row| workloads.push(row)) {
+            problems.add(node.position, &path, message);
         }
     }
     let trail = fields.get("trail").map(|node| trail(node, problems)).unwrap_or_default();
     let digest = hex(digest::digest(&digest::SHA256, text.as_bytes()).as_ref());
-    Some(Snapshot { digest: digest.into(), scopes, by_name, workloads, trail })
+    Some(Snapshot { digest: digest.into(), scopes, by_name, workloads, version, trail })
 }
 
 /// Ceiling, defaults and policies, at the top or in an entry of `namespaces`.
@@ -190,10 +191,13 @@ impl Layer {
 
     pub(super) fn compile(&self, version: PodSecurityVersion, cap: Mode) -> Scope {
         let ceiling = self.ceiling.min(cap);
-        let mut scope = Scope { policies: Vec::new(), setters: Vec::new() };
+        let mut scope = Scope { policies: Vec::new(), setters: Vec::new(), settings: BTreeMap::new() };
         for entry in CATALOGUE {
             let written = self.policies.get(entry.meta.id).cloned().unwrap_or_default();
             let Some(configured) = written.mode.or(self.default_mode(entry)) else { continue };
+            if let Some(settings) = &written.settings {
+                scope.settings.insert(entry.meta.id, settings.clone());
+            }
             let settings = written.settings.unwrap_or_else(|| serde_json::json!({}));
             let (meta, mode) = (entry.meta, configured.min(ceiling));
             match entry.build(settings, version) {
@@ -291,14 +295,9 @@ fn workload(node: &Node, path: &str, problems: &mut Problems) -> Option<Workload
     let fields = Fields::of(node, path, &WORKLOAD_KEYS, problems)?;
     let word = |text: &str| if text.is_empty() { Err("must not be empty".to_owned()) } else { Ok(text.to_owned()) };
     let pointer = |text: &str| {
-        let pointer = jsonptr::Pointer::parse(text).ok().filter(|pointer| !pointer.is_root());
+        let pointer = jsonptr::Pointer::parse(text).ok().filter(|path| !path.is_root() && !text.starts_with("/*"));
         let tokens = pointer.map(|pointer| pointer.tokens().map(|token| token.decoded().into_owned().into()).collect());
-        match tokens {
-            Some(tokens) if text.starts_with("/*") => Err::<Vec<_>, _>(tokens),
-            Some(tokens) => Ok(tokens),
-            None => Err(Vec::new()),
-        }
-        .map_err(|_| {
+        tokens.ok_or_else(|| {
             "must be a JSON pointer to the pod template, such as /spec/template; * stands for every item".to_owned()
         })
     };
@@ -318,7 +317,7 @@ fn workload(node: &Node, path: &str, problems: &mut Problems) -> Option<Workload
         return None;
     };
     let resource = resource.unwrap_or_else(|| format!("{}s", kind.to_lowercase()));
-    Some(Workload { group: group.into(), kind: kind.into(), resource: resource.into(), template })
+    Some(Workload { group: group.into(), kind: kind.into(), resource: resource.into(), templates: vec![template] })
 }
 
 fn trail(node: &Node, problems: &mut Problems) -> TrailSettings {

@@ -88,7 +88,8 @@ async fn answer(app: &App, call: &Call, body: Body) -> Response {
             app.metrics.unanswerable.inc();
             tracing::warn!(endpoint = call.endpoint.as_str(), message, "a request held no uid to answer to");
             let status = if cut == Some(Cut::Late) { StatusCode::REQUEST_TIMEOUT } else { StatusCode::BAD_REQUEST };
-            return (status, message + "\n").into_response();
+            // Whoever does not speak to us gets no connection to keep.
+            return (status, [(header::CONNECTION, "close")], message + "\n").into_response();
         }
     };
     let trouble = cut.map(|cut| match cut {
@@ -161,6 +162,7 @@ async fn conclude(
         namespace = cut(&request.namespace),
         name = cut(request.display_name()),
         findings = decision.findings.len(),
+        trouble = decision.trouble.as_ref().map(|(_, message)| message.as_str()),
         micros,
         "decided"
     );

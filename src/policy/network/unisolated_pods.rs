@@ -79,7 +79,10 @@ impl UnisolatedPods {
         for live in [false, true] {
             match facts.network_policies(namespace, live)? {
                 Known::LeftOut => return Ok(()),
-                Known::Found(policies) => missing = self.missing(pod, &policies),
+                Known::Found(policies) => {
+                    missing = self.missing(pod, &policies);
+                    unknown = None;
+                }
                 Known::Unknown(why) => unknown = Some(why),
                 Known::Absent => {}
             }

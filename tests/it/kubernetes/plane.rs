@@ -28,8 +28,6 @@ pub(crate) struct Place {
     pub(crate) dir: PathBuf,
     pub(crate) server: String,
     pub(crate) kubectl: PathBuf,
-    /// The API server's own.
-    pub(crate) audit_log: PathBuf,
     pub(crate) ca_cert: PathBuf,
     pub(crate) ca_key: PathBuf,
     /// Empty unless it was asked for.
