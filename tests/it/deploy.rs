@@ -8,6 +8,7 @@ mod kubelet;
 mod manifests;
 mod network;
 mod program;
+mod readme;
 mod rights;
 mod service;
 
@@ -67,7 +68,7 @@ fn cluster() -> MutexGuard<'static, Plane> {
     let plane = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
     kubectl(&plane, &["apply", "-k", "deploy"]);
     plane.admin.call(Method::DELETE, SECRET, None);
-    WEBHOOKS.iter().for_each(|resource| distrust(&plane, resource));
+    distrust_all(&plane);
     plane
 }
 
@@ -95,6 +96,12 @@ fn distrust(plane: &Plane, resource: &str) {
     let names = object["webhooks"].as_array().expect("webhooks").iter().map(|webhook| &webhook["name"]);
     let emptied: Vec<Value> = names.map(|name| json!({"name": name, "clientConfig": {"caBundle": null}})).collect();
     plane.admin.call(Method::PATCH, &webhooks_path(resource), Some(&json!({"webhooks": emptied}))).admitted();
+}
+
+fn distrust_all(plane: &Plane) {
+    for resource in WEBHOOKS {
+        distrust(plane, resource);
+    }
 }
 
 /// The CA in the Secret, once there is one.

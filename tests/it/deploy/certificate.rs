@@ -6,7 +6,9 @@ use axum::http::Method;
 use serde_json::json;
 
 use super::program::Program;
-use super::{SECRET, WEBHOOKS, cluster, configuration, distrust, secret_ca, token, trusted, webhooks};
+use super::{
+    SECRET, WEBHOOKS, cluster, configuration, distrust, distrust_all, kubectl, secret_ca, token, trusted, webhooks,
+};
 use crate::kubernetes::eventually;
 use crate::kubernetes::plane::Plane;
 use crate::serve::{good_pod, review};
@@ -29,7 +31,7 @@ fn replicas_that_start_at_once_end_with_the_same_certificate() {
     let mut before = None;
     for _ in 0..RACES {
         plane.admin.call(Method::DELETE, SECRET, None);
-        WEBHOOKS.iter().for_each(|resource| distrust(&plane, resource));
+        distrust_all(&plane);
         let replicas: Vec<Program> = (0..3).map(|_| audit_only(&plane)).collect();
         let replicas: Vec<Program> = replicas.into_iter().map(Program::ready).collect();
         let ca = secret_ca(&plane).expect("there is a Secret");
@@ -68,7 +70,9 @@ fn a_secret_with_something_else_in_it_is_said_and_left_alone() {
 
 #[test]
 fn an_api_server_that_is_not_there_yet_is_waited_for() {
-    let plane = cluster();
+    // One of its own: it would be missed.
+    let plane = Plane::start(&["--with-controller-manager=false"]);
+    kubectl(&plane, &["apply", "-k", "deploy"]);
     let token = token(&plane, &3600.into(), None);
     plane.stop("kube-apiserver");
     let late = Program::serve_as(&plane, &configuration("deploy/overlays/audit-only"), &token);
