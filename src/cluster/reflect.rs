@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use futures::StreamExt;
+use futures::{Stream, StreamExt};
 use k8s_openapi::api::core::v1::ServiceAccount as ApiServiceAccount;
 use k8s_openapi::api::networking::v1::NetworkPolicy as ApiNetworkPolicy;
 use kube::runtime::reflector::{self, ObjectRef, Store};
@@ -18,12 +18,17 @@ use serde::de::DeserializeOwned;
 use super::live::Live;
 use crate::facts::{Answer, NetworkPolicy, Question, ServiceAccount, World};
 
+/// How long a broken watch has to be silent until it counts as resumed: longer than the longest pause between two
+/// tries (30 s, doubled by jitter) and the longest try (30 s). A watch that resumes where it broke off says nothing of it.
+const RESUMED: Duration = Duration::from_secs(120);
+
 /// A connected cluster.
 pub struct Cluster {
     client: Client,
     accounts: Store<ApiServiceAccount>,
     policies: Store<ApiNetworkPolicy>,
-    /// The policies of a namespace as the engine reads them, made when first asked for and dropped when one changes.
+    /// The policies of a namespace as the engine reads them, made when first asked for and dropped when one changes. A
+    /// namespace without any has no entry: names that callers make up take no room.
     isolation: Mutex<HashMap<String, Arc<[NetworkPolicy]>>>,
     live: Live,
     /// Since when each broken watch has been broken.
@@ -35,20 +40,15 @@ impl Cluster {
     pub fn watch(client: Client) -> Arc<Self> {
         let (accounts, account_writer) = reflector::store();
         let (policies, policy_writer) = reflector::store();
-        let (isolation, live, broken) = (Mutex::default(), Live::new(), Mutex::default());
-        let cluster = Arc::new(Self { client, accounts, policies, isolation, live, broken });
+        let cluster = Arc::new(Self::over(client, accounts, policies));
         cluster.reflect(account_writer, |_, _| {});
-        cluster.reflect(policy_writer, |cluster, event| {
-            // The store has the change already, and nobody makes an entry of the old state but under this lock.
-            let mut isolation = lock(&cluster.isolation);
-            match event {
-                watcher::Event::Apply(policy) | watcher::Event::Delete(policy) => {
-                    isolation.remove(&policy.namespace().unwrap_or_default());
-                }
-                _ => isolation.clear(),
-            }
-        });
+        cluster.reflect(policy_writer, Self::policies_changed);
         cluster
+    }
+
+    fn over(client: Client, accounts: Store<ApiServiceAccount>, policies: Store<ApiNetworkPolicy>) -> Self {
+        let (isolation, live, broken) = (Mutex::default(), Live::new(), Mutex::default());
+        Self { client, accounts, policies, isolation, live, broken }
     }
 
     /// Waits until every store has been complete once.
@@ -70,37 +70,72 @@ impl Cluster {
     {
         let cluster = Arc::clone(self);
         tokio::spawn(async move {
-            let kind = K::kind(&()).into_owned();
             let events = watcher(Api::<K>::all(cluster.client.clone()), watcher::Config::default().any_semantic())
                 .default_backoff()
                 // Managed fields are the larger half of an object, and no policy reads them.
                 .modify(|object| object.managed_fields_mut().clear())
                 .reflect(writer);
-            let mut events = std::pin::pin!(events);
-            while let Some(event) = events.next().await {
-                let mut broken = lock(&cluster.broken);
-                match event {
-                    Ok(event) => {
-                        broken.remove(&kind);
-                        changed(&cluster, &event);
-                    }
-                    Err(error) => {
-                        tracing::warn!(%error, kind, "a watch is broken; the last state is kept");
-                        broken.entry(kind.clone()).or_insert_with(Instant::now);
-                    }
+            cluster.follow(events, RESUMED, changed).await;
+        });
+    }
+
+    /// Hears of every change after the store has it, and keeps account of when the watch was broken.
+    async fn follow<K: Resource<DynamicType = ()>>(
+        &self,
+        events: impl Stream<Item = watcher::Result<watcher::Event<K>>>,
+        resumed: Duration,
+        changed: fn(&Self, &watcher::Event<K>),
+    ) {
+        let kind = K::kind(&());
+        let mut events = std::pin::pin!(events);
+        loop {
+            let is_broken = lock(&self.broken).contains_key(&*kind);
+            let silence = if is_broken { resumed } else { Duration::MAX };
+            match tokio::time::timeout(silence, events.next()).await {
+                // A list that begins has not come yet.
+                Ok(Some(Ok(watcher::Event::Init))) => {}
+                Ok(Some(Ok(event))) => {
+                    lock(&self.broken).remove(&*kind);
+                    changed(self, &event);
+                }
+                Ok(Some(Err(error))) => {
+                    tracing::warn!(%error, %kind, "a watch is broken; the last state is kept");
+                    lock(&self.broken).entry(kind.to_string()).or_insert_with(Instant::now);
+                }
+                Ok(None) => break,
+                Err(_) => {
+                    lock(&self.broken).remove(&*kind);
                 }
             }
-        });
+        }
+    }
+
+    /// Drops what was made of the state before. The store has the change already, and an entry is made under the lock
+    /// that this takes: one of the old state is there by now, or never will be.
+    fn policies_changed(&self, event: &watcher::Event<ApiNetworkPolicy>) {
+        let mut isolation = lock(&self.isolation);
+        match event {
+            watcher::Event::Apply(policy) | watcher::Event::Delete(policy) => {
+                isolation.remove(&policy.namespace().unwrap_or_default());
+            }
+            // A new list counts once it is whole.
+            watcher::Event::Init | watcher::Event::InitApply(_) => {}
+            watcher::Event::InitDone => isolation.clear(),
+        }
     }
 
     fn isolation(&self, namespace: &str) -> Arc<[NetworkPolicy]> {
         let mut isolation = lock(&self.isolation);
-        let made = isolation.entry(namespace.to_owned()).or_insert_with(|| {
-            let state = self.policies.state();
-            let here = state.iter().filter(|policy| policy.namespace().as_deref() == Some(namespace));
-            network_policies(here.map(|policy| &**policy))
-        });
-        Arc::clone(made)
+        if let Some(made) = isolation.get(namespace) {
+            return Arc::clone(made);
+        }
+        let state = self.policies.state();
+        let here = state.iter().filter(|policy| policy.namespace().as_deref() == Some(namespace));
+        let made = network_policies(here.map(|policy| &**policy));
+        if !made.is_empty() {
+            isolation.insert(namespace.to_owned(), Arc::clone(&made));
+        }
+        made
     }
 
     async fn fetch(&self, question: &Question) -> Answer {
@@ -151,5 +186,109 @@ impl World for Cluster {
 
     fn ask<'w>(&'w self, question: &'w Question) -> Pin<Box<dyn Future<Output = Answer> + Send + 'w>> {
         Box::pin(self.live.ask(question, self.fetch(question)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use futures::{StreamExt, stream};
+    use k8s_openapi::api::core::v1::ServiceAccount;
+    use k8s_openapi::api::networking::v1::NetworkPolicy;
+    use kube::runtime::watcher::{Error, Event};
+    use kube::runtime::{reflector, watcher};
+    use serde_json::json;
+
+    use super::Cluster;
+
+    /// A cluster that nobody answers for, and the writer of its store of NetworkPolicies.
+    fn cluster() -> (Cluster, reflector::store::Writer<NetworkPolicy>) {
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let nobody = kube::Config::new("http://127.0.0.1:9".parse().expect("a URL"));
+        let (accounts, _) = reflector::store();
+        let (policies, writer) = reflector::store();
+        (Cluster::over(nobody.try_into().expect("a client"), accounts, policies), writer)
+    }
+
+    fn policy(namespace: &str, name: &str) -> NetworkPolicy {
+        serde_json::from_value(json!({"metadata": {"namespace": namespace, "name": name}})).expect("a NetworkPolicy")
+    }
+
+    fn names(cluster: &Cluster, namespace: &str) -> Vec<String> {
+        let mut names: Vec<String> = cluster.isolation(namespace).iter().map(|policy| policy.name.clone()).collect();
+        names.sort();
+        names
+    }
+
+    #[tokio::test]
+    async fn what_was_made_of_policies_goes_when_one_changes() {
+        let (cluster, mut writer) = cluster();
+        let mut tell = |event: Event<NetworkPolicy>| {
+            writer.apply_watcher_event(&event);
+            cluster.policies_changed(&event);
+        };
+        for event in [Event::Init, Event::InitApply(policy("a", "one")), Event::InitApply(policy("b", "one"))] {
+            tell(event);
+        }
+        assert_eq!(names(&cluster, "a"), [""; 0], "a list counts once it is whole");
+        tell(Event::InitDone);
+        assert_eq!(names(&cluster, "a"), ["one"]);
+        let (a, b) = (cluster.isolation("a"), cluster.isolation("b"));
+        assert!(Arc::ptr_eq(&a, &cluster.isolation("a")), "made once");
+
+        tell(Event::Apply(policy("a", "two")));
+        assert_eq!(names(&cluster, "a"), ["one", "two"]);
+        assert!(Arc::ptr_eq(&b, &cluster.isolation("b")), "another namespace's stay");
+        tell(Event::Delete(policy("a", "one")));
+        tell(Event::Delete(policy("a", "two")));
+        assert_eq!(names(&cluster, "a"), [""; 0]);
+        tell(Event::Apply(policy("a", "three")));
+        assert_eq!(names(&cluster, "a"), ["three"]);
+
+        // The watch fell out of history and listed again: whatever happened meanwhile is in the new list.
+        for event in [Event::Init, Event::InitApply(policy("c", "one")), Event::InitDone] {
+            tell(event);
+        }
+        assert_eq!(names(&cluster, "a"), [""; 0]);
+        assert_eq!(names(&cluster, "b"), [""; 0]);
+        assert_eq!(names(&cluster, "c"), ["one"]);
+    }
+
+    #[tokio::test]
+    async fn names_that_callers_make_up_take_no_room() {
+        let (cluster, _) = cluster();
+        for number in 0..100 {
+            cluster.isolation(&format!("made-up-{number}"));
+        }
+        assert!(super::lock(&cluster.isolation).is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_watch_is_broken_until_it_brings_something_or_is_silent_for_long() {
+        let (cluster, _) = cluster();
+        let is_broken = || super::lock(&cluster.broken).contains_key("ServiceAccount");
+        let follow = async |events: Vec<watcher::Result<Event<ServiceAccount>>>, resumed| {
+            // It stays open, in silence.
+            let events = stream::iter(events).chain(stream::pending());
+            let followed = cluster.follow(events, resumed, |_, _| {});
+            assert!(tokio::time::timeout(Duration::from_millis(100), followed).await.is_err());
+        };
+        let long = Duration::from_secs(600);
+        let account = ServiceAccount::default;
+        follow(vec![Ok(Event::Init), Ok(Event::InitDone)], long).await;
+        assert_eq!(cluster.staleness(), Duration::ZERO);
+        follow(vec![Err(Error::NoResourceVersion)], long).await;
+        assert!(is_broken() && cluster.staleness() > Duration::ZERO);
+        follow(vec![Ok(Event::Init)], long).await;
+        assert!(is_broken(), "a list has begun, and may fail");
+        follow(vec![Ok(Event::Init), Ok(Event::InitApply(account()))], long).await;
+        assert!(!is_broken());
+        follow(vec![Err(Error::NoResourceVersion), Ok(Event::Apply(account()))], long).await;
+        assert!(!is_broken());
+        // Resumed where it broke off, in a cluster where nothing happens.
+        follow(vec![Err(Error::NoResourceVersion)], Duration::from_millis(10)).await;
+        assert_eq!(cluster.staleness(), Duration::ZERO);
     }
 }

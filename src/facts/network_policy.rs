@@ -65,11 +65,11 @@ pub enum Operator {
     Exists,
     /// It is not.
     DoesNotExist,
-    /// An operator that Kubernetes does not have: nothing is selected.
-    Unknown,
+    /// What Kubernetes would refuse, such as an operator that it does not have: nothing is selected.
+    Invalid,
 }
 
-/// The policy as it is written; `null` is absent, as in Go.
+/// The policy as it is written; `null` is absent, and in a list the empty value, as in Go.
 #[derive(Deserialize)]
 struct Written {
     metadata: Option<WrittenMetadata>,
@@ -86,8 +86,8 @@ struct WrittenMetadata {
 struct WrittenSpec {
     pod_selector: Option<WrittenSelector>,
     policy_types: Option<Vec<String>>,
-    ingress: Option<Vec<WrittenRule>>,
-    egress: Option<Vec<WrittenRule>>,
+    ingress: Option<Vec<Option<IngressRule>>>,
+    egress: Option<Vec<Option<EgressRule>>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -101,14 +101,22 @@ struct WrittenSelector {
 struct WrittenRequirement {
     key: String,
     operator: String,
-    values: Option<Vec<String>>,
+    values: Option<Vec<Option<String>>>,
+}
+
+/// What is in it is not read.
+type List = Option<Vec<serde::de::IgnoredAny>>;
+
+#[derive(Deserialize)]
+struct IngressRule {
+    from: List,
+    ports: List,
 }
 
 #[derive(Deserialize)]
-struct WrittenRule {
-    from: Option<Vec<serde::de::IgnoredAny>>,
-    to: Option<Vec<serde::de::IgnoredAny>>,
-    ports: Option<Vec<serde::de::IgnoredAny>>,
+struct EgressRule {
+    to: List,
+    ports: List,
 }
 
 impl NetworkPolicy {
@@ -126,12 +134,17 @@ impl NetworkPolicy {
             if types.is_empty() { by_default } else { types.iter().any(|written| written == name) }
         };
         let has_egress = !egress.is_empty();
-        let side = |rules: &[WrittenRule]| Side { is_open: rules.iter().any(WrittenRule::allows_everything) };
+        // A rule without peers and ports lets everything through.
+        let is_empty = |list: &List| list.as_ref().is_none_or(Vec::is_empty);
+        let is_all_in =
+            |rule: &Option<IngressRule>| rule.as_ref().is_none_or(|rule| is_empty(&rule.from) && is_empty(&rule.ports));
+        let is_all_out =
+            |rule: &Option<EgressRule>| rule.as_ref().is_none_or(|rule| is_empty(&rule.to) && is_empty(&rule.ports));
         Ok(Self {
             name: written.metadata.and_then(|metadata| metadata.name).unwrap_or_default(),
             selector: spec.pod_selector.unwrap_or_default().into(),
-            ingress: isolates("Ingress", true).then(|| side(&ingress)),
-            egress: isolates("Egress", has_egress).then(|| side(&egress)),
+            ingress: isolates("Ingress", true).then(|| Side { is_open: ingress.iter().any(is_all_in) }),
+            egress: isolates("Egress", has_egress).then(|| Side { is_open: egress.iter().any(is_all_out) }),
         })
     }
 
@@ -156,7 +169,7 @@ impl Selector {
                 Operator::NotIn(values) => value.is_none_or(|value| values.iter().all(|one| one != value)),
                 Operator::Exists => value.is_some(),
                 Operator::DoesNotExist => value.is_none(),
-                Operator::Unknown => false,
+                Operator::Invalid => false,
             }
         })
     }
@@ -171,23 +184,16 @@ impl From<WrittenSelector> for Selector {
             .map(|(key, value)| Requirement { key, operator: Operator::In(vec![value.unwrap_or_default()]) });
         let expressions = written.match_expressions.unwrap_or_default().into_iter().map(|expression| {
             let values = expression.values.unwrap_or_default();
-            let operator = match expression.operator.as_str() {
-                "In" => Operator::In(values),
-                "NotIn" => Operator::NotIn(values),
-                "Exists" => Operator::Exists,
-                "DoesNotExist" => Operator::DoesNotExist,
-                _ => Operator::Unknown,
+            let values: Vec<String> = values.into_iter().map(Option::unwrap_or_default).collect();
+            let operator = match (expression.operator.as_str(), values.is_empty()) {
+                ("In", false) => Operator::In(values),
+                ("NotIn", false) => Operator::NotIn(values),
+                ("Exists", true) => Operator::Exists,
+                ("DoesNotExist", true) => Operator::DoesNotExist,
+                _ => Operator::Invalid,
             };
             Requirement { key: expression.key, operator }
         });
         Self(labels.chain(expressions).collect())
-    }
-}
-
-impl WrittenRule {
-    /// No peers and no ports: everything.
-    fn allows_everything(&self) -> bool {
-        let is_empty = |list: &Option<Vec<serde::de::IgnoredAny>>| list.as_ref().is_none_or(Vec::is_empty);
-        is_empty(&self.from) && is_empty(&self.to) && is_empty(&self.ports)
     }
 }

@@ -4,15 +4,21 @@
 //! webhooks match that namespace alone; tests that restart the API server, or storm it, have others.
 
 mod client;
+mod defaults;
 mod demo;
+mod isolation;
 mod latecomers;
 mod modes;
+mod namespaces;
 mod objects;
+mod outage;
 mod ownership;
 mod plane;
 mod privileged;
 mod process;
 mod restart;
+mod rollouts;
+mod sets;
 mod space;
 mod storm;
 mod subresources;

@@ -11,6 +11,7 @@ mod defaults;
 mod failures;
 mod fixtures;
 mod golden;
+mod isolation;
 mod judging;
 mod kubernetes;
 mod pages;

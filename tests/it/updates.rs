@@ -20,7 +20,7 @@ fn container(name: &str, image: &str) -> Value {
 /// A Pod as the API server sends it, whose containers may be at fault and whose other fields are not.
 fn pod(containers: &[Value]) -> Value {
     json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web", "namespace": "default"}, "spec": {
-        "automountServiceAccountToken": false,
+        "serviceAccountName": "web", "automountServiceAccountToken": false,
         "securityContext": {"runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}},
         "containers": containers,
     }})

@@ -25,6 +25,7 @@ pub(crate) struct Plane {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Place {
     pub(crate) kubeconfig: PathBuf,
+    pub(crate) dir: PathBuf,
     pub(crate) server: String,
     pub(crate) kubectl: PathBuf,
     pub(crate) ca_cert: PathBuf,

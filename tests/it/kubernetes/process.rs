@@ -106,12 +106,23 @@ impl Portcullis {
     pub(crate) fn restart(&mut self) {
         let status = self.server.end();
         assert!(status.success(), "{status}: {}", self.server.log());
+        self.revive();
+    }
+
+    /// Another one at the same address with the same files, after one that has ended.
+    pub(crate) fn revive(&mut self) {
         self.server = Server::start(self.dir.path(), Some(&self.plane), self.server.address, &self.arguments);
     }
 
     /// Ends it as a kubelet does.
     pub(crate) fn end(&mut self) -> ExitStatus {
         self.server.end()
+    }
+
+    /// Ends it as a crash does. Its webhooks stay.
+    pub(crate) fn kill(&mut self) {
+        self.server.child.kill().expect("it runs");
+        self.server.child.wait().expect("it is our child");
     }
 
     /// Registers what `portcullis webhooks` prints, for these namespaces alone, and waits until the API server asks.

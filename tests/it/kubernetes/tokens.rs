@@ -7,6 +7,9 @@ use super::plane::Plane;
 use super::process::Portcullis;
 use super::space::{Space, account};
 
+/// The one policy that is tested here: accounts of any name will do.
+const TOKENS: &str = "policies: {automounted-tokens: {mode: enforce}}\n";
+
 /// In order, but that it says nothing about tokens.
 fn silent(account: &str) -> Value {
     let mut spec = spec();
@@ -19,7 +22,7 @@ fn silent(account: &str) -> Value {
 fn a_pod_is_judged_by_what_the_api_server_mounted() {
     let plane = Plane::shared();
     let space = Space::new(plane, "it-mounts");
-    let portcullis = Portcullis::hardened(plane, &space);
+    let portcullis = Portcullis::guard(plane, &[&space], TOKENS, &[]);
     space.create("serviceaccounts", &account("yes", Some(true))).admitted();
     space.create("serviceaccounts", &account("no", Some(false))).admitted();
 
@@ -49,7 +52,7 @@ fn a_pod_is_judged_by_what_the_api_server_mounted() {
 fn a_token_that_is_asked_for_by_name_is_allowed() {
     let plane = Plane::shared();
     let space = Space::new(plane, "it-projected");
-    let _portcullis = Portcullis::hardened(plane, &space);
+    let _portcullis = Portcullis::guard(plane, &[&space], TOKENS, &[]);
     let mut asking = spec();
     let token = json!({"serviceAccountToken": {"path": "token", "expirationSeconds": 3600}});
     asking["volumes"] = json!([{"name": "token", "projected": {"sources": [token]}}]);
@@ -61,7 +64,7 @@ fn a_token_that_is_asked_for_by_name_is_allowed() {
 fn a_template_that_says_nothing_is_warned_of_until_its_account_says_no() {
     let plane = Plane::shared();
     let space = Space::new(plane, "it-accounts");
-    let portcullis = Portcullis::hardened(plane, &space);
+    let portcullis = Portcullis::guard(plane, &[&space], TOKENS, &[]);
     let warning = "automounted-tokens: spec.template.spec.automountServiceAccountToken must be false: it is absent";
 
     let answer = space.create("deployments", &holder("Deployment", "early", silent("default")));

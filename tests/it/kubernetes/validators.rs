@@ -81,6 +81,7 @@ fn a_refusal_names_every_finding() {
     let space = Space::new(plane, "it-findings");
     let _portcullis = Portcullis::hardened(plane, &space);
     let bare = serde_json::json!({
+        "hostNetwork": true,
         "initContainers": [{"name": "init", "image": "busybox"}],
         "containers": [{"name": "web", "image": "nginx"}],
     });

@@ -1,0 +1,104 @@
+//! Portcullis is dead, its webhooks refuse, and the cluster stays one that can be started and put right.
+
+use std::path::Path;
+
+use axum::http::{Method, Request};
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use serde_json::json;
+
+use super::eventually;
+use super::objects::{broken_pod, broken_spec, holder, pod, spec};
+use super::plane::Plane;
+use super::process::Portcullis;
+use super::space::{Space, account};
+
+/// What the API server makes at its start if it is not there (`K/plugin/pkg/auth/authorizer/rbac/bootstrappolicy`).
+const ROLE: &str = "/apis/rbac.authorization.k8s.io/v1/clusterroles/system:discovery";
+const PUBLIC: &str = "/api/v1/namespaces/kube-public";
+
+#[test]
+fn a_dead_webhook_holds_up_neither_the_api_server_nor_its_own_return() {
+    let plane = Plane::start(&[]);
+    let own = Space::open(&plane, "portcullis");
+    own.create("deployments", &holder("Deployment", "portcullis", spec())).admitted();
+    let system = Space::named(&plane.admin, "kube-system");
+    let elsewhere = Space::new(&plane, "it-elsewhere");
+    // The probes that wait for the registration name it.
+    Space::named(&plane.admin, "default").create("serviceaccounts", &account("web", None)).admitted();
+    let mut portcullis = Portcullis::guard(&plane, &[], &shipped(), &[]);
+    elsewhere.create("pods", &broken_pod("web")).refused();
+    elsewhere.create("pods", &pod("before", spec())).admitted();
+
+    portcullis.kill();
+    plane.admin.call(Method::DELETE, ROLE, None).admitted();
+    // The API server itself lets nobody delete this namespace.
+    forget(&plane.place.dir.join("etcd.sock"), "/registry/namespaces/kube-public");
+    plane.restart("kube-apiserver");
+    for path in [ROLE, PUBLIC] {
+        eventually(&format!("the API server restores {path}"), || {
+            plane.admin.try_call(Method::GET, path, None).ok()?.is_success().then_some(())
+        });
+    }
+
+    let answer = elsewhere.create("pods", &pod("after", spec()));
+    assert_eq!(answer.code, 500, "{answer:#?}");
+    assert!(answer.message().contains("failed calling webhook \"enforce.portcullis.dev\""), "{answer:#?}");
+    // What is no workload is not asked about: accounts, NetworkPolicies, the webhooks themselves.
+    elsewhere.create("serviceaccounts", &account("later", None)).admitted();
+
+    // The cluster's own components, in order or not …
+    let scale = json!({"spec": {"template": {"metadata": {"annotations": {"example.com/restarted": "now"}}}}});
+    system.create("deployments", &holder("Deployment", "dns", broken_spec())).admitted();
+    system.patch("deployments", "dns", &scale).admitted();
+    let mut broken = broken_pod("dns");
+    broken["spec"]["serviceAccountName"] = "default".into();
+    system.create("pods", &broken).admitted();
+    // … and ourselves: the Deployment that brings us back, its ReplicaSet and its Pod.
+    own.patch("deployments", "portcullis", &scale).admitted();
+    own.patch("deployments", "portcullis", &json!({"spec": {"replicas": 1}})).admitted();
+    eventually("our own Pod is there", || (!own.list("pods").is_empty()).then_some(()));
+
+    portcullis.revive();
+    let answer = eventually("it answers again", || {
+        let answer = elsewhere.create_dry("pods", &pod("after", spec()));
+        answer.is_success().then_some(answer)
+    });
+    answer.admitted();
+    elsewhere.create("pods", &broken_pod("web")).refused();
+}
+
+/// The configuration that `deploy/overlays/enforce` ships, without its head.
+fn shipped() -> String {
+    let text = include_str!("../../../deploy/overlays/enforce/config.yaml");
+    let lines = text.lines().filter(|line| !line.starts_with("apiVersion:") && !line.starts_with("kind:"));
+    lines.map(|line| line.to_owned() + "\n").collect()
+}
+
+/// Deletes a key in etcd (`KV.DeleteRange`, gRPC).
+fn forget(socket: &Path, key: &str) {
+    let length = u8::try_from(key.len()).expect("a short key");
+    // The field `key`, number 1, of the request.
+    let message = [&[0x0a, length], key.as_bytes()].concat();
+    // Not compressed, its length, itself.
+    let frame = [&[0, 0, 0, 0, length + 2], message.as_slice()].concat();
+    let request = Request::post("http://localhost/etcdserverpb.KV/DeleteRange")
+        .header("content-type", "application/grpc")
+        .header("te", "trailers")
+        .body(Full::new(Bytes::from(frame)))
+        .expect("a request");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let stream = tokio::net::UnixStream::connect(socket).await.expect("etcd listens");
+        let (mut sender, connection) =
+            hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.expect("HTTP/2");
+        tokio::spawn(connection);
+        let body =
+            sender.send_request(request).await.expect("etcd answers").into_body().collect().await.expect("a body");
+        let trailers = body.trailers().cloned().unwrap_or_default();
+        assert_eq!(trailers.get("grpc-status").map(|status| status.as_bytes()), Some(&b"0"[..]), "{trailers:?}");
+        // `deleted`, number 2, of the answer is 1.
+        assert!(body.to_bytes().ends_with(&[0x10, 1]), "nothing was there to delete");
+    });
+}
