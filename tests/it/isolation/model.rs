@@ -126,8 +126,15 @@ impl Random {
         let mut spec = json!({});
         self.set(&mut spec, "podSelector", Self::selector);
         self.set(&mut spec, "policyTypes", |random| {
-            let types: [&[&str]; 7] =
-                [&[], &["Ingress"], &["Egress"], &["Ingress", "Egress"], &["Egress", "Ingress"], &["egress"], &["Other"]];
+            let types: [&[&str]; 7] = [
+                &[],
+                &["Ingress"],
+                &["Egress"],
+                &["Ingress", "Egress"],
+                &["Egress", "Ingress"],
+                &["egress"],
+                &["Other"],
+            ];
             json!(random.one(&types))
         });
         for direction in super::DIRECTIONS {
@@ -163,7 +170,8 @@ impl Random {
             return Value::Null;
         }
         let mut rule = json!({});
-        for (field, items) in [("from", json!({"podSelector": {}})), ("to", json!({})), ("ports", json!({"port": 443}))] {
+        for (field, items) in [("from", json!({"podSelector": {}})), ("to", json!({})), ("ports", json!({"port": 443}))]
+        {
             self.set(&mut rule, field, |random| random.some(1, |_| items.clone()));
         }
         rule

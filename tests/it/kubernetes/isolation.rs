@@ -39,7 +39,8 @@ fn a_pod_that_no_network_policy_selects_is_refused_and_a_template_warned_of() {
     let space = Space::open(plane, "it-open");
     let portcullis = Portcullis::hardened(plane, &space);
     space.create("networkpolicies", &isolation("shop", json!({"app": "shop"}))).admitted();
-    let message = "must be selected by a NetworkPolicy for ingress and egress: none in namespace \"it-open\" selects it";
+    let message =
+        "must be selected by a NetworkPolicy for ingress and egress: none in namespace \"it-open\" selects it";
 
     let answer = space.create("pods", &labelled("web", json!({"app": "web"})));
     assert!(answer.refused().starts_with(&format!("unisolated-pods: metadata.labels {message}")), "{answer:#?}");
@@ -84,9 +85,8 @@ fn a_label_that_leaves_the_network_policy_is_refused() {
     space.create("pods", &labelled("web", json!({"app": "web"}))).admitted();
     space.create("pods", &labelled("old", json!({"app": "old"}))).admitted();
     let _portcullis = Portcullis::hardened(plane, &space);
-    let label = |name: &str, key: &str, value: Value| {
-        space.patch("pods", name, &json!({"metadata": {"labels": {key: value}}}))
-    };
+    let label =
+        |name: &str, key: &str, value: Value| space.patch("pods", name, &json!({"metadata": {"labels": {key: value}}}));
 
     for value in ["other".into(), Value::Null] {
         let answer = label("web", "app", value);

@@ -45,7 +45,5 @@ fn a_namespace_with_pods_and_network_policies_is_deleted_to_the_end() {
 
     let path = format!("/api/v1/namespaces/{}", space.name);
     plane.admin.call(Method::DELETE, &path, None).admitted();
-    eventually("the namespace is gone", || {
-        (plane.admin.call(Method::GET, &path, None).code == 404).then_some(())
-    });
+    eventually("the namespace is gone", || (plane.admin.call(Method::GET, &path, None).code == 404).then_some(()));
 }

@@ -64,7 +64,8 @@ fn apply(plane: &Plane, objects: &[Value], arguments: &[&str]) -> Output {
 fn a_folder_is_applied_in_any_order() {
     let plane = Plane::shared();
     let first = Space::new(plane, "it-sets");
-    let spaces = [0, 23, 46, 69, 92, 119].map(|number| (number, Space::named(&plane.admin, &format!("it-set-{number}"))));
+    let spaces =
+        [0, 23, 46, 69, 92, 119].map(|number| (number, Space::named(&plane.admin, &format!("it-set-{number}"))));
     let guarded: Vec<&Space> = [&first].into_iter().chain(spaces.iter().map(|(_, space)| space)).collect();
     let portcullis = Portcullis::guard(plane, &guarded, "profile: hardened\ndefaults: safe\n", &[]);
     let mut tries = Vec::new();
