@@ -7,6 +7,7 @@
 
 mod annotations;
 pub(crate) mod client;
+mod defaults;
 mod demo;
 mod isolation;
 mod latecomers;
@@ -19,6 +20,7 @@ pub(crate) mod plane;
 mod privileged;
 pub(crate) mod process;
 mod restart;
+mod rollouts;
 mod sets;
 pub(crate) mod space;
 mod storm;

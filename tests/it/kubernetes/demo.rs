@@ -21,7 +21,14 @@ fn the_demo_shows_what_it_promises() {
         r#"unpinned-images: spec.containers[0].image must end in a digest: "nginx:1.27.3" names a tag"#,
         r#"write "nginx:1.27.3@sha256:<digest>""#,
         "root-users: spec.securityContext.runAsUser must not be 0",
+        "unisolated-pods: metadata.labels must be selected by a NetworkPolicy for ingress and egress",
         "pod/web created",
+        "networkpolicy.networking.k8s.io/lonely created",
+        "pod/lonely created",
+        "deployment.apps/bare created",
+        r#"of the pod: {"runAsNonRoot":true,"seccompProfile":{"type":"RuntimeDefault"}}"#,
+        r#"of the container: {"allowPrivilegeEscalation":false,"capabilities":{"drop":["ALL"]},"readOnlyRootFilesystem":true}"#,
+        r#"room to write: [{"mountPath":"/tmp","name":"portcullis-writable-1"}]"#,
         "pod/latest-tag created",
         "pod/tag-only created",
         "pod/runs-as-root created",
@@ -33,5 +40,5 @@ fn the_demo_shows_what_it_promises() {
     ] {
         assert!(text.contains(expected), "the demo does not say: {expected}\n{text}");
     }
-    assert_eq!(text.matches("Error from server (Forbidden)").count(), 3, "{text}");
+    assert_eq!(text.matches("Error from server (Forbidden)").count(), 4, "{text}");
 }
