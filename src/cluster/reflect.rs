@@ -20,7 +20,7 @@ use crate::facts::{Answer, NetworkPolicy, Question, ServiceAccount, World};
 
 /// How long a broken watch has to be silent until it counts as resumed: longer than the longest pause between two
 /// tries (30 s, doubled by jitter) and the longest try (30 s). A watch that resumes where it broke off says nothing of it.
-const RESUMED: Duration = Duration::from_secs(120);
+const RESUMED: Duration = Duration::from_mins(2);
 
 /// A connected cluster.
 pub struct Cluster {
@@ -275,7 +275,7 @@ mod tests {
             let followed = cluster.follow(events, resumed, |_, _| {});
             assert!(tokio::time::timeout(Duration::from_millis(100), followed).await.is_err());
         };
-        let long = Duration::from_secs(600);
+        let long = Duration::from_mins(10);
         let account = ServiceAccount::default;
         follow(vec![Ok(Event::Init), Ok(Event::InitDone)], long).await;
         assert_eq!(cluster.staleness(), Duration::ZERO);

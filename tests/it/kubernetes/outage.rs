@@ -97,7 +97,7 @@ fn forget(socket: &Path, key: &str) {
         let body =
             sender.send_request(request).await.expect("etcd answers").into_body().collect().await.expect("a body");
         let trailers = body.trailers().cloned().unwrap_or_default();
-        assert_eq!(trailers.get("grpc-status").map(|status| status.as_bytes()), Some(&b"0"[..]), "{trailers:?}");
+        assert_eq!(trailers.get("grpc-status").map(axum::http::HeaderValue::as_bytes), Some(&b"0"[..]), "{trailers:?}");
         // `deleted`, number 2, of the answer is 1.
         assert!(body.to_bytes().ends_with(&[0x10, 1]), "nothing was there to delete");
     });
