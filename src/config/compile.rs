@@ -153,7 +153,12 @@ pub(super) struct Layer {
 
 impl Layer {
     /// Adds the policies of `fields`; says whether one got other settings.
-    pub(super) fn add_policies(&mut self, fields: &Fields<'_>, version: PodSecurityVersion, problems: &mut Problems) -> bool {
+    pub(super) fn add_policies(
+        &mut self,
+        fields: &Fields<'_>,
+        version: PodSecurityVersion,
+        problems: &mut Problems,
+    ) -> bool {
         let mut changed = false;
         let mut unset = Vec::new();
         let mut bad = Vec::new();
