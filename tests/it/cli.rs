@@ -4,6 +4,7 @@ mod check;
 mod explain;
 mod files;
 mod input;
+mod mutate;
 mod review;
 mod webhooks;
 
