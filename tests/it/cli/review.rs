@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::{Ran, folder, run_in};
+use super::{ISOLATED, Ran, folder, run_in};
 use crate::golden::{assert_holds, names_in, repository};
 
 /// The API server's limits, in characters (`K/staging/src/k8s.io/apiserver/pkg/endpoints/filters/warning.go`), and ours.
@@ -20,11 +20,6 @@ fn cases() -> Vec<String> {
     let names = names_in("tests/reviews").into_iter().filter(|name| !name.ends_with(".response.json"));
     names.map(|name| name.strip_suffix(".json").expect("JSON").to_owned()).collect()
 }
-
-/// What isolates every Pod of the namespace `default`.
-const ISOLATED: &str = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\n\
-                        metadata: {name: default-deny, namespace: default}\n\
-                        spec: {podSelector: {}, policyTypes: [Ingress, Egress]}\n";
 
 /// Whether a case is answered as `/mutate` does.
 fn is_mutation(case: &str) -> bool {
