@@ -18,11 +18,13 @@ use pki::Authority;
 
 /// The most that a test waits for anything.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
-/// What refuses.
-pub(crate) const HARDENED: &str = "apiVersion: portcullis.dev/v1alpha1\nkind: Configuration\nprofile: hardened\n";
+/// What refuses. These servers have no cluster, and a Pod whose NetworkPolicies nobody can read is refused: that policy
+/// is off. It ends among the policies, so that a test may add some.
+pub(crate) const HARDENED: &str = "apiVersion: portcullis.dev/v1alpha1\nkind: Configuration\nprofile: hardened\n\
+                                   policies:\n  unisolated-pods: {mode: off}\n";
 /// What records and warns of its own trouble, and refuses nothing.
-pub(crate) const AUDIT: &str =
-    "apiVersion: portcullis.dev/v1alpha1\nkind: Configuration\nprofile: hardened\nceiling: audit\n";
+pub(crate) const AUDIT: &str = "apiVersion: portcullis.dev/v1alpha1\nkind: Configuration\nprofile: hardened\n\
+                                ceiling: audit\npolicies:\n  unisolated-pods: {mode: off}\n";
 
 /// How a server is to be started.
 pub(crate) struct Serve {
@@ -312,10 +314,11 @@ pub(crate) fn review(uid: &str, namespace: &str, object: &Value) -> Value {
     }})
 }
 
-/// A Pod that every policy admits.
+/// A Pod that every policy admits that asks nobody.
 pub(crate) fn good_pod() -> Value {
     let image = format!("registry.example.com/web:1.4.2@sha256:{}", "8a".repeat(32));
     json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web", "uid": "object-uid"}, "spec": {
+        "serviceAccountName": "web",
         "automountServiceAccountToken": false,
         "securityContext": {"runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}},
         "containers": [{"name": "web", "image": image, "securityContext": {

@@ -94,7 +94,7 @@ fn a_weaker_file_is_recorded_with_policy_namespace_and_modes() {
     let server = Serve::new(HARDENED).start();
     let old = digest(&server);
     let weaker = format!(
-        "{HARDENED}policies:\n  root-users: {{mode: warn}}\nnamespaces:\n- match: {{names: [payments]}}\n  relax: true\n  \
+        "{HARDENED}  root-users: {{mode: warn}}\nnamespaces:\n- match: {{names: [payments]}}\n  relax: true\n  \
          policies:\n    unpinned-images: {{mode: audit}}\n    root-users: {{mode: off}}\n"
     );
     fs::write(server.path("config.yaml"), weaker).expect("written");

@@ -1,11 +1,11 @@
 //! What `check` reads: YAML as kubectl reads it, JSON, `List`s, and what is not what its kind says.
 
-use super::{Ran, run_in};
+use super::{ALONE, Ran, folder, run_in};
 use crate::golden::repository;
 
 /// Checks standard input.
-fn check(text: &str) -> Ran {
-    run_in(&repository(""), &["check", "-"], text.as_bytes())
+fn check(text: impl AsRef<[u8]>) -> Ran {
+    run_in(folder(&[("alone.yaml", ALONE)]).path(), &["check", "-", "--config", "alone.yaml"], text.as_ref())
 }
 
 /// A Pod with one finding of each of the policies, but with this name and image.
@@ -147,8 +147,14 @@ fn what_is_no_object_and_no_yaml_is_said_to_be() {
         let ran = check(text).with_code(2);
         assert!(ran.err.starts_with(error), "{text}: {ran:?}");
     }
-    let ran = run_in(&repository(""), &["check", "-"], b"kind: Pod\nname: \xff\xfe\n").with_code(2);
-    assert_eq!(ran.err, "-:2:1: is not UTF-8; save it as UTF-8\n");
+    let ran = check(b"kind: Pod\nname: \xff\xfe\n").with_code(2);
+    assert_eq!(
+        ran.err_lines(),
+        [
+            "-:2:1: warning: is not UTF-8; what cannot be read counts as U+FFFD",
+            "-:1:1: is no Kubernetes object: it has no apiVersion"
+        ]
+    );
 }
 
 #[test]
