@@ -105,9 +105,9 @@ fn a_weaker_file_is_recorded_with_policy_namespace_and_modes() {
     assert_eq!(
         change["weaker"],
         json!([
-            {"policy": "root-users", "namespace": "*", "from": "enforce", "to": "warn"},
-            {"policy": "unpinned-images", "namespace": "payments", "from": "enforce", "to": "audit"},
-            {"policy": "root-users", "namespace": "payments", "from": "enforce", "to": "off"},
+            {"policy": "root-users", "namespace": "*", "change": "mode", "from": "enforce", "to": "warn"},
+            {"policy": "unpinned-images", "namespace": "payments", "change": "mode", "from": "enforce", "to": "audit"},
+            {"policy": "root-users", "namespace": "payments", "change": "mode", "from": "enforce", "to": "off"},
         ])
     );
     assert_eq!(server.metric(&format!("portcullis_configuration_info{{digest=\"{new}\"}}")), Some(1.0));

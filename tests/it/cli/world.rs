@@ -80,6 +80,6 @@ fn with_cluster_from_what_is_not_there_is_missing() {
             ran.out.contains(": enforce: Deployment default/web: spec.template.metadata.labels must be "),
             "{ran:?}"
         );
-        assert!(ran.out.contains("4 objects judged: 4 would be refused, 4 findings"), "{ran:?}");
+        assert!(ran.out.contains("4 objects judged: 4 would be refused, 8 findings"), "{ran:?}");
     }
 }
