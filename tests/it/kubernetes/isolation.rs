@@ -40,7 +40,7 @@ fn a_pod_that_no_network_policy_selects_is_refused_and_a_template_warned_of() {
     let portcullis = Portcullis::hardened(plane, &space);
     space.create("networkpolicies", &isolation("shop", json!({"app": "shop"}))).admitted();
     let message =
-        "must be selected by a NetworkPolicy for ingress and egress: none in namespace \"it-open\" selects it";
+        "must be selected by a NetworkPolicy for ingress: none in namespace \"it-open\" selects it";
 
     let answer = space.create("pods", &labelled("web", json!({"app": "web"})));
     assert!(answer.refused().starts_with(&format!("unisolated-pods: metadata.labels {message}")), "{answer:#?}");

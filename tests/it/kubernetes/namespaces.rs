@@ -14,7 +14,7 @@ const EVERYTHING: &str = "profile: hardened\ndefaults: all\n";
 #[test]
 fn a_new_namespace_gets_its_default_account() {
     let plane = Plane::shared();
-    let (first, new) = (Space::new(plane, "it-first"), Space::named(&plane.admin, "it-newborn"));
+    let (first, new) = (Space::new(plane, "it-first-account"), Space::named(&plane.admin, "it-newborn"));
     let portcullis = Portcullis::guard(plane, &[&first, &new], EVERYTHING, &[]);
     let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": new.name}});
     plane.admin.call(Method::POST, "/api/v1/namespaces", Some(&namespace)).admitted();
