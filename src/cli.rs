@@ -97,6 +97,14 @@ pub fn run() -> ExitCode {
     })
 }
 
+/// What is said of a policy that could not judge for want of facts.
+fn left_out(id: &str) -> String {
+    format!(
+        "note: {id} was left out: the inputs hold nothing of what it asks the cluster for; name manifests or a dump of the \
+         cluster with --cluster-from"
+    )
+}
+
 /// Prints to standard output; a reader that has gone away (`| head`) is no error.
 fn print(text: &str) -> Result<ExitCode, String> {
     match std::io::stdout().write_all(text.as_bytes()) {

@@ -2,12 +2,13 @@
 
 mod change;
 mod compile;
+mod namespace;
 mod problem;
 pub mod profile;
 pub mod schema;
 mod watch;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -15,9 +16,9 @@ use std::sync::Arc;
 use crate::engine::{Active, Setter};
 use crate::mode::Mode;
 use crate::object::Workloads;
-use crate::policy::Meta;
+use crate::policy::{Meta, PodSecurityVersion};
 
-pub use change::{Weaker, weaker};
+pub use change::{Change, Weaker, weaker};
 pub use compile::{compile, compile_profile, hex};
 pub use problem::{ConfigError, Problem};
 pub use watch::{Reload, watch};
@@ -30,6 +31,7 @@ pub struct Snapshot {
     scopes: Vec<Scope>,
     by_name: HashMap<String, usize>,
     workloads: Workloads,
+    version: PodSecurityVersion,
     trail: TrailSettings,
 }
 
@@ -38,6 +40,8 @@ pub struct Snapshot {
 struct Scope {
     policies: Vec<Active>,
     setters: Vec<Setter>,
+    /// Settings as they were written, by policy.
+    settings: BTreeMap<&'static str, serde_json::Value>,
 }
 
 /// Which mutators are on.

@@ -197,7 +197,7 @@ pub fn mode_of_trouble(snapshot: &Snapshot, request: &Request<'_>) -> Mode {
         && (request.kind.kind.is_empty()
             || snapshot.workloads().find(&request.kind.group, &request.kind.kind).is_some());
     let mode = snapshot.strongest(request.governed_by());
-    let cap = if request.user.name() == "system:apiserver" { Mode::Warn } else { Mode::Enforce };
+    let cap = if is_never_refused(request) { Mode::Warn } else { Mode::Enforce };
     if is_judged { mode.min(cap) } else { Mode::Off }
 }
 
@@ -262,7 +262,9 @@ fn judged(request: &Request<'_>, outcome: &Outcome<'_>) -> Vec<Judged> {
                 Failure::Panicked => "could not be judged: the policy failed on this object; please report it",
                 Failure::TimedOut => "could not be judged: the cluster did not answer in time; try again",
             };
-            let finding = Finding { place: Place::object(), message: message.to_owned(), rests_on_cluster: false };
+            // What did not come in time is a fact about another object.
+            let rests_on_cluster = *failure == Failure::TimedOut;
+            let finding = Finding { place: Place::object(), message: message.to_owned(), rests_on_cluster };
             vec![judged(&finding, true)]
         }
     }

@@ -80,6 +80,9 @@ pub trait World: Send + Sync {
     fn ask<'w>(&'w self, question: &'w Question) -> Pin<Box<dyn Future<Output = Answer> + Send + 'w>>;
 }
 
+/// What is said of a world that answers another question than it was asked.
+const OTHER: &str = "the answer was to another question";
+
 /// The facts of one request: a [`World`], and a record of what was asked of it.
 pub struct Facts<'w> {
     world: &'w dyn World,
@@ -104,7 +107,8 @@ impl<'w> Facts<'w> {
             Answer::ServiceAccount(account) => Known::Found(account),
             Answer::Unavailable(why) => Known::Unknown(why),
             Answer::LeftOut => Known::LeftOut,
-            Answer::NotFound | Answer::NetworkPolicies(_) => Known::Absent,
+            Answer::NotFound => Known::Absent,
+            Answer::NetworkPolicies(_) => Known::Unknown(OTHER.to_owned()),
         })
     }
 
@@ -119,7 +123,8 @@ impl<'w> Facts<'w> {
             Answer::NetworkPolicies(policies) => Known::Found(policies),
             Answer::Unavailable(why) => Known::Unknown(why),
             Answer::LeftOut => Known::LeftOut,
-            Answer::NotFound | Answer::ServiceAccount(_) => Known::Absent,
+            Answer::NotFound => Known::Absent,
+            Answer::ServiceAccount(_) => Known::Unknown(OTHER.to_owned()),
         })
     }
 

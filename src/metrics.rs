@@ -22,6 +22,8 @@ pub struct Metrics {
     pub unanswerable: IntCounter,
     /// TLS handshakes that failed or took too long.
     pub failed_handshakes: IntCounter,
+    /// Connections turned away because their address had too many.
+    pub crowded: IntCounter,
     /// Connections now open on the TLS port.
     pub connections: IntGauge,
     /// Reviews turned away for want of room.
@@ -64,6 +66,7 @@ impl Metrics {
             seconds: register(&registry, Histogram::with_opts(seconds.buckets(BUCKETS.to_vec()))),
             unanswerable: counter("unanswerable_total", "Requests that held no uid to answer to."),
             failed_handshakes: counter("tls_handshake_failures_total", "TLS handshakes that failed or took too long."),
+            crowded: counter("crowded_total", "Connections turned away: their address had too many."),
             connections: gauge("connections", "Connections now open on the TLS port."),
             shed: counter("shed_total", "Reviews turned away for want of room."),
             unrecorded: counter("unrecorded_total", "Decisions that the trail did not take."),

@@ -16,7 +16,7 @@ use serde::de::{self, Deserializer as _, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use mapping::Mapping;
+use mapping::{Items, Mapping};
 
 pub use container::{Container, ContainerList};
 pub use image::{Image, Malformed};
@@ -24,7 +24,7 @@ pub use metadata::Metadata;
 pub use path::Path;
 pub use pod::{ImageUse, Pod};
 pub use text::{Text, TextMap};
-pub use workload::{Workload, Workloads};
+pub use workload::{TemplatePath, Workload, Workloads};
 
 /// Where a finding stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,6 +72,8 @@ pub enum Within {
         /// The field.
         field: String,
     },
+    /// No one place: what stands for many findings is never what was there before.
+    Many,
     /// The object, outside any pod.
     Object {
         /// The field, list positions left out.
@@ -110,15 +112,18 @@ impl<'a> Object<'a> {
             let top = top(raw, None)?;
             return Ok(Self { raw, metadata: top.metadata, pods: Vec::new(), templates: Vec::new() });
         };
-        let Some((first, rest)) = workload.template.split_first() else {
+        if workload.is_pod() {
             let body = parse::<Mapping<pod::Body<'a>>>(raw, &Path::root())?.0;
             let metadata = body.metadata.clone().unwrap_or_default();
             return Ok(Self { raw, metadata, pods: vec![Pod::bare(body)], templates: Vec::new() });
-        };
-        let top = top(raw, Some(first))?;
-        let mut found = Vec::new();
-        if let Some(value) = top.value {
-            descend(value, rest, Path::root().fields(first), &mut found)?;
+        }
+        let (mut metadata, mut found) = (Metadata::default(), Vec::new());
+        for (first, rest) in workload.templates.iter().filter_map(|path| path.split_first()) {
+            let top = top(raw, Some(first))?;
+            metadata = top.metadata;
+            if let Some(value) = top.value {
+                descend(value, rest, Path::root().fields(first), &mut found)?;
+            }
         }
         let mut pods = Vec::with_capacity(found.len());
         let mut templates = Vec::with_capacity(found.len());
@@ -127,7 +132,7 @@ impl<'a> Object<'a> {
             pods.push(Pod::template(path, body));
             templates.push(template.get());
         }
-        Ok(Self { raw, metadata: top.metadata, pods, templates })
+        Ok(Self { raw, metadata, pods, templates })
     }
 
     /// The bytes received.
@@ -190,7 +195,7 @@ fn descend<'a>(
         return Ok(());
     };
     if first == "*" {
-        for (position, item) in parse::<Vec<&'a RawValue>>(value, &path)?.into_iter().enumerate() {
+        for (position, item) in parse::<Items<&'a RawValue>>(value, &path)?.0.into_iter().enumerate() {
             descend(item, rest, path.clone().index(position), found)?;
         }
         return Ok(());

@@ -14,7 +14,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::facts::{Facts, Pending};
-use crate::object::Place;
+use crate::object::{Place, Within};
 use crate::request::Request;
 
 pub use standard::PodSecurityVersion;
@@ -103,35 +103,68 @@ pub struct Finding {
     pub rests_on_cluster: bool,
 }
 
+/// Findings of one policy that are told apart.
+const FINDINGS: usize = 1_024;
+
 /// The findings of one policy about one request.
 #[derive(Debug, Default)]
-pub struct Report(Vec<Finding>);
+pub struct Report {
+    findings: Vec<Finding>,
+    /// How many more there were, and how many of them rest on the cluster.
+    more: usize,
+    more_resting: usize,
+}
 
 impl Report {
     /// A finding that the object alone decides.
     pub fn add(&mut self, place: Place, message: impl Into<String>) {
-        self.0.push(Finding { place, message: message.into(), rests_on_cluster: false });
+        self.push(Finding { place, message: message.into(), rests_on_cluster: false });
     }
 
     /// A finding that rests on another object of the cluster.
     pub fn add_resting(&mut self, place: Place, message: impl Into<String>) {
-        self.0.push(Finding { place, message: message.into(), rests_on_cluster: true });
+        self.push(Finding { place, message: message.into(), rests_on_cluster: true });
     }
 
-    /// The findings.
-    pub fn into_findings(self) -> Vec<Finding> {
-        self.0
+    fn push(&mut self, finding: Finding) {
+        if self.findings.len() < FINDINGS {
+            self.findings.push(finding);
+        } else {
+            self.more += 1;
+            self.more_resting += usize::from(finding.rests_on_cluster);
+        }
+    }
+
+    /// The findings. Those that are too many are one at the end.
+    pub fn into_findings(mut self) -> Vec<Finding> {
+        if self.more > 0 {
+            self.findings.push(Finding {
+                place: Place { within: Within::Many, ..Place::object() },
+                message: format!("must be put right in {} more places", self.more),
+                rests_on_cluster: self.more == self.more_resting,
+            });
+        }
+        self.findings
     }
 }
 
 /// Characters of a quoted value that are shown.
 const QUOTED: usize = 128;
+/// Stands for what was cut off. A warning travels in an HTTP header, which not every client reads as UTF-8.
+const CUT: &str = "...";
 
 /// A value as messages quote it: in quotation marks, control characters escaped, cut at 128 characters.
 pub fn quoted(value: &str) -> String {
-    let mut shown: String = value.chars().take(QUOTED).flat_map(char::escape_debug).collect();
-    if value.chars().nth(QUOTED).is_some() {
-        shown.push('…');
-    }
+    let shown: String = cut(value.chars(), QUOTED).chars().flat_map(char::escape_debug).collect();
     format!("\"{shown}\"")
+}
+
+/// A text of at most so many characters, the mark of what was cut off among them.
+pub(crate) fn cut(text: impl IntoIterator<Item = char>, most: usize) -> String {
+    let mut kept: Vec<char> = text.into_iter().take(most + 1).collect();
+    if kept.len() > most {
+        kept.truncate(most.saturating_sub(CUT.len()));
+        kept.extend(CUT.chars());
+    }
+    kept.into_iter().collect()
 }

@@ -1,5 +1,6 @@
 //! The server: connections in, answers out, and an end in order.
 
+mod addresses;
 mod admin;
 mod body;
 pub mod certs;
@@ -93,6 +94,7 @@ impl App {
         snapshot: Arc<ArcSwap<Snapshot>>,
         cluster: Option<Arc<Cluster>>,
         trail: Trail,
+        installed: Installed,
         drain: Drain,
     ) -> Arc<Self> {
         let world: Arc<dyn World> = match &cluster {
@@ -108,7 +110,7 @@ impl App {
             cluster,
             trail,
             metrics,
-            installed: Installed::default(),
+            installed,
             drain,
             bodies: body::Budget::new(),
             running: Semaphore::new(RUNNING),

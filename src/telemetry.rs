@@ -4,10 +4,14 @@ use std::panic;
 
 use tracing_subscriber::EnvFilter;
 
+/// What is logged unless told otherwise. What kube's client cannot parse, which could be a Secret, it would warn of in
+/// full.
+const FILTER: &str = "info,kube=warn,kube_client::client=error";
+
 /// Starts logging; `PORTCULLIS_LOG` sets the filter, as in `tracing_subscriber::EnvFilter`. A panic is logged by its
 /// place alone: its words may quote what it was working on.
 pub fn start() {
-    let filter = EnvFilter::try_from_env("PORTCULLIS_LOG").unwrap_or_else(|_| EnvFilter::new("info,kube=warn"));
+    let filter = EnvFilter::try_from_env("PORTCULLIS_LOG").unwrap_or_else(|_| EnvFilter::new(FILTER));
     tracing_subscriber::fmt()
         .json()
         .flatten_event(true)

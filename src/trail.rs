@@ -61,7 +61,8 @@ impl Trail {
                 let last = batch.iter().position(|entry| entry.is_last);
                 // Dropping an entry tells its sender that the trail is closed.
                 batch.truncate(last.map_or(batch.len(), |last| last + 1));
-                // Whoever gave up waiting has answered otherwise: a record now would say what was not.
+                // Whoever gave up waiting has answered that the decision could not be recorded. One that gives up while
+                // its line is being written leaves that line behind.
                 batch.retain(|entry| !entry.written.is_closed());
                 write(&mut output, &mut batch);
                 if last.is_some() {
@@ -113,7 +114,7 @@ fn write(output: &mut Output, batch: &mut Vec<Entry>) {
     }
     for (position, entry) in batch.drain(..).enumerate() {
         let answer = result.clone().map(|()| ids.get(position).cloned().unwrap_or_default());
-        // Nobody waits any more when the request was given up meanwhile: the record stands all the same.
+        // Nobody may wait any more.
         let _ = entry.written.send(answer);
     }
 }

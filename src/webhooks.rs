@@ -184,7 +184,8 @@ fn rule(group: &str, operations: &[&str], resources: Vec<String>) -> RuleWithOpe
         api_versions: Some(vec!["*".to_owned()]),
         operations: Some(operations.iter().map(|operation| (*operation).to_owned()).collect()),
         resources: Some(resources),
-        scope: Some("Namespaced".to_owned()),
+        // A kind that the configuration adds may live in no namespace.
+        scope: Some(if ["", "apps", "batch"].contains(&group) { "Namespaced" } else { "*" }.to_owned()),
     }
 }
 

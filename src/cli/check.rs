@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::input::Input;
 use super::judge::{Identity, judge};
-use super::{Policies, REFUSED, UNUSABLE, escape, print};
+use super::{Policies, REFUSED, UNUSABLE, escape, left_out, print};
 use crate::cluster::Manifests;
 use crate::decision::Judged;
 use crate::document::{Node, Position};
@@ -88,7 +88,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, String> {
     around.describe(&mut world, &args.namespace);
     input.describe(&mut world, &args.namespace);
 
-    let mut left_out = BTreeSet::new();
+    let mut unjudged = BTreeSet::new();
     let mut summary = Summary::default();
     let mut errors = std::mem::take(&mut input.errors);
     errors.extend(around.errors);
@@ -115,7 +115,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, String> {
                 decision: if decision.allowed { "allow" } else { "deny" },
                 findings: decision.findings.iter().map(|finding| found(object, finding)).collect(),
             };
-            left_out.extend(decision.left_out.iter().map(|meta| meta.id));
+            unjudged.extend(decision.left_out.iter().map(|meta| meta.id));
             summary.add(&row, decision.allowed);
             print(&match args.format {
                 Format::Json => serde_json::to_string(&row).map_err(|error| error.to_string())? + "\n",
@@ -123,11 +123,8 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, String> {
             })?;
         }
     }
-    for id in left_out {
-        eprintln!(
-            "note: {id} was left out: the inputs hold nothing of what it asks the cluster for; name manifests or a dump of \
-             the cluster with --cluster-from"
-        );
+    for id in unjudged {
+        eprintln!("{}", left_out(id));
     }
     for error in &errors {
         eprintln!("{}", escape(error));

@@ -12,23 +12,36 @@ use crate::object::{Object, Path};
 use crate::request::{Kind, Operation, Request, Resource, Source, User};
 
 /// Kinds that live in no namespace, of Kubernetes' own.
-const CLUSTER_SCOPED: [&str; 16] = [
+const CLUSTER_SCOPED: [&str; 29] = [
     "APIService",
+    "CSIDriver",
+    "CSINode",
     "CertificateSigningRequest",
     "ClusterRole",
     "ClusterRoleBinding",
+    "ClusterTrustBundle",
     "ComponentStatus",
-    "CSIDriver",
-    "CSINode",
     "CustomResourceDefinition",
+    "DeviceClass",
     "FlowSchema",
+    "IPAddress",
     "IngressClass",
+    "MutatingAdmissionPolicy",
+    "MutatingAdmissionPolicyBinding",
     "MutatingWebhookConfiguration",
     "Namespace",
     "Node",
     "PersistentVolume",
+    "PriorityClass",
+    "PriorityLevelConfiguration",
+    "ResourceSlice",
+    "RuntimeClass",
+    "ServiceCIDR",
     "StorageClass",
+    "ValidatingAdmissionPolicy",
+    "ValidatingAdmissionPolicyBinding",
     "ValidatingWebhookConfiguration",
+    "VolumeAttachment",
 ];
 
 /// What an object is called.

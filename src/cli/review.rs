@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use jiff::Timestamp;
 
 use super::input::Input;
-use super::{Policies, REFUSED, UNUSABLE, escape, print};
+use super::{Policies, REFUSED, UNUSABLE, escape, left_out, print};
 use crate::cluster::Manifests;
 use crate::decision::{self, Decision, Endpoint, Trouble};
 use crate::mutation;
@@ -63,6 +63,9 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, String> {
         None if args.mutate => mutation::mutate(&snapshot, &review.request).decision,
         None => decision::decide_at_once(&snapshot, &review.request, &world),
     };
+    for meta in &decision.left_out {
+        eprintln!("{}", left_out(meta.id));
+    }
     let answer = review::encode(&review, endpoint, &decision, None);
     print(&(String::from_utf8_lossy(&answer).into_owned() + "\n"))?;
     Ok(if decision.allowed { ExitCode::SUCCESS } else { ExitCode::from(REFUSED) })

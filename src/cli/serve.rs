@@ -14,11 +14,12 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::cluster::Cluster;
 use crate::config::{self, Reload, Snapshot};
 use crate::server::certs::{self, Source};
-use crate::server::installed;
+use crate::server::installed::{self, Installed};
 use crate::server::managed::{Managed, trust};
 use crate::server::{App, Drain, Listeners};
 use crate::telemetry;
 use crate::trail::{Output, Record, Trail};
+use crate::webhooks::Target;
 
 /// What `--dev` serves.
 const DEV: &str = "apiVersion: portcullis.dev/v1alpha1\nkind: Configuration\nprofile: hardened\ndefaults: all\n";
@@ -90,7 +91,8 @@ async fn serve(args: Args) -> Result<(), String> {
     let name = args.config.as_ref().map_or_else(|| "--dev".to_owned(), |file| file.display().to_string());
     let snapshot = config::compile(&name, &text, None).map_err(|error| error.to_string())?;
     let client = client(&args).await?;
-    let tls = tls(&args, client.as_ref()).await?;
+    let managed = args.self_managed_certificate.as_deref().map(|secret| managed(secret, &args.service)).transpose()?;
+    let tls = tls(&args, managed.as_ref(), client.as_ref()).await?;
     let (loaded, contents) = tls.load().map_err(|error| error.to_string())?;
     let listeners = Listeners::bind(args.listen, args.admin_listen).map_err(|error| error.to_string())?;
     let cluster = client.clone().map(Cluster::watch);
@@ -104,7 +106,12 @@ async fn serve(args: Args) -> Result<(), String> {
     let admin = listeners.admin.local_addr().map_err(|error| error.to_string())?;
     tracing::info!(%address, %admin, configuration = %snapshot.digest(), "serving");
     let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
-    let app = App::new(Arc::clone(&snapshot), cluster, trail, drain);
+    let installed = Installed::new(managed.map_or_else(Target::service, |managed| Target {
+        namespace: managed.namespace,
+        service: managed.service,
+        ..Target::service()
+    }));
+    let app = App::new(Arc::clone(&snapshot), cluster, trail, installed, drain);
     app.metrics.certificate_expiry.set(loaded.expires);
     let acceptor = Arc::new(ArcSwap::new(loaded.config));
     watch_certificates(&app, tls, contents, &acceptor);
@@ -126,10 +133,10 @@ async fn serve(args: Args) -> Result<(), String> {
     }
 }
 
-async fn tls(args: &Args, client: Option<&kube::Client>) -> Result<certs::Settings, String> {
-    let source = match (&args.tls_cert, &args.tls_key, &args.self_managed_certificate) {
+async fn tls(args: &Args, managed: Option<&Managed>, client: Option<&kube::Client>) -> Result<certs::Settings, String> {
+    let source = match (&args.tls_cert, &args.tls_key, managed) {
         (Some(certificate), Some(key), _) => Source::Files { certificate: certificate.clone(), key: key.clone() },
-        (_, _, Some(secret)) => managed(secret, &args.service, client).await?,
+        (_, _, Some(managed)) => issued(managed, client).await?,
         _ => {
             let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
             let made = rcgen::generate_simple_self_signed(names).map_err(|error| error.to_string())?;
@@ -139,14 +146,20 @@ async fn tls(args: &Args, client: Option<&kube::Client>) -> Result<certs::Settin
     Ok(certs::Settings { source, client_ca: args.client_ca.clone(), http1_only: args.http1 })
 }
 
+fn managed(secret: &str, service: &str) -> Result<Managed, String> {
+    let is_name = |name: &str| !name.is_empty() && !name.contains('/');
+    let (namespace, name) = secret
+        .split_once('/')
+        .filter(|(namespace, name)| is_name(namespace) && is_name(name))
+        .ok_or_else(|| format!("--self-managed-certificate {secret}: must be NAMESPACE/NAME"))?;
+    Ok(Managed { namespace: namespace.to_owned(), secret: name.to_owned(), service: service.to_owned() })
+}
+
 /// The certificate in a Secret; from now on the webhook configurations are kept trusting it.
-async fn managed(secret: &str, service: &str, client: Option<&kube::Client>) -> Result<Source, String> {
-    let bad = || format!("--self-managed-certificate {secret}: must be NAMESPACE/NAME");
-    let (namespace, name) = secret.split_once('/').filter(|(_, name)| !name.contains('/')).ok_or_else(bad)?;
+async fn issued(managed: &Managed, client: Option<&kube::Client>) -> Result<Source, String> {
     let client = client.ok_or("--self-managed-certificate needs a cluster: name one with --kubeconfig")?;
-    let managed = Managed { namespace: namespace.to_owned(), secret: name.to_owned(), service: service.to_owned() };
     let issued = managed.issue(client).await.map_err(|error| error.to_string())?;
-    tokio::spawn(trust(client.clone(), issued.ca));
+    tokio::spawn(trust(client.clone(), managed.clone(), issued.ca));
     Ok(issued.source)
 }
 

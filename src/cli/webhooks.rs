@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::{Policies, print};
+use crate::mode::Mode;
 use crate::webhooks::{Target, mutating, validating};
 
 /// Arguments of `webhooks`.
@@ -33,6 +34,13 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, String> {
     };
     let target =
         Target { namespace: args.namespace.clone(), service: args.service.clone(), url: args.url.clone(), ca_bundle };
+    if snapshot.strongest("kube-system") == Mode::Enforce {
+        eprintln!(
+            "note: kube-system is enforced too: while Portcullis is unreachable, its Pods cannot be created, and the cluster's \
+             own components break most policies; an entry of `namespaces` with match: {{names: [kube-system]}}, \
+             ceiling: audit and relax: true leaves it alone"
+        );
+    }
     let yaml = |error: serde_saphyr::ser::Error| error.to_string();
     let validating = serde_saphyr::to_string(&validating(&snapshot, &target)).map_err(yaml)?;
     let mutating = serde_saphyr::to_string(&mutating(&snapshot, &target)).map_err(yaml)?;

@@ -3,44 +3,119 @@
 use std::collections::BTreeSet;
 
 use serde::Serialize;
+use serde_json::Value;
 
-use super::Snapshot;
-use crate::mode::Mode;
+use super::{Scope, Snapshot};
+use crate::object::Workloads;
+use crate::policy::{Meta, quoted};
 
-/// A policy that acts less far than before.
+/// A policy that is weaker than before, or may be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Weaker {
-    /// Its id.
+    /// Its id; `workloads` for a kind whose pod templates nobody judges any more.
     pub policy: &'static str,
     /// The namespace, `*` for all that no entry names.
     pub namespace: String,
-    /// How far it acted.
-    pub from: Mode,
-    /// How far it acts now.
-    pub to: Mode,
+    /// What changed.
+    pub change: Change,
+    /// What it was.
+    pub from: String,
+    /// What it is.
+    pub to: String,
 }
 
-/// Every policy that acts less far in `new` than in `old`, by namespace. A change of settings shows in the digest alone.
+/// What of a policy changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Change {
+    /// How far it acts.
+    Mode,
+    /// Whether updates are judged like creations.
+    Updates,
+    /// Its settings: whether they are weaker cannot be told, so that they count as if they were.
+    Settings,
+    /// The version of the Pod Security Standards that it follows.
+    PodSecurityVersion,
+    /// A kind, or a place of pod templates in one, was taken out.
+    Workload,
+}
+
+/// Everything that is weaker in `new` than in `old`, or may be, by namespace.
 pub fn weaker(old: &Snapshot, new: &Snapshot) -> Vec<Weaker> {
     let names: BTreeSet<&str> = old.by_name.keys().chain(new.by_name.keys()).map(String::as_str).collect();
-    let compare = |namespace: &str, shown: &str| -> Vec<Weaker> {
-        let (before, after) = (old.scope(namespace), new.scope(namespace));
-        let found = before.stronger_than(after).map(|(meta, from, to)| Weaker {
-            policy: meta.id,
-            namespace: shown.to_owned(),
-            from,
-            to,
-        });
-        found.collect()
-    };
+    let compare = |namespace: &str, shown: &str| scopes(old.scope(namespace), new.scope(namespace), shown);
     // No namespace has the empty name: it is governed by the top.
     let everywhere = compare("", "*");
     let mut all = everywhere.clone();
     for name in names {
         let same = |weaker: &Weaker| {
-            everywhere.iter().any(|top| (top.policy, top.from, top.to) == (weaker.policy, weaker.from, weaker.to))
+            let alike = |top: &Weaker| {
+                (top.policy, top.change, &top.from, &top.to) == (weaker.policy, weaker.change, &weaker.from, &weaker.to)
+            };
+            everywhere.iter().any(alike)
         };
         all.extend(compare(name, name).into_iter().filter(|weaker| !same(weaker)));
     }
+    if new.version < old.version {
+        let follows = |meta: &Meta| meta.controls.iter().any(|control| control.standard.starts_with("Pod Security"));
+        let following = new.scopes.iter().flat_map(|scope| &scope.policies).map(|policy| policy.meta);
+        let following: BTreeSet<&str> = following.filter(|meta| follows(meta)).map(|meta| meta.id).collect();
+        all.extend(following.into_iter().map(|policy| Weaker {
+            policy,
+            namespace: "*".to_owned(),
+            change: Change::PodSecurityVersion,
+            from: old.version.to_string(),
+            to: new.version.to_string(),
+        }));
+    }
+    all.extend(workloads(&old.workloads, &new.workloads));
     all
+}
+
+fn scopes(old: &Scope, new: &Scope, namespace: &str) -> Vec<Weaker> {
+    let weaker = |policy, change, from: &str, to: &str| Weaker {
+        policy,
+        namespace: namespace.to_owned(),
+        change,
+        from: from.to_owned(),
+        to: to.to_owned(),
+    };
+    let mut found: Vec<Weaker> = old
+        .stronger_than(new)
+        .map(|(meta, from, to)| weaker(meta.id, Change::Mode, from.as_str(), to.as_str()))
+        .collect();
+    let still_runs =
+        |meta: &Meta| new.modes().any(|(other, mode)| std::ptr::eq(other, meta) && mode > super::Mode::Off);
+    let lenient = old.stricter_than(new).filter(|meta| still_runs(meta));
+    found.extend(lenient.map(|meta| weaker(meta.id, Change::Updates, "strict", "lenient")));
+    let none = Value::Object(serde_json::Map::new());
+    for (meta, _) in old.modes().filter(|(meta, _)| still_runs(meta)) {
+        let of = |scope: &Scope| scope.settings.get(meta.id).unwrap_or(&none).to_string();
+        let (from, to) = (of(old), of(new));
+        if from != to {
+            found.push(weaker(meta.id, Change::Settings, &quoted(&from), &quoted(&to)));
+        }
+    }
+    found
+}
+
+fn workloads(old: &Workloads, new: &Workloads) -> Vec<Weaker> {
+    let places = |workloads: &Workloads| -> BTreeSet<String> {
+        let rows = workloads.iter().flat_map(|row| {
+            row.templates
+                .iter()
+                .map(|path| format!("{}/{} /{}", row.group, row.kind, path.join("/")))
+                .collect::<Vec<_>>()
+        });
+        rows.collect()
+    };
+    let (before, after) = (places(old), places(new));
+    let gone = before.difference(&after).map(|place| Weaker {
+        policy: "workloads",
+        namespace: "*".to_owned(),
+        change: Change::Workload,
+        from: place.clone(),
+        to: String::new(),
+    });
+    gone.collect()
 }

@@ -1,10 +1,11 @@
 //! What an operator wrote → [`Snapshot`], whole or not at all, with every error in it.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 
 use aws_lc_rs::digest;
 
+use super::namespace::namespace;
 use super::problem::{ConfigError, Fields, Problems, suggestion};
 use super::{Defaults, Scope, Snapshot, TrailSettings, profile};
 use crate::document::{self, Node, Position, Value};
@@ -133,26 +134,32 @@ fn read(text: &str, ceiling: Option<Mode>, problems: &mut Problems) -> Option<Sn
     }
     let mut workloads = Workloads::built_in();
     for (position, node) in fields.list("workloads", problems).iter().enumerate() {
-        if let Some(row) = workload(node, &format!("workloads[{position}]"), problems) {
-            workloads.push(row);
+        let path = format!("workloads[{position}]");
+        if let Some(Err(message)) = workload(node, &path, problems).map(|row| workloads.push(row)) {
+            problems.add(node.position, &path, message);
         }
     }
     let trail = fields.get("trail").map(|node| trail(node, problems)).unwrap_or_default();
     let digest = hex(digest::digest(&digest::SHA256, text.as_bytes()).as_ref());
-    Some(Snapshot { digest: digest.into(), scopes, by_name, workloads, trail })
+    Some(Snapshot { digest: digest.into(), scopes, by_name, workloads, version, trail })
 }
 
 /// Ceiling, defaults and policies, at the top or in an entry of `namespaces`.
 #[derive(Clone)]
-struct Layer {
-    ceiling: Mode,
-    defaults: Defaults,
+pub(super) struct Layer {
+    pub(super) ceiling: Mode,
+    pub(super) defaults: Defaults,
     policies: BTreeMap<&'static str, PolicyFields>,
 }
 
 impl Layer {
     /// Adds the policies of `fields`; says whether one got other settings.
-    fn add_policies(&mut self, fields: &Fields<'_>, version: PodSecurityVersion, problems: &mut Problems) -> bool {
+    pub(super) fn add_policies(
+        &mut self,
+        fields: &Fields<'_>,
+        version: PodSecurityVersion,
+        problems: &mut Problems,
+    ) -> bool {
         let mut changed = false;
         let mut unset = Vec::new();
         let mut bad = Vec::new();
@@ -182,12 +189,15 @@ impl Layer {
         changed
     }
 
-    fn compile(&self, version: PodSecurityVersion, cap: Mode) -> Scope {
+    pub(super) fn compile(&self, version: PodSecurityVersion, cap: Mode) -> Scope {
         let ceiling = self.ceiling.min(cap);
-        let mut scope = Scope { policies: Vec::new(), setters: Vec::new() };
+        let mut scope = Scope { policies: Vec::new(), setters: Vec::new(), settings: BTreeMap::new() };
         for entry in CATALOGUE {
             let written = self.policies.get(entry.meta.id).cloned().unwrap_or_default();
             let Some(configured) = written.mode.or(self.default_mode(entry)) else { continue };
+            if let Some(settings) = &written.settings {
+                scope.settings.insert(entry.meta.id, settings.clone());
+            }
             let settings = written.settings.unwrap_or_else(|| serde_json::json!({}));
             let (meta, mode) = (entry.meta, configured.min(ceiling));
             match entry.build(settings, version) {
@@ -221,81 +231,6 @@ fn setting_position(node: &Node, error: &catalogue::SettingsError) -> Position {
         _ => None,
     };
     key.map_or_else(|| node.follow(&crate::object::Path::root().fields(&error.path).pointer()).1, |key| key.position)
-}
-
-fn namespace(
-    node: &Node,
-    path: &str,
-    top: &Layer,
-    top_scope: &Scope,
-    version: PodSecurityVersion,
-    cap: Mode,
-    problems: &mut Problems,
-) -> Option<(Vec<String>, Scope)> {
-    let fields = Fields::of(node, path, &ENTRY_KEYS, problems)?;
-    let mut layer = top.clone();
-    layer.ceiling = read_mode(&fields, "ceiling", problems).unwrap_or(top.ceiling);
-    layer.defaults = fields.parsed("defaults", str::parse, problems).unwrap_or(top.defaults);
-    let other_settings = layer.add_policies(&fields, version, problems);
-
-    let before = problems.found.len();
-    let matched = fields.get("match").and_then(|node| {
-        let path = format!("{path}.match");
-        Fields::of(node, &path, &["names"], problems).map(|fields| names(&fields, "names", problems))
-    });
-    let names = matched.unwrap_or_default();
-    if names.is_empty() && problems.found.len() == before {
-        problems.add(node.position, &format!("{path}.match"), "must name namespaces: match: {names: [NAME]}");
-    }
-    let relaxed = match fields.get("relax") {
-        None => false,
-        Some(Node { value: Value::Bool(relax), .. }) => *relax,
-        Some(node) => {
-            problems.add(node.position, &format!("{path}.relax"), "must be true or false");
-            true
-        }
-    };
-    let scope = layer.compile(version, cap);
-    if !relaxed {
-        let milder = top_scope.stronger_than(&scope).map(|(meta, _, _)| meta.id);
-        let weaker: BTreeSet<&str> = milder.chain(top_scope.stricter_than(&scope).map(|meta| meta.id)).collect();
-        if !weaker.is_empty() {
-            let what = Vec::from_iter(weaker).join(", ");
-            problems.add(
-                node.position,
-                path,
-                format!("is weaker than the top for {what}; if that is meant, add relax: true"),
-            );
-        } else if other_settings {
-            problems.add(
-                node.position,
-                path,
-                "has settings of its own, which may be weaker than the top's; add relax: true",
-            );
-        }
-    }
-    Some((names, scope))
-}
-
-fn names(fields: &Fields<'_>, key: &str, problems: &mut Problems) -> Vec<String> {
-    let mut names = Vec::new();
-    for node in fields.list(key, problems) {
-        match node.as_text() {
-            Some(name) if is_dns_label(name) => names.push(name.to_owned()),
-            Some(_) => problems.add(node.position, &fields.path_of(key), "must be the name of a namespace, in full"),
-            None => problems.add(node.position, &fields.path_of(key), "must be a string; put it in quotation marks"),
-        }
-    }
-    names
-}
-
-/// RFC 1123, which namespaces' names follow.
-fn is_dns_label(name: &str) -> bool {
-    let alphanumeric = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
-    name.len() <= 63
-        && alphanumeric(name.bytes().next())
-        && alphanumeric(name.bytes().last())
-        && name.bytes().all(|byte| byte == b'-' || alphanumeric(Some(byte)))
 }
 
 /// Calls `each` with every policy under `policies`: its id, its place, what was written.
@@ -360,14 +295,9 @@ fn workload(node: &Node, path: &str, problems: &mut Problems) -> Option<Workload
     let fields = Fields::of(node, path, &WORKLOAD_KEYS, problems)?;
     let word = |text: &str| if text.is_empty() { Err("must not be empty".to_owned()) } else { Ok(text.to_owned()) };
     let pointer = |text: &str| {
-        let pointer = jsonptr::Pointer::parse(text).ok().filter(|pointer| !pointer.is_root());
+        let pointer = jsonptr::Pointer::parse(text).ok().filter(|path| !path.is_root() && !text.starts_with("/*"));
         let tokens = pointer.map(|pointer| pointer.tokens().map(|token| token.decoded().into_owned().into()).collect());
-        match tokens {
-            Some(tokens) if text.starts_with("/*") => Err::<Vec<_>, _>(tokens),
-            Some(tokens) => Ok(tokens),
-            None => Err(Vec::new()),
-        }
-        .map_err(|_| {
+        tokens.ok_or_else(|| {
             "must be a JSON pointer to the pod template, such as /spec/template; * stands for every item".to_owned()
         })
     };
@@ -387,7 +317,7 @@ fn workload(node: &Node, path: &str, problems: &mut Problems) -> Option<Workload
         return None;
     };
     let resource = resource.unwrap_or_else(|| format!("{}s", kind.to_lowercase()));
-    Some(Workload { group: group.into(), kind: kind.into(), resource: resource.into(), template })
+    Some(Workload { group: group.into(), kind: kind.into(), resource: resource.into(), templates: vec![template] })
 }
 
 fn trail(node: &Node, problems: &mut Problems) -> TrailSettings {

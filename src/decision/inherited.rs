@@ -43,7 +43,8 @@ pub(super) fn mark(
             *had.entry((outcome.policy.meta.id, finding.place.within, finding.message)).or_default() += 1;
         }
     }
-    for finding in findings.iter_mut().filter(|finding| may_inherit(finding)) {
+    let is_one = |finding: &Judged| finding.place.within != Within::Many;
+    for finding in findings.iter_mut().filter(|finding| may_inherit(finding) && is_one(finding)) {
         let key = (finding.meta.id, finding.place.within.clone(), finding.message.clone());
         if let Some(left) = had.get_mut(&key).filter(|left| **left > 0) {
             *left -= 1;

@@ -11,16 +11,16 @@ pub(super) const MOST: usize = 64;
 pub(super) fn mend(text: &mut String, error: &ScanError) -> bool {
     match error.kind() {
         // `[a]# comment`
-        ErrorKind::CommentNotSeparated => match error.marker().byte_offset() {
-            Some(place) if text.get(place..).is_some_and(|rest| rest.starts_with('#')) => {
-                text.insert(place, ' ');
-                true
-            }
-            _ => false,
-        },
+        ErrorKind::CommentNotSeparated => comment(text, error).map(|place| text.insert(place, ' ')).is_some(),
         ErrorKind::TabInBlockIndentation | ErrorKind::TabNotAllowed => indent_flow(text),
         _ => false,
     }
+}
+
+/// Where the comment starts that touches something.
+fn comment(text: &str, error: &ScanError) -> Option<usize> {
+    let place = error.marker().byte_offset()?;
+    text.get(place..)?.starts_with('#').then_some(place)
 }
 
 /// Makes tabs that indent lines of a `{…}` or `[…]` spaces; there they mean nothing.
@@ -35,8 +35,20 @@ fn indent_flow(text: &mut String) -> bool {
         }
         is_leading = *byte == b'\n' || (is_leading && *byte == b' ');
     }
-    let Ok(spaced) = String::from_utf8(spaced) else { return false };
-    let flows = flows(&spaced);
+    let Ok(mut spaced) = String::from_utf8(spaced) else { return false };
+    let mut found = flows(&spaced);
+    for _ in 0..MOST {
+        // Such a comment would hide what is before it: the parser looks ahead.
+        let Err((ErrorKind::CommentNotSeparated, error)) = found.as_ref().map_err(|error| (error.kind(), error)) else {
+            break;
+        };
+        let Some(place) = comment(&spaced, error) else { break };
+        spaced.insert(place, ' ');
+        text.insert(place, ' ');
+        tabs.iter_mut().filter(|tab| **tab >= place).for_each(|tab| *tab += 1);
+        found = flows(&spaced);
+    }
+    let Ok(flows) = found else { return false };
     tabs.retain(|tab| flows.iter().any(|(start, end)| (*start..*end).contains(tab)));
     for tab in &tabs {
         text.replace_range(tab..&(tab + 1), " ");
@@ -45,11 +57,12 @@ fn indent_flow(text: &mut String) -> bool {
 }
 
 /// Where the outermost `{…}` and `[…]` of a text start and end.
-fn flows(text: &str) -> Vec<(usize, usize)> {
+fn flows(text: &str) -> Result<Vec<(usize, usize)>, ScanError> {
     let mut flows = Vec::new();
     // One entry for each open collection: where the flow that it starts begins.
     let mut open: Vec<(StructureStyle, usize)> = Vec::new();
-    for (event, span) in Parser::new_from_str_with_options(text, yaml::options()).map_while(Result::ok) {
+    for next in Parser::new_from_str_with_options(text, yaml::options()) {
+        let (event, span) = next?;
         match event {
             Event::SequenceStart(style, ..) | Event::MappingStart(style, ..) => {
                 open.push((style, span.start.byte_offset().unwrap_or_default()));
@@ -66,5 +79,5 @@ fn flows(text: &str) -> Vec<(usize, usize)> {
             _ => {}
         }
     }
-    flows
+    Ok(flows)
 }

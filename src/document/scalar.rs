@@ -95,13 +95,23 @@ impl Scalar {
 pub(super) fn binary(text: &str) -> Result<String, String> {
     let digits: String = text.chars().filter(|char| !matches!(char, '\r' | '\n')).collect();
     let bytes = STANDARD.decode(digits).map_err(|_| "is no base64, as its tag !!binary says".to_owned())?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+    Ok(lossy(&bytes))
 }
 
-/// A float without fraction is an integer once it is written as JSON.
+/// A text from bytes: each one that is no UTF-8 is a U+FFFD.
+pub(super) fn lossy(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        text.extend(chunk.invalid().iter().map(|_| char::REPLACEMENT_CHARACTER));
+    }
+    text
+}
+
+/// A float without fraction is an integer once it is written as JSON, in the fewest digits that tell it apart.
 fn finite(value: f64) -> Result<Value, String> {
     let whole = value.fract() == 0.0 && value.abs() < LONGEST_INTEGER;
-    let integer = whole.then(|| format!("{value:.0}").parse::<i64>().ok()).flatten();
+    let integer = whole.then(|| value.to_string().parse::<i64>().ok()).flatten();
     if let Some(integer) = integer {
         return Ok(Value::Number(integer.into()));
     }
@@ -185,11 +195,15 @@ fn float_key(value: f64) -> String {
     if short.is_infinite() {
         return if short > 0.0 { ".inf" } else { "-.inf" }.to_owned();
     }
-    let scientific = format!("{short:e}");
+    // As many digits again, because between two that are as near Go takes the even one.
+    let digits = format!("{short:e}").bytes().take_while(|byte| *byte != b'e').filter(u8::is_ascii_digit).count();
+    let scientific = format!("{short:.*e}", digits - 1);
     let Some((mantissa, exponent)) = scientific.split_once('e') else { return scientific };
     let exponent: i32 = exponent.parse().unwrap_or_default();
     if (-4..6).contains(&exponent) {
-        return short.to_string();
+        let fraction =
+            i32::try_from(digits).map_or(0, |digits| usize::try_from(digits - 1 - exponent).unwrap_or_default());
+        return format!("{short:.fraction$}");
     }
     let sign = if exponent < 0 { '-' } else { '+' };
     format!("{mantissa}e{sign}{:02}", exponent.abs())

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use serde::de::IgnoredAny;
 
-use super::{DocumentError, Position};
+use super::{DocumentError, Position, scalar};
 
 /// How much of a file decides whether it is JSON.
 const GUESS: usize = 4_096;
@@ -34,7 +34,7 @@ pub(super) fn decode(bytes: Vec<u8>) -> (String, Option<usize>) {
         Err(error) => {
             let sound = &error.as_bytes()[..error.utf8_error().valid_up_to()];
             let line = sound.split(|byte| *byte == b'\n').count();
-            (String::from_utf8_lossy(error.as_bytes()).into_owned(), Some(line))
+            (scalar::lossy(error.as_bytes()), Some(line))
         }
     }
 }
@@ -100,7 +100,7 @@ fn breaks(text: &str) -> Cow<'_, str> {
 }
 
 fn line(text: &str, offset: usize) -> u64 {
-    1 + text.as_bytes()[..offset].iter().filter(|byte| **byte == b'\n').count() as u64
+    1 + text[..offset].matches('\n').count() as u64
 }
 
 /// A JSON value in the words of YAML: no tabs between values, and no half of a character (`\ud83d` alone).

@@ -62,7 +62,11 @@ struct Written<'t> {
 }
 
 enum Form<'t> {
-    Scalar { text: Cow<'t, str>, is_plain: bool, tag: String },
+    Scalar {
+        text: Cow<'t, str>,
+        is_plain: bool,
+        tag: String,
+    },
     /// Positions in [`Tree::nodes`].
     List(Vec<usize>),
     /// Keys and values in turn.
@@ -112,7 +116,14 @@ impl<'t> Tree<'t> {
         Ok(None)
     }
 
-    fn scalar(&mut self, text: Cow<'t, str>, style: ScalarStyle, anchor: usize, tag: Option<&Tag>, span: Span) -> usize {
+    fn scalar(
+        &mut self,
+        text: Cow<'t, str>,
+        style: ScalarStyle,
+        anchor: usize,
+        tag: Option<&Tag>,
+        span: Span,
+    ) -> usize {
         let tag = tag.map(|tag| format!("{}{}", tag.handle(), tag.suffix())).unwrap_or_default();
         let is_plain = tag.is_empty() && style == ScalarStyle::Plain;
         self.add(Form::Scalar { text, is_plain, tag }, anchor, span)

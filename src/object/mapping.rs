@@ -1,11 +1,13 @@
-//! Structs out of JSON objects alone: serde would also fill them from an array, by position, and so read
+//! Structs out of JSON objects alone, and lists of bounded length: serde would also fill them from an array, by position, and so read
 //! `securityContext: [true]` as something that no API server takes it for.
 
 use std::fmt;
 use std::marker::PhantomData;
 
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+
+use super::text::Text;
 
 /// A `T` that was written as an object.
 pub(crate) struct Mapping<T>(pub(crate) T);
@@ -41,6 +43,42 @@ pub(crate) fn optional<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deseriali
 pub(crate) fn list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     deserializer: D,
 ) -> Result<Option<Vec<T>>, D::Error> {
-    let list = Option::<Vec<Mapping<T>>>::deserialize(deserializer)?;
-    Ok(list.map(|items| items.into_iter().map(|Mapping(value)| value).collect()))
+    let list = Option::<Items<Mapping<T>>>::deserialize(deserializer)?;
+    Ok(list.map(|items| items.0.into_iter().map(|Mapping(value)| value).collect()))
+}
+
+/// A list of texts, or nothing.
+pub(crate) fn texts<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<Text<'a>>>, D::Error> {
+    Ok(Option::<Items<Text<'a>>>::deserialize(deserializer)?.map(|list| list.0))
+}
+
+/// The most that a list may hold. An item takes three bytes to send, and a hundred times that once it is read and
+/// judged.
+const ITEMS: usize = 1_024;
+
+/// A list of bounded length.
+pub(crate) struct Items<T>(pub(crate) Vec<T>);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Items<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Bounded<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Bounded<T> {
+            type Value = Vec<T>;
+
+            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                out.write_str("a list")
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Vec<T>, A::Error> {
+                let mut list = Vec::new();
+                while let Some(item) = items.next_element()? {
+                    if list.len() == ITEMS {
+                        return Err(A::Error::custom(format_args!("more than {ITEMS} items")));
+                    }
+                    list.push(item);
+                }
+                Ok(list)
+            }
+        }
+        deserializer.deserialize_seq(Bounded(PhantomData)).map(Self)
+    }
 }

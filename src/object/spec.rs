@@ -91,9 +91,9 @@ pub(super) struct SeccompProfile<'a> {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Capabilities<'a> {
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "mapping::texts")]
     pub(super) add: Option<Vec<Text<'a>>>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "mapping::texts")]
     pub(super) drop: Option<Vec<Text<'a>>>,
 }
 

@@ -13,9 +13,13 @@ pub struct Workload {
     pub kind: Cow<'static, str>,
     /// Plural resource name, as in the API's paths and in webhook rules.
     pub resource: Cow<'static, str>,
-    /// Fields from the object's root to the template; `*` stands for every item of a list. Empty for the Pod itself.
-    pub template: Vec<Cow<'static, str>>,
+    /// For each place of templates, the fields from the object's root to it; `*` stands for every item of a list. None
+    /// for the Pod itself.
+    pub templates: Vec<TemplatePath>,
 }
+
+/// Fields from an object's root to a pod template.
+pub type TemplatePath = Vec<Cow<'static, str>>;
 
 /// The table: the nine built-in kinds, then what the configuration adds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,11 +28,12 @@ pub struct Workloads(Vec<Workload>);
 impl Workloads {
     /// The kinds of Kubernetes itself.
     pub fn built_in() -> Self {
+        let path = |fields: &[&'static str]| fields.iter().map(|field| Cow::Borrowed(*field)).collect();
         let row = |group, kind, resource, template: &[&'static str]| Workload {
             group: Cow::Borrowed(group),
             kind: Cow::Borrowed(kind),
             resource: Cow::Borrowed(resource),
-            template: template.iter().map(|field| Cow::Borrowed(*field)).collect(),
+            templates: if template.is_empty() { vec![] } else { vec![path(template)] },
         };
         let template = ["spec", "template"];
         Self(vec![
@@ -44,9 +49,19 @@ impl Workloads {
         ])
     }
 
-    /// Adds a kind.
-    pub fn push(&mut self, workload: Workload) {
-        self.0.push(workload);
+    /// Adds a kind, or another place of templates to a kind that was added before.
+    ///
+    /// # Errors
+    /// When the kind is one of Kubernetes' own, or has another resource already.
+    pub fn push(&mut self, workload: Workload) -> Result<(), &'static str> {
+        let is_built_in = Self::built_in().find(&workload.group, &workload.kind).is_some();
+        match self.0.iter_mut().find(|row| row.group == workload.group && row.kind == workload.kind) {
+            _ if is_built_in => return Err("is one of Kubernetes' own kinds, which are known"),
+            Some(row) if row.resource != workload.resource => return Err("has another resource above"),
+            Some(row) => row.templates.extend(workload.templates),
+            None => self.0.push(workload),
+        }
+        Ok(())
     }
 
     /// The row of a kind. `extensions` is the group that Deployments, DaemonSets and ReplicaSets had before `apps`.
@@ -64,6 +79,6 @@ impl Workloads {
 impl Workload {
     /// Whether the object is a Pod rather than something that holds a template.
     pub fn is_pod(&self) -> bool {
-        self.template.is_empty()
+        self.templates.is_empty()
     }
 }

@@ -10,6 +10,7 @@ use super::Review;
 use super::decode::V1BETA1;
 use crate::decision::{Decision, Endpoint, Judged, Trouble};
 use crate::mode::Mode;
+use crate::policy::cut;
 
 /// Characters of one warning; the API server cuts at 256.
 const WARNING: usize = 256;
@@ -184,12 +185,7 @@ fn clean(warning: &str) -> String {
         let plain = (!character.is_control()).then_some(character);
         escape.into_iter().flatten().chain(plain)
     });
-    let mut text: String = escaped.take(WARNING + 1).collect();
-    if text.chars().count() > WARNING {
-        text = text.chars().take(WARNING - 1).collect();
-        text.push('…');
-    }
-    text
+    cut(escaped, WARNING)
 }
 
 fn status(decision: &Decision) -> Status {

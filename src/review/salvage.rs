@@ -123,6 +123,29 @@ macro_rules! visit_fields {
             fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
                 out.write_str("an object")
             }
+            // Something else than an object is passed over: what comes after it is read all the same.
+            fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+                Ok(())
+            }
+            fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+                Ok(())
+            }
+            fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+                Ok(())
+            }
+            fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+                Ok(())
+            }
+            fn visit_str<E>(self, _: &str) -> Result<(), E> {
+                Ok(())
+            }
+            fn visit_unit<E>(self) -> Result<(), E> {
+                Ok(())
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+                while list.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(())
+            }
             fn visit_map<A: MapAccess<'de>>($self, mut $map: A) -> Result<(), A::Error> {
                 while let Some($key) = $map.next_key::<String>()? {
                     match $key.as_str() {

@@ -1,5 +1,6 @@
 //! Connections: accepted, secured, served, and ended.
 
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +20,7 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
 use super::App;
+use super::addresses::Addresses;
 use super::certs::is_named;
 use super::drain::{Drain, Phase};
 use crate::trail::Caller;
@@ -40,7 +42,9 @@ const STREAMS: u32 = 250;
 /// Bytes of a request's headers.
 const HEADERS: u32 = 64 << 10;
 /// Connections at once, on each port.
-const CONNECTIONS: usize = 2_048;
+const CONNECTIONS: usize = 4_096;
+/// Connections at once from one address: more than an API server opens, and too few for one pod to take every place.
+const PER_ADDRESS: usize = 512;
 /// How long to wait when the system has no more sockets.
 const NO_SOCKETS: Duration = Duration::from_millis(100);
 
@@ -64,13 +68,18 @@ struct Serving {
 pub(super) async fn accept_tls(listener: TcpListener, router: Router, app: Arc<App>, gate: Gate) {
     let tasks = TaskTracker::new();
     let room = Arc::new(Semaphore::new(CONNECTIONS));
+    let addresses = Addresses::new(PER_ADDRESS);
     loop {
-        let Some(stream) = accept(&listener, &app.drain).await else { break };
+        let Some((stream, address)) = accept(&listener, &app.drain).await else { break };
+        let Some(place) = addresses.enter(address.ip()) else {
+            app.metrics.crowded.inc();
+            continue;
+        };
         let Ok(permit) = Arc::clone(&room).acquire_owned().await else { break };
         let acceptor = TlsAcceptor::from(gate.tls.load_full());
         let (router, app, names) = (router.clone(), Arc::clone(&app), Arc::clone(&gate.client_names));
         tasks.spawn(async move {
-            let _permit = permit;
+            let _held = (permit, place);
             app.metrics.connections.inc();
             match tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await {
                 Ok(Ok(stream)) => {
@@ -115,7 +124,7 @@ pub(super) async fn accept_plain(listener: TcpListener, router: Router) {
     }
 }
 
-async fn accept(listener: &TcpListener, drain: &Drain) -> Option<TcpStream> {
+async fn accept(listener: &TcpListener, drain: &Drain) -> Option<(TcpStream, SocketAddr)> {
     loop {
         let accepted = tokio::select! {
             // Who has been let in by the system waits already: nobody is turned away by the end that could be served.
@@ -124,9 +133,9 @@ async fn accept(listener: &TcpListener, drain: &Drain) -> Option<TcpStream> {
             () = drain.reached(Phase::Closing) => return None,
         };
         match accepted {
-            Ok((stream, _)) => {
+            Ok((stream, address)) => {
                 let _ = stream.set_nodelay(true);
-                return Some(stream);
+                return Some((stream, address));
             }
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");

@@ -88,7 +88,8 @@ async fn answer(app: &App, call: &Call, body: Body) -> Response {
             app.metrics.unanswerable.inc();
             tracing::warn!(endpoint = call.endpoint.as_str(), message, "a request held no uid to answer to");
             let status = if cut == Some(Cut::Late) { StatusCode::REQUEST_TIMEOUT } else { StatusCode::BAD_REQUEST };
-            return (status, message + "\n").into_response();
+            // Whoever does not speak to us gets no connection to keep.
+            return (status, [(header::CONNECTION, "close")], message + "\n").into_response();
         }
     };
     let trouble = cut.map(|cut| match cut {
@@ -135,7 +136,8 @@ async fn conclude(
     let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
     let cluster = &snapshot.trail().cluster;
     let event = Event::new(request, call.endpoint, call.caller, cluster, &decision, micros).to_bytes();
-    let recorded = tokio::time::timeout_at((call.deadline + RECORDING).into(), app.trail.record(event)).await;
+    let recording = call.deadline.max(Instant::now()) + RECORDING;
+    let recorded = tokio::time::timeout_at(recording.into(), app.trail.record(event)).await;
     let id = match recorded {
         Ok(Ok(id)) => Some(id),
         Ok(Err(_)) | Err(_) => {
@@ -160,6 +162,7 @@ async fn conclude(
         namespace = cut(&request.namespace),
         name = cut(request.display_name()),
         findings = decision.findings.len(),
+        trouble = decision.trouble.as_ref().map(|(_, message)| message.as_str()),
         micros,
         "decided"
     );

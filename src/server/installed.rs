@@ -24,9 +24,10 @@ use crate::webhooks::{NAME, Target, mutating, validating};
 /// How often the two are compared.
 const COMPARE: Duration = Duration::from_secs(2);
 /// Fields of a webhook that decide what is asked, and what happens when nobody answers.
-const FIELDS: [&str; 7] = [
+const FIELDS: [&str; 8] = [
     "rules",
     "namespaceSelector",
+    "objectSelector",
     "failurePolicy",
     "matchConditions",
     "matchPolicy",
@@ -35,8 +36,8 @@ const FIELDS: [&str; 7] = [
 ];
 
 /// What is installed, as it was last seen.
-#[derive(Default)]
 pub struct Installed {
+    target: Target,
     validating: Mutex<Seen>,
     mutating: Mutex<Seen>,
 }
@@ -54,12 +55,16 @@ enum Seen {
 }
 
 impl Installed {
+    /// Nothing was seen yet of what leads to `target`.
+    pub fn new(target: Target) -> Self {
+        Self { target, validating: Mutex::default(), mutating: Mutex::default() }
+    }
+
     /// What lags behind `snapshot`, in words; empty when nothing does, or nothing is known.
     pub fn lag(&self, snapshot: &Snapshot) -> Vec<String> {
-        let target = Target::service();
         let wanted = [
-            ("ValidatingWebhookConfiguration", &self.validating, webhooks(&validating(snapshot, &target))),
-            ("MutatingWebhookConfiguration", &self.mutating, webhooks(&mutating(snapshot, &target))),
+            ("ValidatingWebhookConfiguration", &self.validating, webhooks(&validating(snapshot, &self.target))),
+            ("MutatingWebhookConfiguration", &self.mutating, webhooks(&mutating(snapshot, &self.target))),
         ];
         wanted.into_iter().flat_map(|(kind, seen, wanted)| differences(kind, &lock(seen), &wanted)).collect()
     }
@@ -81,7 +86,11 @@ pub async fn watch(app: Arc<App>, client: Client) {
                 continue;
             }
             last.clone_from(&lag);
-            tracing::warn!(?lag, "the installed webhook configurations and the configuration in force");
+            if lag.is_empty() {
+                tracing::info!("the installed webhook configurations belong to the configuration in force");
+            } else {
+                tracing::warn!(?lag, "the installed webhook configurations lag behind the configuration in force");
+            }
             let record = Record::Webhooks { time: Timestamp::now(), configuration: snapshot.digest(), lag: &lag };
             if let Err(error) = app.trail.record(record.to_bytes()).await {
                 tracing::error!(%error, "the state of the webhook configurations could not be recorded");
@@ -123,7 +132,7 @@ fn differences(kind: &str, seen: &Seen, wanted: &[Value]) -> Vec<String> {
         match have.iter().find(|have| name(have) == name(want)) {
             None => found.push(format!("{kind} {NAME} has no webhook {}", name(want))),
             Some(have) => {
-                let other = FIELDS.iter().filter(|field| have.get(**field) != want.get(**field));
+                let other = FIELDS.iter().filter(|name| field(have, name) != field(want, name));
                 found.extend(other.map(|field| format!("{kind} {NAME}: {} has another {field}", name(want))));
             }
         }
@@ -131,6 +140,11 @@ fn differences(kind: &str, seen: &Seen, wanted: &[Value]) -> Vec<String> {
     let extra = have.iter().filter(|have| wanted.iter().all(|want| name(want) != name(have)));
     found.extend(extra.map(|extra| format!("{kind} {NAME} has a webhook too many: {}", name(extra))));
     found
+}
+
+/// A field of a webhook; an empty selector selects everything, as none does.
+fn field<'w>(webhook: &'w Value, name: &str) -> Option<&'w Value> {
+    webhook.get(name).filter(|value| value.as_object().is_none_or(|fields| !fields.is_empty()))
 }
 
 fn lock(seen: &Mutex<Seen>) -> std::sync::MutexGuard<'_, Seen> {

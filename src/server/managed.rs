@@ -2,11 +2,13 @@
 //!
 //! Whoever comes first creates the Secret; everyone else reads it, so that several replicas agree. The CA that signs the
 //! certificate is trusted by nothing but our own two webhook configurations, and its key is thrown away. Nothing is
-//! rotated: the certificate lasts ten years, and deleting the Secret and restarting the replicas makes another.
+//! rotated: the certificate lasts ten years, and deleting the Secret and restarting the replicas makes another. What the
+//! webhook configurations are to trust is what the Secret says, so that replicas of before and after do not undo each
+//! other's work.
 
 use std::collections::BTreeMap;
-use std::fmt::Debug;
-use std::time::Duration;
+use std::fmt::{self, Debug};
+use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use jiff::{Timestamp, tz::TimeZone};
@@ -33,8 +35,10 @@ const YEARS: i32 = 10;
 const CERTIFICATE: &str = "tls.crt";
 const KEY: &str = "tls.key";
 const CA: &str = "ca.crt";
-/// How long to wait before a refused patch is tried again.
+/// How long to wait before what failed is tried again.
 const RETRY: Duration = Duration::from_secs(1);
+/// How long the API server may fail us at the start. A liveness probe, which nobody answers yet, bears longer.
+const PATIENCE: Duration = Duration::from_secs(15);
 
 /// The Secret that holds the certificate, and the Service that it is for.
 #[derive(Debug, Clone)]
@@ -58,9 +62,12 @@ pub struct Issued {
 /// Why there is no certificate.
 #[derive(Debug, thiserror::Error)]
 pub enum ManagedError {
-    /// The API server refused.
+    /// The API server refused, or could not be reached.
     #[error("the Secret {0}: {1}")]
     Api(String, Box<kube::Error>),
+    /// The API server did not answer.
+    #[error("the Secret {0}: the API server did not answer within {PATIENCE:?}")]
+    Silence(String),
     /// The Secret holds something else.
     #[error("the Secret {0} has no {1}; delete it, and the next start makes another")]
     Incomplete(String, &'static str),
@@ -70,19 +77,34 @@ pub enum ManagedError {
 }
 
 impl Managed {
-    /// Reads the certificate, or makes it where there is none.
+    /// Reads the certificate, or makes it where there is none. An API server that cannot be reached yet, or does not
+    /// know our rights yet, is asked again for a while.
     ///
     /// # Errors
     /// [`ManagedError`]
     pub async fn issue(&self, client: &Client) -> Result<Issued, ManagedError> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let tried = tokio::time::timeout(left, self.read_or_make(client)).await;
+            match tried.unwrap_or_else(|_| Err(ManagedError::Silence(self.to_string()))) {
+                Err(error @ ManagedError::Api(..)) if Instant::now() + RETRY < deadline => {
+                    tracing::warn!(%error, "there is no certificate yet");
+                    tokio::time::sleep(RETRY).await;
+                }
+                done => return done,
+            }
+        }
+    }
+
+    async fn read_or_make(&self, client: &Client) -> Result<Issued, ManagedError> {
         let api: Api<Secret> = Api::namespaced(client.clone(), &self.namespace);
-        let shown = format!("{}/{}", self.namespace, self.secret);
-        let failed = |error: kube::Error| ManagedError::Api(shown.clone(), Box::new(error));
+        let failed = |error: kube::Error| ManagedError::Api(self.to_string(), Box::new(error));
         let found = match api.get_opt(&self.secret).await.map_err(failed)? {
             Some(found) => found,
             None => match api.create(&PostParams::default(), &self.make()?).await {
                 Ok(made) => {
-                    tracing::info!(secret = shown, "the serving certificate was made");
+                    tracing::info!(secret = %self, "the serving certificate was made");
                     made
                 }
                 // Another replica came first.
@@ -93,10 +115,17 @@ impl Managed {
         let mut data = found.data.unwrap_or_default();
         let mut take = |key: &'static str| {
             let value = data.remove(key).map(|bytes| bytes.0).and_then(|bytes| String::from_utf8(bytes).ok());
-            value.ok_or_else(|| ManagedError::Incomplete(shown.clone(), key))
+            value.ok_or_else(|| ManagedError::Incomplete(self.to_string(), key))
         };
         let (certificate, key, ca) = (take(CERTIFICATE)?, take(KEY)?, take(CA)?);
         Ok(Issued { source: Source::Memory { certificate, key }, ca: ca.into_bytes() })
+    }
+
+    /// The CA that the Secret holds now; `None` where it holds none.
+    async fn ca(&self, client: &Client) -> kube::Result<Option<Vec<u8>>> {
+        let api: Api<Secret> = Api::namespaced(client.clone(), &self.namespace);
+        let data = api.get_opt(&self.secret).await?.and_then(|found| found.data);
+        Ok(data.and_then(|mut data| data.remove(CA)).map(|bytes| bytes.0))
     }
 
     fn make(&self) -> Result<Secret, rcgen::Error> {
@@ -136,59 +165,102 @@ impl Managed {
     }
 }
 
-/// Keeps `caBundle` of both webhook configurations at `ca`, from the moment they are installed. Never returns.
-pub async fn trust(client: Client, ca: Vec<u8>) {
+impl fmt::Display for Managed {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}/{}", self.namespace, self.secret)
+    }
+}
+
+/// Keeps `caBundle` of both webhook configurations at the Secret's CA, from the moment they are installed. `served` is
+/// the CA of the certificate that is served. Never returns.
+pub async fn trust(client: Client, managed: Managed, served: Vec<u8>) {
+    let trust = Trust { client, managed, served };
     futures::join!(
-        keep::<ValidatingWebhookConfiguration>(client.clone(), &ca, |configuration| {
+        trust.keep::<ValidatingWebhookConfiguration>(|configuration| {
             let webhooks = configuration.webhooks.iter().flatten();
             webhooks.map(|webhook| (webhook.name.clone(), webhook.client_config.clone())).collect()
         }),
-        keep::<MutatingWebhookConfiguration>(client, &ca, |configuration| {
+        trust.keep::<MutatingWebhookConfiguration>(|configuration| {
             let webhooks = configuration.webhooks.iter().flatten();
             webhooks.map(|webhook| (webhook.name.clone(), webhook.client_config.clone())).collect()
         }),
     );
 }
 
-async fn keep<K>(client: Client, ca: &[u8], webhooks: fn(&K) -> Vec<(String, WebhookClientConfig)>)
-where
-    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
-{
-    let api: Api<K> = Api::all(client);
-    let mut states = std::pin::pin!(watcher::watch_object(api.clone(), NAME).default_backoff());
-    while let Some(state) = states.next().await {
-        let configuration = match state {
-            Ok(Some(configuration)) => configuration,
-            Ok(None) => continue,
-            Err(error) => {
-                tracing::warn!(%error, kind = %K::kind(&()), "our webhook configuration cannot be watched");
-                continue;
+struct Trust {
+    client: Client,
+    managed: Managed,
+    served: Vec<u8>,
+}
+
+impl Trust {
+    async fn keep<K>(&self, webhooks: fn(&K) -> Vec<(String, WebhookClientConfig)>)
+    where
+        K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
+    {
+        let api: Api<K> = Api::all(self.client.clone());
+        let mut states = std::pin::pin!(watcher::watch_object(api.clone(), NAME).default_backoff());
+        // What was seen last, for as long as it could not be set right.
+        let mut failed = None;
+        loop {
+            let state = tokio::select! {
+                state = states.next() => state,
+                () = tokio::time::sleep(RETRY), if failed.is_some() => failed.take().map(|seen| Ok(Some(seen))),
+            };
+            let configuration = match state {
+                Some(Ok(Some(configuration))) => configuration,
+                Some(Ok(None)) => {
+                    failed = None;
+                    continue;
+                }
+                Some(Err(error)) => {
+                    tracing::warn!(%error, kind = %K::kind(&()), "our webhook configuration cannot be watched");
+                    continue;
+                }
+                None => return,
+            };
+            failed = None;
+            if let Err(error) = self.set(&api, &configuration, webhooks(&configuration)).await {
+                tracing::warn!(%error, kind = %K::kind(&()), "caBundle could not be set");
+                failed = Some(configuration);
             }
-        };
-        let all = webhooks(&configuration);
-        let is_trusted = |config: &WebhookClientConfig| config.ca_bundle.as_ref().is_some_and(|have| have.0 == ca);
-        if all.iter().all(|(_, config)| is_trusted(config)) {
-            continue;
         }
-        // A strategic merge joins webhooks by name and leaves everything else as it is.
-        let bundle = ByteString(ca.to_vec());
-        let patches: Vec<_> = all
+    }
+
+    async fn set<K>(&self, api: &Api<K>, seen: &K, webhooks: Vec<(String, WebhookClientConfig)>) -> kube::Result<()>
+    where
+        K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned,
+    {
+        let all_trust = |ca: &[u8]| {
+            webhooks.iter().all(|(_, config)| config.ca_bundle.as_ref().is_some_and(|bundle| bundle.0 == ca))
+        };
+        if all_trust(&self.served) {
+            return Ok(());
+        }
+        let ca = self.managed.ca(&self.client).await?.unwrap_or_else(|| self.served.clone());
+        if ca != self.served {
+            tracing::error!(secret = %self.managed, "the Secret holds another certificate than is served: restart this");
+        }
+        if all_trust(&ca) {
+            return Ok(());
+        }
+        // A strategic merge joins webhooks by name and leaves everything else as it is. The version makes sure that it
+        // meets the webhooks that were seen: one that is gone would be added, and be invalid.
+        let bundle = ByteString(ca);
+        let patches: Vec<_> = webhooks
             .iter()
             .map(|(name, _)| serde_json::json!({"name": name, "clientConfig": {"caBundle": bundle}}))
             .collect();
-        let patch = Patch::Strategic(serde_json::json!({"webhooks": patches}));
-        loop {
-            match api.patch(NAME, &PatchParams::default(), &patch).await {
-                Ok(_) => tracing::info!(kind = %K::kind(&()), "our webhook configuration trusts our certificate"),
-                // It was deleted; the watch tells when it is back.
-                Err(kube::Error::Api(status)) if status.code == 404 => {}
-                Err(error) => {
-                    tracing::warn!(%error, kind = %K::kind(&()), "caBundle could not be set");
-                    tokio::time::sleep(RETRY).await;
-                    continue;
-                }
+        let version = serde_json::json!({"resourceVersion": seen.meta().resource_version});
+        let patch = Patch::Strategic(serde_json::json!({"metadata": version, "webhooks": patches}));
+        match api.patch(NAME, &PatchParams::default(), &patch).await {
+            Ok(_) => {
+                tracing::info!(kind = %K::kind(&()), "our webhook configuration trusts our certificate");
+                Ok(())
             }
-            break;
+            // It was deleted or changed; the watch tells.
+            Err(kube::Error::Api(status)) if [404, 409].contains(&status.code) => Ok(()),
+            Err(error) => Err(error),
         }
     }
 }

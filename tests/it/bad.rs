@@ -88,7 +88,7 @@ pub(crate) fn is_trouble_sent(
                 assert!(warning.starts_with("not judged: "), "{warning}");
             } else {
                 assert_eq!(response["status"]["code"], code, "{response}");
-                message = response["status"]["message"].as_str().expect("a message").to_owned();
+                response["status"]["message"].as_str().expect("a message").clone_into(&mut message);
             }
         }
         is_sound(&mut server);

@@ -204,3 +204,48 @@ fn the_content_type_does_not_matter() {
         assert!(String::from_utf8_lossy(&answer).contains("\"allowed\":true"));
     });
 }
+
+/// Asserts that memory stays within a few times what came: the process's own account of its peak.
+fn peak_is_below(server: &crate::serve::Server, mebibytes: u64) {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).expect("an account");
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a peak");
+    let kibibytes: u64 = peak.trim().trim_end_matches(" kB").parse().expect("a number");
+    assert!(kibibytes < mebibytes << 10, "{kibibytes} kB");
+}
+
+#[test]
+fn a_body_of_tiny_items_is_no_bomb() {
+    let mut server = Serve::new(HARDENED).start();
+    let list = |item: &str, bytes: usize| vec![item; bytes / (item.len() + 1)].join(",");
+    let bombs = [
+        ("containers", format!(r#"{{"spec":{{"containers":[{}]}}}}"#, list("{}", 7 * MIB)), "more than 1024 items"),
+        (
+            "volumes",
+            format!(r#"{{"spec":{{"volumes":[{}]}}}}"#, list(r#"{"image":{}}"#, 7 * MIB)),
+            "more than 1024 items",
+        ),
+        (
+            "capabilities",
+            format!(
+                r#"{{"spec":{{"containers":[{}]}}}}"#,
+                list(
+                    &format!(r#"{{"securityContext":{{"capabilities":{{"add":[{}]}}}}}}"#, list(r#""a""#, 4000)),
+                    3 * MIB
+                )
+            ),
+            "more places",
+        ),
+    ];
+    for (uid, object, wanted) in bombs {
+        let body = crate::bad::in_order(uid, &json!("OBJECT")).replace("\"OBJECT\"", &object);
+        let answer = server.client().post(Protocol::Http2, "/validate", body.into_bytes()).expect("an answer");
+        let outcome = outcome(&server, uid, &answer);
+        assert_eq!(outcome.response["allowed"], false);
+        let message = outcome.response["status"]["message"].as_str().expect("a message");
+        let said = message.to_owned() + &outcome.event["findings"].to_string();
+        assert!(said.contains(wanted), "{uid}: {}", &said[..said.len().min(1000)]);
+        assert!(answer.body.len() < 100_000 && outcome.event.to_string().len() < 10 * MIB);
+    }
+    is_sound(&mut server);
+    peak_is_below(&server, 400);
+}

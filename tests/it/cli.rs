@@ -4,14 +4,27 @@ mod check;
 mod explain;
 mod files;
 mod input;
+mod mutate;
 mod review;
+mod stored;
 mod webhooks;
+mod world;
 
 use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::golden::repository;
+
+/// The configuration for tests of something else than what other objects do to a Pod: without any, the policy that asks
+/// for NetworkPolicies is left out, and said to be.
+const ALONE: &str = "apiVersion: portcullis.dev/v1alpha1\nkind: Configuration\nprofile: hardened\n\
+                     policies: {unisolated-pods: {mode: off}}\n";
+
+/// What isolates every Pod of the namespace `default`.
+const ISOLATED: &str = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\n\
+                        metadata: {name: default-deny, namespace: default}\n\
+                        spec: {podSelector: {}, policyTypes: [Ingress, Egress]}\n";
 
 /// What a run of the program said.
 #[derive(Debug)]

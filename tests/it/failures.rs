@@ -18,7 +18,7 @@ use crate::judging::{configured, with_creation};
 /// How long the engine waits for what never comes.
 const PATIENCE: Duration = Duration::from_millis(50);
 /// So far away that only an answer ends the wait.
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_mins(1);
 
 macro_rules! meta {
     ($name:ident) => {

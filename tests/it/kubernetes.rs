@@ -3,23 +3,26 @@
 //! One control plane serves all tests of a process, each in a namespace of its own with a Portcullis of its own, whose
 //! webhooks match that namespace alone; tests that restart the API server, or storm it, have others.
 
-mod client;
+#![allow(clippy::expect_used, reason = "a test fails by panicking")]
+
+mod annotations;
+pub(crate) mod client;
 mod defaults;
 mod demo;
 mod isolation;
 mod latecomers;
 mod modes;
 mod namespaces;
-mod objects;
+pub(crate) mod objects;
 mod outage;
 mod ownership;
-mod plane;
+pub(crate) mod plane;
 mod privileged;
-mod process;
+pub(crate) mod process;
 mod restart;
 mod rollouts;
 mod sets;
-mod space;
+pub(crate) mod space;
 mod storm;
 mod subresources;
 mod tokens;
@@ -33,7 +36,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Looks again and again until there is something to see; panics when that takes too long.
 #[track_caller]
-fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + PATIENCE;
     loop {
         if let Some(seen) = look() {

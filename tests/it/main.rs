@@ -1,5 +1,6 @@
 //! The integration tests: one binary, because each extra one links the client libraries again.
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(clippy::format_collect, reason = "a test may be slow where it reads well")]
 
 mod bad;
 mod bad_reviews;
@@ -7,7 +8,9 @@ mod bad_wire;
 mod catalogue;
 mod cli;
 mod configuration;
+mod corpora;
 mod defaults;
+mod deploy;
 mod failures;
 mod fixtures;
 mod golden;
@@ -18,10 +21,15 @@ mod pages;
 mod policies;
 mod properties;
 mod serve;
+mod server_admin;
 mod server_certificates;
+mod server_drain;
 mod server_load;
 mod server_reload;
 mod server_requests;
 mod server_tls;
 mod sources;
+mod trail_event;
+mod trail_file;
+mod trail_full;
 mod updates;

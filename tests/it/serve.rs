@@ -18,11 +18,13 @@ use pki::Authority;
 
 /// The most that a test waits for anything.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
-/// What refuses.
-pub(crate) const HARDENED: &str = "apiVersion: portcullis.dev/v1alpha1\nkind: Configuration\nprofile: hardened\n";
+/// What refuses. These servers have no cluster, and a Pod whose NetworkPolicies nobody can read is refused: that policy
+/// is off. It ends among the policies, so that a test may add some.
+pub(crate) const HARDENED: &str = "apiVersion: portcullis.dev/v1alpha1\nkind: Configuration\nprofile: hardened\n\
+                                   policies:\n  unisolated-pods: {mode: off}\n";
 /// What records and warns of its own trouble, and refuses nothing.
-pub(crate) const AUDIT: &str =
-    "apiVersion: portcullis.dev/v1alpha1\nkind: Configuration\nprofile: hardened\nceiling: audit\n";
+pub(crate) const AUDIT: &str = "apiVersion: portcullis.dev/v1alpha1\nkind: Configuration\nprofile: hardened\n\
+                                ceiling: audit\npolicies:\n  unisolated-pods: {mode: off}\n";
 
 /// How a server is to be started.
 pub(crate) struct Serve {
@@ -46,7 +48,7 @@ pub(crate) struct Server {
     stderr: Output,
 }
 
-type Output = Arc<Mutex<Vec<u8>>>;
+pub(crate) type Output = Arc<Mutex<Vec<u8>>>;
 
 impl Serve {
     /// A server with this configuration; its files are `config.yaml`, `tls.crt` and `tls.key` in [`Serve::path`].
@@ -71,7 +73,7 @@ impl Serve {
 
     /// The configuration's place in the folder, where it is another than `config.yaml`.
     pub(crate) fn config_at(mut self, name: &str) -> Self {
-        self.config = name.to_owned();
+        name.clone_into(&mut self.config);
         self
     }
 
@@ -91,6 +93,11 @@ impl Serve {
     pub(crate) fn file_limit(mut self, bytes: u64) -> Self {
         self.file_limit = Some(bytes);
         self
+    }
+
+    /// Who signs its certificate.
+    pub(crate) fn authority(&self) -> &Authority {
+        &self.authority
     }
 
     /// The command, not started.
@@ -165,7 +172,7 @@ pub(crate) fn text(output: &Output) -> String {
     String::from_utf8_lossy(&output.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
 }
 
-fn json_lines(output: &Output) -> Vec<Value> {
+pub(crate) fn json_lines(output: &Output) -> Vec<Value> {
     text(output).lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
 }
 
@@ -307,10 +314,11 @@ pub(crate) fn review(uid: &str, namespace: &str, object: &Value) -> Value {
     }})
 }
 
-/// A Pod that every policy admits.
+/// A Pod that every policy admits that asks nobody.
 pub(crate) fn good_pod() -> Value {
     let image = format!("registry.example.com/web:1.4.2@sha256:{}", "8a".repeat(32));
     json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web", "uid": "object-uid"}, "spec": {
+        "serviceAccountName": "web",
         "automountServiceAccountToken": false,
         "securityContext": {"runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}},
         "containers": [{"name": "web", "image": image, "securityContext": {

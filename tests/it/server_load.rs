@@ -77,8 +77,9 @@ fn what_has_no_room_is_told_to_come_again_and_room_comes_back() {
                         let parts = vec![Bytes::from(front.to_owned()), padding, Bytes::from(back.to_owned())];
                         let mut connection = client.connect(Protocol::Http1).await.expect("a connection");
                         let body = pieces(parts, Duration::from_millis(700));
-                        let answer =
-                            connection.send(Method::POST, "/validate", body).await.expect("an answer").response();
+                        // A body that is still under way at its deadline may be cut off.
+                        let Ok(answer) = connection.send(Method::POST, "/validate", body).await else { return 0 };
+                        let answer = answer.response();
                         assert_eq!(answer["uid"], uid.as_str());
                         assert_eq!(answer["allowed"], !refused, "{answer}");
                         let status = &answer["status"];

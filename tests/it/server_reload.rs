@@ -94,7 +94,7 @@ fn a_weaker_file_is_recorded_with_policy_namespace_and_modes() {
     let server = Serve::new(HARDENED).start();
     let old = digest(&server);
     let weaker = format!(
-        "{HARDENED}policies:\n  root-users: {{mode: warn}}\nnamespaces:\n- match: {{names: [payments]}}\n  relax: true\n  \
+        "{HARDENED}  root-users: {{mode: warn}}\nnamespaces:\n- match: {{names: [payments]}}\n  relax: true\n  \
          policies:\n    unpinned-images: {{mode: audit}}\n    root-users: {{mode: off}}\n"
     );
     fs::write(server.path("config.yaml"), weaker).expect("written");
@@ -105,9 +105,9 @@ fn a_weaker_file_is_recorded_with_policy_namespace_and_modes() {
     assert_eq!(
         change["weaker"],
         json!([
-            {"policy": "root-users", "namespace": "*", "from": "enforce", "to": "warn"},
-            {"policy": "unpinned-images", "namespace": "payments", "from": "enforce", "to": "audit"},
-            {"policy": "root-users", "namespace": "payments", "from": "enforce", "to": "off"},
+            {"policy": "root-users", "namespace": "*", "change": "mode", "from": "enforce", "to": "warn"},
+            {"policy": "unpinned-images", "namespace": "payments", "change": "mode", "from": "enforce", "to": "audit"},
+            {"policy": "root-users", "namespace": "payments", "change": "mode", "from": "enforce", "to": "off"},
         ])
     );
     assert_eq!(server.metric(&format!("portcullis_configuration_info{{digest=\"{new}\"}}")), Some(1.0));

@@ -45,12 +45,12 @@ func newAuthority(dir string) (*authority, error) {
 	return a, a.write(map[string][]byte{"ca.crt": a.pem, "ca.key": key})
 }
 
-// writeServing writes DIR/NAME.crt and DIR/NAME.key for an API server on loopback that is also the Service `kubernetes`.
-func (a *authority) writeServing(name, serviceIP string) error {
+// writeServing writes DIR/NAME.crt and DIR/NAME.key for an API server at these addresses, the Service `kubernetes`.
+func (a *authority) writeServing(name string, addresses ...net.IP) error {
 	certificate, key, err := a.sign(&x509.Certificate{
 		Subject:     pkix.Name{CommonName: "kube-apiserver"},
 		DNSNames:    []string{"localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc"},
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1), net.ParseIP(serviceIP)},
+		IPAddresses: addresses,
 		KeyUsage:    x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	})

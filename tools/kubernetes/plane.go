@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -26,7 +27,11 @@ type plane struct {
 	client    *http.Client // the administrator's
 }
 
-func newPlane(dir string, withControllerManager, auditLog bool) (*plane, error) {
+func newPlane(dir, address string, withControllerManager, auditLog bool) (*plane, error) {
+	ip := net.ParseIP(address).To4()
+	if ip == nil {
+		return nil, fmt.Errorf("--address %q: must be an IPv4 address", address)
+	}
 	bin := os.Getenv("KUBEBUILDER_ASSETS")
 	if bin == "" {
 		self, err := os.Executable()
@@ -40,7 +45,7 @@ func newPlane(dir string, withControllerManager, auditLog bool) (*plane, error) 
 		return nil, err
 	}
 	in := func(name string) string { return filepath.Join(dir, name) }
-	port, err := reservePort()
+	port, err := reservePort([4]byte(ip))
 	if err != nil {
 		return nil, fmt.Errorf("reserving a port: %w", err)
 	}
@@ -48,14 +53,14 @@ func newPlane(dir string, withControllerManager, auditLog bool) (*plane, error) 
 		place: Place{
 			Kubeconfig: in("kubeconfig"),
 			Dir:        dir,
-			Server:     fmt.Sprintf("https://127.0.0.1:%d", port),
+			Server:     fmt.Sprintf("https://%s:%d", ip, port),
 			Kubectl:    filepath.Join(bin, "kubectl"),
 			Bin:        bin,
 			CACert:     in("ca.crt"),
 			CAKey:      in("ca.key"),
 		},
 	}
-	admin, err := p.writeCredentials()
+	admin, err := p.writeCredentials(ip)
 	if err != nil {
 		return nil, fmt.Errorf("making certificates: %w", err)
 	}
@@ -76,9 +81,9 @@ func newPlane(dir string, withControllerManager, auditLog bool) (*plane, error) 
 
 	apiserver := []string{
 		"--etcd-servers=unix://etcd.sock",
-		"--bind-address=127.0.0.1", fmt.Sprintf("--secure-port=%d", port), "--permit-port-sharing",
+		"--bind-address=" + address, fmt.Sprintf("--secure-port=%d", port), "--permit-port-sharing",
 		// Loopback may stand in no Endpoints: leave those of the Service `kubernetes` alone.
-		"--advertise-address=127.0.0.1", "--endpoint-reconciler-type=none",
+		"--advertise-address=" + address, "--endpoint-reconciler-type=none",
 		"--tls-cert-file=apiserver.crt", "--tls-private-key-file=apiserver.key", "--client-ca-file=ca.crt",
 		"--authorization-mode=Node,RBAC",
 		// Beside the default ones: the webhooks, ServiceAccount and so on.
@@ -109,6 +114,7 @@ func newPlane(dir string, withControllerManager, auditLog bool) (*plane, error) 
 			"--use-service-account-credentials", // each controller under its own name, as in a real cluster
 			"--service-account-private-key-file=sa.key", "--root-ca-file=ca.crt",
 			"--kube-api-qps=1000", "--kube-api-burst=1000", // the default makes it take four seconds more to start
+			"--controllers=*,-node-lifecycle-controller", // no kubelet says that a node is alive
 			"--leader-elect=false", "--secure-port=0")
 	}
 	return p, nil
@@ -212,12 +218,12 @@ func (p *plane) answers(path string) func(context.Context) error {
 
 // writeCredentials makes the certificates, keys and kubeconfigs that the programs are given, and returns what this
 // program itself connects with.
-func (p *plane) writeCredentials() (*tls.Config, error) {
+func (p *plane) writeCredentials(address net.IP) (*tls.Config, error) {
 	authority, err := newAuthority(p.place.Dir)
 	if err != nil {
 		return nil, err
 	}
-	if err := authority.writeServing("apiserver", "10.0.0.1"); err != nil { // the first of --service-cluster-ip-range
+	if err := authority.writeServing("apiserver", address, net.IPv4(127, 0, 0, 1), net.IPv4(10, 0, 0, 1)); err != nil { // the last is the first of --service-cluster-ip-range
 		return nil, err
 	}
 	if err := writeKeyPair(p.place.Dir, "sa"); err != nil {
@@ -229,9 +235,9 @@ func (p *plane) writeCredentials() (*tls.Config, error) {
 	return authority.writeKubeconfig("kubeconfig", p.place.Server, "admin", "system:masters")
 }
 
-// reservePort binds a loopback port and keeps it bound for as long as this program runs, without listening. The API
-// server, which is told to share (--permit-port-sharing), can take it; nobody else can, not even while it restarts.
-func reservePort() (int, error) {
+// reservePort binds a port and keeps it bound for as long as this program runs, without listening. The API server,
+// which is told to share (--permit-port-sharing), can take it; nobody else can, not even while it restarts.
+func reservePort(address [4]byte) (int, error) {
 	socket, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return 0, err
@@ -239,12 +245,12 @@ func reservePort() (int, error) {
 	if err := syscall.SetsockoptInt(socket, syscall.SOL_SOCKET, soReusePort, 1); err != nil {
 		return 0, err
 	}
-	if err := syscall.Bind(socket, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+	if err := syscall.Bind(socket, &syscall.SockaddrInet4{Addr: address}); err != nil {
 		return 0, err
 	}
-	address, err := syscall.Getsockname(socket)
+	bound, err := syscall.Getsockname(socket)
 	if err != nil {
 		return 0, err
 	}
-	return address.(*syscall.SockaddrInet4).Port, nil
+	return bound.(*syscall.SockaddrInet4).Port, nil
 }

@@ -79,7 +79,10 @@ impl UnisolatedPods {
         for live in [false, true] {
             match facts.network_policies(namespace, live)? {
                 Known::LeftOut => return Ok(()),
-                Known::Found(policies) => missing = self.missing(pod, &policies),
+                Known::Found(policies) => {
+                    missing = self.missing(pod, &policies);
+                    unknown = None;
+                }
                 Known::Unknown(why) => unknown = Some(why),
                 Known::Absent => {}
             }
@@ -87,14 +90,16 @@ impl UnisolatedPods {
                 return Ok(());
             }
         }
-        let directions: Vec<&str> = missing.iter().map(|direction| direction.noun()).collect();
         let namespace = quoted(namespace);
         let reason = match unknown {
             None => format!("none in namespace {namespace} selects it"),
             Some(why) => format!("those of namespace {namespace} could not be read ({why})"),
         };
-        let message = format!("must be selected by a NetworkPolicy for {}: {reason}", directions.join(" and "));
-        report.add_resting(pod.at("metadata.labels"), message);
+        // A finding for each direction: a change that isolates one of two leaves the other as it was.
+        for direction in missing {
+            let message = format!("must be selected by a NetworkPolicy for {}: {reason}", direction.noun());
+            report.add_resting(pod.at("metadata.labels"), message);
+        }
         Ok(())
     }
 

@@ -2,11 +2,40 @@
 
 use serde_json::Value;
 
-use super::{Ran, folder, run, run_in};
+use super::{ISOLATED, Ran, folder, run_in};
 use crate::fixtures;
 
-const CLEAN: &str = "tests/policies/root-users/admit-pod.yaml";
-const REFUSED: &str = "tests/policies/root-users/deny-pod.yaml";
+/// A Pod that every policy admits.
+const POD: &str = "\
+apiVersion: v1
+kind: Pod
+metadata:
+  name: web
+spec:
+  serviceAccountName: web
+  automountServiceAccountToken: false
+  securityContext:
+    runAsNonRoot: true
+    seccompProfile:
+      type: RuntimeDefault
+  containers:
+  - name: web
+    image: registry.example.com/web:1.4.2@sha256:8adbdcb969e2676478ee2c7ad333956f0c8e0e4c5a7463f4611d7a2e7a7ff5dc
+    securityContext:
+      allowPrivilegeEscalation: false
+      readOnlyRootFilesystem: true
+      capabilities:
+        drop: [\"ALL\"]
+";
+const CLEAN: &str = "clean.yaml";
+const REFUSED: &str = "refused.yaml";
+
+/// Checks files beside [`CLEAN`] and [`REFUSED`], which lacks one line, in a cluster where every Pod is isolated.
+fn run(arguments: &[&str]) -> Ran {
+    let refused = POD.replace("    runAsNonRoot: true\n", "");
+    let folder = folder(&[(CLEAN, POD), (REFUSED, &refused), ("isolated.yaml", ISOLATED)]);
+    run_in(folder.path(), &[arguments, &["--cluster-from", "isolated.yaml"]].concat(), b"")
+}
 
 /// The objects that `--format json` printed, one a line.
 fn rows(ran: &Ran) -> Vec<Value> {
@@ -117,7 +146,7 @@ fn json_is_an_object_a_line_with_exactly_the_keys_of_the_contract() {
         finding,
         "{\"policy\":\"root-users\",\"severity\":\"high\",\"mode\":\"enforce\",\
          \"path\":\"spec.containers[0].securityContext.runAsNonRoot\",\
-         \"pointer\":\"/spec/containers/0/securityContext\",\"line\":13,\"column\":5,\
+         \"pointer\":\"/spec/containers/0/securityContext\",\"line\":14,\"column\":5,\
          \"message\":\"must be true, here or in the pod's securityContext\"}"
     );
     assert_eq!(
@@ -135,7 +164,10 @@ fn the_pointer_of_every_finding_resolves_in_the_object() {
         let pod = fixture.pod();
         for object in [pod.clone(), fixtures::wrapped(&pod, fixtures::TEMPLATE_KINDS[7])] {
             let text = object.to_string();
-            let ran = run_in(&crate::golden::repository(""), &["check", "--format", "json", "-"], text.as_bytes());
+            // The objects beside the Pod make the world.
+            let around = format!("tests/policies/{id}/{}", fixture.name);
+            let arguments = ["check", "-", "--format", "json", "--cluster-from", &around];
+            let ran = run_in(&crate::golden::repository(""), &arguments, text.as_bytes());
             let rows = rows(&ran.with_code(1));
             for finding in rows[0]["findings"].as_array().expect("findings") {
                 let pointer = finding["pointer"].as_str().expect("a pointer");
@@ -168,10 +200,12 @@ fn lines_and_columns_are_those_of_the_file() {
 #[test]
 fn what_the_set_says_of_a_service_account_counts_wherever_it_stands() {
     let account = "apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: web, namespace: pay}\nautomountServiceAccountToken: false\n";
-    let fixture = std::fs::read_to_string(crate::golden::repository("tests/policies/automounted-tokens/deny-pod.yaml"))
-        .expect("a fixture");
-    let folder = folder(&[("account.yaml", account), ("pod.yaml", &fixture)]);
-    let check = |arguments: &[&str]| run_in(folder.path(), &[&["check"], arguments].concat(), b"");
+    let config =
+        "apiVersion: portcullis.dev/v1alpha1\nkind: Configuration\npolicies: {automounted-tokens: {mode: enforce}}\n";
+    let pod = POD.replace("  automountServiceAccountToken: false\n", "");
+    let folder = folder(&[("c.yaml", config), ("account.yaml", account), ("pod.yaml", &pod)]);
+    let check =
+        |arguments: &[&str]| run_in(folder.path(), &[&["check", "--config", "c.yaml"], arguments].concat(), b"");
     check(&["pod.yaml"]).with_code(1);
     check(&["pod.yaml", "account.yaml"]).with_code(1);
     // The Pod goes to the namespace that the ServiceAccount is in, before or after it.

@@ -1,6 +1,6 @@
 //! Files and folders that `check` is given.
 
-use super::{folder, run_in};
+use super::{ALONE, folder, run_in};
 
 const POD: &str = "apiVersion: v1\nkind: Pod\nmetadata: {name: NAME}\nspec: {containers: [{image: x}]}\n";
 
@@ -48,12 +48,12 @@ fn standard_input_stands_among_files() {
 
 #[test]
 fn links_in_a_folder_lead_nowhere_in_circles() {
-    let folder = folder(&[("m/a.yaml", &pod("a")), ("elsewhere/b.yaml", &pod("b"))]);
+    let folder = folder(&[("alone.yaml", ALONE), ("m/a.yaml", &pod("a")), ("elsewhere/b.yaml", &pod("b"))]);
     let link = |target: &str, name: &str| std::os::unix::fs::symlink(target, folder.path().join(name)).expect(name);
     link("..", "m/circle");
     link("nowhere.yaml", "m/dangling.yaml");
     link("../elsewhere/b.yaml", "m/linked.yaml");
-    let ran = run_in(folder.path(), &["check", "m"], b"").with_code(1);
+    let ran = run_in(folder.path(), &["check", "m", "--config", "alone.yaml"], b"").with_code(1);
     assert_eq!(judged(&ran.out), ["a", "b"]);
     assert_eq!(ran.err, "");
 }
@@ -68,8 +68,8 @@ fn an_empty_folder_is_clean_and_a_missing_one_unusable() {
 
 #[test]
 fn a_file_that_cannot_be_read_leaves_the_others_judged() {
-    let folder = folder(&[("m/a.yaml", "a: [\n"), ("m/b.yaml", &pod("b"))]);
-    let ran = run_in(folder.path(), &["check", "m"], b"").with_code(2);
+    let folder = folder(&[("alone.yaml", ALONE), ("m/a.yaml", "a: [\n"), ("m/b.yaml", &pod("b"))]);
+    let ran = run_in(folder.path(), &["check", "m", "--config", "alone.yaml"], b"").with_code(2);
     assert_eq!(judged(&ran.out), ["b"]);
     assert!(ran.err.starts_with("m/a.yaml:1:4: "), "{ran:?}");
 }

@@ -6,7 +6,7 @@ use crate::golden;
 const HEAD: &str = "apiVersion: portcullis.dev/v1alpha1\nkind: Configuration\n";
 
 /// Configurations by the name of their golden file: the lines below the head.
-const CONFIGURATIONS: [(&str, &str); 7] = [
+const CONFIGURATIONS: [(&str, &str); 10] = [
     ("hardened", "profile: hardened\n"),
     ("audit-only", "profile: audit-only\n"),
     (
@@ -29,6 +29,20 @@ const CONFIGURATIONS: [(&str, &str); 7] = [
          - {group: example.com, kind: Proxy, resource: proxies, path: /spec/template}\n",
     ),
     ("nothing", "ceiling: off\n"),
+    ("defaults", "profile: hardened\ndefaults: safe\n"),
+    // Set, warned of or recorded in these namespaces, and in none where nothing acts.
+    (
+        "defaults-in-namespaces",
+        "profile: hardened\nnamespaces:\n- match: {names: [pay]}\n  defaults: all\n\
+         - match: {names: [try]}\n  defaults: all\n  ceiling: audit\n  relax: true\n\
+         - match: {names: [free]}\n  defaults: all\n  ceiling: off\n  relax: true\n",
+    ),
+    // ServiceAccounts are asked about for one of the defaults alone.
+    (
+        "one-default",
+        "policies: {default-seccomp-profile: {mode: warn}}\n\
+         workloads:\n- {group: argoproj.io, kind: Rollout, path: /spec/template}\n",
+    ),
 ];
 
 #[test]

@@ -149,7 +149,7 @@ fn an_entry_that_is_weaker_than_the_top_must_say_so() {
         let refusal =
             format!("6:3: namespaces[0]: is weaker than the top for {weaker}; if that is meant, add relax: true");
         for relax in ["", "  relax: false\n"] {
-            assert_eq!(refused_below_head(&format!("{top}{entry}{relax}")), [refusal.clone()], "{entry}");
+            assert_eq!(refused_below_head(&format!("{top}{entry}{relax}")), std::slice::from_ref(&refusal), "{entry}");
         }
         let said = format!("{HEAD}{top}{entry}  relax: true\n");
         assert!(compile("config.yaml", &said, None).is_ok(), "{said}");

@@ -1,12 +1,16 @@
 //! What a reload made weaker, by policy and namespace.
 
-use portcullis::config::{Weaker, weaker};
+use portcullis::config::{Change, Weaker, weaker};
 use portcullis::mode::Mode;
 
 use crate::judging::configured;
 
 fn row(policy: &'static str, namespace: &str, from: Mode, to: Mode) -> Weaker {
-    Weaker { policy, namespace: namespace.to_owned(), from, to }
+    other(policy, namespace, Change::Mode, from.as_str(), to.as_str())
+}
+
+fn other(policy: &'static str, namespace: &str, change: Change, from: &str, to: &str) -> Weaker {
+    Weaker { policy, namespace: namespace.to_owned(), change, from: from.to_owned(), to: to.to_owned() }
 }
 
 fn change(old: &str, new: &str) -> Vec<Weaker> {
@@ -56,5 +60,29 @@ fn a_namespace_is_named_only_where_it_differs_from_the_rest() {
             &format!("ceiling: warn\npolicies: {{root-users: {{mode: enforce}}}}\n{same}")
         ),
         [row("unpinned-images", "*", Mode::Enforce, Mode::Off), row("root-users", "*", Mode::Enforce, Mode::Warn)]
+    );
+}
+
+#[test]
+fn lenient_updates_other_settings_an_older_standard_and_a_lost_kind_are_weaker() {
+    let policies = |fields: &str| format!("policies: {{unisolated-pods: {{mode: enforce{fields}}}}}\n");
+    assert_eq!(
+        change(&policies(", updates: strict"), &policies("")),
+        [other("unisolated-pods", "*", Change::Updates, "strict", "lenient")]
+    );
+    assert_eq!(change(&policies(""), &policies(", updates: strict")), []);
+    let fewer = ", settings: {directions: []}";
+    assert_eq!(
+        change(&policies(""), &policies(fewer)),
+        [other("unisolated-pods", "*", Change::Settings, "\"{}\"", "\"{\\\"directions\\\":[]}\"")]
+    );
+    assert_eq!(
+        change(ROOT, &format!("podSecurityVersion: v1.0\n{ROOT}")),
+        [other("root-users", "*", Change::PodSecurityVersion, "v1.37", "v1.0")]
+    );
+    let rollout = "workloads: [{group: argoproj.io, kind: Rollout, path: /spec/template}]\n";
+    assert_eq!(
+        change(&format!("{ROOT}{rollout}"), ROOT),
+        [other("workloads", "*", Change::Workload, "argoproj.io/Rollout /spec/template", "")]
     );
 }

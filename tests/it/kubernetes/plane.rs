@@ -30,6 +30,8 @@ pub(crate) struct Place {
     pub(crate) kubectl: PathBuf,
     pub(crate) ca_cert: PathBuf,
     pub(crate) ca_key: PathBuf,
+    /// Empty unless it was asked for.
+    pub(crate) audit_log: PathBuf,
 }
 
 struct Control {
@@ -42,7 +44,7 @@ struct Control {
 impl Plane {
     /// The one that tests share.
     pub(crate) fn shared() -> &'static Self {
-        static SHARED: LazyLock<Plane> = LazyLock::new(|| Plane::start(&[]));
+        static SHARED: LazyLock<Plane> = LazyLock::new(|| Plane::start(&["--audit-log"]));
         &SHARED
     }
 
@@ -73,9 +75,23 @@ impl Plane {
 
     /// Restarts one of its programs, and returns when all are ready again.
     pub(crate) fn restart(&self, program: &str) {
+        self.tell(&format!("restart {program}"));
+    }
+
+    /// Ends one of its programs.
+    pub(crate) fn stop(&self, program: &str) {
+        self.tell(&format!("stop {program}"));
+    }
+
+    /// Starts one again, and returns when all are ready.
+    pub(crate) fn resume(&self, program: &str) {
+        self.tell(&format!("start {program}"));
+    }
+
+    fn tell(&self, command: &str) {
         let mut control = self.control.lock().unwrap_or_else(PoisonError::into_inner);
         let commands = control.commands.as_mut().expect("it has not been told to end");
-        writeln!(commands, "restart {program}").expect("control-plane listens");
+        writeln!(commands, "{command}").expect("control-plane listens");
         assert_eq!(control.line(), "ok");
     }
 
@@ -133,7 +149,7 @@ impl Control {
 }
 
 /// The folder of the programs, built first if need be: that takes minutes, once a machine.
-fn programs() -> &'static PathBuf {
+pub(crate) fn programs() -> &'static PathBuf {
     static PROGRAMS: OnceLock<PathBuf> = OnceLock::new();
     PROGRAMS.get_or_init(|| {
         let build = concat!(env!("CARGO_MANIFEST_DIR"), "/tools/kubernetes/build");

@@ -19,7 +19,6 @@ const CALLERS: usize = 16;
 /// How long a caller waits before it tries again.
 const PAUSE: Duration = Duration::from_millis(20);
 /// How often it does.
-#[expect(clippy::cast_possible_truncation, reason = "a few thousand")]
 const TRIES: usize = (PATIENCE.as_millis() / PAUSE.as_millis()) as usize;
 
 #[test]

@@ -23,7 +23,12 @@ fn nearly() -> impl Strategy<Value = String> {
         "[a-z0-9._-]{1,8}",
         "[ -~é\u{0}\n]{0,3}",
     ];
-    prop::collection::vec(piece, 0..7).prop_map(|pieces| pieces.concat())
+    prop_oneof![
+        prop::collection::vec(piece, 0..7).prop_map(|pieces| pieces.concat()),
+        // All but a digest: of a wrong length, or with a digit that is none.
+        "[a-z]{1,8}(:[a-z0-9]{1,4})?@(sha256|sha512|SHA256):[a-f0-9]{63,65}",
+        "[a-z]{1,8}@sha256:[a-f0-9]{31}[0-9A-Ga-g]{2}[a-f0-9]{31}",
+    ]
 }
 
 /// References of the grammar: domain, path, tag, digest.

@@ -1,0 +1,143 @@
+//! What `deploy/` and the Dockerfile promise, held against a real API server: what is applied, what is started from it,
+//! and what it is allowed to do.
+
+mod certificate;
+mod image;
+mod installed;
+mod kubelet;
+mod manifests;
+mod network;
+mod program;
+mod readme;
+mod rights;
+mod service;
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+
+use axum::http::Method;
+use serde_json::{Value, json};
+
+use crate::golden::repository;
+use crate::kubernetes::plane::{Plane, programs};
+
+/// The overlays, by their folders.
+const OVERLAYS: [&str; 2] = ["deploy/overlays/audit-only", "deploy/overlays/enforce"];
+/// Namespace and name of everything.
+const NAME: &str = "portcullis";
+const SECRET: &str = "/api/v1/namespaces/portcullis/secrets/portcullis-certificate";
+/// The kinds of our two webhook configurations, as their resources.
+const WEBHOOKS: [&str; 2] = ["validatingwebhookconfigurations", "mutatingwebhookconfigurations"];
+
+/// What `kubectl kustomize` makes of a folder.
+fn rendered(folder: &str) -> Vec<Value> {
+    let output = Command::new(programs().join("kubectl")).arg("kustomize").arg(repository(folder)).output();
+    let output = output.expect("kubectl runs");
+    assert!(output.status.success(), "{folder}: {}", String::from_utf8_lossy(&output.stderr));
+    documents(&String::from_utf8(output.stdout).expect("UTF-8"))
+}
+
+/// The documents of a YAML file.
+fn documents(text: &str) -> Vec<Value> {
+    text.split("\n---\n").map(|document| serde_saphyr::from_str(document).expect("YAML")).collect()
+}
+
+/// `kubectl`, which must succeed and warn of nothing: what it printed.
+#[track_caller]
+fn kubectl(plane: &Plane, arguments: &[&str]) -> String {
+    let cache = tempfile::tempdir().expect("a folder");
+    let output = Command::new(&plane.place.kubectl)
+        .args(arguments)
+        .arg("--kubeconfig")
+        .arg(&plane.place.kubeconfig)
+        .arg("--cache-dir")
+        .arg(cache.path())
+        .current_dir(repository("."))
+        .output()
+        .expect("kubectl runs");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && errors.is_empty(), "kubectl {arguments:?}: {errors}");
+    String::from_utf8(output.stdout).expect("UTF-8")
+}
+
+/// A cluster with the overlay `audit-only` just applied, and no certificate: for one test at a time.
+fn cluster() -> MutexGuard<'static, Plane> {
+    static SHARED: LazyLock<Mutex<Plane>> =
+        LazyLock::new(|| Mutex::new(Plane::start(&["--with-controller-manager=false", "--audit-log"])));
+    let plane = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+    kubectl(&plane, &["apply", "-k", "deploy"]);
+    plane.admin.call(Method::DELETE, SECRET, None);
+    distrust_all(&plane);
+    plane
+}
+
+/// One of our two webhook configurations.
+fn webhooks(plane: &Plane, resource: &str) -> Value {
+    plane.admin.call(Method::GET, &webhooks_path(resource), None).admitted()
+}
+
+fn webhooks_path(resource: &str) -> String {
+    format!("/apis/admissionregistration.k8s.io/v1/{resource}/{NAME}")
+}
+
+/// The one `caBundle` of all its webhooks, decoded.
+fn trusted(plane: &Plane, resource: &str) -> Option<String> {
+    let object = webhooks(plane, resource);
+    let bundles = object["webhooks"].as_array()?.iter().map(|webhook| webhook["clientConfig"]["caBundle"].as_str());
+    let mut bundles: Vec<Option<String>> = bundles.map(|bundle| bundle.map(decoded)).collect();
+    bundles.dedup();
+    if bundles.len() == 1 { bundles.remove(0) } else { None }
+}
+
+/// Empties `caBundle`.
+fn distrust(plane: &Plane, resource: &str) {
+    let object = webhooks(plane, resource);
+    let names = object["webhooks"].as_array().expect("webhooks").iter().map(|webhook| &webhook["name"]);
+    let emptied: Vec<Value> = names.map(|name| json!({"name": name, "clientConfig": {"caBundle": null}})).collect();
+    plane.admin.call(Method::PATCH, &webhooks_path(resource), Some(&json!({"webhooks": emptied}))).admitted();
+}
+
+fn distrust_all(plane: &Plane) {
+    for resource in WEBHOOKS {
+        distrust(plane, resource);
+    }
+}
+
+/// The CA in the Secret, once there is one.
+fn secret_ca(plane: &Plane) -> Option<String> {
+    let secret = plane.admin.call(Method::GET, SECRET, None);
+    secret.is_success().then(|| decoded(secret.body["data"]["ca.crt"].as_str().expect("a CA")))
+}
+
+fn decoded(base64: &str) -> String {
+    use base64::Engine as _;
+    let bytes = base64::engine::general_purpose::STANDARD.decode(base64).expect("base64");
+    String::from_utf8(bytes).expect("PEM")
+}
+
+/// A token of our ServiceAccount, as asked for by a volume of one of its Pods, if any.
+fn token(plane: &Plane, seconds: &Value, pod: Option<&Value>) -> String {
+    let mut spec = json!({"expirationSeconds": seconds});
+    if let Some(pod) = pod {
+        let metadata = &pod["metadata"];
+        let bound = json!({"apiVersion": "v1", "kind": "Pod", "name": metadata["name"], "uid": metadata["uid"]});
+        spec["boundObjectRef"] = bound;
+    }
+    let request = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec});
+    let path = "/api/v1/namespaces/portcullis/serviceaccounts/portcullis/token";
+    let made = plane.admin.call(Method::POST, path, Some(&request)).admitted();
+    made["status"]["token"].as_str().expect("a token").to_owned()
+}
+
+/// The configuration of an overlay.
+fn configuration(overlay: &str) -> String {
+    std::fs::read_to_string(repository(overlay).join("config.yaml")).expect(overlay)
+}
+
+/// Replaces a file in one step.
+fn replace(file: &Path, text: &str) {
+    let beside = file.with_extension("new");
+    std::fs::write(&beside, text).expect("written");
+    std::fs::rename(beside, file).expect("renamed");
+}

@@ -1,0 +1,113 @@
+//! `--self-managed-certificate`: made once, the same for every replica, trusted by our webhook configurations.
+
+use std::time::{Duration, Instant};
+
+use axum::http::Method;
+use serde_json::json;
+
+use super::program::Program;
+use super::{
+    SECRET, WEBHOOKS, cluster, configuration, distrust, distrust_all, kubectl, secret_ca, token, trusted, webhooks,
+};
+use crate::kubernetes::eventually;
+use crate::kubernetes::plane::Plane;
+use crate::serve::{good_pod, review};
+
+/// Starts of several replicas at once, each against no Secret.
+const RACES: usize = 5;
+
+fn audit_only(plane: &Plane) -> Program {
+    Program::serve(plane, &configuration("deploy/overlays/audit-only"))
+}
+
+/// Whether it serves a certificate that this CA signed, for its Service's name.
+fn serves(program: &Program, ca: &str) -> bool {
+    program.review(ca, &review("trust", "shop", &good_pod())).is_some_and(|answer| answer["response"]["uid"] == "trust")
+}
+
+#[test]
+fn replicas_that_start_at_once_end_with_the_same_certificate() {
+    let plane = cluster();
+    let mut before = None;
+    for _ in 0..RACES {
+        plane.admin.call(Method::DELETE, SECRET, None);
+        distrust_all(&plane);
+        let replicas: Vec<Program> = (0..3).map(|_| audit_only(&plane)).collect();
+        let replicas: Vec<Program> = replicas.into_iter().map(Program::ready).collect();
+        let ca = secret_ca(&plane).expect("there is a Secret");
+        assert_ne!(before.as_ref(), Some(&ca), "another Secret, another CA");
+        assert!(replicas.iter().all(|replica| serves(replica, &ca)));
+        assert!(!before.is_some_and(|before| serves(&replicas[0], &before)), "another CA is not trusted");
+        let made = replicas.iter().filter(|replica| replica.said(&["the serving certificate was made"]).is_some());
+        assert_eq!(made.count(), 1);
+        for resource in WEBHOOKS {
+            eventually("caBundle is filled in", || (trusted(&plane, resource)? == ca).then_some(()));
+        }
+        for replica in &replicas {
+            assert!(!replica.log().contains("PRIVATE KEY") && !replica.log().contains("BEGIN CERTIFICATE"));
+        }
+        before = Some(ca);
+    }
+}
+
+#[test]
+fn a_secret_with_something_else_in_it_is_said_and_left_alone() {
+    let plane = cluster();
+    let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "portcullis-certificate"},
+        "stringData": {"tls.crt": "a", "tls.key": "b"}});
+    plane.admin.call(Method::POST, "/api/v1/namespaces/portcullis/secrets", Some(&secret)).admitted();
+    let (code, log) = audit_only(&plane).ended();
+    assert_eq!(code, Some(2));
+    let expected =
+        "the Secret portcullis/portcullis-certificate has no ca.crt; delete it, and the next start makes another";
+    assert!(log.contains(expected), "{log}");
+
+    let bad = json!({"stringData": {"ca.crt": "c"}});
+    plane.admin.call(Method::PATCH, SECRET, Some(&bad)).admitted();
+    let (code, log) = audit_only(&plane).ended();
+    assert_eq!((code, log.trim_end()), (Some(2), "the certificate: holds no certificate"));
+}
+
+#[test]
+fn an_api_server_that_is_not_there_yet_is_waited_for() {
+    // One of its own: it would be missed.
+    let plane = Plane::start(&["--with-controller-manager=false"]);
+    kubectl(&plane, &["apply", "-k", "deploy"]);
+    let token = token(&plane, &3600.into(), None);
+    plane.stop("kube-apiserver");
+    let late = Program::serve_as(&plane, &configuration("deploy/overlays/audit-only"), &token);
+    late.says(&["there is no certificate yet"]);
+    plane.resume("kube-apiserver");
+    let late = late.ready();
+    assert!(serves(&late, &secret_ca(&plane).expect("there is a Secret")));
+}
+
+#[test]
+fn replicas_of_before_and_after_a_new_secret_do_not_undo_each_other() {
+    let plane = cluster();
+    let before = audit_only(&plane).ready();
+    let old = secret_ca(&plane).expect("there is a Secret");
+    for resource in WEBHOOKS {
+        eventually("the first is trusted", || (trusted(&plane, resource)? == old).then_some(()));
+    }
+    plane.admin.call(Method::DELETE, SECRET, None).admitted();
+    let after = audit_only(&plane).ready();
+    let new = secret_ca(&plane).expect("there is another");
+    assert_ne!(old, new);
+    for resource in WEBHOOKS {
+        eventually("the second is trusted", || (trusted(&plane, resource)? == new).then_some(()));
+    }
+    before.says(&["the Secret holds another certificate than is served"]);
+    let versions = || WEBHOOKS.map(|resource| webhooks(&plane, resource)["metadata"]["resourceVersion"].clone());
+    let (settled, since) = (versions(), Instant::now());
+    // Undoing each other took no longer than a watch takes to tell.
+    while since.elapsed() < Duration::from_secs(1) {
+        assert_eq!(versions(), settled, "somebody writes again and again");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert!(serves(&after, &new) && serves(&before, &old));
+
+    // Whoever else changes it, it is set right once.
+    distrust(&plane, WEBHOOKS[0]);
+    eventually("it is set right", || (trusted(&plane, WEBHOOKS[0])? == new).then_some(()));
+}

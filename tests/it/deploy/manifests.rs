@@ -1,0 +1,153 @@
+//! The manifests as kustomize makes them: what belongs together agrees, and they keep to what Portcullis demands of
+//! everybody else.
+
+use serde_json::Value;
+
+use super::kubelet::strings;
+use super::{OVERLAYS, configuration, documents, kubectl, rendered};
+use crate::golden::{assert_holds, repository};
+use crate::kubernetes::plane::Plane;
+use crate::serve::run;
+
+fn kinds(objects: &[Value]) -> Vec<&str> {
+    objects.iter().map(|object| object["kind"].as_str().expect("a kind")).collect()
+}
+
+fn one<'o>(objects: &'o [Value], kind: &str) -> &'o Value {
+    objects.iter().find(|object| object["kind"] == kind).expect(kind)
+}
+
+#[test]
+fn the_webhook_configurations_are_what_the_program_prints() {
+    for overlay in OVERLAYS {
+        let config = repository(overlay).join("config.yaml");
+        let (code, printed, errors) = run(&["webhooks", "--config", config.to_str().expect("UTF-8")], "");
+        assert_eq!((code, errors.as_str()), (Some(0), ""));
+        assert_holds(&format!("{overlay}/webhooks.yaml"), &printed);
+    }
+}
+
+#[test]
+fn the_namespace_comes_first_and_what_asks_comes_last() {
+    assert_eq!(rendered("deploy"), rendered("deploy/overlays/audit-only"), "it starts where nothing can break");
+    for overlay in OVERLAYS {
+        let objects = rendered(overlay);
+        let kinds = kinds(&objects);
+        assert_eq!(kinds[0], "Namespace");
+        let last = &kinds[kinds.len() - 2..];
+        assert_eq!(last, ["MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"]);
+        let place = |kind: &str| kinds.iter().position(|other| *other == kind).expect(kind);
+        for needed in ["ServiceAccount", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding", "ConfigMap"] {
+            assert!(place(needed) < place("Deployment"), "{needed} is there before a Pod starts");
+        }
+        assert!(!kinds.contains(&"Secret"), "the only Secret is made by the program");
+    }
+}
+
+#[test]
+fn they_pass_what_they_install() {
+    let stricter = ["--profile", "hardened", "--cluster-from"];
+    for overlay in OVERLAYS {
+        let dir = tempfile::tempdir().expect("a folder");
+        let objects: Vec<String> = rendered(overlay).iter().map(ToString::to_string).collect();
+        let file = dir.path().join("all.yaml");
+        std::fs::write(&file, objects.join("\n---\n")).expect("written");
+        for place in [file, repository("deploy")] {
+            let place = place.to_str().expect("UTF-8");
+            let mut arguments = vec!["check", place, "--format", "json"];
+            arguments.extend(stricter);
+            arguments.push(place);
+            let (code, out, errors) = run(&arguments, "");
+            assert_eq!((code, errors.as_str()), (Some(0), ""), "{out}");
+            let judged: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+            assert!(judged.iter().any(|object| object["kind"] == "Deployment"), "{out}");
+            for object in judged {
+                assert_eq!(object["findings"], Value::Array(vec![]), "{object}");
+            }
+        }
+        let config = repository(overlay).join("config.yaml");
+        let deploy = repository("deploy");
+        let arguments = ["check", deploy.to_str().expect("UTF-8"), "--config", config.to_str().expect("UTF-8")];
+        assert_eq!(run(&arguments, "").0, Some(0));
+    }
+}
+
+#[test]
+fn what_belongs_together_agrees() {
+    for overlay in OVERLAYS {
+        let objects = rendered(overlay);
+        let deployment = one(&objects, "Deployment");
+        let pod = &deployment["spec"]["template"];
+        let [container] = pod["spec"]["containers"].as_array().expect("containers").as_slice() else {
+            panic!("one container")
+        };
+        let (_, digest) = container["image"].as_str().and_then(|image| image.split_once("@sha256:")).expect("a digest");
+        assert_eq!(digest.len(), 64);
+        let arguments = strings(&container["args"]);
+        let argument = |name: &str| {
+            let value = arguments.iter().find_map(|text| text.strip_prefix(&format!("--{name}=")));
+            value.unwrap_or_else(|| panic!("no --{name}"))
+        };
+
+        // A Pod that is asked to end has longer than it takes.
+        let grace: u64 = argument("grace").parse().expect("seconds");
+        assert!(pod["spec"]["terminationGracePeriodSeconds"].as_u64() > Some(grace));
+        // The certificate may take 15 seconds; the kubelet kills after three failures of ten seconds each.
+        let live = &container["livenessProbe"];
+        assert!(live["periodSeconds"].is_null() && live["failureThreshold"].is_null(), "the defaults");
+        // Probes ask the admin port, from outside the Pod.
+        let ports = container["ports"].as_array().expect("ports");
+        let port = |name: &str| ports.iter().find(|port| port["name"] == name).expect(name)["containerPort"].clone();
+        assert_eq!(argument("admin-listen"), format!("0.0.0.0:{}", port("admin")));
+        assert_eq!(argument("listen"), format!("0.0.0.0:{}", port("reviews")));
+        for (probe, path) in [("livenessProbe", "/livez"), ("readinessProbe", "/readyz")] {
+            let asked = &container[probe]["httpGet"];
+            assert_eq!((asked["path"].as_str(), asked["port"].as_str()), (Some(path), Some("admin")), "{probe}");
+        }
+
+        // Service, disruption budget and Deployment mean the same Pods, and one of them always stays.
+        let labels = &pod["metadata"]["labels"];
+        let (service, budget) = (one(&objects, "Service"), one(&objects, "PodDisruptionBudget"));
+        for selector in [&service["spec"]["selector"], &budget["spec"]["selector"]["matchLabels"]] {
+            assert_eq!(selector, labels);
+        }
+        assert_eq!(service["spec"]["ports"][0]["targetPort"], "reviews");
+        assert!(budget["spec"]["minAvailable"].as_u64() < deployment["spec"]["replicas"].as_u64());
+        assert_eq!(deployment["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"], 0);
+        // An API server on the host's network comes from anywhere; everybody else may reach what is measured, if asked.
+        let policy = &one(&objects, "NetworkPolicy")["spec"];
+        assert_eq!(policy["policyTypes"], serde_json::json!(["Ingress", "Egress"]));
+        assert_eq!(policy["podSelector"], serde_json::json!({}));
+        let ingress = policy["ingress"].as_array().expect("ingress");
+        assert_eq!(ingress[0], serde_json::json!({"ports": [{"port": port("reviews")}]}));
+        assert_eq!(ingress[1]["ports"][0]["port"], port("admin"));
+        assert!(ingress[1]["from"][0]["namespaceSelector"]["matchLabels"].is_object() && ingress.len() == 2);
+        let out = serde_json::json!([{"ports": [{"port": 443}, {"port": 6443}]}]);
+        assert_eq!(policy["egress"], out, "nothing but API servers");
+
+        // What is mounted is what is read, and the configuration of the overlay is the one in its ConfigMap.
+        let map = &one(&objects, "ConfigMap")["data"];
+        assert_eq!(map["config.yaml"].as_str(), Some(configuration(overlay).as_str()));
+        assert_eq!(argument("config"), "/etc/portcullis/config.yaml");
+        let role = documents(&std::fs::read_to_string(repository("deploy/base/rbac.yaml")).expect("RBAC"));
+        let secret = argument("self-managed-certificate").split_once('/').expect("NAMESPACE/NAME");
+        assert_eq!(one(&role, "Role")["metadata"]["namespace"], secret.0);
+        assert!(one(&role, "Role")["rules"].to_string().contains(&format!("\"{}\"", secret.1)));
+    }
+}
+
+#[test]
+fn an_api_server_takes_every_overlay() {
+    let plane = Plane::start(&["--with-controller-manager=false"]);
+    // What is not there yet can hold nothing, not even in a dry run.
+    kubectl(&plane, &["apply", "-f", "deploy/base/namespace.yaml"]);
+    for overlay in OVERLAYS {
+        let said = kubectl(&plane, &["apply", "--dry-run=server", "-k", overlay]);
+        assert!(said.contains("deployment.apps/portcullis created (server dry run)"), "{said}");
+        assert_eq!(said.lines().count(), rendered(overlay).len(), "{said}");
+    }
+    for overlay in OVERLAYS {
+        let said = kubectl(&plane, &["apply", "-k", overlay]);
+        assert_eq!(said.lines().count(), rendered(overlay).len(), "{said}");
+    }
+}

@@ -1,0 +1,82 @@
+//! The README's section "Install": every command in it runs as it is written, in the order in which it is written.
+
+use std::path::Path;
+use std::process::Command;
+
+use axum::http::Method;
+use serde_json::Value;
+
+use super::{WEBHOOKS, webhooks_path};
+use crate::golden::repository;
+use crate::kubernetes::plane::{Plane, programs};
+use crate::kubernetes::process::PROGRAM;
+
+/// Needs a kubelet.
+const NOT_HERE: &str = "kubectl logs ";
+
+/// The blocks of a section, each with its language.
+fn blocks(section: &str) -> Vec<(String, String)> {
+    let text = std::fs::read_to_string(repository("README.md")).expect("a README");
+    let (_, rest) = text.split_once(&format!("\n## {section}\n")).expect("the section");
+    let body = rest.split("\n## ").next().expect("its text");
+    let fenced = body.split("```").skip(1).step_by(2);
+    fenced.filter_map(|block| block.split_once('\n')).map(|(kind, text)| (kind.to_owned(), text.to_owned())).collect()
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("made");
+    for entry in std::fs::read_dir(from).expect("a folder") {
+        let (path, target) = entry.map(|entry| (entry.path(), to.join(entry.file_name()))).expect("an entry");
+        if path.is_dir() {
+            copy(&path, &target);
+        } else {
+            std::fs::copy(&path, &target).expect("copied");
+        }
+    }
+}
+
+#[test]
+fn its_commands_install_it_raise_a_namespace_and_remove_it() {
+    let plane = Plane::start(&[]);
+    let dir = tempfile::tempdir().expect("a folder");
+    copy(&repository("deploy"), &dir.path().join("deploy"));
+    let program = Path::new(PROGRAM).parent().expect("a folder").display().to_string();
+    let path = format!("{}:{program}:{}", programs().display(), std::env::var("PATH").expect("a path"));
+    let get = |resource: &str| plane.admin.call(Method::GET, &webhooks_path(resource), None);
+    let mut enforced = Vec::new();
+    for (kind, text) in blocks("Install") {
+        if kind == "yaml" {
+            std::fs::write(dir.path().join("deploy/overlays/audit-only/config.yaml"), text).expect("written");
+            continue;
+        }
+        for line in text.lines().filter(|line| !line.starts_with(NOT_HERE)) {
+            let output = Command::new("sh")
+                .args(["-c", line])
+                .current_dir(dir.path())
+                .env("PATH", &path)
+                .env("HOME", dir.path())
+                .env("KUBECONFIG", &plane.place.kubeconfig)
+                .output()
+                .expect("sh runs");
+            let errors = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success() && errors.is_empty(), "{line}: {errors}");
+            let found = get(WEBHOOKS[0]);
+            let names = found.body["webhooks"].as_array().into_iter().flatten().map(|webhook| webhook["name"].clone());
+            enforced.push((line.split(' ').nth(1).unwrap_or_default().to_owned(), names.collect::<Vec<Value>>()));
+        }
+    }
+    let (observe, enforce) = (Value::from("observe.portcullis.dev"), Value::from("enforce.portcullis.dev"));
+    let expected = [
+        ("apply", vec![observe.clone()]),
+        ("webhooks", vec![observe.clone()]),
+        ("apply", vec![enforce, observe]),
+        ("delete", vec![]),
+        ("delete", vec![]),
+    ];
+    assert_eq!(enforced, expected.map(|(verb, names)| (verb.to_owned(), names)));
+    for resource in WEBHOOKS {
+        assert_eq!(get(resource).code, 404);
+    }
+    let namespace = plane.admin.call(Method::GET, "/api/v1/namespaces/portcullis", None);
+    assert_eq!(namespace.code, 404, "{namespace:#?}");
+}

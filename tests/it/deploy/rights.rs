@@ -1,0 +1,209 @@
+//! RBAC is what the program uses, and nothing else: all that is granted is asked for, nothing that is asked for is
+//! forbidden, and without any one of them something fails.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use axum::http::Method;
+use serde_json::{Value, json};
+
+use super::program::Program;
+use super::{SECRET, WEBHOOKS, cluster, configuration, distrust_all, documents, secret_ca, trusted};
+use crate::golden::repository;
+use crate::kubernetes::eventually;
+use crate::kubernetes::objects::{holder, pod, spec};
+use crate::kubernetes::plane::Plane;
+use crate::serve::review;
+
+/// How long the audit log may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+const USER: &str = "system:serviceaccount:portcullis:portcullis";
+
+/// One verb on one resource, as a rule grants it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Right {
+    resource: String,
+    verb: String,
+}
+
+/// A role, and its rules taken apart: one right each.
+struct Role {
+    path: String,
+    rules: Vec<(Right, Value)>,
+}
+
+fn roles() -> Vec<Role> {
+    let text = std::fs::read_to_string(repository("deploy/base/rbac.yaml")).expect("RBAC");
+    let objects = documents(&text);
+    let roles = objects.iter().filter_map(|object| {
+        let group = "/apis/rbac.authorization.k8s.io/v1";
+        let name = object["metadata"]["name"].as_str()?;
+        let path = match object["kind"].as_str()? {
+            "ClusterRole" => format!("{group}/clusterroles/{name}"),
+            "Role" => format!("{group}/namespaces/{}/roles/{name}", object["metadata"]["namespace"].as_str()?),
+            _ => return None,
+        };
+        let rules = object["rules"].as_array()?.iter().flat_map(taken_apart).collect();
+        Some(Role { path, rules })
+    });
+    roles.collect()
+}
+
+fn taken_apart(rule: &Value) -> Vec<(Right, Value)> {
+    let list = |field: &str| super::kubelet::strings(&rule[field]);
+    let mut rights = Vec::new();
+    for resource in list("resources") {
+        for verb in list("verbs") {
+            let mut alone = rule.clone();
+            (alone["resources"], alone["verbs"]) = (json!([resource]), json!([verb]));
+            rights.push((Right { resource: resource.clone(), verb }, alone));
+        }
+    }
+    rights
+}
+
+/// What our ServiceAccount asked the API server for since `from`, and what it was answered.
+fn asked(plane: &Plane, from: usize) -> Vec<(Right, u64)> {
+    let text = std::fs::read_to_string(&plane.place.audit_log).expect("an audit log");
+    let events = text[from..].lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let ours = events.filter(|event| event["user"]["username"] == USER);
+    let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let answered = ours.map(|event| {
+        let right = Right { resource: word(&event["objectRef"]["resource"]), verb: word(&event["verb"]) };
+        (right, event["responseStatus"]["code"].as_u64().unwrap_or_default())
+    });
+    answered.collect()
+}
+
+/// Asks it what only the API server can say: a ServiceAccount, and NetworkPolicies, that no store holds.
+fn questions(program: &Program, ca: &str) -> Option<(String, String)> {
+    let mut silent = spec();
+    silent.as_object_mut().expect("an object").remove("automountServiceAccountToken");
+    silent["serviceAccountName"] = "nobody".into();
+    let mut about_account = review("account", "shop", &holder("Deployment", "web", silent));
+    about_account["request"]["kind"] = json!({"group": "apps", "version": "v1", "kind": "Deployment"});
+    about_account["request"]["resource"] = json!({"group": "apps", "version": "v1", "resource": "deployments"});
+    let about_policies = review("policies", "shop", &pod("web", spec()));
+    let account = program.review(ca, &about_account)?["response"]["warnings"].to_string();
+    let policies = program.review(ca, &about_policies)?["response"]["status"]["message"].to_string();
+    Some((account, policies))
+}
+
+/// Starts over: no Secret, nothing trusted.
+fn start_over(plane: &Plane) {
+    plane.admin.call(Method::DELETE, SECRET, None);
+    distrust_all(plane);
+}
+
+fn start(plane: &Plane) -> Program {
+    Program::serve(plane, &configuration("deploy/overlays/enforce"))
+}
+
+/// Waits until the API server has heard of a change of a role.
+fn heard(plane: &Plane, right: &Right, group: &Value, name: &Value, allowed: bool) {
+    let attributes = json!({"verb": right.verb, "resource": right.resource, "group": group, "name": name,
+        "namespace": if right.resource == "secrets" { "portcullis" } else { "" }});
+    let review = json!({"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview",
+        "spec": {"user": USER, "resourceAttributes": attributes}});
+    let path = "/apis/authorization.k8s.io/v1/subjectaccessreviews";
+    eventually("RBAC has heard", || {
+        let answer = plane.admin.call(Method::POST, path, Some(&review)).admitted();
+        (answer["status"]["allowed"] == allowed).then_some(())
+    });
+}
+
+#[test]
+fn what_is_granted_is_what_is_asked_for() {
+    let plane = cluster();
+    let from = std::fs::metadata(&plane.place.audit_log).expect("an audit log").len();
+    let program = start(&plane).ready();
+    let ca = secret_ca(&plane).expect("there is a Secret");
+    for resource in WEBHOOKS {
+        eventually("caBundle is filled in", || (trusted(&plane, resource)? == ca).then_some(()));
+    }
+    let (account, policies) = questions(&program, &ca).expect("an answer");
+    assert!(account.contains("does not say false"), "{account}");
+    assert!(policies.contains("unisolated-pods: "), "{policies}");
+
+    let granted: BTreeSet<Right> = roles().into_iter().flat_map(|role| role.rules).map(|(right, _)| right).collect();
+    let from = usize::try_from(from).expect("a length");
+    // A watch is written down when it ends.
+    drop(program);
+    let used = || asked(&plane, from).into_iter().map(|(right, _)| right).collect::<BTreeSet<_>>();
+    let deadline = Instant::now() + PATIENCE;
+    while used() != granted && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(used(), granted, "what was used, and what is granted");
+    let refused: Vec<_> = asked(&plane, from).into_iter().filter(|(_, code)| *code == 403).collect();
+    assert_eq!(refused, []);
+}
+
+#[test]
+fn without_any_one_of_them_something_fails() {
+    let plane = cluster();
+    let mut tried = 0;
+    for role in roles() {
+        for (right, rule) in &role.rules {
+            let others: Vec<&Value> =
+                role.rules.iter().filter(|(other, _)| other != right).map(|(_, rule)| rule).collect();
+            assert_eq!(others.len(), role.rules.len() - 1, "{right:?} is granted twice");
+            let (group, name) = (&rule["apiGroups"][0], &rule["resourceNames"][0]);
+            plane.admin.call(Method::PATCH, &role.path, Some(&json!({"rules": others}))).admitted();
+            heard(&plane, right, group, name, false);
+            start_over(&plane);
+            eprintln!("without {} of {}", right.verb, right.resource);
+            fails(&plane, right);
+            let all: Vec<&Value> = role.rules.iter().map(|(_, rule)| rule).collect();
+            plane.admin.call(Method::PATCH, &role.path, Some(&json!({"rules": all}))).admitted();
+            heard(&plane, right, group, name, true);
+            tried += 1;
+        }
+    }
+    assert_eq!(tried, 13);
+}
+
+/// What fails without it.
+fn fails(plane: &Plane, right: &Right) {
+    let program = start(plane);
+    let webhooks = WEBHOOKS.into_iter().find(|resource| *resource == right.resource);
+    match (right.resource.as_str(), right.verb.as_str()) {
+        ("secrets", _) => {
+            program.says(&["there is no certificate yet", "portcullis-certificate", "forbidden"]);
+            assert_eq!(program.said(&["\"message\":\"serving\""]), None);
+        }
+        (_, "list") if webhooks.is_none() => {
+            program.says(&["a watch is broken", "forbidden"]);
+            let (status, text) = program.admin("/readyz");
+            assert_eq!(status, 503);
+            assert!(text.contains("[-]stores not complete yet"), "{text}");
+        }
+        (_, "watch") if webhooks.is_none() => {
+            let program = program.ready();
+            eventually("it is out of touch", || {
+                (program.metric("portcullis_store_staleness_seconds")? >= 1.0).then_some(())
+            });
+        }
+        ("serviceaccounts", "get") => {
+            let program = program.ready();
+            let (account, _) = questions(&program, &secret_ca(plane).expect("a Secret")).expect("an answer");
+            assert!(account.contains("could not be read"), "{account}");
+        }
+        (_, verb) => {
+            let resource = webhooks.unwrap_or_else(|| panic!("nobody uses {right:?}"));
+            let kind = if resource == WEBHOOKS[0] { "Validating" } else { "Mutating" };
+            let other = WEBHOOKS.into_iter().find(|other| *other != resource).expect("the other");
+            let ca = eventually("a certificate", || secret_ca(plane));
+            eventually("the other one is trusted", || (trusted(plane, other)? == ca).then_some(()));
+            let what = if verb == "patch" { "caBundle could not be set" } else { "cannot be watched" };
+            program.says(&[what, kind, "forbidden"]);
+            if verb == "watch" {
+                // It was listed once, and is not seen again.
+                eventually("it is trusted at first", || (trusted(plane, resource)? == ca).then_some(()));
+                distrust_all(plane);
+                eventually("the other one is trusted again", || (trusted(plane, other)? == ca).then_some(()));
+            }
+            assert_eq!(trusted(plane, resource), None);
+        }
+    }
+}
