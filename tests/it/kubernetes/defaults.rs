@@ -228,7 +228,7 @@ fn an_ephemeral_container_is_stored_with_its_defaults() {
 fn the_default_account_of_a_new_namespace_hands_out_no_token() {
     let plane = Plane::shared();
     let first = Space::open(plane, "it-first");
-    let new = Space::named(&plane.admin, "it-new");
+    let new = Space::named(&plane.admin, "it-new-defaults");
     let _portcullis = Portcullis::guard(plane, &[&first, &new], "defaults: safe\n", &[]);
     let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": new.name}});
     plane.admin.call(Method::POST, "/api/v1/namespaces", Some(&namespace)).admitted();
