@@ -17,6 +17,7 @@ mod policies;
 mod properties;
 mod serve;
 mod server_certificates;
+mod server_defaults;
 mod server_load;
 mod server_reload;
 mod server_requests;
