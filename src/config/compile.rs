@@ -34,6 +34,8 @@ pub(super) const TOP_KEYS: [&str; 11] = [
 ];
 pub(super) const ENTRY_KEYS: [&str; 5] = ["match", "ceiling", "policies", "defaults", "relax"];
 pub(super) const POLICY_KEYS: [&str; 3] = ["mode", "updates", "settings"];
+/// Of a mutator: it never refuses an update.
+pub(super) const MUTATOR_KEYS: [&str; 2] = ["mode", "settings"];
 pub(super) const WORKLOAD_KEYS: [&str; 4] = ["group", "kind", "resource", "path"];
 pub(super) const TRAIL_KEYS: [&str; 2] = ["file", "cluster"];
 
@@ -249,7 +251,8 @@ pub(super) fn policies<'n>(
             problems.add(key.position, &path, message);
             continue;
         };
-        let Some(fields) = Fields::of(node, &path, &POLICY_KEYS, problems) else { continue };
+        let keys: &[&str] = if entry.safety.is_none() { &POLICY_KEYS } else { &MUTATOR_KEYS };
+        let Some(fields) = Fields::of(node, &path, keys, problems) else { continue };
         let strict = |text: &str| match text {
             "strict" => Ok(true),
             "lenient" => Ok(false),

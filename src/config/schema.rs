@@ -15,11 +15,11 @@ pub fn schema() -> Value {
     let mut policies = Map::new();
     for entry in CATALOGUE {
         let settings = entry.schema(&mut generator);
-        let mut fields = closed(json!({
-            "mode": mode(),
-            "updates": {"enum": ["lenient", "strict"], "description": "strict: an update is judged like a creation"},
-            "settings": settings,
-        }));
+        let mut fields = closed(json!({"mode": mode(), "settings": settings}));
+        if entry.safety.is_none() {
+            fields["properties"]["updates"] =
+                json!({"enum": ["lenient", "strict"], "description": "strict: an update is judged like a creation"});
+        }
         fields["description"] = json!(entry.meta.title);
         policies.insert(entry.meta.id.to_owned(), fields);
     }
@@ -83,5 +83,7 @@ mod tests {
         assert_eq!(keys("/properties/workloads/items/properties"), sorted(&compile::WORKLOAD_KEYS));
         assert_eq!(keys("/properties/trail/properties"), sorted(&compile::TRAIL_KEYS));
         assert_eq!(keys("/properties/policies/properties/root-users/properties"), sorted(&compile::POLICY_KEYS));
+        let mutator = "/properties/policies/properties/default-read-only-root/properties";
+        assert_eq!(keys(mutator), sorted(&compile::MUTATOR_KEYS));
     }
 }

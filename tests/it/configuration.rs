@@ -1,5 +1,6 @@
 //! The configuration file: what it means, and every error in it at once.
 
+mod defaults;
 mod errors;
 mod meaning;
 mod weaker;

@@ -23,6 +23,7 @@ mod properties;
 mod serve;
 mod server_admin;
 mod server_certificates;
+mod server_defaults;
 mod server_drain;
 mod server_load;
 mod server_reload;

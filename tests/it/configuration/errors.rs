@@ -12,7 +12,7 @@ fn refused(text: &str) -> Vec<String> {
 }
 
 /// The same for lines that stand below the head, which has two.
-fn refused_below_head(lines: &str) -> Vec<String> {
+pub(super) fn refused_below_head(lines: &str) -> Vec<String> {
     refused(&format!("{HEAD}{lines}"))
 }
 
@@ -139,8 +139,8 @@ fn an_entry_that_is_weaker_than_the_top_must_say_so() {
     for (entry, weaker) in [
         (
             "  ceiling: warn\n",
-            "automounted-tokens, missing-seccomp-profiles, privilege-escalation, root-users, undropped-capabilities, \
-             unpinned-images, writable-root-filesystems",
+            "automounted-tokens, default-service-accounts, missing-seccomp-profiles, privilege-escalation, root-users, \
+             undropped-capabilities, unisolated-pods, unpinned-images, writable-root-filesystems",
         ),
         ("  policies: {unpinned-images: {mode: warn}}\n", "unpinned-images"),
         ("  policies: {unpinned-images: {mode: off}, root-users: {mode: audit}}\n", "root-users, unpinned-images"),

@@ -52,12 +52,13 @@ fn a_ceiling_lowers_and_never_raises() {
 #[test]
 fn audit_only_is_hardened_under_a_ceiling() {
     let snapshot = compile_profile("audit-only", None).expect("compiles");
-    assert_eq!(modes(&snapshot, "").len(), 7);
+    assert_eq!(modes(&snapshot, "").len(), 9);
     assert!(
         snapshot.policies("").iter().all(|policy| policy.mode == Mode::Audit && policy.configured == Mode::Enforce)
     );
     // A configuration's own ceiling stands in the profile's place.
     assert_eq!(configured("profile: audit-only\nceiling: warn\n").strongest(""), Mode::Warn);
+    assert!(snapshot.setters("").is_empty(), "a profile holds validators");
 }
 
 #[test]

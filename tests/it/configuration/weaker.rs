@@ -53,7 +53,7 @@ fn a_namespace_is_named_only_where_it_differs_from_the_rest() {
         [row("root-users", "pay", Mode::Enforce, Mode::Audit)]
     );
     // Everywhere and in pay alike: said once.
-    let same = "namespaces: [{match: {names: [pay]}, defaults: safe}]\n";
+    let same = "namespaces: [{match: {names: [pay]}}]\n";
     assert_eq!(
         change(
             &format!("{ROOT}{same}"),
