@@ -1,6 +1,6 @@
 //! Mutators in a configuration: by `defaults`, and one by one among the policies.
 
-use portcullis::config::{Snapshot, Weaker, compile, schema, weaker};
+use portcullis::config::{Change, Snapshot, Weaker, compile, schema, weaker};
 use portcullis::mode::Mode;
 use portcullis::mutation::mutate;
 use portcullis::request::Source;
@@ -188,7 +188,13 @@ fn more_defaults_in_an_entry_are_free() {
 
 #[test]
 fn a_reload_that_weakens_mutators_names_them() {
-    let row = |policy, namespace: &str, to| Weaker { policy, namespace: namespace.to_owned(), from: Mode::Enforce, to };
+    let row = |policy, namespace: &str, to: Mode| Weaker {
+        policy,
+        namespace: namespace.to_owned(),
+        change: Change::Mode,
+        from: "enforce".to_owned(),
+        to: to.to_string(),
+    };
     let change = |old: &str, new: &str| weaker(&configured(old), &configured(new));
     assert_eq!(change("defaults: all\n", "defaults: safe\n"), DARING.map(|policy| row(policy, "*", Mode::Off)));
     assert_eq!(

@@ -39,8 +39,7 @@ fn a_pod_that_no_network_policy_selects_is_refused_and_a_template_warned_of() {
     let space = Space::open(plane, "it-open");
     let portcullis = Portcullis::hardened(plane, &space);
     space.create("networkpolicies", &isolation("shop", json!({"app": "shop"}))).admitted();
-    let message =
-        "must be selected by a NetworkPolicy for ingress: none in namespace \"it-open\" selects it";
+    let message = "must be selected by a NetworkPolicy for ingress: none in namespace \"it-open\" selects it";
 
     let answer = space.create("pods", &labelled("web", json!({"app": "web"})));
     assert!(answer.refused().starts_with(&format!("unisolated-pods: metadata.labels {message}")), "{answer:#?}");
