@@ -110,7 +110,8 @@ fn fixtures_cover_every_list_of_containers() {
         }
         for name in &names {
             let known = name.split('-').next().is_some_and(|word| word == acts || word == leaves);
-            assert!(known && name.ends_with(".yaml"), "{id}/{name}: is named neither {acts} nor {leaves}");
+            let is_yaml = name.rsplit_once('.').is_some_and(|(_, ending)| ending == "yaml");
+            assert!(known && is_yaml, "{id}/{name}: is named neither {acts} nor {leaves}");
         }
     }
 }

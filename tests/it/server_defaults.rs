@@ -101,7 +101,10 @@ fn without_a_cluster_it_is_unknown_who_is_isolated() {
         Serve::new("apiVersion: portcullis.dev/v1alpha1\nkind: Configuration\nprofile: hardened\n").start();
     let outcome = ask(&mut server, "/validate", "alone", review("alone", "default", &good_pod()).to_string());
     assert_eq!(outcome.response["allowed"], false);
-    let [(policy, mode, message)] = findings(&outcome.event).try_into().expect("one finding");
-    assert_eq!((policy.as_str(), mode.as_str()), ("unisolated-pods", "enforce"));
-    assert!(message.contains("those of namespace \"default\" could not be read"), "{message}");
+    let found = findings(&outcome.event);
+    assert_eq!(found.len(), 2, "one for each direction: {found:?}");
+    for (policy, mode, message) in found {
+        assert_eq!((policy.as_str(), mode.as_str()), ("unisolated-pods", "enforce"));
+        assert!(message.contains("those of namespace \"default\" could not be read"), "{message}");
+    }
 }

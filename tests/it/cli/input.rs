@@ -33,7 +33,7 @@ fn empty_input_is_clean() {
 #[test]
 fn lists_are_taken_apart_and_may_leave_kinds_out() {
     let items = "items:\n- metadata: {name: a}\n  spec: {containers: [{image: x}]}\n- apiVersion: v1\n  kind: Pod\n  metadata: {name: b}\n  spec: {containers: [{image: x}]}\n";
-    let ran = check(&format!("apiVersion: v1\nkind: PodList\n{items}")).with_code(1);
+    let ran = check(format!("apiVersion: v1\nkind: PodList\n{items}")).with_code(1);
     assert!(ran.out.contains("-:5:24: enforce: Pod default/a: spec.containers[0].image"), "{ran:?}");
     assert!(ran.out.contains("2 objects judged"), "{ran:?}");
 
@@ -43,7 +43,7 @@ fn lists_are_taken_apart_and_may_leave_kinds_out() {
     );
 
     // A `List` says nothing of the kinds of its items.
-    let ran = check(&format!("apiVersion: v1\nkind: List\n{items}")).with_code(2);
+    let ran = check(format!("apiVersion: v1\nkind: List\n{items}")).with_code(2);
     assert_eq!(ran.err, "-:4:3: is no Kubernetes object: it has no kind\n");
     assert!(ran.out.contains("1 object judged"), "{ran:?}");
 
@@ -95,7 +95,7 @@ fn json_is_read_too() {
 #[test]
 fn an_object_that_is_not_what_its_kind_says_has_its_place_and_field() {
     for (spec, error) in [
-        ("spec:\n  containers: web\n", "-:5:3: Pod spec.containers: invalid type: a string, expected a sequence"),
+        ("spec:\n  containers: web\n", "-:5:3: Pod spec.containers: invalid type: a string, expected a list"),
         (
             "spec:\n  containers:\n  - name: a\n    image: [x]\n",
             "-:7:5: Pod spec.containers[0].image: invalid type: sequence, expected a string",
@@ -115,7 +115,7 @@ fn an_object_that_is_not_what_its_kind_says_has_its_place_and_field() {
             "-:4:21: Pod spec.containers[0]: invalid type: sequence, expected an object",
         ),
     ] {
-        let ran = check(&format!("apiVersion: v1\nkind: Pod\nmetadata: {{name: a}}\n{spec}")).with_code(2);
+        let ran = check(format!("apiVersion: v1\nkind: Pod\nmetadata: {{name: a}}\n{spec}")).with_code(2);
         assert!(ran.err.starts_with(error), "{spec}: {ran:?}");
         assert_eq!(ran.err_lines().len(), 1);
         assert_eq!(ran.out, "0 objects judged: 0 would be refused, 0 findings; 1 input could not be judged\n");
@@ -131,7 +131,7 @@ fn an_object_that_is_not_what_its_kind_says_has_its_place_and_field() {
 #[test]
 fn one_bad_object_leaves_the_others_judged() {
     let bad = "apiVersion: v1\nkind: Pod\nspec: {containers: 7}\n";
-    let ran = check(&format!("{}---\n{bad}---\n{}", pod("a", "x"), pod("b", "z"))).with_code(2);
+    let ran = check(format!("{}---\n{bad}---\n{}", pod("a", "x"), pod("b", "z"))).with_code(2);
     assert!(ran.out.contains("Pod default/a") && ran.out.contains("Pod default/b"), "{ran:?}");
     assert_eq!(ran.err_lines().len(), 1);
 }
@@ -171,7 +171,7 @@ fn control_characters_never_reach_the_terminal() {
     assert!(ran.out.contains(r"Pod a\r\nb/we\nb\u{1b}[31m\u{7}\u{9b}: "), "{}", ran.out);
 
     let key = "k\\n\\e".to_owned() + &"k".repeat(900);
-    let ran = check(&format!("apiVersion: v1\nkind: Pod\nmetadata: {{labels: {{\"{key}\": 7}}}}\n")).with_code(2);
+    let ran = check(format!("apiVersion: v1\nkind: Pod\nmetadata: {{labels: {{\"{key}\": 7}}}}\n")).with_code(2);
     assert!(ran.err.contains(r"Pod metadata.labels.k\n\u{1b}kkk") && ran.err.len() < 500, "{ran:?}");
 
     let broken = "apiVersion: v1\nkind: \"Pod\\n-:1:1: all is well\\e[0m\"\nspec: 7\n---\napiVersion: v1\nkind: Pod\nspec: {\"a\\nb\": 1, containers: 7}\n";

@@ -30,8 +30,11 @@ spec:
             drop: [NET_RAW]
 ";
 
-/// Every finding under these lines of the configuration: policy, mode, path, pointer, line and column.
-fn findings(lines: &str, arguments: &[&str]) -> Vec<(String, String, String, String, (u64, u64))> {
+/// A finding: policy, mode, path, pointer, line and column.
+type Found = (String, String, String, String, (u64, u64));
+
+/// Every finding under these lines of the configuration.
+fn findings(lines: &str, arguments: &[&str]) -> Vec<Found> {
     let config = format!("apiVersion: portcullis.dev/v1alpha1\nkind: Configuration\nprofile: hardened\n{lines}");
     let folder = folder(&[("c.yaml", &config), ("isolated.yaml", ISOLATED), ("bare.yaml", BARE)]);
     let fixed = ["check", "bare.yaml", "--config", "c.yaml", "--format", "json", "--cluster-from", "isolated.yaml"];
