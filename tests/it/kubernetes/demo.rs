@@ -21,7 +21,7 @@ fn the_demo_shows_what_it_promises() {
         r#"unpinned-images: spec.containers[0].image must end in a digest: "nginx:1.27.3" names a tag"#,
         r#"write "nginx:1.27.3@sha256:<digest>""#,
         "root-users: spec.securityContext.runAsUser must not be 0",
-        "unisolated-pods: metadata.labels must be selected by a NetworkPolicy for ingress and egress",
+        r#"unisolated-pods: metadata.labels must be selected by a NetworkPolicy for ingress: none in namespace "demo" selects"#,
         "pod/web created",
         "networkpolicy.networking.k8s.io/lonely created",
         "pod/lonely created",

@@ -106,7 +106,7 @@ fn containers(list: &'static str, fewest: usize) -> impl Strategy<Value = Value>
         }
         Value::from(containers)
     });
-    let rarely = if fewest == 0 { 1 } else { 0 };
+    let rarely = u32::from(fewest == 0);
     prop_oneof![rarely => Just(json!(null)), 4 => some]
 }
 
