@@ -5,11 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use axum::http::Method;
 use serde_json::{Value, json};
 
 use super::client::Answer;
-use super::eventually;
 use super::objects::{TEMPLATES, holder, pod};
 use super::plane::Plane;
 use super::process::Portcullis;
@@ -222,22 +220,4 @@ fn an_ephemeral_container_is_stored_with_its_defaults() {
     );
     assert_eq!(stored["spec"]["containers"][0]["securityContext"], Value::Null);
     space.patch("pods", "old", &json!({"metadata": {"labels": {"team": "shop"}}})).admitted();
-}
-
-#[test]
-fn the_default_account_of_a_new_namespace_hands_out_no_token() {
-    let plane = Plane::shared();
-    let first = Space::open(plane, "it-first");
-    let new = Space::named(&plane.admin, "it-new-defaults");
-    let _portcullis = Portcullis::guard(plane, &[&first, &new], "defaults: safe\n", &[]);
-    let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": new.name}});
-    plane.admin.call(Method::POST, "/api/v1/namespaces", Some(&namespace)).admitted();
-    // The controller manager makes it.
-    let account = eventually("the account is there", || {
-        let answer = new.get("serviceaccounts", "default");
-        answer.is_success().then_some(answer.body)
-    });
-    assert_eq!(account["automountServiceAccountToken"], false);
-    let other = new.create("serviceaccounts", &super::space::account("web", None)).admitted();
-    assert_eq!(other["automountServiceAccountToken"], Value::Null);
 }
