@@ -101,7 +101,11 @@ fn without_a_cluster_it_is_unknown_who_is_isolated() {
         Serve::new("apiVersion: portcullis.dev/v1alpha1\nkind: Configuration\nprofile: hardened\n").start();
     let outcome = ask(&mut server, "/validate", "alone", review("alone", "default", &good_pod()).to_string());
     assert_eq!(outcome.response["allowed"], false);
-    let [(policy, mode, message)] = findings(&outcome.event).try_into().expect("one finding");
-    assert_eq!((policy.as_str(), mode.as_str()), ("unisolated-pods", "enforce"));
-    assert!(message.contains("those of namespace \"default\" could not be read"), "{message}");
+    let findings = findings(&outcome.event);
+    assert_eq!(findings.len(), 2, "one for each direction: {findings:?}");
+    for ((policy, mode, message), direction) in findings.iter().zip(["ingress", "egress"]) {
+        assert_eq!((policy.as_str(), mode.as_str()), ("unisolated-pods", "enforce"));
+        let said = format!("for {direction}: those of namespace \"default\" could not be read");
+        assert!(message.contains(&said), "{message}");
+    }
 }

@@ -149,7 +149,7 @@ fn fields_say_what_was_asked_and_answered() {
 
 #[test]
 fn every_verdict_has_its_word() {
-    let policies = "policies:\n  unpinned-images: {mode: warn}\n";
+    let policies = "  unpinned-images: {mode: warn}\n";
     let server = Serve::new(&format!("{HARDENED}{policies}")).start();
     let decided = |uid: &str, path: &str, object: &Value| {
         server.post(path, review(uid, "default", object).to_string());

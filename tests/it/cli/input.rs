@@ -95,7 +95,7 @@ fn json_is_read_too() {
 #[test]
 fn an_object_that_is_not_what_its_kind_says_has_its_place_and_field() {
     for (spec, error) in [
-        ("spec:\n  containers: web\n", "-:5:3: Pod spec.containers: invalid type: a string, expected a sequence"),
+        ("spec:\n  containers: web\n", "-:5:3: Pod spec.containers: invalid type: a string, expected a list"),
         (
             "spec:\n  containers:\n  - name: a\n    image: [x]\n",
             "-:7:5: Pod spec.containers[0].image: invalid type: sequence, expected a string",
