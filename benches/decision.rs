@@ -6,9 +6,10 @@
 use std::hint::black_box;
 
 use jiff::Timestamp;
-use portcullis::cluster::Nowhere;
+use portcullis::cluster::Manifests;
 use portcullis::config::{Snapshot, compile_profile};
 use portcullis::decision::{Endpoint, decide_at_once};
+use portcullis::document;
 use portcullis::review::{decode, encode};
 use portcullis::trail::{Caller, Chain, Event};
 
@@ -24,10 +25,26 @@ fn hardened() -> Snapshot {
     compile_profile("hardened", None).expect("the profile compiles")
 }
 
+/// A cluster in which the Pod is isolated.
+#[expect(clippy::expect_used, reason = "a benchmark without its cluster measures nothing")]
+fn cluster() -> Manifests {
+    let policy = "{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: all, namespace: shop}, \
+                  spec: {podSelector: {matchLabels: {app: web}}, policyTypes: [Ingress, Egress]}}";
+    let mut cluster = Manifests::whole(true);
+    cluster.add(&document::read(policy).expect("YAML")[0], "shop");
+    cluster
+}
+
 /// From the review's bytes to the answer's, with the event serialised and chained on the way.
-fn whole(snapshot: &Snapshot, chain: &mut Chain, lines: &mut Vec<u8>, bytes: &[u8]) -> Option<Vec<u8>> {
+fn whole(
+    snapshot: &Snapshot,
+    cluster: &Manifests,
+    chain: &mut Chain,
+    lines: &mut Vec<u8>,
+    bytes: &[u8],
+) -> Option<Vec<u8>> {
     let review = decode(bytes, snapshot.workloads(), Timestamp::now()).ok()?;
-    let decision = decide_at_once(snapshot, &review.request, &Nowhere);
+    let decision = decide_at_once(snapshot, &review.request, cluster);
     let event = Event::new(&review.request, Endpoint::Validate, Caller::Certificate, "", &decision, 0).to_bytes();
     lines.clear();
     let id = chain.seal(&event, lines);
@@ -37,11 +54,11 @@ fn whole(snapshot: &Snapshot, chain: &mut Chain, lines: &mut Vec<u8>, bytes: &[u
 #[divan::bench(args = ["admitted", "denied"])]
 fn decision_and_event(bencher: divan::Bencher<'_, '_>, which: &str) {
     let bytes = if which == "admitted" { ADMITTED } else { DENIED };
-    let snapshot = hardened();
+    let (snapshot, cluster) = (hardened(), cluster());
     let (mut chain, mut lines) = (Chain::new("bench".to_owned()), Vec::new());
     bencher
         .counter(divan::counter::BytesCount::new(bytes.len()))
-        .bench_local(|| black_box(whole(&snapshot, &mut chain, &mut lines, black_box(bytes))));
+        .bench_local(|| black_box(whole(&snapshot, &cluster, &mut chain, &mut lines, black_box(bytes))));
 }
 
 /// The least that any reader of the review must do.

@@ -7,7 +7,7 @@ mod salvage;
 
 use crate::request::Request;
 
-pub use decode::{decode, oversized};
+pub use decode::{decode, partial};
 pub use encode::{encode, refusal, warnings};
 
 /// A review that was understood far enough to be answered.

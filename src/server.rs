@@ -92,15 +92,16 @@ impl App {
     /// What requests share. Until the cluster's stores are complete, reviews are answered with 503.
     pub fn new(
         snapshot: Arc<ArcSwap<Snapshot>>,
-        cluster: Option<Arc<Cluster>>,
+        cluster: Result<Arc<Cluster>, Nowhere>,
         trail: Trail,
         installed: Installed,
         drain: Drain,
     ) -> Arc<Self> {
         let world: Arc<dyn World> = match &cluster {
-            Some(cluster) => Arc::<Cluster>::clone(cluster),
-            None => Arc::new(Nowhere),
+            Ok(cluster) => Arc::<Cluster>::clone(cluster),
+            Err(nowhere) => Arc::new(*nowhere),
         };
+        let cluster = cluster.ok();
         let metrics = Metrics::new();
         metrics.configured(snapshot.load().digest());
         let app = Arc::new(Self {

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, Nowhere};
 use crate::config::{self, Reload, Snapshot};
 use crate::server::certs::{self, Source};
 use crate::server::installed::{self, Installed};
@@ -111,7 +111,8 @@ async fn serve(args: Args) -> Result<(), String> {
         service: managed.service,
         ..Target::service()
     }));
-    let app = App::new(Arc::clone(&snapshot), cluster, trail, installed, drain);
+    let nowhere = if args.dev { Nowhere::LeftOut } else { Nowhere::Missed };
+    let app = App::new(Arc::clone(&snapshot), cluster.ok_or(nowhere), trail, installed, drain);
     app.metrics.certificate_expiry.set(loaded.expires);
     let acceptor = Arc::new(ArcSwap::new(loaded.config));
     watch_certificates(&app, tls, contents, &acceptor);
@@ -275,6 +276,7 @@ fn greet(address: SocketAddr) {
     let review = r#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{"uid":"try-1","operation":"CREATE","kind":{"group":"","version":"v1","kind":"Pod"},"resource":{"group":"","version":"v1","resource":"pods"},"namespace":"default","object":{"apiVersion":"v1","kind":"Pod","metadata":{"name":"web"},"spec":{"containers":[{"name":"web","image":"nginx:latest"}]}}}}"#;
     eprintln!(
         "\nPortcullis serves the profile hardened on https://127.0.0.1:{port}, with a certificate made just now.\n\
+         What a policy asks of a cluster (NetworkPolicies, ServiceAccounts) is left out: there is none.\n\
          Events go to standard output. Try it:\n\n\
          curl -sk https://127.0.0.1:{port}/validate -H 'content-type: application/json' -d '{review}'\n"
     );

@@ -101,12 +101,12 @@ pub fn decode<'a>(bytes: &'a [u8], workloads: &Workloads, received: Timestamp) -
     Ok(review)
 }
 
-/// The review that began a body too large to be read whole; `head` is what was read of it.
+/// The review of a body that was not read to its end; `head` is what was read of it, and `why` says why no more.
 ///
 /// # Errors
 /// [`NoUid`] when the head does not reach the uid.
-pub fn oversized(head: &[u8], received: Timestamp, limit: usize) -> Result<Review<'static>, NoUid> {
+pub fn partial(head: &[u8], received: Timestamp, why: &str) -> Result<Review<'static>, NoUid> {
     let mut review = salvage(head, received, None)?;
-    review.unreadable = Some(format!("the review is larger than {limit} bytes, the most that is read"));
+    review.unreadable = Some(why.to_owned());
     Ok(review)
 }

@@ -1,5 +1,6 @@
 //! Reads a review's body within its bounds.
 
+use std::fmt;
 use std::time::Instant;
 
 use axum::body::Body;
@@ -9,7 +10,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// The largest review that is read, in bytes. An object may have 1.5 MiB in etcd; a review carries it twice, and JSON
 /// may be several times the size of the protobuf that is stored.
-pub(super) const LIMIT: usize = 8 << 20;
+const LIMIT: usize = 8 << 20;
 /// Bytes of all bodies together.
 const BUDGET: usize = 256 << 20;
 /// Bytes of one permit.
@@ -46,6 +47,16 @@ pub(super) enum Cut {
     Late,
     /// It broke off, or its framing is not HTTP's.
     Broken,
+}
+
+impl fmt::Display for Cut {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooLarge => write!(out, "the review is larger than {LIMIT} bytes, the most that is read"),
+            Self::NoRoom => out.write_str("the server has more to do than it takes on; try again"),
+            Self::Late | Self::Broken => out.write_str("the review did not come whole, or not in time"),
+        }
+    }
 }
 
 impl Budget {

@@ -14,7 +14,7 @@ use futures::FutureExt;
 use jiff::Timestamp;
 
 use super::App;
-use super::body::{Cut, LIMIT, Read};
+use super::body::{Cut, Read};
 use super::drain::Phase;
 use crate::config::Snapshot;
 use crate::decision::{self, Decision, Endpoint, Trouble};
@@ -80,9 +80,9 @@ async fn answer(app: &App, call: &Call, body: Body) -> Response {
     };
     let decoded = match cut {
         None => review::decode(bytes, snapshot.workloads(), call.received),
-        Some(_) => review::oversized(bytes, call.received, LIMIT),
+        Some(cut) => review::partial(bytes, call.received, &cut.to_string()),
     };
-    let mut review = match decoded {
+    let review = match decoded {
         Ok(review) => review,
         Err(NoUid { message }) => {
             app.metrics.unanswerable.inc();
@@ -97,15 +97,12 @@ async fn answer(app: &App, call: &Call, body: Body) -> Response {
         Cut::TooLarge | Cut::Late => Trouble::Failed,
         Cut::Broken => Trouble::Unreadable,
     });
-    if matches!(cut, Some(Cut::Late | Cut::Broken)) {
-        review.unreadable = Some("the review did not come whole, or not in time".to_owned());
-    }
-    let body = conclude(app, call, &snapshot, &review, trouble).await;
+    let body = decide_and_record(app, call, &snapshot, &review, trouble).await;
     ([(header::CONTENT_TYPE, "application/json")], Bytes::from(body)).into_response()
 }
 
 /// The decision, its record, and the answer: in this order.
-async fn conclude(
+async fn decide_and_record(
     app: &App,
     call: &Call,
     snapshot: &Snapshot,
@@ -118,7 +115,6 @@ async fn conclude(
         Decision::troubled(snapshot, call.endpoint, mode, trouble, message.to_owned())
     };
     let mut decision = match (trouble, &review.unreadable) {
-        (Some(Trouble::Busy), _) => troubled(Trouble::Busy, "the server has more to do than it takes on; try again"),
         (Some(trouble), Some(message)) => troubled(trouble, message),
         (_, Some(message)) => troubled(Trouble::Unreadable, message),
         (_, None) => {

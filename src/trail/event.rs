@@ -1,5 +1,7 @@
 //! The audit event, and the records that frame a stream.
 
+use std::borrow::Cow;
+
 use aws_lc_rs::digest::{SHA256, digest};
 use jiff::Timestamp;
 use jiff::fmt::temporal::DateTimePrinter;
@@ -9,6 +11,7 @@ use serde::{Serialize, Serializer};
 use crate::config::{Problem, Weaker, hex};
 use crate::decision::{Decision, Endpoint, Judged};
 use crate::mode::Mode;
+use crate::object::Object;
 use crate::request::{Kind, Operation, Request, User};
 
 /// Groups of a user that an event holds.
@@ -44,7 +47,7 @@ pub struct Event<'a> {
     kind: KindView<'a>,
     namespace: &'a str,
     name: &'a str,
-    object_uid: &'a str,
+    object_uid: Cow<'a, str>,
     user: UserView<'a>,
     dry_run: bool,
     decision: &'static str,
@@ -126,7 +129,7 @@ impl<'a> Event<'a> {
             kind: kind(&request.kind),
             namespace: cut(&request.namespace),
             name: cut(request.display_name()),
-            object_uid: request.object.as_ref().map_or("", |object| cut(object.metadata().uid())),
+            object_uid: object_uid(request),
             user: user(&request.user),
             dry_run: request.dry_run,
             decision: decision.verdict.as_str(),
@@ -219,6 +222,15 @@ impl Record<'_> {
     pub fn to_bytes(&self) -> Vec<u8> {
         serde_json::to_vec(self).unwrap_or_default()
     }
+}
+
+/// The uid of the object, or of the one before: a DELETE carries no other.
+fn object_uid<'a>(request: &'a Request<'a>) -> Cow<'a, str> {
+    if let Some(object) = &request.object {
+        return Cow::Borrowed(cut(object.metadata().uid()));
+    }
+    let old = request.old.and_then(|old| Object::read(old, None).ok());
+    Cow::Owned(old.map_or_else(String::new, |old| cut(old.metadata().uid()).to_owned()))
 }
 
 fn kind<'a>(kind: &'a Kind<'_>) -> KindView<'a> {

@@ -2,7 +2,9 @@
 //!
 //! On a Pod that comes from an API server the truth is in the Pod: the ServiceAccount plugin has mounted the token
 //! before any webhook is asked (`K/plugin/pkg/admission/serviceaccount/admission.go`). In a template, and in a
-//! manifest, it is the field, and the ServiceAccount's where the field is absent. A projected token that the pod asks
+//! manifest, it is the field, and the ServiceAccount's where the field is absent. A ServiceAccount that is not among
+//! the manifests is taken for one that says nothing, as every namespace's `default` is made: that is the API server's own
+//! default, so the policy is never left out for want of one. A projected token that the pod asks
 //! for itself, by name, path and lifetime, is allowed.
 
 use schemars::JsonSchema;
