@@ -13,7 +13,7 @@ lint:
 	cargo clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
 
-# etcd, kube-apiserver, kube-controller-manager and kubectl from their Go modules, once a machine (about five minutes).
+# etcd, kube-apiserver, kube-controller-manager and kubectl from their Go modules, once a machine (about six minutes).
 kubernetes:
 	tools/kubernetes/build >/dev/null
 

@@ -71,6 +71,7 @@ pub fn mutate(snapshot: &Snapshot, request: &Request<'_>) -> Mutation {
 /// What may be patched of the request's object; `None` for nothing.
 fn target<'r, 'a>(snapshot: &Snapshot, request: &'r Request<'a>) -> Option<Target<'r, 'a>> {
     let object = request.object.as_ref()?;
+    let workload = snapshot.workloads().find(&request.kind.group, &request.kind.kind);
     let is_pod = request.pods().first().is_some_and(|pod| !pod.is_template());
     if request.operation == Operation::Update && is_pod && request.subresource == "ephemeralcontainers" {
         let before = request.before(snapshot.workloads()).ok()??;
@@ -86,7 +87,7 @@ fn target<'r, 'a>(snapshot: &Snapshot, request: &'r Request<'a>) -> Option<Targe
     }
     match request.operation {
         Operation::Create => Some(Target::whole(request)),
-        Operation::Update if !is_pod && &*request.kind.kind != "Job" => {
+        Operation::Update if workload.is_some_and(|row| !row.is_pod() && !row.is_immutable) => {
             let before = request.before(snapshot.workloads()).ok()??;
             let old = before.object.as_ref().map(Object::templates);
             (!object.templates().is_empty() && old != Some(object.templates())).then(|| Target::whole(request))
@@ -104,7 +105,7 @@ fn run(setter: &Setter, target: &Target<'_, '_>) -> Option<Vec<(Place, Edit)>> {
 
 fn apply(editor: &mut Option<Editor>, raw: &str, edit: &Edit) -> bool {
     if editor.is_none() {
-        *editor = Editor::new(raw).ok();
+        *editor = Editor::new(raw);
     }
     editor.as_mut().is_some_and(|editor| editor.apply(edit))
 }

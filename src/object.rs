@@ -72,13 +72,13 @@ pub enum Within {
         /// The field.
         field: String,
     },
-    /// No one place: what stands for many findings is never what was there before.
-    Many,
     /// The object, outside any pod.
     Object {
         /// The field, list positions left out.
         field: String,
     },
+    /// No one place: what stands for many findings is never what was there before.
+    Many,
 }
 
 /// Characters of a path that are shown.

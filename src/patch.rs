@@ -9,6 +9,10 @@ use serde_json::{Map, Value};
 
 use crate::object::Path;
 
+/// The largest object that is edited, in bytes: an API server takes requests of 3 MiB
+/// (`K/staging/src/k8s.io/apiserver/pkg/server/config.go`, `MaxRequestBodyBytes`).
+const OBJECT: usize = 3 << 20;
+
 /// A change that a mutator asks for.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Edit {
@@ -33,12 +37,11 @@ pub struct Operation {
 }
 
 impl Editor {
-    /// Starts from the bytes that came.
-    ///
-    /// # Errors
-    /// When they are no JSON, or nested too deeply.
-    pub fn new(raw: &str) -> Result<Self, serde_json::Error> {
-        Ok(Self { object: serde_json::from_str(raw)?, operations: Vec::new() })
+    /// Starts from the bytes that came; `None` when they are no JSON, nested too deeply, or more than any API server
+    /// would take.
+    pub fn new(raw: &str) -> Option<Self> {
+        let object = if raw.len() <= OBJECT { serde_json::from_str(raw).ok()? } else { return None };
+        Some(Self { object, operations: Vec::new() })
     }
 
     /// Makes a change; returns whether there was one to make.

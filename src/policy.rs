@@ -104,7 +104,7 @@ pub struct Finding {
 }
 
 /// Findings of one policy that are told apart.
-const FINDINGS: usize = 1_024;
+const FINDINGS: usize = 128;
 
 /// The findings of one policy about one request.
 #[derive(Debug, Default)]

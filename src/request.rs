@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use crate::object::mapping;
 use crate::object::{Container, ImageUse, Object, Pod, Text, Unreadable, Workloads};
 
 /// What is done to the object (`admission.k8s.io/v1` `Operation`).
@@ -73,7 +74,7 @@ pub struct User<'a> {
     #[serde(borrow)]
     pub uid: Option<Text<'a>>,
     /// Groups.
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "mapping::groups")]
     pub groups: Option<Vec<Text<'a>>>,
 }
 

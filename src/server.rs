@@ -32,7 +32,7 @@ pub use drain::{Drain, Phase};
 /// Connections that wait to be accepted.
 const BACKLOG: u32 = 4_096;
 /// Reviews that are worked on at once.
-const RUNNING: usize = 1_024;
+const RUNNING: usize = 256;
 
 /// Everything that requests share.
 pub struct App {

@@ -54,6 +54,7 @@ impl Target {
 pub fn validating(snapshot: &Snapshot, target: &Target) -> ValidatingWebhookConfiguration {
     let modes = Modes::of(snapshot, |namespace| snapshot.strongest(namespace));
     let webhook = |name: &str, part: RangeInclusive<Mode>, failure: &str, timeout| {
+        let selector = modes.select(&part, &target.namespace)?;
         Some(ValidatingWebhook {
             name: format!("{name}.portcullis.dev"),
             admission_review_versions: vec!["v1".to_owned()],
@@ -61,8 +62,8 @@ pub fn validating(snapshot: &Snapshot, target: &Target) -> ValidatingWebhookConf
             failure_policy: Some(failure.to_owned()),
             match_conditions: Some(match_conditions()),
             match_policy: Some("Equivalent".to_owned()),
-            namespace_selector: Some(modes.select(&part, &target.namespace)?),
-            rules: Some(validating_rules(snapshot)),
+            rules: Some(scoped(validating_rules(snapshot), modes.holds_top(&part))),
+            namespace_selector: Some(selector),
             side_effects: "None".to_owned(),
             timeout_seconds: Some(timeout),
             ..ValidatingWebhook::default()
@@ -82,7 +83,8 @@ pub fn validating(snapshot: &Snapshot, target: &Target) -> ValidatingWebhookConf
 /// answered, the validators see.
 pub fn mutating(snapshot: &Snapshot, target: &Target) -> MutatingWebhookConfiguration {
     let modes = Modes::of(snapshot, |namespace| snapshot.strongest_default(namespace));
-    let selector = modes.select(&(Mode::Audit..=Mode::Enforce), &target.namespace);
+    let part = Mode::Audit..=Mode::Enforce;
+    let selector = modes.select(&part, &target.namespace);
     let webhook = selector.map(|selector| MutatingWebhook {
         name: "defaults.portcullis.dev".to_owned(),
         admission_review_versions: vec!["v1".to_owned()],
@@ -92,7 +94,7 @@ pub fn mutating(snapshot: &Snapshot, target: &Target) -> MutatingWebhookConfigur
         match_policy: Some("Equivalent".to_owned()),
         namespace_selector: Some(selector),
         reinvocation_policy: Some("IfNeeded".to_owned()),
-        rules: Some(mutating_rules(snapshot)),
+        rules: Some(scoped(mutating_rules(snapshot), modes.holds_top(&part))),
         side_effects: "None".to_owned(),
         timeout_seconds: Some(MUTATE_TIMEOUT),
         ..MutatingWebhook::default()
@@ -115,9 +117,14 @@ impl<'s> Modes<'s> {
         Self { top: strongest(""), named }
     }
 
+    /// Whether what lives in no namespace is in `part`: the top governs it.
+    fn holds_top(&self, part: &RangeInclusive<Mode>) -> bool {
+        part.contains(&self.top)
+    }
+
     /// Selects, by name, the namespaces whose strongest mode is in `part`, without our own; `None` where there is none.
     fn select(&self, part: &RangeInclusive<Mode>, own: &str) -> Option<LabelSelector> {
-        let (operator, mut names) = if part.contains(&self.top) {
+        let (operator, mut names) = if self.holds_top(part) {
             let others = self.named.iter().filter(|(_, mode)| !part.contains(mode));
             ("NotIn", others.map(|(name, _)| (*name).to_owned()).chain([own.to_owned()]).collect::<Vec<_>>())
         } else {
@@ -134,6 +141,18 @@ impl<'s> Modes<'s> {
         (!names.is_empty())
             .then(|| LabelSelector { match_expressions: Some(vec![requirement]), ..LabelSelector::default() })
     }
+}
+
+/// A namespaceSelector holds back nothing that lives in no namespace, so only the part that the top is in takes such
+/// objects; of Kubernetes' own kinds with pod templates there are none.
+fn scoped(mut rules: Vec<RuleWithOperations>, holds_top: bool) -> Vec<RuleWithOperations> {
+    let is_added = |rule: &RuleWithOperations| {
+        rule.api_groups.iter().flatten().any(|group| !["", "apps", "batch"].contains(&group.as_str()))
+    };
+    for rule in rules.iter_mut().filter(|rule| holds_top && is_added(rule)) {
+        rule.scope = Some("*".to_owned());
+    }
+    rules
 }
 
 /// What the API server writes by itself keeps it able to start.
@@ -154,7 +173,7 @@ fn validating_rules(snapshot: &Snapshot) -> Vec<RuleWithOperations> {
 /// Exactly what may be patched: Pods when they are created, ephemeral containers when they are added, templates when
 /// they are new or change (a Job's never does), and ServiceAccounts where their mutator is on.
 fn mutating_rules(snapshot: &Snapshot) -> Vec<RuleWithOperations> {
-    let is_fixed = |row: &Workload| row.is_pod() || row.group == "batch" && row.kind == "Job";
+    let is_fixed = |row: &Workload| row.is_pod() || row.is_immutable;
     let mut rules = by_group(snapshot, &["CREATE"], is_fixed);
     rules.extend(by_group(snapshot, &["CREATE", "UPDATE"], |row| !is_fixed(row)));
     rules.push(rule("", &["UPDATE"], vec!["pods/ephemeralcontainers".to_owned()]));
@@ -184,8 +203,7 @@ fn rule(group: &str, operations: &[&str], resources: Vec<String>) -> RuleWithOpe
         api_versions: Some(vec!["*".to_owned()]),
         operations: Some(operations.iter().map(|operation| (*operation).to_owned()).collect()),
         resources: Some(resources),
-        // A kind that the configuration adds may live in no namespace.
-        scope: Some(if ["", "apps", "batch"].contains(&group) { "Namespaced" } else { "*" }.to_owned()),
+        scope: Some("Namespaced".to_owned()),
     }
 }
 
@@ -222,6 +240,22 @@ mod tests {
 
     fn row(name: &str, operator: &str, values: &[&str]) -> (String, String, Vec<String>) {
         (format!("{name}.portcullis.dev"), operator.to_owned(), values.iter().map(|name| (*name).to_owned()).collect())
+    }
+
+    #[test]
+    fn what_lives_in_no_namespace_is_asked_about_once() {
+        let head = "apiVersion: portcullis.dev/v1alpha1\nkind: Configuration\nprofile: hardened\nceiling: audit\n";
+        let fleet = "workloads: [{group: example.org, kind: Fleet, path: /spec/template}]\n";
+        let raised = "namespaces: [{match: {names: [pay]}, ceiling: enforce}]\n";
+        let snapshot = compile("test", &format!("{head}{fleet}{raised}"), None).expect("compiles");
+        let webhooks = validating(&snapshot, &Target::service()).webhooks.unwrap_or_default();
+        let scopes: Vec<_> = webhooks
+            .iter()
+            .flat_map(|webhook| webhook.rules.iter().flatten())
+            .filter(|rule| rule.resources.iter().flatten().any(|resource| resource == "fleets"))
+            .map(|rule| rule.scope.clone().unwrap_or_default())
+            .collect();
+        assert_eq!(scopes, ["Namespaced", "*"], "enforce, which pay alone is in, and observe");
     }
 
     #[test]

@@ -104,7 +104,7 @@ fn workloads(old: &Workloads, new: &Workloads) -> Vec<Weaker> {
         let rows = workloads.iter().flat_map(|row| {
             row.templates
                 .iter()
-                .map(|path| format!("{}/{} /{}", row.group, row.kind, path.join("/")))
+                .map(|path| format!("{}/{} ({}) /{}", row.group, row.kind, row.resource, path.join("/")))
                 .collect::<Vec<_>>()
         });
         rows.collect()

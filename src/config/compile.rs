@@ -36,7 +36,7 @@ pub(super) const ENTRY_KEYS: [&str; 5] = ["match", "ceiling", "policies", "defau
 pub(super) const POLICY_KEYS: [&str; 3] = ["mode", "updates", "settings"];
 /// Of a mutator: it never refuses an update.
 pub(super) const MUTATOR_KEYS: [&str; 2] = ["mode", "settings"];
-pub(super) const WORKLOAD_KEYS: [&str; 4] = ["group", "kind", "resource", "path"];
+pub(super) const WORKLOAD_KEYS: [&str; 5] = ["group", "kind", "resource", "path", "immutable"];
 pub(super) const TRAIL_KEYS: [&str; 2] = ["file", "cluster"];
 
 /// What was written of one policy.
@@ -304,6 +304,14 @@ fn workload(node: &Node, path: &str, problems: &mut Problems) -> Option<Workload
             "must be a JSON pointer to the pod template, such as /spec/template; * stands for every item".to_owned()
         })
     };
+    let is_immutable = match fields.get("immutable") {
+        None => false,
+        Some(Node { value: Value::Bool(immutable), .. }) => *immutable,
+        Some(node) => {
+            problems.add(node.position, &fields.path_of("immutable"), "must be true or false");
+            false
+        }
+    };
     let before = problems.found.len();
     let group = fields.parsed("group", word, problems);
     let kind = fields.parsed("kind", word, problems);
@@ -320,7 +328,13 @@ fn workload(node: &Node, path: &str, problems: &mut Problems) -> Option<Workload
         return None;
     };
     let resource = resource.unwrap_or_else(|| format!("{}s", kind.to_lowercase()));
-    Some(Workload { group: group.into(), kind: kind.into(), resource: resource.into(), templates: vec![template] })
+    Some(Workload {
+        group: group.into(),
+        kind: kind.into(),
+        resource: resource.into(),
+        templates: vec![template],
+        is_immutable,
+    })
 }
 
 fn trail(node: &Node, problems: &mut Problems) -> TrailSettings {

@@ -45,6 +45,7 @@ pub fn schema() -> Value {
         "workloads": {"type": "array", "items": closed(json!({
             "group": text(), "kind": text(), "resource": text(),
             "path": {"type": "string", "description": "JSON pointer to the pod template; * stands for every item"},
+            "immutable": {"type": "boolean", "description": "templates never change once stored, as a Job's"},
         }))},
         "trail": closed(json!({"file": text(), "cluster": text()})),
     }));

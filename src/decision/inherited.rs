@@ -24,6 +24,7 @@ pub(super) fn mark(
         .filter(|outcome| !outcome.policy.strict_updates && matches!(&outcome.result, Ok(found) if !found.is_empty()))
         .map(|outcome| outcome.policy.clone())
         .collect();
+    // What nobody could say in time may be about the very thing that changes: it is not excused.
     let may_inherit =
         |finding: &Judged| !finding.failed && lenient.iter().any(|policy| std::ptr::eq(policy.meta, finding.meta));
 

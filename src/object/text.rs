@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::ops::Deref;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
 
 /// A string that borrows from the request where it holds no escape.
 ///
@@ -86,6 +86,9 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
     }
 }
 
+/// The most that a map may hold.
+const ENTRIES: usize = 4_096;
+
 /// A map of strings (labels, annotations): few entries, so a list is searched. A repeated key's last value counts,
 /// and `null` reads as the empty string, as in Go.
 #[derive(Debug, Clone, Default)]
@@ -110,6 +113,9 @@ impl<'de: 'a, 'a> Deserialize<'de> for TextMap<'a> {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<TextMap<'de>, A::Error> {
                 let mut entries = Vec::with_capacity(map.size_hint().unwrap_or(4).min(64));
                 while let Some((key, value)) = map.next_entry::<Text<'de>, Option<Text<'de>>>()? {
+                    if entries.len() == ENTRIES {
+                        return Err(de::Error::custom(format_args!("more than {ENTRIES} entries")));
+                    }
                     entries.push((key, value.unwrap_or_default()));
                 }
                 Ok(TextMap(entries))

@@ -16,6 +16,8 @@ pub struct Workload {
     /// For each place of templates, the fields from the object's root to it; `*` stands for every item of a list. None
     /// for the Pod itself.
     pub templates: Vec<TemplatePath>,
+    /// Whether templates never change once the object is stored, as a Job's.
+    pub is_immutable: bool,
 }
 
 /// Fields from an object's root to a pod template.
@@ -33,6 +35,7 @@ impl Workloads {
             group: Cow::Borrowed(group),
             kind: Cow::Borrowed(kind),
             resource: Cow::Borrowed(resource),
+            is_immutable: kind == "Job",
             templates: if template.is_empty() { vec![] } else { vec![path(template)] },
         };
         let template = ["spec", "template"];
@@ -58,7 +61,10 @@ impl Workloads {
         match self.0.iter_mut().find(|row| row.group == workload.group && row.kind == workload.kind) {
             _ if is_built_in => return Err("is one of Kubernetes' own kinds, which are known"),
             Some(row) if row.resource != workload.resource => return Err("has another resource above"),
-            Some(row) => row.templates.extend(workload.templates),
+            Some(row) => {
+                row.is_immutable |= workload.is_immutable;
+                row.templates.extend(workload.templates);
+            }
             None => self.0.push(workload),
         }
         Ok(())

@@ -225,3 +225,20 @@ impl<'de> Deserialize<'de> for Lenient {
         deserializer.deserialize_any(Any)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::salvage;
+
+    #[test]
+    fn the_uid_is_found_behind_fields_of_any_other_type() {
+        for other in ["5", "-1", "1.5", "true", "null", "\"x\"", "[[1], {}]", "{\"a\": {}}"] {
+            let request = format!(r#"{{"kind": {other}, "resource": {other}, "userInfo": {other}, "uid": "u"}}"#);
+            let bytes = format!(r#"{{"apiVersion": {other}, "request": {request}}}"#);
+            let review = salvage(bytes.as_bytes(), Timestamp::UNIX_EPOCH, None);
+            assert_eq!(review.ok().map(|review| review.request.uid.to_string()).as_deref(), Some("u"), "{other}");
+        }
+    }
+}

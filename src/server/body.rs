@@ -12,7 +12,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 /// may be several times the size of the protobuf that is stored.
 const LIMIT: usize = 8 << 20;
 /// Bytes of all bodies together.
-const BUDGET: usize = 256 << 20;
+const BUDGET: usize = 64 << 20;
 /// Bytes of one permit.
 const UNIT: usize = 1 << 10;
 /// Bytes kept of a body that is too much: the uid stands at the front.

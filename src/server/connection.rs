@@ -43,8 +43,11 @@ const STREAMS: u32 = 250;
 const HEADERS: u32 = 64 << 10;
 /// Connections at once, on each port.
 const CONNECTIONS: usize = 4_096;
-/// Connections at once from one address: more than an API server opens, and too few for one pod to take every place.
-const PER_ADDRESS: usize = 512;
+/// Connections at once from one address: too few for one pod to take every place. An API server opens one a call over
+/// HTTP/1.1, and has 600 requests in flight at the most by default; several behind one proxy share its address.
+const PER_ADDRESS: usize = 1_024;
+/// The same on the admin port, where probes and scrapers come.
+const PER_PROBE: usize = 64;
 /// How long to wait when the system has no more sockets.
 const NO_SOCKETS: Duration = Duration::from_millis(100);
 
@@ -109,17 +112,19 @@ pub(super) async fn accept_tls(listener: TcpListener, router: Router, app: Arc<A
 pub(super) async fn accept_plain(listener: TcpListener, router: Router) {
     let drain = Drain::default();
     let room = Arc::new(Semaphore::new(CONNECTIONS));
+    let addresses = Addresses::new(PER_PROBE);
     loop {
-        let Ok((stream, _)) = listener.accept().await else {
+        let Ok((stream, address)) = listener.accept().await else {
             tokio::time::sleep(NO_SOCKETS).await;
             continue;
         };
+        let Some(place) = addresses.enter(address.ip()) else { continue };
         let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return };
         let serving =
             Serving { router: router.clone(), drain: drain.clone(), caller: Caller::Unknown, is_http2: false };
         tokio::spawn(async move {
+            let _held = (permit, place);
             serve(stream, serving).await;
-            drop(permit);
         });
     }
 }

@@ -69,7 +69,7 @@ trail: {fil: x, file: 7}
             "21:14: exceptions: this version knows no exceptions; leave the list empty",
             "23:45: workloads[0].path: must be a JSON pointer to the pod template, such as /spec/template; * stands for \
              every item",
-            "24:61: workloads[1].versoin: unknown key; known keys are group, kind, resource, path",
+            "24:61: workloads[1].versoin: unknown key; known keys are group, kind, resource, path, immutable",
             "25:9: trail.fil: unknown key; did you mean file?",
             "25:23: trail.file: must be a string",
         ]

@@ -83,6 +83,6 @@ fn lenient_updates_other_settings_an_older_standard_and_a_lost_kind_are_weaker()
     let rollout = "workloads: [{group: argoproj.io, kind: Rollout, path: /spec/template}]\n";
     assert_eq!(
         change(&format!("{ROOT}{rollout}"), ROOT),
-        [other("workloads", "*", Change::Workload, "argoproj.io/Rollout /spec/template", "")]
+        [other("workloads", "*", Change::Workload, "argoproj.io/Rollout (rollouts) /spec/template", "")]
     );
 }

@@ -1,10 +1,11 @@
 //! Kinds that a configuration adds: they are read like the nine that are built in.
 
 use portcullis::cluster::Manifests;
+use portcullis::config::compile;
 use portcullis::request::Source;
 use serde_json::{Value, json};
 
-use crate::judging::{configured, create};
+use crate::judging::{configured, create, set_in_review};
 
 const ADDED: &str = "policies: {unpinned-images: {mode: enforce}}
 workloads:
@@ -66,4 +67,55 @@ fn what_is_not_there_holds_no_pods_and_what_is_something_else_is_unreadable() {
     }
     let error = create(&configured(ADDED), &set(json!("x")), &Manifests::default(), Source::Manifest).err();
     assert_eq!(error.expect("unreadable").path, "spec.replicatedJobs");
+}
+
+#[test]
+fn a_kind_with_templates_in_several_places_has_all_of_them_judged() {
+    let places = "policies: {unpinned-images: {mode: enforce}}
+workloads:
+- {group: ray.io, kind: RayCluster, path: /spec/headGroupSpec/template}
+- {group: ray.io, kind: RayCluster, path: /spec/workerGroupSpecs/*/template}
+";
+    let cluster = json!({"apiVersion": "ray.io/v1", "kind": "RayCluster", "spec": {
+        "headGroupSpec": {"template": template(&format!("web@sha256:{}", "0".repeat(64)))},
+        "workerGroupSpecs": [{"template": template("web:1")}]}});
+    let decision = create(&configured(places), &cluster, &Manifests::default(), Source::Manifest).expect("readable");
+    let found: Vec<String> = decision.findings.iter().map(|finding| finding.place.shown()).collect();
+    assert_eq!(found, ["spec.workerGroupSpecs[0].template.spec.containers[0].image"]);
+}
+
+#[test]
+fn a_kind_of_kubernetes_itself_cannot_be_added_nor_a_kind_under_two_resources() {
+    let errors = |rows: &str| {
+        let head = "apiVersion: portcullis.dev/v1alpha1\nkind: Configuration\n";
+        let error = compile("c.yaml", &format!("{head}workloads:\n{rows}"), None).err().expect("refused");
+        error.to_string()
+    };
+    assert_eq!(
+        errors("- {group: apps, kind: Deployment, path: /spec/other}\n"),
+        "c.yaml:4:3: workloads[0]: is one of Kubernetes' own kinds, which are known"
+    );
+    let rollout = "- {group: argoproj.io, kind: Rollout, path: /spec/template}\n";
+    assert_eq!(
+        errors(&format!("{rollout}- {{group: argoproj.io, kind: Rollout, resource: rolls, path: /spec/more}}\n")),
+        "c.yaml:5:3: workloads[1]: has another resource above"
+    );
+}
+
+#[test]
+fn templates_that_never_change_are_patched_when_they_are_new_alone() {
+    let patched = |immutable: &str, operation: &str| {
+        let snapshot = configured(&format!(
+            "defaults: safe\nworkloads: [{{group: a.b, kind: Job, path: /spec/template, immutable: {immutable}}}]\n"
+        ));
+        let job = |image: &str| json!({"apiVersion": "a.b/v1", "kind": "Job", "spec": {"template": template(image)}});
+        let review = json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {
+            "uid": "1", "operation": operation, "namespace": "default", "name": "web",
+            "kind": {"group": "a.b", "version": "v1", "kind": "Job"},
+            "resource": {"group": "a.b", "version": "v1", "resource": "jobs"},
+            "object": job("web:2"), "oldObject": if operation == "UPDATE" { job("web:1") } else { Value::Null }}});
+        !set_in_review(&snapshot, &review).decision.patch.is_empty()
+    };
+    assert!(patched("false", "CREATE") && patched("false", "UPDATE"), "a Job of another group is no Job of Kubernetes");
+    assert!(patched("true", "CREATE") && !patched("true", "UPDATE"));
 }

@@ -217,3 +217,22 @@ fn subresources_that_can_change_a_pod_are_judged_and_the_others_are_not() {
         assert_eq!(decide(harmless).verdict, Verdict::Allow, "{harmless}");
     }
 }
+
+/// Findings past the bound are one, which stands for any of them: it is never what was there before.
+#[test]
+fn a_new_image_among_too_many_findings_is_judged_whole() {
+    let snapshot = configured("policies: {undropped-capabilities: {mode: enforce}}\n");
+    let many: Vec<String> = (0..200).map(|number| format!("CAP_{number}")).collect();
+    let with = |image: &str| {
+        let mut pod = pod(&[container("a", "web:1"), container("b", image)]);
+        for position in 0..2 {
+            pod["spec"]["containers"][position]["securityContext"] =
+                json!({"capabilities": {"drop": ["ALL"], "add": many}});
+        }
+        pod
+    };
+    let decision = update(&snapshot, &with("web:2"), &with("web:1"));
+    assert!(!decision.allowed, "{:?}", decision.findings.last());
+    let last = decision.findings.last().expect("one for the rest");
+    assert!(!last.inherited && last.message.starts_with("must be put right in "), "{last:?}");
+}
