@@ -101,7 +101,11 @@ fn a_request_leaves_one_log_line_with_fields_and_without_its_body() {
         let body = review(&uid, "payments", &pod).to_string().into_bytes();
         server.client().post(protocol, "/validate", body).expect("an answer");
         server.event(&uid);
-        let lines: Vec<Value> = server.logs().into_iter().filter(|line| line["uid"] == uid.as_str()).collect();
+        let of_request =
+            || server.logs().into_iter().filter(|line| line["uid"] == uid.as_str()).collect::<Vec<Value>>();
+        // Standard error is read by a thread of its own, which may lag behind the answer.
+        until("the log line", || (!of_request().is_empty()).then_some(()));
+        let lines = of_request();
         assert_eq!(lines.len(), 1, "{lines:#?}");
         let line = &lines[0];
         for (field, value) in [

@@ -77,7 +77,7 @@ fn a_bad_file_keeps_the_last_good_one_and_says_every_error() {
     assert_eq!(server.metric("portcullis_configuration_reloads_total{result=\"refused\"}"), Some(1.0));
     assert_eq!(server.metric("portcullis_configuration_reloads_total{result=\"taken\"}"), Some(0.0));
     let said = "the changed configuration is refused; the last good one stays";
-    let line = server.logs().into_iter().find(|line| line["message"] == said).expect("a log line");
+    let line = until("the log line", || server.logs().into_iter().find(|line| line["message"] == said));
     assert!(line["error"].as_str().is_some_and(|error| error.contains("profil") && error.contains("root-users")));
 
     // A file that is gone is a bad file too; a good one ends it.
