@@ -31,8 +31,9 @@ pub use drain::{Drain, Phase};
 
 /// Connections that wait to be accepted.
 const BACKLOG: u32 = 4_096;
-/// Reviews that are worked on at once.
-const RUNNING: usize = 256;
+/// Reviews that are worked on at once. The worst that the bounds on lists and findings let through takes 2 MiB, so that
+/// all of them together stay within half of what `deploy/` allows the pod.
+const RUNNING: usize = 128;
 
 /// Everything that requests share.
 pub struct App {
