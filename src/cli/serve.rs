@@ -15,7 +15,7 @@ use crate::cluster::{Cluster, Nowhere};
 use crate::config::{self, Reload, Snapshot};
 use crate::server::certs::{self, Source};
 use crate::server::installed::{self, Installed};
-use crate::server::managed::{Managed, trust};
+use crate::server::managed::{Issued, Managed, trust};
 use crate::server::{App, Drain, Listeners};
 use crate::telemetry;
 use crate::trail::{Output, Record, Trail};
@@ -92,8 +92,16 @@ async fn serve(args: Args) -> Result<(), String> {
     let snapshot = config::compile(&name, &text, None).map_err(|error| error.to_string())?;
     let client = client(&args).await?;
     let managed = args.self_managed_certificate.as_deref().map(|secret| managed(secret, &args.service)).transpose()?;
-    let tls = tls(&args, managed.as_ref(), client.as_ref()).await?;
+    let issued = match &managed {
+        Some(managed) => Some(issue(managed, client.as_ref()).await?),
+        None => None,
+    };
+    let tls = tls(&args, issued.as_ref().map(|issued| issued.source.clone()))?;
     let (loaded, contents) = tls.load().map_err(|error| error.to_string())?;
+    // Not before it is known that the certificate can be served.
+    if let (Some(client), Some(managed), Some(issued)) = (&client, &managed, issued) {
+        tokio::spawn(trust(client.clone(), managed.clone(), issued.ca));
+    }
     let listeners = Listeners::bind(args.listen, args.admin_listen).map_err(|error| error.to_string())?;
     let cluster = client.clone().map(Cluster::watch);
     let trail = open_trail(&snapshot)?;
@@ -134,10 +142,15 @@ async fn serve(args: Args) -> Result<(), String> {
     }
 }
 
-async fn tls(args: &Args, managed: Option<&Managed>, client: Option<&kube::Client>) -> Result<certs::Settings, String> {
-    let source = match (&args.tls_cert, &args.tls_key, managed) {
+async fn issue(managed: &Managed, client: Option<&kube::Client>) -> Result<Issued, String> {
+    let client = client.ok_or("--self-managed-certificate needs a cluster: name one with --kubeconfig")?;
+    managed.issue(client).await.map_err(|error| error.to_string())
+}
+
+fn tls(args: &Args, issued: Option<Source>) -> Result<certs::Settings, String> {
+    let source = match (&args.tls_cert, &args.tls_key, issued) {
         (Some(certificate), Some(key), _) => Source::Files { certificate: certificate.clone(), key: key.clone() },
-        (_, _, Some(managed)) => issued(managed, client).await?,
+        (_, _, Some(source)) => source,
         _ => {
             let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
             let made = rcgen::generate_simple_self_signed(names).map_err(|error| error.to_string())?;
@@ -154,14 +167,6 @@ fn managed(secret: &str, service: &str) -> Result<Managed, String> {
         .filter(|(namespace, name)| is_name(namespace) && is_name(name))
         .ok_or_else(|| format!("--self-managed-certificate {secret}: must be NAMESPACE/NAME"))?;
     Ok(Managed { namespace: namespace.to_owned(), secret: name.to_owned(), service: service.to_owned() })
-}
-
-/// The certificate in a Secret; from now on the webhook configurations are kept trusting it.
-async fn issued(managed: &Managed, client: Option<&kube::Client>) -> Result<Source, String> {
-    let client = client.ok_or("--self-managed-certificate needs a cluster: name one with --kubeconfig")?;
-    let issued = managed.issue(client).await.map_err(|error| error.to_string())?;
-    tokio::spawn(trust(client.clone(), managed.clone(), issued.ca));
-    Ok(issued.source)
 }
 
 async fn client(args: &Args) -> Result<Option<kube::Client>, String> {
