@@ -6,7 +6,7 @@ demo: kubernetes
 	PORTCULLIS=target/debug/portcullis tools/demo/run
 
 test: kubernetes lint
-	cargo test --locked --no-fail-fast
+	cargo test --locked --no-fail-fast --lib --test it
 
 lint:
 	cargo fmt --check
