@@ -5,6 +5,7 @@ pub(crate) mod pki;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -38,7 +39,7 @@ pub(crate) struct Serve {
 
 /// A server that runs until this is dropped.
 pub(crate) struct Server {
-    child: Child,
+    child: Running,
     pub(crate) address: SocketAddr,
     pub(crate) admin: SocketAddr,
     pub(crate) folder: TempDir,
@@ -147,12 +148,36 @@ impl Serve {
 }
 
 /// Starts a command and reads what it prints.
-pub(crate) fn spawn(command: &mut Command) -> (Child, Output, Output) {
+pub(crate) fn spawn(command: &mut Command) -> (Running, Output, Output) {
     let mut child =
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("started");
     let stdout = follow(child.stdout.take().expect("a pipe"));
     let stderr = follow(child.stderr.take().expect("a pipe"));
-    (child, stdout, stderr)
+    (Running(child), stdout, stderr)
+}
+
+/// A process that ends with the test, however early that fails.
+pub(crate) struct Running(Child);
+
+impl Deref for Running {
+    type Target = Child;
+
+    fn deref(&self) -> &Child {
+        &self.0
+    }
+}
+
+impl DerefMut for Running {
+    fn deref_mut(&mut self) -> &mut Child {
+        &mut self.0
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.kill();
+        let _ = self.wait();
+    }
 }
 
 fn follow(mut pipe: impl Read + Send + 'static) -> Output {
@@ -276,13 +301,6 @@ impl Server {
         let folder = std::mem::replace(&mut self.folder, tempfile::tempdir().expect("a folder"));
         let authority = std::mem::replace(&mut self.authority, Authority::new("none"));
         (status, self.stdout(), self.stderr(), folder, authority)
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 

@@ -3,7 +3,7 @@
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -13,11 +13,11 @@ use super::{NAME, token};
 use crate::kubernetes::eventually;
 use crate::kubernetes::plane::Plane;
 use crate::kubernetes::process::PROGRAM;
-use crate::serve::{Output, json_lines, spawn, text};
+use crate::serve::{Output, Running, json_lines, spawn, text};
 
 /// A process that ends with this.
 pub(crate) struct Program {
-    child: Child,
+    child: Running,
     stdout: Output,
     stderr: Output,
     dir: Option<TempDir>,
