@@ -19,7 +19,7 @@ use crate::object::Workloads;
 use crate::policy::{Meta, PodSecurityVersion};
 
 pub use change::{Change, Weaker, weaker};
-pub use compile::{compile, compile_profile, hex};
+pub use compile::{compile, compile_profile};
 pub use problem::{ConfigError, Problem};
 pub use watch::{Reload, watch};
 

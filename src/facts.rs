@@ -9,7 +9,9 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
+
+use crate::lock::lock;
 
 pub use network_policy::{Direction, NetworkPolicy, Operator, Requirement, Selector};
 
@@ -170,9 +172,4 @@ impl<'w> Facts<'w> {
         self.learn(question, answer.clone());
         Ok(answer)
     }
-}
-
-/// A policy that panicked while it asked leaves whole answers behind.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

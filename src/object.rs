@@ -94,9 +94,8 @@ pub struct Unreadable {
     pub message: String,
 }
 
-/// A submitted object: its bytes, its metadata, and its pods.
+/// A submitted object: its metadata, and its pods.
 pub struct Object<'a> {
-    raw: &'a RawValue,
     metadata: Metadata<'a>,
     pods: Vec<Pod<'a>>,
     templates: Vec<&'a str>,
@@ -110,12 +109,12 @@ impl<'a> Object<'a> {
     pub fn read(raw: &'a RawValue, workload: Option<&Workload>) -> Result<Self, Unreadable> {
         let Some(workload) = workload else {
             let top = top(raw, None)?;
-            return Ok(Self { raw, metadata: top.metadata, pods: Vec::new(), templates: Vec::new() });
+            return Ok(Self { metadata: top.metadata, pods: Vec::new(), templates: Vec::new() });
         };
         if workload.is_pod() {
             let body = parse::<Mapping<pod::Body<'a>>>(raw, &Path::root())?.0;
             let metadata = body.metadata.clone().unwrap_or_default();
-            return Ok(Self { raw, metadata, pods: vec![Pod::bare(body)], templates: Vec::new() });
+            return Ok(Self { metadata, pods: vec![Pod::bare(body)], templates: Vec::new() });
         }
         let (mut metadata, mut found) = (Metadata::default(), Vec::new());
         for (first, rest) in workload.templates.iter().filter_map(|path| path.split_first()) {
@@ -132,12 +131,7 @@ impl<'a> Object<'a> {
             pods.push(Pod::template(path, body));
             templates.push(template.get());
         }
-        Ok(Self { raw, metadata, pods, templates })
-    }
-
-    /// The bytes received.
-    pub fn raw(&self) -> &'a RawValue {
-        self.raw
+        Ok(Self { metadata, pods, templates })
     }
 
     /// The object's metadata.

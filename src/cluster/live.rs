@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 use std::future::Future;
-use std::sync::{Arc, Mutex as Lock, PoisonError};
+use std::sync::{Arc, Mutex as Lock};
 use std::time::Instant;
 
 use tokio::sync::{Mutex, Semaphore};
 
 use crate::facts::{Answer, Question};
+use crate::lock::lock;
 
 /// Questions on their way at once.
 const CONCURRENT: usize = 16;
@@ -50,7 +51,7 @@ impl Live {
     }
 
     fn slot(&self, question: &Question) -> Slot {
-        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slots = lock(&self.slots);
         if slots.len() > REMEMBERED {
             slots.retain(|_, slot| Arc::strong_count(slot) > 1);
         }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt::Debug;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use futures::{Stream, StreamExt};
@@ -17,6 +17,7 @@ use serde::de::DeserializeOwned;
 
 use super::live::Live;
 use crate::facts::{Answer, NetworkPolicy, Question, ServiceAccount, World};
+use crate::lock::lock;
 
 /// How long a broken watch has to be silent until it counts as resumed: longer than the longest pause between two
 /// tries (30 s, doubled by jitter) and the longest try (30 s). A watch that resumes where it broke off says nothing of it.
@@ -164,11 +165,6 @@ fn service_account(account: &ApiServiceAccount) -> Answer {
 
 fn network_policies<'p>(policies: impl Iterator<Item = &'p ApiNetworkPolicy>) -> Arc<[NetworkPolicy]> {
     policies.filter_map(|policy| NetworkPolicy::read(serde_json::to_value(policy).ok()?).ok()).collect()
-}
-
-/// What a panic could leave behind is whole: every entry is made before it is stored.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl World for Cluster {

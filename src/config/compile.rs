@@ -3,11 +3,10 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 
-use aws_lc_rs::digest;
-
 use super::namespace::namespace;
 use super::problem::{ConfigError, Fields, Problems, suggestion};
 use super::{Defaults, Scope, Snapshot, TrailSettings, profile};
+use crate::digest::sha256;
 use crate::document::{self, Node, Position, Value};
 use crate::engine::{Active, Setter};
 use crate::mode::Mode;
@@ -142,7 +141,7 @@ fn read(text: &str, ceiling: Option<Mode>, problems: &mut Problems) -> Option<Sn
         }
     }
     let trail = fields.get("trail").map(|node| trail(node, problems)).unwrap_or_default();
-    let digest = hex(digest::digest(&digest::SHA256, text.as_bytes()).as_ref());
+    let digest = sha256(text.as_bytes());
     Some(Snapshot { digest: digest.into(), scopes, by_name, workloads, version, trail })
 }
 
@@ -304,14 +303,7 @@ fn workload(node: &Node, path: &str, problems: &mut Problems) -> Option<Workload
             "must be a JSON pointer to the pod template, such as /spec/template; * stands for every item".to_owned()
         })
     };
-    let is_immutable = match fields.get("immutable") {
-        None => false,
-        Some(Node { value: Value::Bool(immutable), .. }) => *immutable,
-        Some(node) => {
-            problems.add(node.position, &fields.path_of("immutable"), "must be true or false");
-            false
-        }
-    };
+    let is_immutable = fields.flag("immutable", problems).unwrap_or(false);
     let before = problems.found.len();
     let group = fields.parsed("group", word, problems);
     let kind = fields.parsed("kind", word, problems);
@@ -343,13 +335,4 @@ fn trail(node: &Node, problems: &mut Problems) -> TrailSettings {
         file: fields.parsed("file", |text| Ok(PathBuf::from(text)), problems),
         cluster: fields.parsed("cluster", |text| Ok(text.to_owned()), problems).unwrap_or_default(),
     }
-}
-
-/// Lower-case hexadecimal digits.
-pub fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

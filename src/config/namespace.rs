@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::Scope;
 use super::compile::{ENTRY_KEYS, Layer, read_mode};
 use super::problem::{Fields, Problems};
-use crate::document::{Node, Value};
+use crate::document::Node;
 use crate::mode::Mode;
 use crate::policy::PodSecurityVersion;
 
@@ -34,14 +34,8 @@ pub(super) fn namespace(
     if names.is_empty() && problems.found.len() == before {
         problems.add(node.position, &format!("{path}.match"), "must name namespaces: match: {names: [NAME]}");
     }
-    let relaxed = match fields.get("relax") {
-        None => false,
-        Some(Node { value: Value::Bool(relax), .. }) => *relax,
-        Some(node) => {
-            problems.add(node.position, &format!("{path}.relax"), "must be true or false");
-            true
-        }
-    };
+    // What cannot be read was meant to say something: nothing more is said of it.
+    let relaxed = fields.flag("relax", problems).unwrap_or(true);
     let scope = layer.compile(version, cap);
     if !relaxed {
         let milder = top_scope.stronger_than(&scope).map(|(meta, _, _)| meta.id);

@@ -119,6 +119,18 @@ impl<'n> Fields<'n> {
         result.map_err(|message| problems.add(node.position, &self.path_of(key), message)).ok()
     }
 
+    /// A boolean under `key`: false where it is absent, nothing where it is something else.
+    pub(super) fn flag(&self, key: &str, problems: &mut Problems) -> Option<bool> {
+        match self.get(key) {
+            None => Some(false),
+            Some(Node { value: Value::Bool(value), .. }) => Some(*value),
+            Some(node) => {
+                problems.add(node.position, &self.path_of(key), "must be true or false");
+                None
+            }
+        }
+    }
+
     /// A list under `key`; empty where it is absent.
     pub(super) fn list(&self, key: &str, problems: &mut Problems) -> &'n [Node] {
         match self.get(key) {

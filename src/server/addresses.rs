@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
+
+use crate::lock::lock;
 
 /// Counts connections by address, and lets no address have too many.
 #[derive(Clone)]
@@ -25,7 +27,7 @@ impl Addresses {
 
     /// A place for one more connection; `None` when the address has all it may.
     pub(super) fn enter(&self, address: IpAddr) -> Option<Place> {
-        let mut open = self.lock();
+        let mut open = lock(&self.open);
         let count = open.entry(address).or_default();
         if *count == self.most {
             return None;
@@ -33,15 +35,11 @@ impl Addresses {
         *count += 1;
         Some(Place { addresses: self.clone(), address })
     }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut open = self.addresses.lock();
+        let mut open = lock(&self.addresses.open);
         if let Some(count) = open.get_mut(&self.address) {
             *count -= 1;
             if *count == 0 {
@@ -55,7 +53,7 @@ impl Drop for Place {
 mod tests {
     use std::net::IpAddr;
 
-    use super::Addresses;
+    use super::{Addresses, lock};
 
     #[test]
     fn an_address_has_so_many_places_and_gives_them_back() {
@@ -67,6 +65,6 @@ mod tests {
         assert!(addresses.enter(other).is_some());
         drop(first);
         assert!(addresses.enter(one).is_some());
-        assert_eq!(addresses.lock().len(), 1);
+        assert_eq!(lock(&addresses.open).len(), 1);
     }
 }

@@ -4,7 +4,7 @@
 //! what the new configuration would judge may not be asked at all.
 
 use std::fmt::Debug;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -18,6 +18,7 @@ use serde_json::Value;
 
 use super::App;
 use crate::config::Snapshot;
+use crate::lock::lock;
 use crate::trail::Record;
 use crate::webhooks::{NAME, Target, mutating, validating};
 
@@ -145,8 +146,4 @@ fn differences(kind: &str, seen: &Seen, wanted: &[Value]) -> Vec<String> {
 /// A field of a webhook; an empty selector selects everything, as none does.
 fn field<'w>(webhook: &'w Value, name: &str) -> Option<&'w Value> {
     webhook.get(name).filter(|value| value.as_object().is_none_or(|fields| !fields.is_empty()))
-}
-
-fn lock(seen: &Mutex<Seen>) -> std::sync::MutexGuard<'_, Seen> {
-    seen.lock().unwrap_or_else(PoisonError::into_inner)
 }

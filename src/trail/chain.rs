@@ -1,8 +1,6 @@
 //! The chain: each line carries the hash of the line before it, and its own.
 
-use aws_lc_rs::digest::{SHA256, digest};
-
-use crate::config::hex;
+use crate::digest::sha256;
 
 /// What `prev` is in a stream's first record.
 const NOTHING: &str = "0000000000000000000000000000000000000000000000000000000000000000";
@@ -44,7 +42,7 @@ impl Chain {
         let start = lines.len();
         lines.extend_from_slice(self.begin().as_bytes());
         lines.extend_from_slice(&body[1..body.len() - 1]);
-        let hash = hex(digest(&SHA256, &lines[start..]).as_ref());
+        let hash = sha256(&lines[start..]);
         lines.extend_from_slice(SEAL.as_bytes());
         lines.extend_from_slice(hash.as_bytes());
         lines.extend_from_slice(b"\"}\n");

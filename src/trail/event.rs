@@ -2,14 +2,14 @@
 
 use std::borrow::Cow;
 
-use aws_lc_rs::digest::{SHA256, digest};
 use jiff::Timestamp;
 use jiff::fmt::temporal::DateTimePrinter;
 use serde::ser::SerializeSeq;
 use serde::{Serialize, Serializer};
 
-use crate::config::{Problem, Weaker, hex};
+use crate::config::{Problem, Weaker};
 use crate::decision::{Decision, Endpoint, Judged};
+use crate::digest::sha256;
 use crate::mode::Mode;
 use crate::object::Object;
 use crate::request::{Kind, Operation, Request, User};
@@ -137,7 +137,7 @@ impl<'a> Event<'a> {
             findings: &decision.findings,
             exception: None,
             patch: decision.patch.iter().map(|operation| operation.path().as_str()).collect(),
-            object: sent.map(|raw| hex(digest(&SHA256, raw.get().as_bytes()).as_ref())),
+            object: sent.map(|raw| sha256(raw.get().as_bytes())),
             configuration: &decision.configuration,
             version: env!("CARGO_PKG_VERSION"),
             micros,

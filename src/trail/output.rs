@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::chain::{self, Chain};
 use super::verify::Link;
-use crate::config::hex;
+use crate::digest::hex;
 
 /// Bytes of a stream's id.
 const ID: usize = 8;

@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{self, BufRead};
 
-use aws_lc_rs::digest::{SHA256, digest};
 use serde::Deserialize;
 
 use super::chain::{self, Chain};
-use crate::config::hex;
+use crate::digest::sha256;
 
 /// The longest line that is read, in bytes.
 const LINE: usize = 16 << 20;
@@ -94,7 +93,7 @@ fn next(bytes: &[u8], chains: &mut BTreeMap<String, Chain>, report: &mut Report)
     let (covered, hash) = chain::open(line).ok_or_else(|| fault("is no record of a trail"))?;
     let link: Link = serde_json::from_slice(line).map_err(|_| fault("is no record of a trail"))?;
     let fault = |message: String| (Some((link.stream.clone(), link.seq)), message);
-    if hex(digest(&SHA256, covered).as_ref()) != hash {
+    if sha256(covered) != hash {
         return Err(fault("was changed: its hash does not fit its bytes".to_owned()));
     }
     let expected = match chains.get(&link.stream) {
