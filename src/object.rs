@@ -6,8 +6,11 @@ pub(crate) mod mapping;
 mod metadata;
 mod path;
 mod pod;
+mod quantity;
+mod security;
 mod spec;
 mod text;
+mod volume;
 mod workload;
 
 use std::fmt;
@@ -22,7 +25,8 @@ pub use container::{Container, ContainerList};
 pub use image::{Image, Malformed};
 pub use metadata::Metadata;
 pub use path::Path;
-pub use pod::{ImageUse, Pod};
+pub use pod::{ImageUse, Pod, VolumeUse};
+pub use security::{SeLinuxOptions, Security};
 pub use text::{Text, TextMap};
 pub use workload::{TemplatePath, Workload, Workloads};
 

@@ -90,6 +90,12 @@ trait Policy: Validator + serde::de::DeserializeOwned + schemars::JsonSchema + '
 
     /// Takes the version of the Pod Security Standards; most policies do not depend on it.
     fn follow(&mut self, _: PodSecurityVersion) {}
+
+    /// The policies that need not run beside this one, because it finds all that they find in that version
+    /// (`OverrideCheckIDs` of `k8s.io/pod-security-admission`).
+    fn replaces(_: PodSecurityVersion) -> &'static [&'static str] {
+        &[]
+    }
 }
 
 /// Something that is not as it must be: a place and a predicate.

@@ -211,6 +211,7 @@ impl Layer {
                 Err(_) => {}
             }
         }
+        scope.policies = without_replaced(scope.policies, version);
         scope
     }
 
@@ -222,6 +223,19 @@ impl Layer {
         };
         is_on.then_some(Mode::Enforce)
     }
+}
+
+/// Leaves out what another policy finds too, where that acts at least as far.
+fn without_replaced(policies: Vec<Active>, version: PodSecurityVersion) -> Vec<Active> {
+    let is_replaced = |one: &Active| {
+        policies.iter().any(|other| {
+            let replaces =
+                catalogue::find(other.meta.id).is_some_and(|entry| entry.replaces(version).contains(&one.meta.id));
+            replaces && other.mode >= one.mode && other.strict_updates >= one.strict_updates
+        })
+    };
+    let kept: Vec<bool> = policies.iter().map(|policy| !is_replaced(policy)).collect();
+    policies.into_iter().zip(kept).filter_map(|(policy, is_kept)| is_kept.then_some(policy)).collect()
 }
 
 /// The place of the setting that an error is about.

@@ -8,7 +8,9 @@ use crate::document;
 use crate::mode::Mode;
 
 /// Name and text of each profile.
-const PROFILES: [(&str, &str); 2] = [
+const PROFILES: [(&str, &str); 4] = [
+    ("pss-baseline", include_str!("../../policies/profiles/pss-baseline.yaml")),
+    ("pss-restricted", include_str!("../../policies/profiles/pss-restricted.yaml")),
     ("hardened", include_str!("../../policies/profiles/hardened.yaml")),
     ("audit-only", include_str!("../../policies/profiles/audit-only.yaml")),
 ];

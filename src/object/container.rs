@@ -60,15 +60,25 @@ impl<'r, 'a> Container<'r, 'a> {
 
     /// The place of a field below this container: `at("securityContext.privileged")`.
     pub fn at(&self, field: &str) -> Place {
-        Place {
-            path: self.pod.path().fields("spec").fields(self.list.field()).index(self.position).fields(field),
-            within: Within::Container {
-                list: self.list,
-                name: self.name().to_owned(),
-                image: self.image().to_owned(),
-                field: Path::root().fields(field).without_positions(),
-            },
-        }
+        self.below(Path::root().fields(field))
+    }
+
+    /// The place of a list's item below this container, or of a field in it: `at_item("ports", 2, "hostPort")`.
+    pub fn at_item(&self, list: &str, position: usize, field: &str) -> Place {
+        self.below(Path::root().fields(list).index(position).fields(field))
+    }
+
+    /// The place of a map's entry below this container: `at_key("resources.limits", "memory")`.
+    pub fn at_key(&self, map: &str, key: &str) -> Place {
+        self.below(Path::root().fields(map).key(key))
+    }
+
+    fn below(&self, path: Path) -> Place {
+        let field = path.without_positions();
+        let within =
+            Within::Container { list: self.list, name: self.name().to_owned(), image: self.image().to_owned(), field };
+        let container = self.pod.path().fields("spec").fields(self.list.field()).index(self.position);
+        Place { path: container.join(path), within }
     }
 
     /// `securityContext.runAsNonRoot` of the container itself.
@@ -89,7 +99,7 @@ impl<'r, 'a> Container<'r, 'a> {
     /// `securityContext.seccompProfile.type` of the container itself: `None` without a profile, and the empty string
     /// for a profile without a type.
     pub fn seccomp_profile(&self) -> Option<&'r str> {
-        self.context().and_then(profile_type)
+        profile_type(self.context()?.seccomp_profile.as_ref())
     }
 
     /// Whether `securityContext.privileged` is true.
@@ -130,7 +140,48 @@ impl<'r, 'a> Container<'r, 'a> {
         self.mounts().map(|(_, _, path)| path).chain(devices.filter_map(|device| device.device_path.as_deref()))
     }
 
-    fn context(&self) -> Option<&'r SecurityContext<'a>> {
+    /// `securityContext.procMount`
+    pub fn proc_mount(&self) -> Option<&'r str> {
+        self.context()?.proc_mount.as_deref()
+    }
+
+    /// The ports that it takes of the node: position and `hostPort`.
+    pub fn host_ports(&self) -> impl Iterator<Item = (usize, i64)> {
+        let ports = self.spec.ports.iter().flatten().enumerate();
+        ports.filter_map(|(position, port)| Some((position, port.host_port.filter(|number| *number != 0)?)))
+    }
+
+    /// The hosts that its probes and lifecycle handlers call: the field, and the host that it names.
+    pub fn called_hosts(&self) -> impl Iterator<Item = (String, &'r str)> {
+        let spec = self.spec;
+        let lifecycle = spec.lifecycle.as_ref();
+        let handlers = [
+            ("livenessProbe", spec.liveness_probe.as_ref()),
+            ("readinessProbe", spec.readiness_probe.as_ref()),
+            ("startupProbe", spec.startup_probe.as_ref()),
+            ("lifecycle.postStart", lifecycle.and_then(|lifecycle| lifecycle.post_start.as_ref())),
+            ("lifecycle.preStop", lifecycle.and_then(|lifecycle| lifecycle.pre_stop.as_ref())),
+        ];
+        handlers.into_iter().filter_map(|(field, handler)| Some((field, handler?))).flat_map(|(field, handler)| {
+            let calls = [("httpGet", handler.http_get.as_ref()), ("tcpSocket", handler.tcp_socket.as_ref())];
+            calls.into_iter().filter_map(move |(call, called)| {
+                let host = called?.host.as_deref().filter(|host| !host.is_empty())?;
+                Some((format!("{field}.{call}.host"), host))
+            })
+        })
+    }
+
+    /// Whether the container itself may take only so much of `resource`.
+    pub fn limits(&self, resource: &str) -> bool {
+        self.spec.resources.as_ref().is_some_and(|resources| resources.limits(resource))
+    }
+
+    /// Whether the container itself asks for some of `resource`.
+    pub fn requests(&self, resource: &str) -> bool {
+        self.spec.resources.as_ref().is_some_and(|resources| resources.requests(resource))
+    }
+
+    pub(super) fn context(&self) -> Option<&'r SecurityContext<'a>> {
         self.spec.security_context.as_ref()
     }
 }

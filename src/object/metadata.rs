@@ -61,6 +61,11 @@ impl Metadata<'_> {
         self.annotations.as_ref()?.get(key)
     }
 
+    /// Every annotation.
+    pub fn annotations(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.annotations.iter().flat_map(TextMap::iter)
+    }
+
     /// Whether a controller owns the object (an ownerReference with `controller: true`).
     pub fn has_controller(&self) -> bool {
         self.owner_references.iter().flatten().any(|owner| owner.controller == Some(true))

@@ -44,6 +44,13 @@ impl Path {
         self
     }
 
+    /// Down by another path.
+    #[must_use]
+    pub fn join(mut self, below: Self) -> Self {
+        self.0.extend(below.0);
+        self
+    }
+
     /// Whether this is the object itself.
     pub fn is_root(&self) -> bool {
         self.0.is_empty()

@@ -6,7 +6,10 @@ use super::container::{Container, ContainerList};
 use super::mapping;
 use super::metadata::Metadata;
 use super::path::Path;
-use super::spec::{PodSpec, SecurityContext};
+use super::security::Security;
+use super::spec::{PodSpec, Profile, Resources, SecurityContext};
+use super::text::Text;
+use super::volume::Volume;
 use super::{Place, Within};
 
 /// A pod or pod template, and where it stands in the submitted object.
@@ -32,6 +35,34 @@ pub struct ImageUse<'r> {
     pub place: Place,
     /// The reference as written; empty where it is absent.
     pub reference: &'r str,
+}
+
+/// A volume of a pod.
+pub struct VolumeUse<'r, 'a> {
+    pod: &'r Pod<'a>,
+    position: usize,
+    volume: &'r Volume<'a>,
+}
+
+impl<'r, 'a> VolumeUse<'r, 'a> {
+    /// Its name, empty where it has none.
+    pub fn name(&self) -> &'r str {
+        self.volume.name.as_deref().unwrap_or_default()
+    }
+
+    /// The fields that say where its content comes from, such as `configMap`: as written, whether Kubernetes knows them or
+    /// not.
+    pub fn sources(&self) -> &'r [Text<'a>] {
+        &self.volume.sources
+    }
+
+    /// The place of a field below the volume: `at("hostPath")`.
+    pub fn at(&self, field: &str) -> Place {
+        Place {
+            path: self.pod.path().fields("spec.volumes").index(self.position).fields(field),
+            within: Within::Pod { field: format!("volumes/{}", self.name()) },
+        }
+    }
 }
 
 impl<'a> Pod<'a> {
@@ -70,13 +101,9 @@ impl<'a> Pod<'a> {
 
     /// Every image: those of the containers, then those of image volumes (KEP-4639).
     pub fn images(&self) -> impl Iterator<Item = ImageUse<'_>> {
-        let volumes = self.spec(|spec| spec.volumes.as_deref()).unwrap_or_default().iter().enumerate();
-        let volumes = volumes.filter_map(move |(position, volume)| {
-            let reference = volume.image.as_ref()?.reference.as_deref().unwrap_or_default();
-            let mut place = self.at("spec.volumes");
-            place.path = place.path.index(position).fields("image.reference");
-            place.within = Within::Pod { field: format!("volumes/{}", volume.name.as_deref().unwrap_or_default()) };
-            Some(ImageUse { place, reference })
+        let volumes = self.volumes().filter_map(|used| {
+            let reference = used.volume.image.as_ref()?.reference.as_deref().unwrap_or_default();
+            Some(ImageUse { place: used.at("image.reference"), reference })
         });
         self.containers()
             .map(|container| ImageUse { place: container.at("image"), reference: container.image() })
@@ -86,6 +113,13 @@ impl<'a> Pod<'a> {
     /// The place of a field of the pod: `at("spec.securityContext.runAsUser")`.
     pub fn at(&self, field: &str) -> Place {
         Place { path: self.path().fields(field), within: Within::Pod { field: field.to_owned() } }
+    }
+
+    /// The place of a list's item, or of a field in it: `at_item("spec.securityContext.sysctls", 2, "name")`.
+    pub fn at_item(&self, list: &str, position: usize, field: &str) -> Place {
+        let path = Path::root().fields(list).index(position).fields(field);
+        let within = Within::Pod { field: path.without_positions() };
+        Place { path: self.path().join(path), within }
     }
 
     /// `spec.securityContext.runAsNonRoot`
@@ -105,7 +139,18 @@ impl<'a> Pod<'a> {
 
     /// `spec.securityContext.seccompProfile.type`: `None` without a profile, the empty string for one without a type.
     pub fn seccomp_profile(&self) -> Option<&str> {
-        self.context().and_then(profile_type)
+        profile_type(self.context()?.seccomp_profile.as_ref())
+    }
+
+    /// The security contexts that were written: its own, then each container's.
+    pub fn security_contexts<'r>(&'r self) -> impl Iterator<Item = Security<'r, 'a>> {
+        Security::of(self)
+    }
+
+    /// `spec.securityContext.sysctls`: position and name.
+    pub fn sysctls(&self) -> impl Iterator<Item = (usize, &str)> {
+        let sysctls = self.context().and_then(|context| context.sysctls.as_deref()).unwrap_or_default();
+        sysctls.iter().map(|sysctl| sysctl.name.as_deref().unwrap_or_default()).enumerate()
     }
 
     /// `spec.automountServiceAccountToken`
@@ -137,10 +182,10 @@ impl<'a> Pod<'a> {
         self.is_windows() || self.spec(|spec| spec.node_selector.as_ref()?.get("kubernetes.io/os")) == Some("windows")
     }
 
-    /// The names of its volumes.
-    pub fn volume_names(&self) -> impl Iterator<Item = &str> {
-        let volumes = self.spec(|spec| spec.volumes.as_deref()).unwrap_or_default();
-        volumes.iter().filter_map(|volume| volume.name.as_deref())
+    /// Its volumes.
+    pub fn volumes<'r>(&'r self) -> impl Iterator<Item = VolumeUse<'r, 'a>> {
+        let volumes = self.spec(|spec| spec.volumes.as_deref()).unwrap_or_default().iter().enumerate();
+        volumes.map(move |(position, volume)| VolumeUse { pod: self, position, volume })
     }
 
     /// Whether `spec.hostUsers` is false: root in the pod is nobody on the node (KEP-127).
@@ -153,6 +198,38 @@ impl<'a> Pod<'a> {
         self.spec(|spec| spec.host_network) == Some(true)
     }
 
+    /// Whether `spec.hostPID` is true.
+    pub fn is_in_host_pid_namespace(&self) -> bool {
+        self.spec(|spec| spec.host_pid) == Some(true)
+    }
+
+    /// Whether `spec.hostIPC` is true.
+    pub fn is_in_host_ipc_namespace(&self) -> bool {
+        self.spec(|spec| spec.host_ipc) == Some(true)
+    }
+
+    /// The place of an annotation.
+    pub fn annotation_place(&self, key: &str) -> Place {
+        Place {
+            path: self.path().fields("metadata.annotations").key(key),
+            within: Within::Pod { field: format!("metadata.annotations/{key}") },
+        }
+    }
+
+    /// Whether the pod as a whole (KEP-2837) may take only so much of `resource`.
+    pub fn limits(&self, resource: &str) -> bool {
+        self.resources().is_some_and(|resources| resources.limits(resource))
+    }
+
+    /// Whether the pod as a whole (KEP-2837) asks for some of `resource`.
+    pub fn requests(&self, resource: &str) -> bool {
+        self.resources().is_some_and(|resources| resources.requests(resource))
+    }
+
+    fn resources(&self) -> Option<&Resources<'a>> {
+        self.spec(|spec| spec.resources.as_ref())
+    }
+
     pub(super) fn path(&self) -> Path {
         self.base.clone()
     }
@@ -161,12 +238,12 @@ impl<'a> Pod<'a> {
         self.body.spec.as_ref().and_then(read)
     }
 
-    fn context(&self) -> Option<&SecurityContext<'a>> {
+    pub(super) fn context(&self) -> Option<&SecurityContext<'a>> {
         self.spec(|spec| spec.security_context.as_ref())
     }
 }
 
-/// The type of a context's seccomp profile, empty where the profile names none.
-pub(super) fn profile_type<'r>(context: &'r SecurityContext<'_>) -> Option<&'r str> {
-    context.seccomp_profile.as_ref().map(|profile| profile.kind.as_deref().unwrap_or_default())
+/// The type of a profile, empty where the profile names none.
+pub(super) fn profile_type<'r>(profile: Option<&'r Profile<'_>>) -> Option<&'r str> {
+    profile.map(|profile| profile.kind.as_deref().unwrap_or_default())
 }

@@ -95,6 +95,11 @@ const ENTRIES: usize = 4_096;
 pub struct TextMap<'a>(Vec<(Text<'a>, Text<'a>)>);
 
 impl TextMap<'_> {
+    /// Every entry, a repeated key's earlier values too.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(key, value)| (key.as_str(), value.as_str()))
+    }
+
     /// The value under `key`.
     pub fn get(&self, key: &str) -> Option<&str> {
         self.0.iter().rev().find(|(name, _)| name.as_str() == key).map(|(_, value)| value.as_str())

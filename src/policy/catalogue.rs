@@ -15,10 +15,25 @@ use super::identity::automounted_tokens::AutomountedTokens;
 use super::identity::default_service_accounts::DefaultServiceAccounts;
 use super::images::unpinned_images::UnpinnedImages;
 use super::network::unisolated_pods::UnisolatedPods;
+use super::pods::added_capabilities::AddedCapabilities;
+use super::pods::app_armor_overrides::AppArmorOverrides;
+use super::pods::host_namespaces::HostNamespaces;
+use super::pods::host_paths::HostPaths;
+use super::pods::host_ports::HostPorts;
+use super::pods::host_probes::HostProbes;
 use super::pods::missing_seccomp_profiles::MissingSeccompProfiles;
+use super::pods::missing_user_namespaces::MissingUserNamespaces;
 use super::pods::privilege_escalation::PrivilegeEscalation;
+use super::pods::privileged_containers::PrivilegedContainers;
+use super::pods::proc_mounts::ProcMounts;
 use super::pods::root_users::RootUsers;
+use super::pods::se_linux_options::SeLinuxOptions;
+use super::pods::seccomp_unconfined::SeccompUnconfined;
+use super::pods::unbounded_containers::UnboundedContainers;
 use super::pods::undropped_capabilities::UndroppedCapabilities;
+use super::pods::unsafe_sysctls::UnsafeSysctls;
+use super::pods::volume_types::VolumeTypes;
+use super::pods::windows_host_process::WindowsHostProcess;
 use super::pods::writable_root_filesystems::WritableRootFilesystems;
 use super::{Meta, PodSecurityVersion, Policy, Validator};
 
@@ -33,6 +48,7 @@ pub struct Entry {
     /// Which half of the defaults it belongs to; `None` for a validator.
     pub safety: Option<Safety>,
     build: fn(serde_json::Value, PodSecurityVersion) -> Result<Act, SettingsError>,
+    replaces: fn(PodSecurityVersion) -> &'static [&'static str],
     schema: fn(&mut SchemaGenerator) -> Schema,
 }
 
@@ -63,6 +79,7 @@ macro_rules! entry {
             denied: include_str!(concat!("../../tests/policies/", $id, "/deny-pod.yaml")),
             safety: None,
             build: validator::<$policy>,
+            replaces: <$policy as Policy>::replaces,
             schema: SchemaGenerator::subschema_for::<$policy>,
         }
     };
@@ -77,6 +94,7 @@ macro_rules! default {
             denied: include_str!(concat!("../../tests/policies/", $id, "/patch-deployment.yaml")),
             safety: Some(<$policy as Defaulter>::SAFETY),
             build: mutator::<$policy>,
+            replaces: |_| &[],
             schema: SchemaGenerator::subschema_for::<$policy>,
         }
     };
@@ -85,6 +103,19 @@ macro_rules! default {
 /// Every policy, in the order in which they run and are listed.
 pub static CATALOGUE: &[Entry] = &[
     entry!(UnpinnedImages, "unpinned-images"),
+    entry!(PrivilegedContainers, "privileged-containers"),
+    entry!(HostNamespaces, "host-namespaces"),
+    entry!(HostPaths, "host-paths"),
+    entry!(HostPorts, "host-ports"),
+    entry!(HostProbes, "host-probes"),
+    entry!(AddedCapabilities, "added-capabilities"),
+    entry!(AppArmorOverrides, "app-armor-overrides"),
+    entry!(SeLinuxOptions, "se-linux-options"),
+    entry!(ProcMounts, "proc-mounts"),
+    entry!(SeccompUnconfined, "seccomp-unconfined"),
+    entry!(UnsafeSysctls, "unsafe-sysctls"),
+    entry!(WindowsHostProcess, "windows-host-process"),
+    entry!(VolumeTypes, "volume-types"),
     entry!(RootUsers, "root-users"),
     entry!(PrivilegeEscalation, "privilege-escalation"),
     entry!(UndroppedCapabilities, "undropped-capabilities"),
@@ -93,6 +124,8 @@ pub static CATALOGUE: &[Entry] = &[
     entry!(AutomountedTokens, "automounted-tokens"),
     entry!(DefaultServiceAccounts, "default-service-accounts"),
     entry!(UnisolatedPods, "unisolated-pods"),
+    entry!(UnboundedContainers, "unbounded-containers"),
+    entry!(MissingUserNamespaces, "missing-user-namespaces"),
     default!(DefaultSeccompProfile, "default-seccomp-profile"),
     default!(DefaultNoPrivilegeEscalation, "default-no-privilege-escalation"),
     default!(DefaultNoTokenAutomount, "default-no-token-automount"),
@@ -113,6 +146,11 @@ impl Entry {
     /// [`SettingsError`] for a setting that the policy does not have, or a value that does not fit.
     pub fn build(&self, settings: serde_json::Value, version: PodSecurityVersion) -> Result<Act, SettingsError> {
         (self.build)(settings, version)
+    }
+
+    /// The ids of the policies that need not run where this one acts at least as far, in that version of the standards.
+    pub fn replaces(&self, version: PodSecurityVersion) -> &'static [&'static str] {
+        (self.replaces)(version)
     }
 
     /// JSON Schema of the settings.

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::PodSecurityVersion;
 use super::catalogue::{CATALOGUE, Entry};
 use super::defaults::Safety;
 
@@ -17,6 +18,13 @@ pub fn render(entry: &Entry) -> String {
         let _ = writeln!(page, "- `{field}`");
     }
     let _ = writeln!(page, "\n{}", scope(entry.safety));
+    for other in CATALOGUE.iter().filter(|other| other.replaces(PodSecurityVersion::LATEST).contains(&meta.id)) {
+        let other = other.meta.id;
+        let _ = writeln!(
+            page,
+            "\nWhere [{other}]({other}.md) acts at least as far, that policy reports it alone; to relax one, relax both."
+        );
+    }
     if !meta.controls.is_empty() {
         page.push_str("\n## Controls\n\n");
         for control in meta.controls {

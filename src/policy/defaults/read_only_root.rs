@@ -87,7 +87,7 @@ impl Defaulter for DefaultReadOnlyRoot {
 impl Mutator for DefaultReadOnlyRoot {
     fn set(&self, target: &Target<'_, '_>, edits: &mut Edits) {
         for pod in target.linux_pods() {
-            let taken: HashSet<&str> = pod.volume_names().collect();
+            let taken: HashSet<&str> = pod.volumes().map(|volume| volume.name()).collect();
             let names = (1u64..).map(|number| format!("portcullis-writable-{number}"));
             let mut free = names.filter(|name| !taken.contains(name.as_str()));
             for container in target.containers(pod).filter(|one| one.read_only_root_filesystem().is_none()) {

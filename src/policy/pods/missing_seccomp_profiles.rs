@@ -39,6 +39,10 @@ impl Policy for MissingSeccompProfiles {
     fn follow(&mut self, version: PodSecurityVersion) {
         self.version = version;
     }
+
+    fn replaces(version: PodSecurityVersion) -> &'static [&'static str] {
+        if version.is_since(19) { &["seccomp-unconfined"] } else { &[] }
+    }
 }
 
 impl Validator for MissingSeccompProfiles {

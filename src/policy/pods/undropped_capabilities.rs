@@ -38,6 +38,10 @@ impl Policy for UndroppedCapabilities {
     fn follow(&mut self, version: PodSecurityVersion) {
         self.version = version;
     }
+
+    fn replaces(version: PodSecurityVersion) -> &'static [&'static str] {
+        if version.is_since(22) { &["added-capabilities"] } else { &[] }
+    }
 }
 
 impl Validator for UndroppedCapabilities {
@@ -53,11 +57,10 @@ impl Validator for UndroppedCapabilities {
             if !container.dropped_capabilities().iter().any(|name| name == "ALL") {
                 report.add(container.at("securityContext.capabilities.drop"), "must include \"ALL\"");
             }
-            for added in container.added_capabilities().iter().filter(|name| *name != "NET_BIND_SERVICE") {
-                report.add(
-                    container.at("securityContext.capabilities.add"),
-                    format!("must not include {}: only \"NET_BIND_SERVICE\" may be added", quoted(added)),
-                );
+            let added = container.added_capabilities().iter().enumerate();
+            for (position, name) in added.filter(|(_, name)| *name != "NET_BIND_SERVICE") {
+                let place = container.at_item("securityContext.capabilities.add", position, "");
+                report.add(place, format!("must not be {}: only \"NET_BIND_SERVICE\" may be added", quoted(name)));
             }
         }
         Ok(())

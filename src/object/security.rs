@@ -1,0 +1,70 @@
+//! A security context: the pod's own, or a container's.
+
+use super::Place;
+use super::container::Container;
+use super::pod::{Pod, profile_type};
+use super::spec::SecurityContext;
+
+/// A security context that was written, and whose it is. Pod and container share the fields that are read here.
+pub struct Security<'r, 'a> {
+    holder: Holder<'r, 'a>,
+    context: &'r SecurityContext<'a>,
+}
+
+enum Holder<'r, 'a> {
+    Pod(&'r Pod<'a>),
+    Container(Container<'r, 'a>),
+}
+
+/// `seLinuxOptions` without its level; what is absent is empty.
+pub struct SeLinuxOptions<'r> {
+    /// `user`
+    pub user: &'r str,
+    /// `role`
+    pub role: &'r str,
+    /// `type`
+    pub kind: &'r str,
+}
+
+impl<'r, 'a> Security<'r, 'a> {
+    /// Those of a pod: its own, then each container's.
+    pub(super) fn of(pod: &'r Pod<'a>) -> impl Iterator<Item = Self> {
+        let own = pod.context().map(|context| Self { holder: Holder::Pod(pod), context });
+        own.into_iter().chain(pod.containers().filter_map(|container| {
+            container.context().map(|context| Self { holder: Holder::Container(container), context })
+        }))
+    }
+
+    /// The place of a field below the context: `at("seccompProfile.type")`.
+    pub fn at(&self, field: &str) -> Place {
+        match &self.holder {
+            Holder::Pod(pod) => pod.at(&format!("spec.securityContext.{field}")),
+            Holder::Container(container) => container.at(&format!("securityContext.{field}")),
+        }
+    }
+
+    /// `seccompProfile.type`: `None` without a profile, the empty string for one without a type.
+    pub fn seccomp_profile(&self) -> Option<&'r str> {
+        profile_type(self.context.seccomp_profile.as_ref())
+    }
+
+    /// `appArmorProfile.type`: `None` without a profile, the empty string for one without a type.
+    pub fn app_armor_profile(&self) -> Option<&'r str> {
+        profile_type(self.context.app_armor_profile.as_ref())
+    }
+
+    /// `seLinuxOptions`
+    pub fn se_linux_options(&self) -> Option<SeLinuxOptions<'r>> {
+        let options = self.context.se_linux_options.as_ref()?;
+        Some(SeLinuxOptions {
+            user: options.user.as_deref().unwrap_or_default(),
+            role: options.role.as_deref().unwrap_or_default(),
+            kind: options.kind.as_deref().unwrap_or_default(),
+        })
+    }
+
+    /// Whether `windowsOptions.hostProcess` is true.
+    pub fn is_host_process(&self) -> bool {
+        self.context.windows_options.as_ref().and_then(|options| options.host_process) == Some(true)
+    }
+}

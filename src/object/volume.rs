@@ -1,0 +1,65 @@
+//! A volume of a pod: its name, and where its content comes from.
+
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
+
+use super::mapping::Mapping;
+use super::spec::ImageVolume;
+use super::text::Text;
+
+/// The most sources that a volume may name; Kubernetes allows one.
+const SOURCES: usize = 64;
+
+/// A volume as it stands in the request's bytes. Sources are kept by name, so that one which this program has never heard
+/// of is seen too.
+#[derive(Debug, Default)]
+pub(super) struct Volume<'a> {
+    pub(super) name: Option<Text<'a>>,
+    pub(super) image: Option<ImageVolume<'a>>,
+    /// The fields beside `name` that hold something.
+    pub(super) sources: Vec<Text<'a>>,
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Volume<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fields;
+        impl<'de> Visitor<'de> for Fields {
+            type Value = Volume<'de>;
+
+            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                out.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Volume<'de>, A::Error> {
+                let mut volume = Volume::default();
+                let mut has_name = false;
+                while let Some(field) = map.next_key::<Text<'de>>()? {
+                    if field == "name" {
+                        if std::mem::replace(&mut has_name, true) {
+                            return Err(A::Error::duplicate_field("name"));
+                        }
+                        volume.name = map.next_value()?;
+                        continue;
+                    }
+                    if volume.sources.contains(&field) {
+                        return Err(A::Error::custom(format_args!("duplicate field `{}`", field.escape_debug())));
+                    }
+                    let is_there = if field == "image" {
+                        volume.image = map.next_value::<Option<Mapping<_>>>()?.map(|Mapping(image)| image);
+                        volume.image.is_some()
+                    } else {
+                        map.next_value::<Option<IgnoredAny>>()?.is_some()
+                    };
+                    if is_there {
+                        if volume.sources.len() == SOURCES {
+                            return Err(A::Error::custom(format_args!("more than {SOURCES} sources")));
+                        }
+                        volume.sources.push(field);
+                    }
+                }
+                Ok(volume)
+            }
+        }
+        deserializer.deserialize_map(Fields)
+    }
+}

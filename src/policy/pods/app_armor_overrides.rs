@@ -1,0 +1,63 @@
+//! `app-armor-overrides`: the runtime's AppArmor profile is not switched off.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::facts::{Facts, Pending};
+use crate::object::Metadata;
+use crate::policy::{Control, Meta, Policy, Report, Severity, Validator, quoted};
+use crate::request::Request;
+
+/// Documentation of the policy.
+const META: Meta = Meta {
+    id: "app-armor-overrides",
+    title: "an AppArmor profile that is switched off",
+    severity: Severity::Medium,
+    since: "0.1.0",
+    why: "The runtime's profile keeps a container from mounting file systems and from writing to the kernel's \
+          settings; unconfined, only its capabilities stand between.",
+    fix: "drop the profile, or set appArmorProfile.type: RuntimeDefault or Localhost, and drop annotations \
+          that say unconfined",
+    fields: &[
+        "metadata.annotations[container.apparmor.security.beta.kubernetes.io/*]",
+        "spec.securityContext.appArmorProfile.type",
+        "spec.containers[*].securityContext.appArmorProfile.type",
+        "spec.initContainers[*].securityContext.appArmorProfile.type",
+        "spec.ephemeralContainers[*].securityContext.appArmorProfile.type",
+    ],
+    controls: &[Control { standard: "Pod Security Standards, baseline", name: "AppArmor" }],
+};
+
+/// What annotations begin with that name the profile of one container; before Kubernetes 1.30 there was no field for it.
+const ANNOTATION: &str = "container.apparmor.security.beta.kubernetes.io/";
+
+/// Settings: none.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AppArmorOverrides {}
+
+impl Policy for AppArmorOverrides {
+    const META: &'static Meta = &META;
+}
+
+impl Validator for AppArmorOverrides {
+    fn judge(&self, request: &Request<'_>, _: &Facts<'_>, report: &mut Report) -> Result<(), Pending> {
+        for pod in request.pods() {
+            for context in pod.security_contexts() {
+                let profile = context.app_armor_profile();
+                if let Some(profile) = profile.filter(|profile| !matches!(*profile, "RuntimeDefault" | "Localhost")) {
+                    let message = format!("must be RuntimeDefault or Localhost, not {}", quoted(profile));
+                    report.add(context.at("appArmorProfile.type"), message);
+                }
+            }
+            for (key, profile) in pod.metadata().into_iter().flat_map(Metadata::annotations) {
+                let is_kept = matches!(profile, "" | "runtime/default") || profile.starts_with("localhost/");
+                if key.starts_with(ANNOTATION) && !is_kept {
+                    let message = format!("must be runtime/default or localhost/PROFILE, not {}", quoted(profile));
+                    report.add(pod.annotation_place(key), message);
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,46 @@
+//! `host-ports`: no container takes a port of its node.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::facts::{Facts, Pending};
+use crate::policy::{Control, Meta, Policy, Report, Severity, Validator};
+use crate::request::Request;
+
+/// Documentation of the policy.
+const META: Meta = Meta {
+    id: "host-ports",
+    title: "a container that takes a port of its node",
+    severity: Severity::Medium,
+    since: "0.1.0",
+    why: "A port of the node is reached by everything that reaches the node, past Services and most \
+          NetworkPolicies, and lets a pod stand in for what the node itself serves.",
+    fix: "drop hostPort, and publish the port through a Service",
+    fields: &[
+        "spec.containers[*].ports[*].hostPort",
+        "spec.initContainers[*].ports[*].hostPort",
+        "spec.ephemeralContainers[*].ports[*].hostPort",
+    ],
+    controls: &[Control { standard: "Pod Security Standards, baseline", name: "Host Ports" }],
+};
+
+/// Settings: none.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct HostPorts {}
+
+impl Policy for HostPorts {
+    const META: &'static Meta = &META;
+}
+
+impl Validator for HostPorts {
+    fn judge(&self, request: &Request<'_>, _: &Facts<'_>, report: &mut Report) -> Result<(), Pending> {
+        for container in request.containers() {
+            for (position, port) in container.host_ports() {
+                let place = container.at_item("ports", position, "hostPort");
+                report.add(place, format!("must not be set: the container would take port {port} of its node"));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,70 @@
+//! `proc-mounts`: the kernel's masked files stay masked.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::facts::{Facts, Pending};
+use crate::policy::{Control, Meta, PodSecurityVersion, Policy, Report, Severity, Validator, quoted};
+use crate::request::Request;
+
+/// Documentation of the policy.
+const META: Meta = Meta {
+    id: "proc-mounts",
+    title: "a container that sees all of /proc",
+    severity: Severity::Medium,
+    since: "0.1.0",
+    why: "Runtimes hide and write-protect the files of /proc through which a container could read or steer the \
+          node's kernel; procMount: Unmasked takes that away.",
+    fix: "drop securityContext.procMount, or set it to Default",
+    fields: &[
+        "spec.hostUsers",
+        "spec.containers[*].securityContext.procMount",
+        "spec.initContainers[*].securityContext.procMount",
+        "spec.ephemeralContainers[*].securityContext.procMount",
+    ],
+    controls: &[
+        Control { standard: "Pod Security Standards, baseline", name: "/proc Mount Type" },
+        Control { standard: "Pod Security Standards, restricted", name: "/proc Mount Type" },
+    ],
+};
+
+/// Settings. The standard's version comes from `podSecurityVersion`.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct ProcMounts {
+    /// The level of the standard: since 1.35 `baseline` excuses pods in a user namespace, and `restricted` does not.
+    level: Level,
+    #[serde(skip)]
+    version: PodSecurityVersion,
+}
+
+/// A level of the Pod Security Standards.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum Level {
+    #[default]
+    Baseline,
+    Restricted,
+}
+
+impl Policy for ProcMounts {
+    const META: &'static Meta = &META;
+
+    fn follow(&mut self, version: PodSecurityVersion) {
+        self.version = version;
+    }
+}
+
+impl Validator for ProcMounts {
+    fn judge(&self, request: &Request<'_>, _: &Facts<'_>, report: &mut Report) -> Result<(), Pending> {
+        for container in request.containers() {
+            // KEP-127: in a user namespace what is unmasked belongs to nobody on the node.
+            let is_relaxed = self.level == Level::Baseline && self.version.is_since(35);
+            let is_exempt = is_relaxed && container.pod().has_user_namespace();
+            if let Some(kind) = container.proc_mount().filter(|kind| *kind != "Default" && !is_exempt) {
+                report.add(container.at("securityContext.procMount"), format!("must be Default, not {}", quoted(kind)));
+            }
+        }
+        Ok(())
+    }
+}

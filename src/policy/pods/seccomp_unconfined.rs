@@ -1,0 +1,86 @@
+//! `seccomp-unconfined`: nobody switches the filter of system calls off.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::facts::{Facts, Pending};
+use crate::object::{Metadata, Pod};
+use crate::policy::{Control, Meta, PodSecurityVersion, Policy, Report, Severity, Validator, quoted};
+use crate::request::Request;
+
+/// Documentation of the policy.
+const META: Meta = Meta {
+    id: "seccomp-unconfined",
+    title: "a seccomp profile that is switched off",
+    severity: Severity::Medium,
+    since: "0.1.0",
+    why: "Unconfined, a container may call all of the kernel, even where the kubelet is told to filter by \
+          default.",
+    fix: "drop the profile, or set seccompProfile.type: RuntimeDefault or Localhost (before 1.19, the \
+          annotation runtime/default)",
+    fields: &[
+        "metadata.annotations[seccomp.security.alpha.kubernetes.io/pod]",
+        "metadata.annotations[container.seccomp.security.alpha.kubernetes.io/*]",
+        "spec.securityContext.seccompProfile.type",
+        "spec.containers[*].securityContext.seccompProfile.type",
+        "spec.initContainers[*].securityContext.seccompProfile.type",
+        "spec.ephemeralContainers[*].securityContext.seccompProfile.type",
+    ],
+    controls: &[Control { standard: "Pod Security Standards, baseline", name: "Seccomp" }],
+};
+
+/// The annotation that named a pod's profile before there was a field (1.19).
+const OF_POD: &str = "seccomp.security.alpha.kubernetes.io/pod";
+/// What the annotation of one container began with; its name followed.
+const OF_CONTAINER: &str = "container.seccomp.security.alpha.kubernetes.io/";
+
+/// Settings: none. The standard's version comes from `podSecurityVersion`.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SeccompUnconfined {
+    #[serde(skip)]
+    version: PodSecurityVersion,
+}
+
+impl Policy for SeccompUnconfined {
+    const META: &'static Meta = &META;
+
+    fn follow(&mut self, version: PodSecurityVersion) {
+        self.version = version;
+    }
+}
+
+impl Validator for SeccompUnconfined {
+    fn judge(&self, request: &Request<'_>, _: &Facts<'_>, report: &mut Report) -> Result<(), Pending> {
+        for pod in request.pods() {
+            if self.version.is_since(19) {
+                judge_fields(pod, report);
+            } else {
+                judge_annotations(pod, report);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn judge_fields(pod: &Pod<'_>, report: &mut Report) {
+    for context in pod.security_contexts() {
+        let profile = context.seccomp_profile();
+        if let Some(profile) = profile.filter(|profile| !matches!(*profile, "RuntimeDefault" | "Localhost")) {
+            let message = format!("must be RuntimeDefault or Localhost, not {}", quoted(profile));
+            report.add(context.at("seccompProfile.type"), message);
+        }
+    }
+}
+
+fn judge_annotations(pod: &Pod<'_>, report: &mut Report) {
+    for (key, profile) in pod.metadata().into_iter().flat_map(Metadata::annotations) {
+        let is_container = |name: &str| pod.containers().any(|container| container.name() == name);
+        let counts = key == OF_POD || key.strip_prefix(OF_CONTAINER).is_some_and(is_container);
+        let is_filter = matches!(profile, "runtime/default" | "docker/default") || profile.starts_with("localhost/");
+        if counts && !is_filter {
+            let message = format!("must be runtime/default or localhost/PROFILE, not {}", quoted(profile));
+            report.add(pod.annotation_place(key), message);
+        }
+    }
+}

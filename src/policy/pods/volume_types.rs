@@ -1,0 +1,70 @@
+//! `volume-types`: volumes hold what Kubernetes itself manages.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::facts::{Facts, Pending};
+use crate::object::Pod;
+use crate::policy::{Control, Meta, PodSecurityVersion, Policy, Report, Severity, Validator, quoted};
+use crate::request::{Request, Source};
+
+/// Documentation of the policy.
+const META: Meta = Meta {
+    id: "volume-types",
+    title: "a volume of a type that reaches past Kubernetes",
+    severity: Severity::Medium,
+    since: "0.1.0",
+    why: "Inline volumes of the older types name hosts, disks and credentials of the storage in the pod \
+          itself, past the rights that guard PersistentVolumes.",
+    fix: "drop the volume, or set it to an emptyDir, a configMap, a secret, a projected volume, a \
+          persistentVolumeClaim, an image or a CSI driver's",
+    fields: &["spec.volumes[*]"],
+    controls: &[Control { standard: "Pod Security Standards, restricted", name: "Volume Types" }],
+};
+
+/// The types that the standard allows.
+const MANAGED: [&str; 9] = [
+    "configMap",
+    "csi",
+    "downwardAPI",
+    "emptyDir",
+    "ephemeral",
+    "image",
+    "persistentVolumeClaim",
+    "projected",
+    "secret",
+];
+
+/// Settings: none.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct VolumeTypes {}
+
+impl Policy for VolumeTypes {
+    const META: &'static Meta = &META;
+
+    fn replaces(_: PodSecurityVersion) -> &'static [&'static str] {
+        &["host-paths"]
+    }
+}
+
+impl Validator for VolumeTypes {
+    fn judge(&self, request: &Request<'_>, _: &Facts<'_>, report: &mut Report) -> Result<(), Pending> {
+        for volume in request.pods().iter().flat_map(Pod::volumes) {
+            let sources = volume.sources();
+            if sources.iter().any(|source| MANAGED.contains(&source.as_str())) {
+                continue;
+            }
+            match sources.first() {
+                Some(source) => {
+                    let message = format!("must be of another type: {} is not managed by Kubernetes", quoted(source));
+                    report.add(volume.at(source), message);
+                }
+                // The API server completes such a volume as an emptyDir.
+                None if request.source == Source::Manifest => {}
+                None => report.add(volume.at(""), "must say where its content comes from"),
+            }
+        }
+        Ok(())
+    }
+}
