@@ -6,6 +6,7 @@ mod namespace;
 mod problem;
 pub mod profile;
 pub mod schema;
+mod trail;
 mod watch;
 
 use std::collections::{BTreeMap, HashMap};
@@ -17,6 +18,7 @@ use crate::engine::{Active, Setter};
 use crate::mode::Mode;
 use crate::object::Workloads;
 use crate::policy::{Meta, PodSecurityVersion};
+use crate::trail::NamedSink;
 
 pub use change::{Change, Weaker, weaker};
 pub use compile::{compile, compile_profile};
@@ -57,12 +59,27 @@ pub enum Defaults {
 }
 
 /// What the configuration says about the trail.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct TrailSettings {
-    /// File that events are appended to; standard output where there is none.
+    /// File that events are appended to; standard output where there is neither that nor a spool.
     pub file: Option<PathBuf>,
     /// Name of the cluster in every event.
     pub cluster: String,
+    /// A disk of ours, from where sinks take events.
+    pub spool: Option<crate::trail::Settings>,
+    /// What signs checkpoints.
+    pub key: Option<KeySettings>,
+    /// Where couriers take what is in the spool.
+    pub sinks: Vec<NamedSink>,
+}
+
+/// The key that signs checkpoints.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeySettings {
+    /// An Ed25519 private key in PEM.
+    pub file: PathBuf,
+    /// The name that it signs under.
+    pub name: String,
 }
 
 impl Snapshot {

@@ -1,5 +1,6 @@
 //! What is counted. Every label takes its values from a closed set.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use prometheus::{
@@ -8,6 +9,7 @@ use prometheus::{
 
 use crate::decision::{Decision, Endpoint};
 use crate::policy::catalogue::CATALOGUE;
+use crate::trail::Tally;
 
 /// Upper bounds of the buckets of decision times, in seconds.
 const BUCKETS: [f64; 9] = [0.000_1, 0.000_25, 0.000_5, 0.001, 0.005, 0.025, 0.1, 0.5, 2.0];
@@ -32,6 +34,13 @@ pub struct Metrics {
     pub unrecorded: IntCounter,
     /// Events that wait to be written.
     pub trail_waiting: IntGauge,
+    /// Bytes in the spool.
+    pub spool_bytes: IntGauge,
+    /// Records that were removed from the spool although some sink needed them.
+    pub spool_lost: IntGauge,
+    /// Records that a sink has not taken yet.
+    pub sink_behind: IntGaugeVec,
+    sink_records: IntGaugeVec,
     /// Seconds that the stores have been out of touch with the API server.
     pub store_staleness: IntGauge,
     /// Seconds since 1970 at which the serving certificate ends.
@@ -54,9 +63,12 @@ impl Metrics {
         let counters = |name: &str, help: &str, labels: &[&str]| {
             register(&registry, IntCounterVec::new(Opts::new(format!("portcullis_{name}"), help), labels))
         };
+        let gauges = |name: &str, help: &str, labels: &[&str]| {
+            register(&registry, IntGaugeVec::new(Opts::new(format!("portcullis_{name}"), help), labels))
+        };
         let seconds =
             HistogramOpts::new("portcullis_decision_seconds", "Time from a review's arrival to its decision's record.");
-        let gauges = IntGaugeVec::new(
+        let info = IntGaugeVec::new(
             Opts::new("portcullis_configuration_info", "The configuration in force, by its SHA-256 digest."),
             &["digest"],
         );
@@ -71,11 +83,19 @@ impl Metrics {
             shed: counter("shed_total", "Reviews turned away for want of room."),
             unrecorded: counter("unrecorded_total", "Decisions that the trail did not take."),
             trail_waiting: gauge("trail_waiting", "Events that wait to be written."),
+            spool_bytes: gauge("spool_bytes", "Bytes in the spool."),
+            spool_lost: gauge("spool_lost", "Records removed although some sink needed them."),
+            sink_behind: gauges("sink_behind", "Records that a sink has not taken yet.", &["sink"]),
+            sink_records: gauges(
+                "sink_records",
+                "Records taken by a sink, lost to it, and failed deliveries.",
+                &["sink", "what"],
+            ),
             store_staleness: gauge("store_staleness_seconds", "Time that the stores have been out of touch."),
             certificate_expiry: gauge("certificate_expiry_timestamp_seconds", "When the serving certificate ends."),
             webhooks_lag: gauge("webhooks_lag", "Differences of the installed webhook configurations."),
             reloads: counters("configuration_reloads_total", "Changes of the configuration.", &["result"]),
-            configuration: register(&registry, gauges),
+            configuration: register(&registry, info),
             registry,
         };
         for entry in CATALOGUE {
@@ -93,6 +113,14 @@ impl Metrics {
         self.seconds.observe(took.as_secs_f64());
         for finding in &decision.findings {
             self.findings.with_label_values(&[finding.meta.id, finding.mode.as_str()]).inc();
+        }
+    }
+
+    /// Takes over what a courier has counted.
+    pub fn sink(&self, name: &str, tally: &Tally) {
+        for (what, count) in [("delivered", &tally.delivered), ("lost", &tally.lost), ("failures", &tally.failures)] {
+            let count = count.load(Ordering::Relaxed).try_into().unwrap_or(i64::MAX);
+            self.sink_records.with_label_values(&[name, what]).set(count);
         }
     }
 

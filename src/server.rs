@@ -25,7 +25,7 @@ use crate::cluster::{Cluster, Nowhere};
 use crate::config::Snapshot;
 use crate::facts::World;
 use crate::metrics::Metrics;
-use crate::trail::Trail;
+use crate::trail::{Couriers, Trail};
 
 pub use drain::{Drain, Phase};
 
@@ -45,6 +45,8 @@ pub struct App {
     pub cluster: Option<Arc<Cluster>>,
     /// What is remembered.
     pub trail: Trail,
+    /// What takes it to its sinks.
+    pub couriers: Couriers,
     /// What is counted.
     pub metrics: Metrics,
     /// The webhook configurations, as they were last seen.
@@ -94,7 +96,7 @@ impl App {
     pub fn new(
         snapshot: Arc<ArcSwap<Snapshot>>,
         cluster: Result<Arc<Cluster>, Nowhere>,
-        trail: Trail,
+        (trail, couriers): (Trail, Couriers),
         installed: Installed,
         drain: Drain,
     ) -> Arc<Self> {
@@ -111,6 +113,7 @@ impl App {
             stores_complete: AtomicBool::new(cluster.is_none()),
             cluster,
             trail,
+            couriers,
             metrics,
             installed,
             drain,
@@ -145,7 +148,7 @@ impl App {
             check("configuration", true, format!("digest {}", self.snapshot.load().digest())),
             check("stores", self.is_complete(), stores),
             check("certificate", true, format!("ends at {expiry} s since 1970")),
-            check("trail", true, format!("{} events wait", self.trail.waiting())),
+            check("trail", true, self.trail_state()),
             check("webhooks", true, self.webhooks()),
             check("drain", is_serving, if is_serving { "serving" } else { "ending" }.to_owned()),
         ]
@@ -158,10 +161,32 @@ impl App {
         if lag.is_empty() { "as configured, or not seen".to_owned() } else { format!("lag behind: {}", lag.join("; ")) }
     }
 
+    /// How the trail is. A sink that is behind keeps nobody from being ready: its records wait in the spool.
+    fn trail_state(&self) -> String {
+        let mut state = format!("{} events wait", self.trail.waiting());
+        let unrecorded = self.metrics.unrecorded.get();
+        if unrecorded > 0 {
+            state += &format!("; {unrecorded} decisions were not recorded");
+        }
+        for (sink, behind) in self.couriers.behind() {
+            state += &format!("; {sink} is {behind} records behind");
+        }
+        state
+    }
+
     fn refresh_gauges(&self) {
         let seconds = self.cluster.as_ref().map_or(0, |cluster| cluster.staleness().as_secs());
         self.metrics.store_staleness.set(seconds.try_into().unwrap_or(i64::MAX));
         self.metrics.trail_waiting.set(self.trail.waiting().try_into().unwrap_or(i64::MAX));
+        let bytes = self.trail.index().map_or(0, |index| index.bytes());
+        self.metrics.spool_bytes.set(bytes.try_into().unwrap_or(i64::MAX));
+        self.metrics.spool_lost.set(self.trail.lost().try_into().unwrap_or(i64::MAX));
+        for (sink, behind) in self.couriers.behind() {
+            self.metrics.sink_behind.with_label_values(&[&sink]).set(behind.try_into().unwrap_or(i64::MAX));
+        }
+        for (sink, tally) in self.couriers.tallies() {
+            self.metrics.sink(sink, tally);
+        }
     }
 }
 

@@ -1,43 +1,104 @@
 //! What is remembered: every decision, one line of JSON, each line bound to the one before it by its hash.
 //!
-//! One thread owns the chain and the output. A request hands its event over and waits for the acknowledgement, so no
+//! One thread owns the chains and the output. A request hands its event over and waits for the acknowledgement, so no
 //! answer leaves before its record is written; events that wait together are written together.
 
 mod chain;
+mod checkpoint;
+mod class;
+mod courier;
 mod event;
+mod key;
+mod open;
 mod output;
+pub mod sink;
+mod spool;
 mod verify;
 
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
 pub use chain::Chain;
-pub use event::{Caller, Event, Record, cut};
+pub use class::Class;
+pub use courier::{Courier, Couriers, Tally};
+pub use event::{Caller, Event, Omitted, Record, cut};
+pub use key::{KeyError, Signer, Verifier};
+pub use open::{Named as NamedSink, open};
 pub use output::{Output, OutputError};
-pub use verify::{Report, Tampered, verify};
+pub use spool::{Guarantee, Index, Segment, Settings, Spool};
+pub use verify::{Fault, Report, Stream as StreamReport, Verification, verify};
+
+use spool::Item;
+
+/// The segments of a spool, or of one stream of it, in the order in which they are read.
+///
+/// # Errors
+/// When the folder cannot be read.
+pub fn segments_of(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let mut found: Vec<PathBuf> = Vec::new();
+    for class in Class::ALL {
+        let below = folder.join(class.as_str());
+        if below.is_dir() {
+            found.extend(spool::segments(&below)?.into_iter().map(|(_, path)| path));
+        }
+    }
+    found.extend(spool::segments(folder)?.into_iter().map(|(_, path)| path));
+    Ok(found)
+}
 
 /// Events that may wait to be written.
 const QUEUE: usize = 4_096;
 /// Events written together.
 const BATCH: usize = 256;
+/// How often the spool is looked after.
+const TICK: Duration = Duration::from_secs(1);
 
 /// The way into the trail.
 #[derive(Clone)]
 pub struct Trail {
-    queue: mpsc::Sender<Entry>,
+    queue: mpsc::Sender<Message>,
+    guarantee: Guarantee,
+    index: Option<Arc<Index>>,
+    lost: Arc<AtomicU64>,
+}
+
+enum Message {
+    Event(Entry),
+    Tick,
+    Key(Signer),
+    Stop(oneshot::Sender<Result<(), TrailError>>),
 }
 
 struct Entry {
+    class: Class,
+    source: Option<IpAddr>,
     body: Vec<u8>,
-    is_last: bool,
     written: oneshot::Sender<Result<String, TrailError>>,
+}
+
+/// Where records go.
+enum Backend {
+    /// Straight to their end, all in one stream.
+    Direct(Output),
+    /// To a disk of ours, from where sinks take them.
+    Spool(Box<Spool>),
 }
 
 /// Why an event was not recorded.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TrailError {
-    /// More events wait than may.
-    #[error("too many events wait to be written")]
+    /// More events wait than may, or the spool holds all that it may.
+    #[error("the trail is full: too many events wait, or the spool holds all that it may")]
     Full,
+    /// A caller that nobody knows caused more than its share.
+    #[error("the caller has caused all the records that one unknown caller may")]
+    Share,
     /// The output refused it.
     #[error("the trail could not be written: {0}")]
     Output(String),
@@ -46,49 +107,107 @@ pub enum TrailError {
     Closed,
 }
 
+/// What the first record of each stream says.
+#[derive(Debug, Clone)]
+pub struct Beginning {
+    /// Name of the cluster.
+    pub cluster: String,
+    /// Digest of the configuration in force.
+    pub configuration: String,
+}
+
+impl Beginning {
+    fn record(&self, torn: u64) -> Vec<u8> {
+        let (cluster, configuration) = (self.cluster.as_str(), self.configuration.as_str());
+        let (time, version) = (Timestamp::now(), env!("CARGO_PKG_VERSION"));
+        Record::Start { time, cluster, configuration, version, torn }.to_bytes()
+    }
+}
+
 impl Trail {
-    /// Starts a trail on `output` with a first record.
+    /// Starts a trail that goes straight to `output`.
     ///
     /// # Errors
     /// When the first record cannot be written.
-    pub fn start(mut output: Output, first: &Record<'_>) -> Result<Self, OutputError> {
-        let mut ids = Vec::new();
-        output.append(&[first.to_bytes()], &mut ids)?;
-        let (queue, mut entries) = mpsc::channel::<Entry>(QUEUE);
-        let write = move || {
-            let mut batch = Vec::with_capacity(BATCH);
-            while entries.blocking_recv_many(&mut batch, BATCH) > 0 {
-                let last = batch.iter().position(|entry| entry.is_last);
-                // Dropping an entry tells its sender that the trail is closed.
-                batch.truncate(last.map_or(batch.len(), |last| last + 1));
-                // Whoever gave up waiting has answered that the decision could not be recorded. One that gives up while
-                // its line is being written leaves that line behind.
-                batch.retain(|entry| !entry.written.is_closed());
-                write(&mut output, &mut batch);
-                if last.is_some() {
+    pub fn direct(mut output: Output, beginning: &Beginning) -> Result<Self, OutputError> {
+        let first = beginning.record(output.torn());
+        output.append(&[first], &mut Vec::new())?;
+        Self::run(Backend::Direct(output), Guarantee::Durable, None)
+    }
+
+    /// Starts a trail in a spool. Needs a runtime.
+    ///
+    /// # Errors
+    /// When the first records cannot be written.
+    pub fn spooled(mut spool: Spool, beginning: &Beginning) -> Result<Self, OutputError> {
+        spool.start(|torn| beginning.record(torn))?;
+        let (guarantee, index) = (spool.guarantee(), Arc::clone(spool.index()));
+        let trail = Self::run(Backend::Spool(Box::new(spool)), guarantee, Some(index))?;
+        let queue = trail.queue.downgrade();
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(TICK).await;
+                let Some(queue) = queue.upgrade() else { break };
+                if queue.send(Message::Tick).await.is_err() {
                     break;
                 }
             }
-        };
-        std::thread::Builder::new().name("trail".to_owned()).spawn(write)?;
-        Ok(Self { queue })
+        });
+        Ok(trail)
     }
 
-    /// Records an event, and returns its id (`stream:seq`) once it is written.
+    fn run(mut backend: Backend, guarantee: Guarantee, index: Option<Arc<Index>>) -> Result<Self, OutputError> {
+        let (queue, mut messages) = mpsc::channel(QUEUE);
+        let lost = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&lost);
+        let write = move || {
+            let mut batch = Vec::with_capacity(BATCH);
+            while messages.blocking_recv_many(&mut batch, BATCH) > 0 {
+                if let Some(answer) = backend.take(&mut batch) {
+                    let stopped = backend.stop().map_err(|error| TrailError::Output(error.to_string()));
+                    // Nobody may wait any more. Dropping what is left tells its senders that the trail is closed.
+                    let _ = answer.send(stopped);
+                    break;
+                }
+                counted.fetch_add(backend.take_lost(), Ordering::Relaxed);
+            }
+        };
+        std::thread::Builder::new().name("trail".to_owned()).spawn(write)?;
+        Ok(Self { queue, guarantee, index, lost })
+    }
+
+    /// Records an event, and returns its id (`stream:seq`) once what is promised of it holds. `source` is the address of
+    /// a caller that nobody knows.
     ///
     /// # Errors
     /// [`TrailError`]: then there is no record.
-    pub async fn record(&self, body: Vec<u8>) -> Result<String, TrailError> {
-        self.send(body, false).await
-    }
-
-    async fn send(&self, body: Vec<u8>, is_last: bool) -> Result<String, TrailError> {
+    pub async fn record(&self, class: Class, source: Option<IpAddr>, body: Vec<u8>) -> Result<String, TrailError> {
         let (written, answer) = oneshot::channel();
-        self.queue.try_send(Entry { body, is_last, written }).map_err(|error| match error {
+        self.queue.try_send(Message::Event(Entry { class, source, body, written })).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => TrailError::Full,
             mpsc::error::TrySendError::Closed(_) => TrailError::Closed,
         })?;
         answer.await.unwrap_or(Err(TrailError::Closed))
+    }
+
+    /// Another key signs checkpoints from now on.
+    pub async fn sign_with(&self, signer: Signer) {
+        let _ = self.queue.send(Message::Key(signer)).await;
+    }
+
+    /// What is promised of a record.
+    pub fn guarantee(&self) -> Guarantee {
+        self.guarantee
+    }
+
+    /// What the spool holds, where there is one.
+    pub fn index(&self) -> Option<&Arc<Index>> {
+        self.index.as_ref()
+    }
+
+    /// Records that were removed although some sink needed them.
+    pub fn lost(&self) -> u64 {
+        self.lost.load(Ordering::Relaxed)
     }
 
     /// Events that wait to be written.
@@ -100,21 +219,89 @@ impl Trail {
     ///
     /// # Errors
     /// [`TrailError`]: then the trail has no clean end.
-    pub async fn stop(&self, last: &Record<'_>) -> Result<(), TrailError> {
-        self.send(last.to_bytes(), true).await.map(|_| ())
+    pub async fn stop(&self) -> Result<(), TrailError> {
+        let (stopped, answer) = oneshot::channel();
+        self.queue.send(Message::Stop(stopped)).await.map_err(|_| TrailError::Closed)?;
+        answer.await.unwrap_or(Err(TrailError::Closed))
     }
 }
 
-fn write(output: &mut Output, batch: &mut Vec<Entry>) {
-    let mut ids = Vec::with_capacity(batch.len());
-    let bodies: Vec<&[u8]> = batch.iter().map(|entry| entry.body.as_slice()).collect();
-    let result = output.append(&bodies, &mut ids).map_err(|error| TrailError::Output(error.to_string()));
-    if let Err(error) = &result {
-        tracing::error!(%error, events = batch.len(), "decisions could not be recorded");
+impl Backend {
+    /// Does what a batch asks for, in its order; hands out who waits for the end, if that is asked for.
+    fn take(&mut self, batch: &mut Vec<Message>) -> Option<oneshot::Sender<Result<(), TrailError>>> {
+        let mut entries = Vec::with_capacity(batch.len());
+        for message in batch.drain(..) {
+            match message {
+                // Whoever gave up waiting has answered that the decision could not be recorded. One that gives up while
+                // its line is being written leaves that line behind.
+                Message::Event(entry) => entries.extend((!entry.written.is_closed()).then_some(entry)),
+                Message::Tick => {
+                    self.write(&mut entries);
+                    if let Self::Spool(spool) = self {
+                        spool.tick(Timestamp::now());
+                    }
+                }
+                Message::Key(signer) => {
+                    self.write(&mut entries);
+                    if let Self::Spool(spool) = self {
+                        spool.sign_with(signer);
+                    }
+                }
+                Message::Stop(answer) => {
+                    self.write(&mut entries);
+                    return Some(answer);
+                }
+            }
+        }
+        self.write(&mut entries);
+        None
     }
-    for (position, entry) in batch.drain(..).enumerate() {
-        let answer = result.clone().map(|()| ids.get(position).cloned().unwrap_or_default());
-        // Nobody may wait any more.
-        let _ = entry.written.send(answer);
+
+    fn write(&mut self, entries: &mut Vec<Entry>) {
+        if entries.is_empty() {
+            return;
+        }
+        let results = match self {
+            Self::Direct(output) => {
+                let mut ids = Vec::with_capacity(entries.len());
+                let bodies: Vec<&[u8]> = entries.iter().map(|entry| entry.body.as_slice()).collect();
+                match output.append(&bodies, &mut ids) {
+                    Ok(()) => ids.into_iter().map(Ok).collect(),
+                    Err(error) => vec![Err(TrailError::Output(error.to_string())); entries.len()],
+                }
+            }
+            Self::Spool(spool) => {
+                let items: Vec<Item<'_>> = entries
+                    .iter()
+                    .map(|entry| Item { class: entry.class, source: entry.source, body: &entry.body })
+                    .collect();
+                spool.append(&items, Timestamp::now())
+            }
+        };
+        let failed = results.iter().filter(|result| result.is_err()).count();
+        if let Some(Err(error)) = results.iter().find(|result| result.is_err()) {
+            tracing::error!(%error, events = failed, "decisions could not be recorded");
+        }
+        for (entry, result) in entries.drain(..).zip(results) {
+            // Nobody may wait any more.
+            let _ = entry.written.send(result);
+        }
+    }
+
+    fn stop(&mut self) -> Result<(), OutputError> {
+        match self {
+            Self::Direct(output) => {
+                let last = Record::Stop { time: Timestamp::now(), note: None }.to_bytes();
+                output.append(&[last], &mut Vec::new())
+            }
+            Self::Spool(spool) => Ok(spool.stop()?),
+        }
+    }
+
+    fn take_lost(&mut self) -> u64 {
+        match self {
+            Self::Direct(_) => 0,
+            Self::Spool(spool) => spool.take_lost(),
+        }
     }
 }

@@ -12,13 +12,14 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cluster::{Cluster, Nowhere};
-use crate::config::{self, Reload, Snapshot};
+use crate::config::{self, KeySettings, Reload};
+use crate::files::FileWatch;
 use crate::server::certs::{self, Source};
 use crate::server::installed::{self, Installed};
 use crate::server::managed::{Issued, Managed, trust};
 use crate::server::{App, Drain, Listeners};
 use crate::telemetry;
-use crate::trail::{Output, Record, Trail};
+use crate::trail::{self, Beginning, Class, Record, Signer};
 use crate::webhooks::Target;
 
 /// What `--dev` serves.
@@ -26,6 +27,8 @@ const DEV: &str = "apiVersion: portcullis.dev/v1alpha1\nkind: Configuration\npro
 
 /// How long the trail may take to end.
 const STOPPING: Duration = Duration::from_secs(1);
+/// How long its sinks may take to take the rest; what they do not take stays in the spool.
+const FLUSHING: Duration = Duration::from_secs(3);
 
 /// Arguments of `serve`.
 #[derive(clap::Args)]
@@ -104,7 +107,9 @@ async fn serve(args: Args) -> Result<(), String> {
     }
     let listeners = Listeners::bind(args.listen, args.admin_listen).map_err(|error| error.to_string())?;
     let cluster = client.clone().map(Cluster::watch);
-    let trail = open_trail(&snapshot)?;
+    let beginning =
+        Beginning { cluster: snapshot.trail().cluster.clone(), configuration: snapshot.digest().to_string() };
+    let trail = trail::open(snapshot.trail(), &beginning).await?;
 
     let grace = Duration::from_secs(args.grace.max(1));
     let drain = Drain::default();
@@ -127,6 +132,9 @@ async fn serve(args: Args) -> Result<(), String> {
     if let Some(file) = args.config.clone() {
         watch_configuration(&app, file, text);
     }
+    if let Some(key) = app.snapshot.load().trail().key.clone() {
+        watch_key(&app, key);
+    }
     if let Some(client) = client {
         tokio::spawn(installed::watch(Arc::clone(&app), client));
     }
@@ -134,12 +142,13 @@ async fn serve(args: Args) -> Result<(), String> {
         greet(address);
     }
     crate::server::serve(Arc::clone(&app), listeners, acceptor, args.client_name, grace).await;
-    let last = Record::Stop { time: Timestamp::now() };
     // An output that takes nothing, such as a full pipe that nobody reads, must not hold up the end.
-    match tokio::time::timeout(STOPPING, app.trail.stop(&last)).await {
-        Ok(stopped) => stopped.map_err(|error| error.to_string()),
-        Err(_) => Err("the trail has no clean end: its output takes nothing".to_owned()),
+    match tokio::time::timeout(STOPPING, app.trail.stop()).await {
+        Ok(stopped) => stopped.map_err(|error| error.to_string())?,
+        Err(_) => return Err("the trail has no clean end: its output takes nothing".to_owned()),
     }
+    app.couriers.finish(FLUSHING).await;
+    Ok(())
 }
 
 async fn issue(managed: &Managed, client: Option<&kube::Client>) -> Result<Issued, String> {
@@ -186,24 +195,6 @@ async fn client(args: &Args) -> Result<Option<kube::Client>, String> {
     kube::Client::try_from(config).map(Some).map_err(|error| format!("the cluster: {error}"))
 }
 
-fn open_trail(snapshot: &Snapshot) -> Result<Trail, String> {
-    let settings = snapshot.trail();
-    let (output, name) = match &settings.file {
-        Some(file) => (Output::file(file), file.display().to_string()),
-        None => (Output::stdout(), "standard output".to_owned()),
-    };
-    let named = |error: crate::trail::OutputError| format!("the trail at {name}: {error}");
-    let output = output.map_err(named)?;
-    let start = Record::Start {
-        time: Timestamp::now(),
-        cluster: &settings.cluster,
-        configuration: snapshot.digest(),
-        version: env!("CARGO_PKG_VERSION"),
-        torn: output.torn(),
-    };
-    Trail::start(output, &start).map_err(named)
-}
-
 fn watch_certificates(
     app: &Arc<App>,
     settings: certs::Settings,
@@ -220,12 +211,33 @@ fn watch_certificates(
     }));
 }
 
+/// A key that was replaced signs from then on; the next checkpoints carry both signatures.
+fn watch_key(app: &Arc<App>, key: KeySettings) {
+    let app = Arc::clone(app);
+    tokio::spawn(async move {
+        let watch = FileWatch::new([key.file.as_path()]);
+        let mut current = Signer::read(&key.file, &key.name).map(|signer| signer.verifier()).ok();
+        loop {
+            watch.changed().await;
+            match Signer::read(&key.file, &key.name) {
+                Ok(signer) if Some(signer.verifier()) != current => {
+                    tracing::info!(key = %signer.verifier(), "another key signs checkpoints; this key verifies them");
+                    current = Some(signer.verifier());
+                    app.trail.sign_with(signer).await;
+                }
+                Ok(_) => {}
+                Err(error) => tracing::warn!(%error, "the changed key cannot be used; the last good one signs"),
+            }
+        }
+    });
+}
+
 fn watch_configuration(app: &Arc<App>, file: PathBuf, text: String) {
     let app = Arc::clone(app);
-    let trail = app.snapshot.load().trail().file.clone();
+    let trail = app.snapshot.load().trail().clone();
     tokio::spawn(config::watch(file, text, Arc::clone(&app.snapshot), move |reload| {
-        if matches!(&reload, Reload::Taken { new, .. } if new.trail().file != trail) {
-            tracing::warn!("trail.file takes effect at the next start; until then the trail stays where it is");
+        if matches!(&reload, Reload::Taken { new, .. } if *new.trail() != trail) {
+            tracing::warn!("a change of trail takes effect at the next start; until then it stays as it is");
         }
         let app = Arc::clone(&app);
         async move { record_reload(&app, reload).await }
@@ -252,7 +264,7 @@ async fn record_reload(app: &App, reload: Reload) {
         }
     };
     app.metrics.reloaded(matches!(reload, Reload::Taken { .. }));
-    if let Err(error) = app.trail.record(body).await {
+    if let Err(error) = app.trail.record(Class::Refused, None, body).await {
         tracing::error!(%error, "a change of the configuration could not be recorded");
     }
 }

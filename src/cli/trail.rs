@@ -1,14 +1,24 @@
 //! `portcullis trail`: looks into an audit trail.
 
+use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufReader, stdin};
-use std::path::PathBuf;
+use std::io::{BufReader, Read, Seek, SeekFrom, stdin};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Subcommand;
 
 use super::{REFUSED, print};
-use crate::trail::verify;
+use crate::trail::{self, Fault, Report, Signer, Verification, Verifier};
+
+/// How often a folder is read again for what came while it was read.
+const PASSES: usize = 3;
+/// How often, and for how long, a line that is being written is waited for.
+const UNSETTLED: usize = 10;
+const SETTLE: Duration = Duration::from_millis(50);
+/// The exit code of a trail in which nothing is amiss and not everything is proven.
+const UNPROVEN: u8 = 3;
 
 /// Arguments of `trail`.
 #[derive(clap::Args)]
@@ -19,39 +29,154 @@ pub(super) struct Args {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Say whether a trail is what was written, or name the first record that is not
-    Verify {
-        /// File, or - for standard input
+    /// Say whether a trail is what was written, or name the first record that is not, and what nothing proves
+    Verify(Verify),
+    /// Print the verifier key of a private key
+    Key {
+        /// An Ed25519 private key in PEM
         #[arg(value_name = "FILE")]
         file: PathBuf,
+        /// The name that it signs under
+        #[arg(long, value_name = "NAME", default_value = "portcullis")]
+        name: String,
     },
 }
 
+#[derive(clap::Args)]
+struct Verify {
+    /// Files in their order, a spool's folder, or - for standard input
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    /// A verifier key (NAME+ID+KEY), or a file of them, one a line; every key that was ever used
+    #[arg(long = "key", value_name = "KEY|FILE")]
+    keys: Vec<String>,
+    /// The input is a part of a trail: what is not in it need not be missing
+    #[arg(long)]
+    excerpt: bool,
+}
+
 pub(super) fn run(args: &Args) -> Result<ExitCode, String> {
-    let Command::Verify { file } = &args.command;
-    let name = file.display();
-    let failed = |error: std::io::Error| format!("{name}: {error}");
-    let result = if file.as_os_str() == "-" {
-        verify(stdin().lock())
-    } else {
-        verify(BufReader::new(File::open(file).map_err(failed)?))
-    };
-    match result.map_err(failed)? {
-        Ok(report) if report.streams.is_empty() => Err(format!("{name}: holds no record")),
-        Ok(report) => {
-            let mut text = String::new();
-            for (id, stream) in &report.streams {
-                text +=
-                    &format!("stream {id}: {} records, 0 to {}, head {}\n", stream.records, stream.last, stream.head);
-                if !stream.is_stopped {
-                    text += "  unproven: it has no stop record, so records may be missing from its end\n";
-                }
-            }
-            print(&(text + "ok: every record is as it was written\n"))
+    match &args.command {
+        Command::Verify(args) => verify(args),
+        Command::Key { file, name } => {
+            let signer = Signer::read(file, name).map_err(|error| error.to_string())?;
+            print(&format!("{}\n", signer.verifier()))
         }
-        Err(tampered) => {
-            print(&format!("{name}: {tampered}\n"))?;
+    }
+}
+
+fn verify(args: &Verify) -> Result<ExitCode, String> {
+    let mut verification = Verification::with_keys(keys(&args.keys)?);
+    let result = match read(&mut verification, &args.paths)? {
+        Ok(()) => verification.finish(!args.excerpt),
+        Err(fault) => Err(fault),
+    };
+    match result {
+        Ok(report) if report.streams.is_empty() => {
+            let names: Vec<String> = args.paths.iter().map(|path| path.display().to_string()).collect();
+            Err(format!("{}: no record of a trail is there", names.join(", ")))
+        }
+        Ok(report) => {
+            print(&describe(&report, args.keys.is_empty()))?;
+            Ok(if report.is_proven() { ExitCode::SUCCESS } else { ExitCode::from(UNPROVEN) })
+        }
+        Err(fault) => {
+            print(&format!("{fault}\n"))?;
             Ok(ExitCode::from(REFUSED))
         }
     }
+}
+
+fn describe(report: &Report, is_keyless: bool) -> String {
+    let mut text = String::new();
+    for (id, stream) in &report.streams {
+        let trail::StreamReport { first, last, head, signed, .. } = stream;
+        text += &format!("stream {id}: records {first} to {last}, head {head}\n");
+        if let Some(signed) = signed {
+            text += &format!("  signed up to record {signed}\n");
+        }
+    }
+    for unproven in &report.unproven {
+        text += &format!("unproven: {unproven}\n");
+    }
+    if is_keyless {
+        text += "no key was named (--key): whoever can write the whole trail could have written it anew\n";
+    }
+    let end = if report.is_proven() { "ok" } else { "whole as far as it goes" };
+    text + end + ": every record that is here is as it was written\n"
+}
+
+/// Keys, written out or in files.
+fn keys(written: &[String]) -> Result<Vec<Verifier>, String> {
+    let mut keys = Vec::new();
+    for text in written {
+        if let Ok(key) = text.parse() {
+            keys.push(key);
+            continue;
+        }
+        let lines = std::fs::read_to_string(text)
+            .map_err(|error| format!("--key {text}: is no verifier key NAME+ID+KEY, and no file of them: {error}"))?;
+        for line in lines.lines().filter(|line| !line.trim().is_empty()) {
+            keys.push(line.parse().map_err(|error| format!("--key {text}: {error}"))?);
+        }
+    }
+    Ok(keys)
+}
+
+fn read(verification: &mut Verification, paths: &[PathBuf]) -> Result<Result<(), Fault>, String> {
+    for path in paths {
+        let name = path.display().to_string();
+        let read = if path.as_os_str() == "-" {
+            verification.read(&name, stdin().lock(), &mut 0).map_err(|error| format!("{name}: {error}"))
+        } else if path.is_dir() {
+            read_folder(verification, path)
+        } else {
+            let file = File::open(path).map_err(|error| format!("{name}: {error}"))?;
+            verification.read(&name, BufReader::new(file), &mut 0).map_err(|error| format!("{name}: {error}"))
+        };
+        if let Err(fault) = read? {
+            return Ok(Err(fault));
+        }
+    }
+    Ok(Ok(()))
+}
+
+/// A spool: the segments of every stream. What is written while they are read is read too, so that a checkpoint never
+/// speaks of more than was seen.
+fn read_folder(verification: &mut Verification, folder: &Path) -> Result<Result<(), Fault>, String> {
+    let mut places: BTreeMap<PathBuf, (u64, u64)> = BTreeMap::new();
+    for _ in 0..PASSES {
+        for segment in trail::segments_of(folder).map_err(|error| format!("{}: {error}", folder.display()))? {
+            let (offset, line) = places.entry(segment.clone()).or_default();
+            let failed = |error: std::io::Error| format!("{}: {error}", segment.display());
+            let mut file = File::open(&segment).map_err(failed)?;
+            let end = settled(&mut file).map_err(failed)?;
+            file.seek(SeekFrom::Start(*offset)).map_err(failed)?;
+            let reader = BufReader::new(file.take(end.saturating_sub(*offset)));
+            let result = verification.read(&segment.display().to_string(), reader, line).map_err(failed)?;
+            *offset = end.max(*offset);
+            if let Err(fault) = result {
+                return Ok(Err(fault));
+            }
+        }
+    }
+    Ok(Ok(()))
+}
+
+/// The end of a segment, once what is being written stands there whole.
+fn settled(file: &mut File) -> std::io::Result<u64> {
+    let mut end = 0;
+    for _ in 0..UNSETTLED {
+        end = file.seek(SeekFrom::End(0))?;
+        let mut last = [b'\n'];
+        if end > 0 {
+            file.seek(SeekFrom::Start(end - 1))?;
+            file.read_exact(&mut last)?;
+        }
+        if last == [b'\n'] {
+            break;
+        }
+        std::thread::sleep(SETTLE);
+    }
+    Ok(end)
 }

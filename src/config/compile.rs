@@ -1,11 +1,11 @@
 //! What an operator wrote → [`Snapshot`], whole or not at all, with every error in it.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::PathBuf;
 
 use super::namespace::namespace;
 use super::problem::{ConfigError, Fields, Problems, suggestion};
-use super::{Defaults, Scope, Snapshot, TrailSettings, profile};
+use super::trail::trail;
+use super::{Defaults, Scope, Snapshot, profile};
 use crate::digest::sha256;
 use crate::document::{self, Node, Position, Value};
 use crate::engine::{Active, Setter};
@@ -36,7 +36,10 @@ pub(super) const POLICY_KEYS: [&str; 3] = ["mode", "updates", "settings"];
 /// Of a mutator: it never refuses an update.
 pub(super) const MUTATOR_KEYS: [&str; 2] = ["mode", "settings"];
 pub(super) const WORKLOAD_KEYS: [&str; 5] = ["group", "kind", "resource", "path", "immutable"];
-pub(super) const TRAIL_KEYS: [&str; 2] = ["file", "cluster"];
+pub(super) const TRAIL_KEYS: [&str; 5] = ["file", "cluster", "spool", "key", "sinks"];
+pub(super) const SPOOL_KEYS: [&str; 5] = ["directory", "guarantee", "maxSize", "segmentSize", "retention"];
+pub(super) const RETENTION_KEYS: [&str; 3] = ["allow", "refused", "access"];
+pub(super) const KEY_KEYS: [&str; 2] = ["file", "name"];
 
 /// What was written of one policy.
 #[derive(Debug, Clone, Default)]
@@ -341,12 +344,4 @@ fn workload(node: &Node, path: &str, problems: &mut Problems) -> Option<Workload
         templates: vec![template],
         is_immutable,
     })
-}
-
-fn trail(node: &Node, problems: &mut Problems) -> TrailSettings {
-    let Some(fields) = Fields::of(node, "trail", &TRAIL_KEYS, problems) else { return TrailSettings::default() };
-    TrailSettings {
-        file: fields.parsed("file", |text| Ok(PathBuf::from(text)), problems),
-        cluster: fields.parsed("cluster", |text| Ok(text.to_owned()), problems).unwrap_or_default(),
-    }
 }

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use super::profile;
 use crate::mode::Mode;
 use crate::policy::catalogue::CATALOGUE;
+use crate::trail::sink;
 
 /// The schema of a configuration file.
 pub fn schema() -> Value {
@@ -47,13 +48,34 @@ pub fn schema() -> Value {
             "path": {"type": "string", "description": "JSON pointer to the pod template; * stands for every item"},
             "immutable": {"type": "boolean", "description": "templates never change once stored, as a Job's"},
         }))},
-        "trail": closed(json!({"file": text(), "cluster": text()})),
+        "trail": trail(&mut generator),
     }));
     root["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");
     root["title"] = json!("Portcullis configuration");
     root["required"] = json!(["apiVersion", "kind"]);
     root["$defs"] = Value::Object(generator.take_definitions(true).into_iter().collect());
     root
+}
+
+fn trail(generator: &mut SchemaGenerator) -> Value {
+    let text = || json!({"type": "string"});
+    let size = || json!({"type": "string", "pattern": "^[0-9]+(Ki|Mi|Gi|Ti)?$"});
+    let time = || json!({"type": "string", "pattern": "^[0-9]+[smhd]$"});
+    let mut sink = serde_json::to_value(generator.subschema_for::<sink::Settings>()).unwrap_or_default();
+    sink["required"] = json!(["name"]);
+    closed(json!({
+        "file": text(),
+        "cluster": text(),
+        "spool": closed(json!({
+            "directory": text(),
+            "guarantee": {"enum": ["durable", "buffered"], "description": "durable: on the disk before the answer leaves"},
+            "maxSize": size(),
+            "segmentSize": size(),
+            "retention": closed(json!({"allow": time(), "refused": time(), "access": time()})),
+        })),
+        "key": closed(json!({"file": text(), "name": text()})),
+        "sinks": {"type": "array", "items": sink},
+    }))
 }
 
 fn closed(properties: Value) -> Value {

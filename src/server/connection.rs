@@ -23,6 +23,7 @@ use super::App;
 use super::addresses::Addresses;
 use super::certs::is_named;
 use super::drain::{Drain, Phase};
+use super::http::Sender;
 use crate::trail::Caller;
 
 /// From the first byte to the end of the TLS handshake.
@@ -63,7 +64,7 @@ pub(super) struct Gate {
 struct Serving {
     router: Router,
     drain: Drain,
-    caller: Caller,
+    sender: Sender,
     is_http2: bool,
 }
 
@@ -95,7 +96,8 @@ pub(super) async fn accept_tls(listener: TcpListener, router: Router, app: Arc<A
                         app.metrics.failed_handshakes.inc();
                         tracing::warn!("a client's certificate carries none of the names of --client-name");
                     } else {
-                        serve(stream, Serving { router, drain: app.drain.clone(), caller, is_http2 }).await;
+                        let sender = Sender { caller, address: address.ip() };
+                        serve(stream, Serving { router, drain: app.drain.clone(), sender, is_http2 }).await;
                     }
                 }
                 Ok(Err(_)) | Err(_) => app.metrics.failed_handshakes.inc(),
@@ -120,8 +122,8 @@ pub(super) async fn accept_plain(listener: TcpListener, router: Router) {
         };
         let Some(place) = addresses.enter(address.ip()) else { continue };
         let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return };
-        let serving =
-            Serving { router: router.clone(), drain: drain.clone(), caller: Caller::Unknown, is_http2: false };
+        let sender = Sender { caller: Caller::Unknown, address: address.ip() };
+        let serving = Serving { router: router.clone(), drain: drain.clone(), sender, is_http2: false };
         tokio::spawn(async move {
             let _held = (permit, place);
             serve(stream, serving).await;
@@ -151,13 +153,13 @@ async fn accept(listener: &TcpListener, drain: &Drain) -> Option<(TcpStream, Soc
 }
 
 async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, serving: Serving) {
-    let Serving { router, drain, caller, is_http2 } = serving;
+    let Serving { router, drain, sender, is_http2 } = serving;
     let began = watch::Sender::new(false);
     let marked = began.clone();
     let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
         marked.send_replace(true);
         let mut request = request.map(Body::new);
-        request.extensions_mut().insert(caller);
+        request.extensions_mut().insert(sender);
         router.clone().oneshot(request)
     });
     let silent = async {

@@ -1,5 +1,6 @@
 //! `POST /validate` and `POST /mutate`: a review in, an answer out.
 
+use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,7 +21,7 @@ use crate::config::Snapshot;
 use crate::decision::{self, Decision, Endpoint, Trouble};
 use crate::mutation::mutate;
 use crate::review::{self, NoUid, Review};
-use crate::trail::{Caller, Event, cut};
+use crate::trail::{Caller, Class, Event, Guarantee, cut};
 
 /// The most that a decision may take on `/validate`, and on `/mutate`.
 const VALIDATE: Duration = Duration::from_secs(2);
@@ -31,12 +32,14 @@ const MARGIN: Duration = Duration::from_millis(500);
 const LEAST: Duration = Duration::from_millis(100);
 /// What the trail may take when a decision took all its time.
 const RECORDING: Duration = Duration::from_millis(250);
+/// What it may take where it promises nothing.
+const HANDING_OVER: Duration = Duration::from_millis(50);
 
 /// The TLS port's routes.
 pub(super) fn router(app: Arc<App>) -> Router {
     let route = |endpoint| {
-        post(move |State(app): State<Arc<App>>, Extension(caller): Extension<Caller>, RawQuery(query), body: Body| {
-            serve(app, endpoint, caller, query, body)
+        post(move |State(app): State<Arc<App>>, Extension(sender): Extension<Sender>, RawQuery(query), body: Body| {
+            serve(app, endpoint, sender, query, body)
         })
     };
     Router::new()
@@ -45,19 +48,33 @@ pub(super) fn router(app: Arc<App>) -> Router {
         .with_state(app)
 }
 
+/// Who sent a request.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sender {
+    pub(super) caller: Caller,
+    pub(super) address: IpAddr,
+}
+
+impl Sender {
+    /// The address to which what nobody answers for is charged.
+    fn unknown(self) -> Option<IpAddr> {
+        (self.caller == Caller::Unknown).then_some(self.address)
+    }
+}
+
 /// One request, with its time of arrival.
 struct Call {
     endpoint: Endpoint,
-    caller: Caller,
+    sender: Sender,
     arrived: Instant,
     received: Timestamp,
     deadline: Instant,
 }
 
-async fn serve(app: Arc<App>, endpoint: Endpoint, caller: Caller, query: Option<String>, body: Body) -> Response {
+async fn serve(app: Arc<App>, endpoint: Endpoint, sender: Sender, query: Option<String>, body: Body) -> Response {
     let arrived = Instant::now();
     let deadline = arrived + budget(endpoint, query.as_deref());
-    let call = Call { endpoint, caller, arrived, received: Timestamp::now(), deadline };
+    let call = Call { endpoint, sender, arrived, received: Timestamp::now(), deadline };
     let mut response = if app.is_complete() {
         answer(&app, &call, body).await
     } else {
@@ -131,11 +148,22 @@ async fn decide_and_record(
     let took = call.arrived.elapsed();
     let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
     let cluster = &snapshot.trail().cluster;
-    let event = Event::new(request, call.endpoint, call.caller, cluster, &decision, micros).to_bytes();
-    let recording = call.deadline.max(Instant::now()) + RECORDING;
-    let recorded = tokio::time::timeout_at(recording.into(), app.trail.record(event)).await;
+    let event = Event::new(request, call.endpoint, call.sender.caller, cluster, &decision, micros).to_bytes();
+    let class = Class::of(request.operation, decision.verdict);
+    let guarantee = app.trail.guarantee();
+    let recording = match guarantee {
+        Guarantee::Durable => call.deadline.max(Instant::now()) + RECORDING,
+        Guarantee::Buffered => Instant::now() + HANDING_OVER,
+    };
+    let record = app.trail.record(class, call.sender.unknown(), event);
+    let recorded = tokio::time::timeout_at(recording.into(), record).await;
     let id = match recorded {
         Ok(Ok(id)) => Some(id),
+        Ok(Err(_)) | Err(_) if guarantee == Guarantee::Buffered => {
+            app.metrics.unrecorded.inc();
+            tracing::error!(uid = cut(&request.uid), "a decision leaves without its record, as the guarantee allows");
+            None
+        }
         Ok(Err(_)) | Err(_) => {
             // No decision without its record.
             app.metrics.unrecorded.inc();

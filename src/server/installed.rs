@@ -19,7 +19,7 @@ use serde_json::Value;
 use super::App;
 use crate::config::Snapshot;
 use crate::lock::lock;
-use crate::trail::Record;
+use crate::trail::{Class, Record};
 use crate::webhooks::{NAME, Target, mutating, validating};
 
 /// How often the two are compared.
@@ -93,7 +93,7 @@ pub async fn watch(app: Arc<App>, client: Client) {
                 tracing::warn!(?lag, "the installed webhook configurations lag behind the configuration in force");
             }
             let record = Record::Webhooks { time: Timestamp::now(), configuration: snapshot.digest(), lag: &lag };
-            if let Err(error) = app.trail.record(record.to_bytes()).await {
+            if let Err(error) = app.trail.record(Class::Refused, None, record.to_bytes()).await {
                 tracing::error!(%error, "the state of the webhook configurations could not be recorded");
             }
         }

@@ -178,6 +178,44 @@ pub enum Record<'a> {
         /// Now.
         #[serde(serialize_with = "micros")]
         time: Timestamp,
+        /// A signed note of how far the stream and its sisters have come ([`super::checkpoint`]).
+        #[serde(skip_serializing_if = "Option::is_none")]
+        note: Option<&'a str>,
+    },
+    /// How far the stream and its sisters have come.
+    #[serde(rename = "checkpoint")]
+    Checkpoint {
+        /// Now.
+        #[serde(serialize_with = "micros")]
+        time: Timestamp,
+        /// A signed note ([`super::checkpoint`]).
+        note: &'a str,
+    },
+    /// Records were removed from the front of the stream.
+    #[serde(rename = "retention")]
+    Retention {
+        /// Now.
+        #[serde(serialize_with = "micros")]
+        time: Timestamp,
+        /// The first record that is still here.
+        first: u64,
+        /// How many records were removed.
+        removed: u64,
+        /// How many of them some sink had not taken.
+        lost: u64,
+        /// Why: `age` or `size`.
+        reason: &'static str,
+    },
+    /// Decisions that were counted instead of written, since the last such record.
+    #[serde(rename = "counters")]
+    Counters {
+        /// Now.
+        #[serde(serialize_with = "micros")]
+        time: Timestamp,
+        /// Of how many decisions without a finding one was written.
+        sample: u64,
+        /// How many were not, by endpoint, operation, kind and namespace.
+        omitted: &'a [Omitted],
     },
     /// Another configuration is in force.
     #[serde(rename = "configuration")]
@@ -215,6 +253,21 @@ pub enum Record<'a> {
         #[serde(serialize_with = "problems")]
         errors: &'a [Problem],
     },
+}
+
+/// Decisions of one sort that were counted instead of written.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Omitted {
+    /// `validate` or `mutate`.
+    pub endpoint: &'static str,
+    /// `CREATE` and so on.
+    pub operation: &'static str,
+    /// The kind.
+    pub kind: String,
+    /// The namespace.
+    pub namespace: String,
+    /// How many.
+    pub count: u64,
 }
 
 impl Record<'_> {

@@ -200,7 +200,7 @@ fn write(bytes: &[u8]) -> Result<(), (usize, io::Error)> {
     Ok(())
 }
 
-fn new_id() -> Result<String, OutputError> {
+pub(super) fn new_id() -> Result<String, OutputError> {
     let mut bytes = [0; ID];
     aws_lc_rs::rand::fill(&mut bytes).map_err(|_| io::Error::other("no random numbers"))?;
     Ok(hex(&bytes))

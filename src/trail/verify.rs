@@ -1,4 +1,4 @@
-//! Whether a trail is what was written.
+//! Whether a trail is what was written: the first record that is not, and what nothing proves.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,125 +7,295 @@ use std::io::{self, BufRead};
 use serde::Deserialize;
 
 use super::chain::{self, Chain};
+use super::checkpoint::{self, Head};
+use super::key::Verifier;
 use crate::digest::sha256;
 
 /// The longest line that is read, in bytes.
 const LINE: usize = 16 << 20;
+/// Bytes of a hash that are kept of each record, for what sister streams say of it later.
+const KEPT: usize = 16;
 
 /// The fields of a line that bind it into its stream.
 #[derive(Deserialize)]
 pub(super) struct Link {
     pub(super) stream: String,
     pub(super) seq: u64,
-    prev: String,
+    pub(super) prev: String,
     record: Option<String>,
+    note: Option<String>,
+    first: Option<u64>,
 }
 
-/// A trail that is whole.
+/// A trail in which nothing is amiss.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Report {
     /// Each stream by its id.
     pub streams: BTreeMap<String, Stream>,
+    /// What cannot be told, beside the streams' ends.
+    pub unproven: Vec<String>,
 }
 
 /// What was found of one stream.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct Stream {
-    /// Records, the framing ones included.
-    pub records: u64,
-    /// The last sequence number.
+    /// The first sequence number that is there.
+    pub first: u64,
+    /// The last one.
     pub last: u64,
     /// The hash of the last record.
     pub head: String,
+    /// How many records the last checkpoint covers that one of the keys signed.
+    pub signed: Option<u64>,
     /// Whether the last record is a `stop`. Without it, records may be missing from the end.
     pub is_stopped: bool,
 }
 
-/// The first record that is not as it was written.
+/// The first thing that is not as it was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tampered {
-    /// The line, from 1.
-    pub line: u64,
-    /// The record, where the line still says which.
+pub struct Fault {
+    /// Where it was read, and the line, from 1; nothing where something is not there.
+    pub place: Option<(String, u64)>,
+    /// The record, where that can be told.
     pub record: Option<(String, u64)>,
     /// What is wrong.
     pub message: String,
 }
 
-impl fmt::Display for Tampered {
+impl fmt::Display for Fault {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "line {}", self.line)?;
-        if let Some((stream, seq)) = &self.record {
-            write!(out, " (record {}:{seq})", stream.escape_debug())?;
+        if let Some((source, line)) = &self.place {
+            write!(out, "{source}: line {line}: ")?;
         }
-        write!(out, ": {}", self.message)
+        if let Some((stream, seq)) = &self.record {
+            write!(out, "record {}:{seq}: ", stream.escape_debug())?;
+        }
+        write!(out, "{}", self.message)
     }
 }
 
-/// Reads a trail to its end, or to the first record that was changed, removed, inserted or moved.
+impl Report {
+    /// Whether a clean end stands behind every stream.
+    pub fn is_proven(&self) -> bool {
+        self.unproven.is_empty() && self.streams.values().all(|stream| stream.is_stopped)
+    }
+}
+
+/// Reads a trail, in as many parts as it has.
+#[derive(Default)]
+pub struct Verification {
+    keys: Vec<Verifier>,
+    streams: BTreeMap<String, Seen>,
+    /// What a checkpoint says of a sister stream, and which.
+    claims: Vec<(Head, String, u64)>,
+}
+
+/// What was seen of a stream so far.
+struct Seen {
+    chain: Chain,
+    stream: Stream,
+    /// The beginning of each record's hash, from the first on.
+    hashes: Vec<[u8; KEPT]>,
+    /// The first record that is still there, as the stream itself says.
+    kept_from: u64,
+}
+
+/// Reads one trail to its end. Nothing is known of what should be there beside it.
 ///
 /// # Errors
 /// When it cannot be read.
-pub fn verify(mut input: impl BufRead) -> io::Result<Result<Report, Tampered>> {
-    let mut report = Report::default();
-    let mut chains: BTreeMap<String, Chain> = BTreeMap::new();
-    let mut bytes = Vec::new();
-    for line in 1.. {
-        bytes.clear();
-        let read = io::Read::take(&mut input, LINE as u64).read_until(b'\n', &mut bytes)?;
-        if read == 0 {
-            break;
-        }
-        if let Err((record, message)) = next(&bytes, &mut chains, &mut report) {
-            return Ok(Err(Tampered { line, record, message }));
-        }
-    }
-    Ok(Ok(report))
+pub fn verify(input: impl BufRead) -> io::Result<Result<Report, Fault>> {
+    let mut verification = Verification::default();
+    Ok(match verification.read("-", input, &mut 0)? {
+        Ok(()) => verification.finish(false),
+        Err(fault) => Err(fault),
+    })
 }
 
-type Fault = (Option<(String, u64)>, String);
+type Broken = (Option<(String, u64)>, String);
 
-fn next(bytes: &[u8], chains: &mut BTreeMap<String, Chain>, report: &mut Report) -> Result<(), Fault> {
-    let fault = |message: &str| (None, message.to_owned());
-    let Some(line) = bytes.strip_suffix(b"\n") else {
-        return Err(fault("is not whole: the last line was cut off"));
-    };
-    let (covered, hash) = chain::open(line).ok_or_else(|| fault("is no record of a trail"))?;
-    let link: Link = serde_json::from_slice(line).map_err(|_| fault("is no record of a trail"))?;
-    let fault = |message: String| (Some((link.stream.clone(), link.seq)), message);
-    if sha256(covered) != hash {
-        return Err(fault("was changed: its hash does not fit its bytes".to_owned()));
+impl Verification {
+    /// One that trusts checkpoints signed by one of `keys`.
+    pub fn with_keys(keys: Vec<Verifier>) -> Self {
+        Self { keys, ..Self::default() }
     }
-    let expected = match chains.get(&link.stream) {
-        Some(chain) => chain.clone(),
-        None if link.record.as_deref() == Some("start") => Chain::new(link.stream.clone()),
-        None => {
-            return Err(fault("begins a stream without a start record: the records before it were removed".to_owned()));
+
+    /// Reads the next part, to its end or the first record that was changed, removed, inserted or moved. `line` is the
+    /// number of the last line of it that was read before.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn read(&mut self, source: &str, mut input: impl BufRead, line: &mut u64) -> io::Result<Result<(), Fault>> {
+        let mut bytes = Vec::new();
+        loop {
+            bytes.clear();
+            if io::Read::take(&mut input, LINE as u64).read_until(b'\n', &mut bytes)? == 0 {
+                return Ok(Ok(()));
+            }
+            *line += 1;
+            if let Err((record, message)) = self.next(&bytes) {
+                return Ok(Err(Fault { place: Some((source.to_owned(), *line)), record, message }));
+            }
         }
-    };
-    if link.seq < expected.next {
-        return Err(fault(format!("was repeated or moved: record {} was due", expected.next)));
     }
-    if link.seq > expected.next {
-        let missing = link.seq - expected.next;
-        return Err(fault(format!(
-            "comes too early: {missing} record(s) from {} on were removed or moved",
-            expected.next
-        )));
+
+    /// Says what was found. `is_whole`: all streams should be here, from the beginning that retention left them.
+    ///
+    /// # Errors
+    /// [`Fault`] for what is not there although the rest says that it was.
+    pub fn finish(self, is_whole: bool) -> Result<Report, Fault> {
+        let mut report = Report::default();
+        for (id, seen) in &self.streams {
+            if seen.stream.first > seen.kept_from {
+                let (from, to) = (seen.kept_from, seen.stream.first - 1);
+                let message = format!("records {from} to {to} are missing from the front of stream {id}");
+                if is_whole {
+                    let message = format!("{message}, and no retention record says that they were removed");
+                    return Err(Fault { place: None, record: Some((id.clone(), from)), message });
+                }
+                report.unproven.push(message);
+            }
+        }
+        for (head, by, at) in &self.claims {
+            let Some((message, is_certain)) = self.contradiction(head, by, *at) else { continue };
+            if is_whole || is_certain {
+                let record = Some((head.stream.clone(), head.size.saturating_sub(1)));
+                return Err(Fault { place: None, record, message });
+            }
+            if !report.unproven.contains(&message) {
+                report.unproven.push(message);
+            }
+        }
+        for (id, seen) in self.streams {
+            let stream = seen.stream;
+            let covered = stream.signed.unwrap_or_default();
+            if !stream.is_stopped {
+                report.unproven.push(match stream.signed {
+                    Some(_) => format!("stream {id} has no stop record: whatever came after record {covered} may have been removed or replaced"),
+                    None => format!("stream {id} has no stop record: records may be missing from its end"),
+                });
+            } else if !self.keys.is_empty() && stream.signed != Some(stream.last) {
+                report.unproven.push(format!("stream {id} ends with a stop record that nobody signed"));
+            }
+            report.streams.insert(id, stream);
+        }
+        Ok(report)
     }
-    if link.prev != expected.prev {
-        return Err(fault("does not follow the record before it: one of the two was replaced".to_owned()));
+
+    /// What a checkpoint says of a sister stream that is not so, and whether a record itself says otherwise.
+    fn contradiction(&self, head: &Head, by: &str, at: u64) -> Option<(String, bool)> {
+        let Head { stream, size, hash } = head;
+        let last = size.checked_sub(1)?;
+        let Some(seen) = self.streams.get(stream) else {
+            let message =
+                format!("stream {stream} is not here; the checkpoint {by}:{at} says that it had {size} records");
+            return Some((message, false));
+        };
+        if last < seen.stream.first {
+            return None;
+        }
+        let Some(found) = seen.hashes.get(usize::try_from(last - seen.stream.first).unwrap_or(usize::MAX)) else {
+            let message = format!(
+                "records {} to {last} are missing from the end of stream {stream}: the checkpoint {by}:{at} says that they were there",
+                seen.stream.last + 1
+            );
+            return Some((message, false));
+        };
+        let message = || format!("was replaced: the checkpoint {by}:{at} says that its hash was {hash}");
+        (*found != kept(hash)).then(|| (message(), true))
     }
-    let stream = report.streams.entry(link.stream.clone()).or_insert_with(|| Stream {
-        records: 0,
-        last: 0,
-        head: String::new(),
-        is_stopped: false,
-    });
-    stream.records += 1;
-    stream.last = link.seq;
-    hash.clone_into(&mut stream.head);
-    stream.is_stopped = link.record.as_deref() == Some("stop");
-    chains.insert(link.stream.clone(), Chain::after(link.stream, link.seq, hash.to_owned()));
-    Ok(())
+
+    fn next(&mut self, bytes: &[u8]) -> Result<(), Broken> {
+        let broken = |message: &str| (None, message.to_owned());
+        let Some(line) = bytes.strip_suffix(b"\n") else {
+            return Err(broken("is not whole: the last line was cut off"));
+        };
+        let (covered, hash) = chain::open(line).ok_or_else(|| broken("is no record of a trail"))?;
+        let link: Link = serde_json::from_slice(line).map_err(|_| broken("is no record of a trail"))?;
+        let broken = |message: String| (Some((link.stream.clone(), link.seq)), message);
+        if sha256(covered) != hash {
+            return Err(broken("was changed: its hash does not fit its bytes".to_owned()));
+        }
+        let is_new = !self.streams.contains_key(&link.stream);
+        if is_new && link.seq == 0 && link.record.as_deref() != Some("start") {
+            return Err(broken("begins a stream without a start record: it was inserted or replaced".to_owned()));
+        }
+        let seen = self.streams.entry(link.stream.clone()).or_insert_with(|| Seen::from(&link));
+        let expected = &seen.chain;
+        if link.seq < expected.next {
+            return Err(broken(format!("was repeated or moved: record {} was due", expected.next)));
+        }
+        if link.seq > expected.next {
+            let missing = link.seq - expected.next;
+            return Err(broken(format!(
+                "comes too early: {missing} record(s) from {} on were removed or moved",
+                expected.next
+            )));
+        }
+        if link.prev != expected.prev {
+            return Err(broken("does not follow the record before it: one of the two was replaced".to_owned()));
+        }
+        if let Some(note) =
+            link.note.as_deref().filter(|_| matches!(link.record.as_deref(), Some("checkpoint" | "stop")))
+        {
+            let sisters = seen.check(note, &link, &self.keys).map_err(broken)?;
+            self.claims.extend(sisters.into_iter().map(|head| (head, link.stream.clone(), link.seq)));
+        }
+        if link.record.as_deref() == Some("retention") {
+            seen.kept_from = seen.kept_from.max(link.first.unwrap_or_default());
+        }
+        seen.stream.last = link.seq;
+        hash.clone_into(&mut seen.stream.head);
+        seen.stream.is_stopped = link.record.as_deref() == Some("stop");
+        seen.hashes.push(kept(hash));
+        seen.chain = Chain::after(link.stream, link.seq, hash.to_owned());
+        Ok(())
+    }
+}
+
+impl Seen {
+    fn from(link: &Link) -> Self {
+        let mut chain = Chain::new(link.stream.clone());
+        // What comes before is not here; what it was, `prev` says.
+        if link.seq > 0 {
+            (chain.next, chain.prev) = (link.seq, link.prev.clone());
+        }
+        let stream = Stream { first: link.seq, ..Stream::default() };
+        Self { chain, stream, hashes: Vec::new(), kept_from: 0 }
+    }
+
+    /// Takes a checkpoint; hands out what it says of its sisters.
+    fn check(&mut self, note: &str, link: &Link, keys: &[Verifier]) -> Result<Vec<Head>, String> {
+        let statement = checkpoint::read(note).ok_or("carries a checkpoint that cannot be read")?;
+        let head = Head { stream: link.stream.clone(), size: link.seq, hash: link.prev.clone() };
+        if statement.head != head {
+            return Err("carries a checkpoint of other records than those before it".to_owned());
+        }
+        if keys.is_empty() {
+            return Ok(statement.sisters);
+        }
+        if checkpoint::is_signed(note, keys) {
+            self.stream.signed = Some(link.seq);
+            return Ok(statement.sisters);
+        }
+        if checkpoint::has_signature(note) {
+            return Err(
+                "carries a checkpoint that none of the keys signed; name every key that was ever used".to_owned()
+            );
+        }
+        // From before there was a key.
+        if self.stream.signed.is_some() {
+            return Err("carries a checkpoint without a signature, although earlier ones are signed".to_owned());
+        }
+        Ok(Vec::new())
+    }
+}
+
+fn kept(hash: &str) -> [u8; KEPT] {
+    let mut bytes = [0; KEPT];
+    for (position, byte) in bytes.iter_mut().enumerate() {
+        let digits = hash.get(position * 2..position * 2 + 2);
+        *byte = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()).unwrap_or_default();
+    }
+    bytes
 }

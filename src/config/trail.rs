@@ -1,0 +1,185 @@
+//! What the configuration says about the trail.
+
+use std::path::PathBuf;
+
+use jiff::SignedDuration;
+
+use super::compile::{KEY_KEYS, RETENTION_KEYS, SPOOL_KEYS, TRAIL_KEYS};
+use super::problem::{Fields, Problems};
+use super::{KeySettings, TrailSettings};
+use crate::document::Node;
+use crate::trail::{Guarantee, NamedSink, Settings, sink};
+
+/// Bytes of a segment, and of all of them, unless the configuration says otherwise.
+const SEGMENT: u64 = 16 << 20;
+const SPOOL: u64 = 1 << 30;
+/// The least that a spool may hold.
+const LEAST: u64 = 1 << 20;
+/// For how many days each class is kept, in the order of the classes, unless the configuration says otherwise.
+const DAYS: [i64; 3] = [7, 90, 90];
+/// What signs, unless the configuration names it.
+const KEY_NAME: &str = "portcullis";
+
+pub(super) fn trail(node: &Node, problems: &mut Problems) -> TrailSettings {
+    let Some(fields) = Fields::of(node, "trail", &TRAIL_KEYS, problems) else { return TrailSettings::default() };
+    let file: Option<PathBuf> = fields.parsed("file", |text| Ok(PathBuf::from(text)), problems);
+    let spool = fields.get("spool").and_then(|node| spool(node, problems));
+    let key = fields.get("key").and_then(|node| key(node, problems));
+    let before = problems.found.len();
+    let sinks: Vec<NamedSink> = fields
+        .list("sinks", problems)
+        .iter()
+        .enumerate()
+        .filter_map(|(position, node)| named_sink(node, &format!("trail.sinks[{position}]"), problems))
+        .collect();
+    for (position, sink) in sinks.iter().enumerate() {
+        if sinks[..position].iter().any(|other| other.name == sink.name) {
+            problems.add(node.position, "trail.sinks", format!("the name {} is here twice", sink.name));
+        }
+    }
+    let has_spool = fields.get("spool").is_some();
+    for (key, why) in [("sinks", "sinks take from a spool"), ("key", "checkpoints stand in a spool")] {
+        if !has_spool && fields.get(key).is_some() && problems.found.len() == before {
+            problems.add(node.position, &format!("trail.{key}"), format!("needs trail.spool: {why}"));
+        }
+    }
+    if has_spool && file.is_some() {
+        problems.add(node.position, "trail.file", "stands beside trail.spool; make it a sink of type file");
+    }
+    let cluster = fields.parsed("cluster", cluster, problems).unwrap_or_default();
+    TrailSettings { file, cluster, spool, key, sinks }
+}
+
+fn cluster(text: &str) -> Result<String, String> {
+    if text.chars().any(char::is_control) {
+        Err("must hold no control characters".to_owned())
+    } else {
+        Ok(text.to_owned())
+    }
+}
+
+fn spool(node: &Node, problems: &mut Problems) -> Option<Settings> {
+    let fields = Fields::of(node, "trail.spool", &SPOOL_KEYS, problems)?;
+    let directory = fields.parsed("directory", |text| Ok(PathBuf::from(text)), problems);
+    if directory.is_none() && fields.get("directory").is_none() {
+        problems.add(node.position, "trail.spool.directory", "is missing: the folder of the spool");
+    }
+    let guarantee = |text: &str| match text {
+        "durable" => Ok(Guarantee::Durable),
+        "buffered" => Ok(Guarantee::Buffered),
+        _ => Err("must be durable or buffered".to_owned()),
+    };
+    let guarantee = fields.parsed("guarantee", guarantee, problems).unwrap_or_default();
+    let max_bytes = fields.parsed("maxSize", size, problems).unwrap_or(SPOOL);
+    let segment_bytes = fields.parsed("segmentSize", size, problems).unwrap_or(SEGMENT.min(max_bytes / 16));
+    if max_bytes < LEAST || segment_bytes > max_bytes / 4 {
+        let message = "must be at least 1Mi, and four times segmentSize";
+        problems.add(node.position, "trail.spool.maxSize", message);
+    }
+    let mut retention = DAYS.map(|days| SignedDuration::from_hours(24 * days));
+    let kept =
+        fields.get("retention").and_then(|node| Fields::of(node, "trail.spool.retention", &RETENTION_KEYS, problems));
+    if let Some(kept) = kept {
+        for (place, class) in RETENTION_KEYS.iter().enumerate() {
+            retention[place] = kept.parsed(class, duration, problems).unwrap_or(retention[place]);
+        }
+    }
+    Some(Settings { directory: directory?, guarantee, segment_bytes, max_bytes, retention })
+}
+
+fn key(node: &Node, problems: &mut Problems) -> Option<KeySettings> {
+    let fields = Fields::of(node, "trail.key", &KEY_KEYS, problems)?;
+    let file = fields.parsed("file", |text| Ok(PathBuf::from(text)), problems);
+    if file.is_none() && fields.get("file").is_none() {
+        problems.add(node.position, "trail.key.file", "is missing: an Ed25519 private key in PEM");
+    }
+    // <https://c2sp.org/signed-note>: non-empty, and without spaces or plus signs.
+    let name = |text: &str| match text {
+        "" => Err("must not be empty".to_owned()),
+        text if text
+            .contains(|character: char| character.is_whitespace() || character == '+' || character.is_control()) =>
+        {
+            Err("must hold neither spaces nor plus signs".to_owned())
+        }
+        text => Ok(text.to_owned()),
+    };
+    let name = fields.parsed("name", name, problems).unwrap_or_else(|| KEY_NAME.to_owned());
+    Some(KeySettings { file: file?, name })
+}
+
+/// A sink's settings are read by the sink; its name is ours.
+fn named_sink(node: &Node, path: &str, problems: &mut Problems) -> Option<NamedSink> {
+    let fields = Fields::open(node, path, problems)?;
+    let label = |text: &str| {
+        let is_label = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        let fits = !text.is_empty() && text.len() <= 63 && text.bytes().all(is_label);
+        if fits { Ok(text.to_owned()) } else { Err("must be lower-case letters, digits and hyphens".to_owned()) }
+    };
+    let name = fields.parsed("name", label, problems);
+    if name.is_none() && fields.get("name").is_none() {
+        problems.add(node.position, &format!("{path}.name"), "is missing: what metrics call the sink");
+    }
+    let mut value = serde_json::to_value(node).unwrap_or_default();
+    value.as_object_mut().map(|fields| fields.remove("name"));
+    match serde_path_to_error::deserialize::<_, sink::Settings>(value) {
+        Ok(settings) => Some(NamedSink { name: name?, settings }),
+        Err(error) => {
+            let below = error.path().to_string();
+            let below = if below == "." { String::new() } else { format!(".{below}") };
+            problems.add(node.position, &format!("{path}{below}"), error.inner().to_string());
+            None
+        }
+    }
+}
+
+/// Bytes: a number, with Ki, Mi, Gi or Ti.
+fn size(text: &str) -> Result<u64, String> {
+    let wrong = || "must be a size such as 512Mi or 2Gi".to_owned();
+    let digits = text.trim_end_matches(|character: char| character.is_ascii_alphabetic());
+    let shift = match &text[digits.len()..] {
+        "" => 0,
+        "Ki" => 10,
+        "Mi" => 20,
+        "Gi" => 30,
+        "Ti" => 40,
+        _ => return Err(wrong()),
+    };
+    let number: u64 = digits.parse().map_err(|_| wrong())?;
+    number.checked_mul(1 << shift).filter(|bytes| *bytes > 0).ok_or_else(wrong)
+}
+
+/// A time: a number with s, m, h or d.
+fn duration(text: &str) -> Result<SignedDuration, String> {
+    let wrong = || "must be a time such as 12h or 90d".to_owned();
+    let (digits, unit) = text.split_at_checked(text.len().saturating_sub(1)).ok_or_else(wrong)?;
+    let seconds = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3_600,
+        "d" => 86_400,
+        _ => return Err(wrong()),
+    };
+    let number: u32 = digits.parse().map_err(|_| wrong())?;
+    Ok(SignedDuration::from_secs(i64::from(number) * seconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::SignedDuration;
+
+    use super::{duration, size};
+
+    #[test]
+    fn sizes_and_times_have_units() {
+        assert_eq!(size("512Mi"), Ok(512 << 20));
+        assert_eq!(size("100"), Ok(100));
+        assert_eq!(duration("90d"), Ok(SignedDuration::from_hours(24 * 90)));
+        assert_eq!(duration("0s"), Ok(SignedDuration::ZERO));
+        for wrong in ["", "Mi", "1MB", "-1Gi", "0", "99999999999Ti", "1.5Gi"] {
+            assert!(size(wrong).is_err(), "{wrong}");
+        }
+        for wrong in ["", "d", "1w", "-1d", "1 d", "99999999999d", "é"] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! Checkpoints: signed statements of how far a stream and its sisters had come.
+//!
+//! The text is a note of <https://c2sp.org/signed-note>: the stream as origin, how many records stand before the one
+//! that carries it, and the hash of the last of them; then its class, the time, and a line for each sister stream. The
+//! hash is the head of a chain, not the root of a Merkle tree.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
+
+use super::class::Class;
+use super::key::{Signer, Verifier};
+use crate::digest::hex;
+
+/// What the origin of every checkpoint begins with.
+const ORIGIN: &str = "portcullis.dev/trail/";
+
+/// How far a stream has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Head {
+    /// The stream's id.
+    pub(super) stream: String,
+    /// How many records it has had, from its beginning.
+    pub(super) size: u64,
+    /// The hash of the last of them, hexadecimal.
+    pub(super) hash: String,
+}
+
+/// A checkpoint as it is stated.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Statement {
+    /// The stream itself.
+    pub(super) head: Head,
+    /// The other streams of the same spool.
+    pub(super) sisters: Vec<Head>,
+}
+
+/// The note of a checkpoint, signed by each of `signers`.
+pub(super) fn note(head: &Head, class: Class, time: Timestamp, sisters: &[Head], signers: &[&Signer]) -> String {
+    let mut text = format!(
+        "{ORIGIN}{}\n{}\n{}\nclass {}\ntime {time:.0}\n",
+        head.stream,
+        head.size,
+        base64(&head.hash),
+        class.as_str()
+    );
+    for sister in sisters {
+        text += &format!("sister {} {} {}\n", sister.stream, sister.size, base64(&sister.hash));
+    }
+    let signatures: String = signers.iter().map(|signer| signer.sign(&text)).collect();
+    format!("{text}\n{signatures}")
+}
+
+/// What a note states; `None` when it is no checkpoint.
+pub(super) fn read(note: &str) -> Option<Statement> {
+    let (text, _) = parts(note)?;
+    let mut lines = text.lines();
+    let stream = lines.next()?.strip_prefix(ORIGIN)?.to_owned();
+    let size = lines.next()?.parse().ok()?;
+    let head = Head { stream, size, hash: unbase64(lines.next()?)? };
+    let mut sisters = Vec::new();
+    for line in lines {
+        let Some(sister) = line.strip_prefix("sister ") else { continue };
+        let mut words = sister.split(' ');
+        let (stream, size, hash) = (words.next()?, words.next()?, words.next()?);
+        sisters.push(Head { stream: stream.to_owned(), size: size.parse().ok()?, hash: unbase64(hash)? });
+    }
+    Some(Statement { head, sisters })
+}
+
+/// Whether one of the keys signed the note.
+pub(super) fn is_signed(note: &str, keys: &[Verifier]) -> bool {
+    parts(note).is_some_and(|(text, signatures)| keys.iter().any(|key| key.verifies(text, signatures)))
+}
+
+/// Whether anybody signed the note.
+pub(super) fn has_signature(note: &str) -> bool {
+    parts(note).is_some_and(|(_, signatures)| !signatures.is_empty())
+}
+
+/// Text and signature lines.
+fn parts(note: &str) -> Option<(&str, &str)> {
+    let end = note.rfind("\n\n")?;
+    Some((&note[..=end], &note[end + 2..]))
+}
+
+fn base64(digits: &str) -> String {
+    let byte =
+        |at: usize| digits.get(at..at + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok()).unwrap_or_default();
+    STANDARD.encode((0..digits.len() / 2).map(|position| byte(position * 2)).collect::<Vec<u8>>())
+}
+
+fn unbase64(text: &str) -> Option<String> {
+    let bytes = STANDARD.decode(text).ok()?;
+    (bytes.len() == 32).then(|| hex(&bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::super::class::Class;
+    use super::{Head, Statement, is_signed, note, read};
+
+    #[test]
+    fn a_note_reads_as_what_it_states() {
+        let head = Head { stream: "a1".to_owned(), size: 7, hash: "0f".repeat(32) };
+        let sister = Head { stream: "b2".to_owned(), size: 9, hash: "a0".repeat(32) };
+        let text = note(&head, Class::Allow, Timestamp::UNIX_EPOCH, std::slice::from_ref(&sister), &[]);
+        assert_eq!(read(&text), Some(Statement { head, sisters: vec![sister] }));
+        assert!(!is_signed(&text, &[]));
+        assert_eq!(read("something else"), None);
+    }
+}

@@ -1,0 +1,241 @@
+//! Carries the spool to a sink: in order, at least once, and however long that takes.
+//!
+//! Each sink has a courier of its own, so that a slow one delays neither another nor an admission. How far it has come
+//! lies beside the spool; after a crash it begins a little before that, and what a sink gets twice is told apart by
+//! stream and sequence number.
+
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+
+use super::class::Class;
+use super::sink::{Batch, Sink};
+use super::spool::{Index, Segment};
+
+/// Bytes and records that are handed over at once.
+const BATCH_BYTES: u64 = 1 << 20;
+const BATCH_RECORDS: u64 = 1_000;
+/// The pause after the first failure, and the longest.
+const PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// How long a delivery may take before it counts as failed.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// What a courier has done, for metrics.
+#[derive(Debug, Default)]
+pub struct Tally {
+    /// Records that the sink took.
+    pub delivered: AtomicU64,
+    /// Deliveries that failed.
+    pub failures: AtomicU64,
+    /// Records that were gone before the sink took them.
+    pub lost: AtomicU64,
+}
+
+/// Carries the spool to one sink.
+pub struct Courier {
+    name: String,
+    sink: Box<dyn Sink>,
+    index: Arc<Index>,
+    cursor: PathBuf,
+    tally: Arc<Tally>,
+    routes: [Route; 3],
+}
+
+/// Where a courier is in a stream.
+#[derive(Debug, Clone, Default)]
+struct Route {
+    /// The next record.
+    next: u64,
+    /// Where it stands, when that is known: the segment's first record, and the bytes before it.
+    place: Option<(u64, u64)>,
+}
+
+/// Every courier of a spool.
+#[derive(Default)]
+pub struct Couriers {
+    running: Vec<(String, Arc<Tally>, JoinHandle<()>)>,
+    index: Option<Arc<Index>>,
+}
+
+impl Courier {
+    /// A courier for the sink of that name, over the spool in `directory`. It goes on where it was.
+    ///
+    /// # Errors
+    /// When the file that says where it was cannot be read.
+    pub fn new(name: &str, sink: Box<dyn Sink>, index: &Arc<Index>, directory: &Path) -> io::Result<Self> {
+        let folder = directory.join("cursors");
+        std::fs::create_dir_all(&folder)?;
+        let cursor = folder.join(format!("{name}.json"));
+        let next = read_cursor(&cursor, index)?;
+        index.register(name, next);
+        let routes = next.map(|next| Route { next, place: None });
+        Ok(Self { name: name.to_owned(), sink, index: Arc::clone(index), cursor, tally: Arc::default(), routes })
+    }
+
+    async fn run(mut self) {
+        let mut changes = self.index.changes();
+        loop {
+            changes.mark_unchanged();
+            let mut moved = false;
+            for class in Class::ALL {
+                moved |= self.carry(class).await;
+            }
+            if !moved && changes.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Hands over what comes next of a stream; says whether there was anything.
+    async fn carry(&mut self, class: Class) -> bool {
+        let (index, route) = (Arc::clone(&self.index), self.routes[class.index()].clone());
+        let load = tokio::task::spawn_blocking(move || load(&index, class, route)).await;
+        let loaded = match load {
+            Ok(Ok(Some(loaded))) => loaded,
+            Ok(Err(error)) => {
+                tracing::error!(%error, sink = self.name, class = class.as_str(), "the spool could not be read");
+                tokio::time::sleep(PAUSE).await;
+                return true;
+            }
+            Ok(Ok(None)) | Err(_) => return false,
+        };
+        if loaded.lost > 0 {
+            tracing::error!(
+                sink = self.name,
+                class = class.as_str(),
+                lost = loaded.lost,
+                "records were gone before the sink took them"
+            );
+            self.tally.lost.fetch_add(loaded.lost, Ordering::Relaxed);
+        }
+        let stream = self.index.stream(class);
+        let batch = Batch { stream: &stream, class, first: loaded.first, bytes: &loaded.bytes };
+        let mut pause = PAUSE;
+        loop {
+            let error = match tokio::time::timeout(PATIENCE, self.sink.deliver(&batch)).await {
+                Ok(Ok(())) => break,
+                Ok(Err(error)) => error,
+                Err(_) => "it did not answer in time".to_owned(),
+            };
+            self.tally.failures.fetch_add(1, Ordering::Relaxed);
+            tracing::warn!(%error, sink = self.name, pause_ms = pause.as_millis(), "a sink did not take its records; they are kept");
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+        self.tally.delivered.fetch_add(loaded.route.next - loaded.first, Ordering::Relaxed);
+        self.index.taken(&self.name, class, loaded.route.next);
+        self.routes[class.index()] = loaded.route;
+        if let Err(error) = self.save() {
+            tracing::warn!(%error, sink = self.name, "how far the sink has come could not be written down");
+        }
+        true
+    }
+
+    fn save(&self) -> io::Result<()> {
+        let next: Vec<(String, u64)> =
+            Class::ALL.map(|class| (self.index.stream(class), self.routes[class.index()].next)).into();
+        let text = serde_json::to_vec(&next)?;
+        let draft = self.cursor.with_extension("draft");
+        std::fs::write(&draft, text)?;
+        std::fs::rename(draft, &self.cursor)
+    }
+}
+
+/// What is handed over next.
+struct Loaded {
+    first: u64,
+    bytes: Vec<u8>,
+    lost: u64,
+    route: Route,
+}
+
+fn load(index: &Index, class: Class, mut route: Route) -> io::Result<Option<Loaded>> {
+    let Some(segment) = index.segment(class, route.next) else { return Ok(None) };
+    let lost = segment.first.saturating_sub(route.next);
+    route.next = route.next.max(segment.first);
+    let mut file = std::fs::File::open(&segment.path)?;
+    let start = match route.place {
+        Some((first, bytes)) if first == segment.first => bytes,
+        _ => skip(&mut file, &segment, route.next)?,
+    };
+    file.seek(SeekFrom::Start(start))?;
+    let mut reader = BufReader::new(file.take(segment.bytes - start));
+    let (mut bytes, first) = (Vec::new(), route.next);
+    while (bytes.len() as u64) < BATCH_BYTES && route.next - first < BATCH_RECORDS {
+        if reader.read_until(b'\n', &mut bytes)? == 0 {
+            break;
+        }
+        route.next += 1;
+    }
+    route.place = Some((segment.first, start + bytes.len() as u64));
+    Ok((!bytes.is_empty()).then_some(Loaded { first, bytes, lost, route }))
+}
+
+/// The bytes before record `next`.
+fn skip(file: &mut std::fs::File, segment: &Segment, next: u64) -> io::Result<u64> {
+    let mut reader = BufReader::new(file.take(segment.bytes));
+    let (mut bytes, mut line) = (0, Vec::new());
+    for _ in segment.first..next {
+        line.clear();
+        bytes += reader.read_until(b'\n', &mut line)? as u64;
+    }
+    Ok(bytes)
+}
+
+/// Where a sink was: the next record of each stream. A stream that it has never seen begins at its beginning.
+fn read_cursor(file: &Path, index: &Index) -> io::Result<[u64; 3]> {
+    let text = match std::fs::read(file) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok([0; 3]),
+        Err(error) => return Err(error),
+    };
+    let known: Vec<(String, u64)> = serde_json::from_slice(&text).map_err(|_| {
+        io::Error::other(format!("{}: is not what was written; remove it to begin anew", file.display()))
+    })?;
+    Ok(Class::ALL.map(|class| {
+        let stream = index.stream(class);
+        known.iter().find(|(id, _)| *id == stream).map_or(0, |(_, next)| *next)
+    }))
+}
+
+impl Couriers {
+    /// Sends each on its way.
+    pub fn send(couriers: Vec<Courier>) -> Self {
+        let index = couriers.first().map(|courier| Arc::clone(&courier.index));
+        let running = couriers
+            .into_iter()
+            .map(|courier| (courier.name.clone(), Arc::clone(&courier.tally), tokio::spawn(courier.run())))
+            .collect();
+        Self { running, index }
+    }
+
+    /// What each has done.
+    pub fn tallies(&self) -> impl Iterator<Item = (&str, &Tally)> {
+        self.running.iter().map(|(name, tally, _)| (name.as_str(), &**tally))
+    }
+
+    /// How many records each has still to carry.
+    pub fn behind(&self) -> Vec<(String, u64)> {
+        self.index.as_ref().map(|index| index.behind()).unwrap_or_default()
+    }
+
+    /// Waits until everything was carried, no longer than `patience`; then ends them all.
+    pub async fn finish(&self, patience: Duration) {
+        let all = async {
+            while self.behind().iter().any(|(_, behind)| *behind > 0) {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        if tokio::time::timeout(patience, all).await.is_err() {
+            for (sink, behind) in self.behind().into_iter().filter(|(_, behind)| *behind > 0) {
+                tracing::warn!(sink, behind, "records stay in the spool for the next start");
+            }
+        }
+        self.running.iter().for_each(|(_, _, task)| task.abort());
+    }
+}

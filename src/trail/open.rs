@@ -1,0 +1,59 @@
+//! From what was configured to a trail that takes records.
+
+use std::sync::Arc;
+
+use super::courier::{Courier, Couriers};
+use super::key::Signer;
+use super::output::Output;
+use super::spool::{self, Spool};
+use super::{Beginning, Trail, sink};
+use crate::config::TrailSettings;
+
+/// Opens the trail, and sends couriers to its sinks. Needs a runtime.
+///
+/// # Errors
+/// What is wrong, and where.
+pub async fn open(settings: &TrailSettings, beginning: &Beginning) -> Result<(Trail, Couriers), String> {
+    let Some(kept) = &settings.spool else {
+        let (output, name) = match &settings.file {
+            Some(file) => (Output::file(file), file.display().to_string()),
+            None => (Output::stdout(), "standard output".to_owned()),
+        };
+        let named = |error| format!("the trail at {name}: {error}");
+        let trail = Trail::direct(output.map_err(named)?, beginning).map_err(named)?;
+        return Ok((trail, Couriers::default()));
+    };
+    let signer = settings.key.as_ref().map(|key| Signer::read(&key.file, &key.name)).transpose();
+    let signer = signer.map_err(|error| format!("the trail's key: {error}"))?;
+    if let Some(signer) = &signer {
+        tracing::info!(key = %signer.verifier(), "checkpoints are signed; this key verifies them");
+    }
+    let (trail, index) = spooled(kept, signer, beginning)?;
+    let mut couriers = Vec::new();
+    for sink in &settings.sinks {
+        let opened = sink.settings.open().await.map_err(|error| format!("the sink {}: {error}", sink.name))?;
+        let courier = Courier::new(&sink.name, opened, &index, &kept.directory);
+        couriers.push(courier.map_err(|error| format!("the sink {}: {error}", sink.name))?);
+    }
+    Ok((trail, Couriers::send(couriers)))
+}
+
+fn spooled(
+    settings: &spool::Settings,
+    signer: Option<Signer>,
+    beginning: &Beginning,
+) -> Result<(Trail, Arc<spool::Index>), String> {
+    let named = |error| format!("the spool at {}: {error}", settings.directory.display());
+    let spool = Spool::open(settings.clone(), signer).map_err(named)?;
+    let index = Arc::clone(spool.index());
+    Ok((Trail::spooled(spool, beginning).map_err(named)?, index))
+}
+
+/// A sink with its name.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Named {
+    /// The name, as in metrics and beside the spool.
+    pub name: String,
+    /// What it is.
+    pub settings: sink::Settings,
+}

@@ -1,0 +1,316 @@
+//! The spool: the trail on a disk of ours, a stream a retention class, each a folder of segments.
+//!
+//! A segment is removed as a whole, from the front, and only once every sink has taken what is in it; each begins with a
+//! checkpoint, and what was removed is a record of its own.
+
+mod index;
+mod share;
+mod stream;
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::TrailError;
+use super::checkpoint::{self, Head};
+use super::class::Class;
+use super::event::Record;
+use super::key::Signer;
+use super::output::OutputError;
+use share::Shares;
+use stream::Stream;
+
+pub use index::{Index, Segment};
+pub(super) use stream::segments;
+
+/// Records after which a checkpoint is made.
+const CHECKPOINT_RECORDS: u64 = 1_024;
+/// Time after which one is made of a stream that has grown.
+const CHECKPOINT_AGE: SignedDuration = SignedDuration::from_secs(60);
+/// Time after which a new segment begins in a stream that has grown.
+const SEGMENT_AGE: SignedDuration = SignedDuration::from_hours(1);
+/// The part of the spool that all records of one unknown caller may take.
+const SHARE: u64 = 10;
+
+/// What is promised of a record when the answer leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Guarantee {
+    /// It is on the disk.
+    #[default]
+    Durable,
+    /// It was handed to the system. What could not be written is counted, and the answer leaves all the same.
+    Buffered,
+}
+
+/// How a spool is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// The folder.
+    pub directory: PathBuf,
+    /// What is promised.
+    pub guarantee: Guarantee,
+    /// Bytes of a segment.
+    pub segment_bytes: u64,
+    /// Bytes of all of them.
+    pub max_bytes: u64,
+    /// How long each class is kept, by its position in [`Class::ALL`].
+    pub retention: [SignedDuration; 3],
+}
+
+/// A record for the spool.
+pub(super) struct Item<'b> {
+    pub(super) class: Class,
+    /// The address of a caller that nobody knows.
+    pub(super) source: Option<IpAddr>,
+    pub(super) body: &'b [u8],
+}
+
+/// The writing end of a spool.
+pub struct Spool {
+    settings: Settings,
+    streams: [Stream; 3],
+    index: Arc<Index>,
+    shares: Shares,
+    signers: Vec<Signer>,
+    /// Records that were removed although some sink needed them.
+    lost: u64,
+    _lock: File,
+}
+
+impl Spool {
+    /// Opens a spool, or begins one.
+    ///
+    /// # Errors
+    /// When the folder cannot be used, has another writer, or holds something else than a trail.
+    pub fn open(settings: Settings, signer: Option<Signer>) -> Result<Self, OutputError> {
+        let root = &settings.directory;
+        std::fs::create_dir_all(root)?;
+        let lock = lock(root)?;
+        let index = Index::new();
+        let is_durable = settings.guarantee == Guarantee::Durable;
+        let open = |class| Stream::open(root, class, &index, is_durable);
+        let streams = [open(Class::Allow)?, open(Class::Refused)?, open(Class::Access)?];
+        let signers = signer.into_iter().collect();
+        Ok(Self { streams, index, shares: Shares::default(), signers, lost: 0, _lock: lock, settings })
+    }
+
+    /// What it holds.
+    pub fn index(&self) -> &Arc<Index> {
+        &self.index
+    }
+
+    /// What is promised.
+    pub fn guarantee(&self) -> Guarantee {
+        self.settings.guarantee
+    }
+
+    /// Bytes of torn records that were cut off.
+    pub fn torn(&self) -> u64 {
+        self.streams.iter().map(|stream| stream.torn).sum()
+    }
+
+    /// Begins, or continues, every stream; `record` makes the first record out of the bytes that were cut off.
+    pub(super) fn start(&mut self, record: impl Fn(u64) -> Vec<u8>) -> io::Result<()> {
+        let now = Timestamp::now();
+        for stream in &mut self.streams {
+            stream.append(&[&record(stream.torn)], &mut Vec::new(), now)?;
+        }
+        self.checkpoints(now, |_| true);
+        Ok(())
+    }
+
+    /// Appends what came together; says of each what became of it.
+    pub(super) fn append(&mut self, items: &[Item<'_>], now: Timestamp) -> Vec<Result<String, TrailError>> {
+        let mut results = vec![Err(TrailError::Closed); items.len()];
+        for class in Class::ALL {
+            let mut places: Vec<usize> = (0..items.len()).filter(|place| items[*place].class == class).collect();
+            if places.is_empty() {
+                continue;
+            }
+            let bytes = |place: usize| items[place].body.len() as u64;
+            places.retain(|place| {
+                let most = self.settings.max_bytes / SHARE;
+                let has_room =
+                    items[*place].source.is_none_or(|source| self.shares.has_room(source, bytes(*place), most));
+                if !has_room {
+                    results[*place] = Err(TrailError::Share);
+                }
+                has_room
+            });
+            let wanted = places.iter().map(|place| bytes(*place)).sum();
+            self.prepare(class, wanted, now);
+            if self.index.bytes() + wanted > self.settings.max_bytes {
+                refuse(&mut results, places, &TrailError::Full);
+                continue;
+            }
+            let bodies: Vec<&[u8]> = places.iter().map(|place| items[*place].body).collect();
+            let mut ids = Vec::with_capacity(bodies.len());
+            let stream = &mut self.streams[class.index()];
+            match stream.append(&bodies, &mut ids, now) {
+                Ok(_) => {
+                    let first = self.index.segments(class).last().map_or(0, |segment| segment.first);
+                    for (place, id) in places.into_iter().zip(ids) {
+                        if let Some(source) = items[place].source {
+                            self.shares.take(source, bytes(place), class, first);
+                        }
+                        results[place] = Ok(id);
+                    }
+                }
+                Err(error) => {
+                    refuse(&mut results, places, &TrailError::Output(error.to_string()));
+                }
+            }
+        }
+        self.checkpoints(now, |stream| stream.since >= CHECKPOINT_RECORDS);
+        results
+    }
+
+    /// What time brings about: checkpoints, retention, and the disk.
+    pub(super) fn tick(&mut self, now: Timestamp) {
+        self.checkpoints(now, |stream| stream.since > 0 && now.duration_since(stream.checked) >= CHECKPOINT_AGE);
+        for class in Class::ALL {
+            self.prepare(class, 0, now);
+            if let Err(error) = self.streams[class.index()].sync() {
+                tracing::error!(%error, class = class.as_str(), "the spool could not be brought to the disk");
+            }
+        }
+    }
+
+    /// Another key signs from now on. The next checkpoint of each stream carries both signatures.
+    pub(super) fn sign_with(&mut self, signer: Signer) {
+        self.signers.push(signer);
+        self.checkpoints(Timestamp::now(), |_| true);
+        let newest = self.signers.len() - 1;
+        self.signers.drain(..newest);
+    }
+
+    /// The clean end.
+    pub(super) fn stop(&mut self) -> io::Result<()> {
+        let time = Timestamp::now();
+        for class in Class::ALL {
+            let note = self.note(class, time);
+            let body = Record::Stop { time, note: Some(&note) }.to_bytes();
+            let stream = &mut self.streams[class.index()];
+            stream.append(&[&body], &mut Vec::new(), time)?;
+            stream.sync()?;
+        }
+        Ok(())
+    }
+
+    /// Records that were removed although some sink needed them.
+    pub(super) fn take_lost(&mut self) -> u64 {
+        std::mem::take(&mut self.lost)
+    }
+
+    /// Makes room for `bytes` more, and begins a segment where one is due.
+    fn prepare(&mut self, class: Class, bytes: u64, now: Timestamp) {
+        let stream = &mut self.streams[class.index()];
+        if stream.is_due(self.settings.segment_bytes, SEGMENT_AGE, now) {
+            match stream.roll(now) {
+                Ok(()) => self.checkpoint(class, now),
+                Err(error) => tracing::error!(%error, class = class.as_str(), "no new segment could be begun"),
+            }
+        }
+        for class in Class::ALL {
+            self.expire(class, now);
+        }
+        while self.index.bytes() + bytes > self.settings.max_bytes && self.make_room(now) {}
+    }
+
+    /// Removes what is older than its class is kept.
+    fn expire(&mut self, class: Class, now: Timestamp) {
+        let kept = self.settings.retention[class.index()];
+        let needed = self.index.needed(class);
+        let finished = self.streams[class.index()].finished();
+        let old = finished.iter().take_while(|one| now.duration_since(one.newest) >= kept && one.end <= needed);
+        if let Some(last) = old.last() {
+            self.remove(class, last.end, 0, "age", now);
+        }
+    }
+
+    /// Removes one segment before its time: the oldest that every sink has taken, or, where nothing is promised, the
+    /// oldest of all. Says whether there was one.
+    fn make_room(&mut self, now: Timestamp) -> bool {
+        let oldest = |is_free: &dyn Fn(Class, &Segment) -> bool| {
+            let fronts = Class::ALL
+                .into_iter()
+                .filter_map(|class| Some((class, self.streams[class.index()].finished().into_iter().next()?)));
+            fronts.filter(|(class, front)| is_free(*class, front)).min_by_key(|(_, front)| front.newest)
+        };
+        let taken = oldest(&|class, front| front.end <= self.index.needed(class));
+        let any = || if self.settings.guarantee == Guarantee::Buffered { oldest(&|_, _| true) } else { None };
+        let Some((class, front)) = taken.or_else(any) else { return false };
+        let lost = front.end.saturating_sub(self.index.needed(class).max(front.first));
+        self.lost += lost;
+        self.remove(class, front.end, lost, "size", now)
+    }
+
+    /// Removes a class's records before `first`, after saying so in the stream.
+    fn remove(&mut self, class: Class, first: u64, lost: u64, reason: &'static str, now: Timestamp) -> bool {
+        let stream = &mut self.streams[class.index()];
+        let removed = first - stream.finished().first().map_or(first, |segment| segment.first);
+        let body = Record::Retention { time: now, first, removed, lost, reason }.to_bytes();
+        // On a full disk there is no room for the record until something is gone: it is made anew then.
+        let said = stream.append(&[&body], &mut Vec::new(), now);
+        let gone = stream.remove_before(first);
+        if said.is_err() && gone.is_ok() {
+            let _ = stream.append(&[&body], &mut Vec::new(), now);
+        }
+        self.shares.give_back(class, first);
+        if lost > 0 {
+            tracing::error!(class = class.as_str(), lost, "records were removed that some sink had not taken");
+        }
+        gone.inspect_err(|error| tracing::error!(%error, class = class.as_str(), "a segment could not be removed"))
+            .is_ok()
+    }
+
+    fn checkpoints(&mut self, now: Timestamp, is_due: impl Fn(&Stream) -> bool) {
+        for class in Class::ALL {
+            if is_due(&self.streams[class.index()]) {
+                self.checkpoint(class, now);
+            }
+        }
+    }
+
+    fn checkpoint(&mut self, class: Class, now: Timestamp) {
+        let note = self.note(class, now);
+        let stream = &mut self.streams[class.index()];
+        let body = Record::Checkpoint { time: now, note: &note }.to_bytes();
+        match stream.append(&[&body], &mut Vec::new(), now) {
+            Ok(_) => (stream.since, stream.checked) = (0, now),
+            Err(error) => tracing::error!(%error, class = class.as_str(), "no checkpoint could be written"),
+        }
+    }
+
+    fn note(&self, class: Class, now: Timestamp) -> String {
+        let head = |stream: &Stream| Head {
+            stream: stream.chain.stream.clone(),
+            size: stream.chain.next,
+            hash: stream.chain.prev.clone(),
+        };
+        let sisters: Vec<Head> = self.streams.iter().filter(|other| other.class != class).map(head).collect();
+        let signers: Vec<&Signer> = self.signers.iter().collect();
+        checkpoint::note(&head(&self.streams[class.index()]), class, now, &sisters, &signers)
+    }
+}
+
+fn refuse(results: &mut [Result<String, TrailError>], places: Vec<usize>, error: &TrailError) {
+    for place in places {
+        results[place] = Err(error.clone());
+    }
+}
+
+/// Two writers would tear each other's chains.
+fn lock(root: &Path) -> Result<File, OutputError> {
+    let path = root.join("lock");
+    let file = OpenOptions::new().create(true).write(true).truncate(false).open(&path)?;
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) => Err(OutputError::Taken(root.to_owned())),
+        // Not every file system has locks.
+        Ok(()) | Err(TryLockError::Error(_)) => Ok(file),
+    }
+}

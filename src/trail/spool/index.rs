@@ -1,0 +1,111 @@
+//! What the spool holds, shared between the thread that writes it and those that read it.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use jiff::Timestamp;
+use tokio::sync::watch;
+
+use super::super::class::Class;
+use crate::lock::lock;
+
+/// A segment: a file of whole lines, one after the other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Segment {
+    /// The file.
+    pub path: PathBuf,
+    /// Sequence number of its first record.
+    pub first: u64,
+    /// Sequence number after its last record.
+    pub end: u64,
+    /// Bytes of it that may be read.
+    pub bytes: u64,
+    /// Time of its last record.
+    pub newest: Timestamp,
+}
+
+/// One stream of the spool.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Shelf {
+    pub(super) stream: String,
+    pub(super) segments: VecDeque<Segment>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    shelves: [Shelf; 3],
+    /// For each sink, the next record that it needs of each stream.
+    needed: BTreeMap<String, [u64; 3]>,
+}
+
+/// The index of a spool.
+#[derive(Debug)]
+pub struct Index {
+    state: Mutex<State>,
+    changed: watch::Sender<u64>,
+}
+
+impl Index {
+    pub(super) fn new() -> Arc<Self> {
+        Arc::new(Self { state: Mutex::default(), changed: watch::Sender::new(0) })
+    }
+
+    /// Changes what a class holds, and wakes whoever waits for it.
+    pub(super) fn update(&self, class: Class, change: impl FnOnce(&mut Shelf)) {
+        change(&mut lock(&self.state).shelves[class.index()]);
+        self.changed.send_modify(|count| *count = count.wrapping_add(1));
+    }
+
+    /// Tells when something was added.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
+    /// The stream of a class.
+    pub fn stream(&self, class: Class) -> String {
+        lock(&self.state).shelves[class.index()].stream.clone()
+    }
+
+    /// The segment of a class that holds record `seq`, or the first after it.
+    pub fn segment(&self, class: Class, seq: u64) -> Option<Segment> {
+        let state = lock(&self.state);
+        state.shelves[class.index()].segments.iter().find(|segment| segment.end > seq).cloned()
+    }
+
+    /// Every segment of a class, the oldest first.
+    pub fn segments(&self, class: Class) -> Vec<Segment> {
+        lock(&self.state).shelves[class.index()].segments.iter().cloned().collect()
+    }
+
+    /// Bytes of all segments.
+    pub fn bytes(&self) -> u64 {
+        let state = lock(&self.state);
+        state.shelves.iter().flat_map(|shelf| &shelf.segments).map(|segment| segment.bytes).sum()
+    }
+
+    /// Makes a sink known: what it needs is kept until it took it.
+    pub fn register(&self, sink: &str, next: [u64; 3]) {
+        lock(&self.state).needed.insert(sink.to_owned(), next);
+    }
+
+    /// A sink has taken a class's records before `next`.
+    pub fn taken(&self, sink: &str, class: Class, next: u64) {
+        if let Some(needed) = lock(&self.state).needed.get_mut(sink) {
+            needed[class.index()] = needed[class.index()].max(next);
+        }
+    }
+
+    /// The first record of a class that some sink still needs; the end of all where there is no sink.
+    pub(super) fn needed(&self, class: Class) -> u64 {
+        lock(&self.state).needed.values().map(|next| next[class.index()]).min().unwrap_or(u64::MAX)
+    }
+
+    /// How many records each sink has not taken yet.
+    pub fn behind(&self) -> Vec<(String, u64)> {
+        let state = lock(&self.state);
+        let ends = Class::ALL.map(|class| state.shelves[class.index()].segments.back().map_or(0, |last| last.end));
+        let behind = |next: &[u64; 3]| next.iter().zip(ends).map(|(next, end)| end.saturating_sub(*next)).sum();
+        state.needed.iter().map(|(sink, next)| (sink.clone(), behind(next))).collect()
+    }
+}
