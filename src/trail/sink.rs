@@ -2,6 +2,8 @@
 
 mod file;
 mod stdout;
+#[allow(dead_code, reason = "the sinks that connect use it")]
+mod tls;
 
 use std::future::Future;
 use std::pin::Pin;

@@ -1,0 +1,49 @@
+//! TLS towards sinks: one provider, and a trust that is the system's or a file's.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, RootCertStore};
+
+/// Verifies the other end by the certificates in `ca` (PEM), or by those that the system trusts.
+///
+/// # Errors
+/// When there are none to trust.
+pub(super) fn client(ca: Option<&Path>) -> Result<ClientConfig, String> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| error.to_string())?;
+    Ok(builder.with_root_certificates(roots(ca)?).with_no_client_auth())
+}
+
+fn roots(ca: Option<&Path>) -> Result<RootCertStore, String> {
+    let mut roots = RootCertStore::empty();
+    let Some(file) = ca else {
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        return if roots.is_empty() {
+            Err("the system trusts no certificate; name some with caFile".to_owned())
+        } else {
+            Ok(roots)
+        };
+    };
+    let named = |error: &dyn std::fmt::Display| format!("caFile {}: {error}", file.display());
+    let certificates = CertificateDer::pem_file_iter(file).map_err(|error| named(&error))?;
+    for certificate in certificates {
+        let certificate = certificate.map_err(|error| named(&error))?;
+        roots.add(certificate).map_err(|error| named(&error))?;
+    }
+    if roots.is_empty() { Err(named(&"holds no certificate")) } else { Ok(roots) }
+}
+
+/// A secret out of a mounted file, without the newline that editors leave.
+///
+/// # Errors
+/// When it cannot be read, or is empty.
+pub(super) fn secret(file: &Path) -> Result<String, String> {
+    let text = std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
+    let text = text.trim_end_matches(['\r', '\n']);
+    if text.is_empty() { Err(format!("{}: is empty", file.display())) } else { Ok(text.to_owned()) }
+}
