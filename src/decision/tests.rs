@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use super::labels::Reading;
 use super::{Decision, Verdict, conclude};
 use crate::cluster::Manifests;
 use crate::config::{Snapshot, compile_profile};
@@ -63,7 +64,7 @@ impl World for Silent {
 }
 
 fn active(meta: &'static Meta, validator: impl Validator + 'static, mode: Mode) -> Active {
-    Active { meta, validator: Arc::new(validator), mode, configured: Mode::Enforce, strict_updates: false }
+    Active { meta, validator: Arc::new(validator), mode, configured: Mode::Enforce, strict_updates: false, label: None }
 }
 
 fn snapshot() -> Snapshot {
@@ -85,7 +86,7 @@ fn update(policies: &[Active], world: &dyn World, new: &str, old: &str) -> Decis
     let request = review.expect("has a uid").request;
     let facts = Facts::new(world);
     let outcomes = engine::judge_at_once(policies, &request, &facts);
-    conclude(&snapshot, &request, &facts, &outcomes)
+    conclude(&snapshot, &request, &facts, &Reading::Done, &outcomes)
 }
 
 #[test]
