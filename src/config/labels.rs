@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
+
 use super::compile::Layer;
 use super::{Defaults, Scope, profile};
 use crate::engine::Active;
 use crate::labels::{Demand, Level};
 use crate::mode::Mode;
 use crate::policy::PodSecurityVersion;
-use crate::policy::catalogue::CATALOGUE;
+use crate::policy::catalogue::{self, CATALOGUE};
 
 /// The policies of each level of the Pod Security Standards at every version: the profiles of their names.
 pub(super) struct Levels {
@@ -27,33 +29,27 @@ impl Levels {
         Ok(Self { baseline: level(Level::Baseline)?, restricted: level(Level::Restricted)? })
     }
 
-    /// What `demands`, strongest first, add to the policies of `scope`, which follow `version`. What is configured to act
-    /// as far already, at the same version and with the same settings, does not run twice.
+    /// What `demands`, strongest first, add to the policies of `scope`, which follow `version`. What is found already, at
+    /// the same version and acting as far, does not run twice.
     pub(super) fn beyond(&self, scope: &Scope, version: PodSecurityVersion, demands: &[Demand]) -> Vec<Active> {
-        let mut added: Vec<Active> = Vec::new();
+        let configured: Vec<Run> = runs(scope, version).collect();
+        let mut added: Vec<(Demand, Run)> = Vec::new();
         for demand in demands {
-            let Some(level) = self.level(*demand) else { continue };
-            for policy in level.policies.iter().filter(|policy| policy.mode > Mode::Off) {
-                let covers = |other: &Active, settings: &Scope, version| {
-                    std::ptr::eq(other.meta, policy.meta)
-                        && other.configured >= demand.mode
-                        && version == demand.version
-                        && settings.settings.get(policy.meta.id) == level.settings.get(policy.meta.id)
-                };
-                let is_configured = scope.policies.iter().any(|other| covers(other, scope, version));
-                let is_added = added.iter().any(|other| {
-                    let by = other.label.and_then(|by| Some((self.level(by)?, by.version)));
-                    by.is_some_and(|(settings, version)| covers(other, settings, version))
-                });
-                if !is_configured && !is_added {
-                    let (configured, mode) = (demand.mode, demand.mode.min(scope.labels));
-                    let added_policy =
-                        Active { mode, configured, strict_updates: false, label: Some(*demand), ..policy.clone() };
-                    added.push(added_policy);
+            for run in self.level(*demand).into_iter().flat_map(|level| runs(level, demand.version)) {
+                let as_far = configured.iter().filter(|own| own.policy.configured >= demand.mode);
+                if !as_far.chain(added.iter().map(|(_, other)| other)).any(|other| other.finds_all_of(&run)) {
+                    added.push((*demand, run));
                 }
             }
         }
-        added
+        let active = |(demand, run): (Demand, Run<'_>)| Active {
+            mode: demand.mode.min(scope.labels),
+            configured: demand.mode,
+            strict_updates: false,
+            label: Some(demand),
+            ..run.policy.clone()
+        };
+        added.into_iter().map(active).collect()
     }
 
     fn level(&self, demand: Demand) -> Option<&Scope> {
@@ -62,6 +58,29 @@ impl Levels {
             Level::Baseline => self.baseline.get(&demand.version),
             Level::Restricted => self.restricted.get(&demand.version),
         }
+    }
+}
+
+/// A policy at a version.
+struct Run<'p> {
+    policy: &'p Active,
+    settings: Option<&'p Value>,
+    version: PodSecurityVersion,
+}
+
+fn runs(scope: &Scope, version: PodSecurityVersion) -> impl Iterator<Item = Run<'_>> {
+    let policies = scope.policies.iter().filter(|policy| policy.mode > Mode::Off);
+    policies.map(move |policy| Run { policy, settings: scope.settings.get(policy.meta.id), version })
+}
+
+impl Run<'_> {
+    fn finds_all_of(&self, other: &Self) -> bool {
+        let is_same = std::ptr::eq(self.policy.meta, other.policy.meta) && self.settings == other.settings;
+        let replaces = || {
+            let entry = catalogue::find(self.policy.meta.id);
+            entry.is_some_and(|entry| entry.replaces(self.version).contains(&other.policy.meta.id))
+        };
+        self.version == other.version && (is_same || replaces())
     }
 }
 

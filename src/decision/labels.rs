@@ -105,27 +105,39 @@ impl Reading {
     }
 }
 
+/// A finding, and the outcomes that have it.
+struct Kept {
+    finding: Judged,
+    /// The one that it acts for.
+    by: usize,
+    /// The last one.
+    last: usize,
+}
+
 /// The findings of all outcomes, in their order. What a policy found twice, as configured and as labels ask, is one, as
 /// far as either acts; where that is because of a label, it says so.
 pub(super) fn merge(outcomes: &[Outcome<'_>], findings: Vec<Vec<Judged>>) -> Vec<Judged> {
-    let mut all: Vec<(usize, Judged)> = Vec::new();
+    let mut all: Vec<Kept> = Vec::new();
     for (position, findings) in findings.into_iter().enumerate() {
         for finding in findings {
-            let is_same = |(other, kept): &&mut (usize, Judged)| {
-                *other != position
-                    && std::ptr::eq(kept.meta, finding.meta)
-                    && kept.message == finding.message
-                    && kept.place == finding.place
+            // What one outcome says twice is two.
+            let is_same = |kept: &&mut Kept| {
+                kept.last != position
+                    && std::ptr::eq(kept.finding.meta, finding.meta)
+                    && kept.finding.message == finding.message
+                    && kept.finding.place == finding.place
             };
             match all.iter_mut().find(is_same) {
-                Some(kept) if strength(&finding) > strength(&kept.1) => *kept = (position, finding),
-                Some(_) => {}
-                None => all.push((position, finding)),
+                Some(kept) if strength(&finding) > strength(&kept.finding) => {
+                    *kept = Kept { finding, by: position, last: position };
+                }
+                Some(kept) => kept.last = position,
+                None => all.push(Kept { finding, by: position, last: position }),
             }
         }
     }
-    let said = all.into_iter().map(|(position, mut finding)| {
-        if let Some(demand) = outcomes[position].policy.label {
+    let said = all.into_iter().map(|Kept { mut finding, by, .. }| {
+        if let Some(demand) = outcomes[by].policy.label {
             finding.message += &format!(", as the namespace's labels ask ({demand})");
         }
         finding

@@ -4,6 +4,7 @@ mod check;
 mod explain;
 mod files;
 mod input;
+mod labels;
 mod mutate;
 mod review;
 mod stored;

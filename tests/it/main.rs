@@ -17,6 +17,7 @@ mod golden;
 mod isolation;
 mod judging;
 mod kubernetes;
+mod labels;
 mod pages;
 mod policies;
 mod properties;

@@ -113,9 +113,23 @@ fn the_digest_is_of_the_bytes_of_the_file() {
 }
 
 #[test]
+fn labels_may_act_up_to_the_ceiling_where_they_count() {
+    let lines = "ceiling: warn\nnamespaces:\n- {match: {names: [pay]}, ceiling: enforce}\n- {match: {names: [shop]}}\n\
+                 - {match: {names: [free]}, ceiling: off, relax: true}\n";
+    let snapshot = configured(&format!("podSecurityLabels: tighten\n{lines}"));
+    let ignoring = configured(lines);
+    for (namespace, mode) in [("", Mode::Warn), ("pay", Mode::Enforce), ("shop", Mode::Warn), ("free", Mode::Off)] {
+        assert_eq!((snapshot.labels(namespace), snapshot.strongest(namespace)), (mode, mode), "{namespace}");
+        assert_eq!((ignoring.labels(namespace), ignoring.strongest(namespace)), (Mode::Off, Mode::Off), "{namespace}");
+    }
+    assert_eq!(snapshot.policies("pay").len(), 0, "without labels nothing is added");
+    assert!(snapshot.setters("pay").is_empty() && snapshot.strongest_default("pay") == Mode::Off);
+}
+
+#[test]
 fn empty_values_are_nothing() {
     let snapshot = configured(
-        "profile:\nceiling:\ndefaults:\npolicies:\npodSecurityVersion:\nnamespaces:\nexceptions: []\nworkloads:\ntrail:\n",
+        "profile:\nceiling:\ndefaults:\npolicies:\npodSecurityVersion:\npodSecurityLabels:\nnamespaces:\nexceptions: []\nworkloads:\ntrail:\n",
     );
     assert_eq!(snapshot.policies("").len(), 0);
 }
