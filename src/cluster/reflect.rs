@@ -234,13 +234,13 @@ mod tests {
     use std::time::Duration;
 
     use futures::{StreamExt, stream};
-    use k8s_openapi::api::core::v1::ServiceAccount;
+    use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
     use k8s_openapi::api::networking::v1::NetworkPolicy;
     use kube::runtime::watcher::{Error, Event};
     use kube::runtime::{reflector, watcher};
     use serde_json::json;
 
-    use super::Cluster;
+    use super::{Cluster, labels_alone};
 
     /// A cluster that nobody answers for, and the writer of its store of NetworkPolicies.
     fn cluster() -> (Cluster, reflector::store::Writer<NetworkPolicy>) {
@@ -294,6 +294,22 @@ mod tests {
         assert_eq!(names(&cluster, "a"), [""; 0]);
         assert_eq!(names(&cluster, "b"), [""; 0]);
         assert_eq!(names(&cluster, "c"), ["one"]);
+    }
+
+    #[test]
+    fn of_a_namespace_its_pod_security_labels_alone_are_kept() {
+        let read = |object: serde_json::Value| serde_json::from_value::<Namespace>(object).expect("a Namespace");
+        let enforce = json!({"pod-security.kubernetes.io/enforce": "baseline"});
+        let mut namespace = read(json!({
+            "metadata": {
+                "name": "a", "uid": "u", "annotations": {"a": "b"}, "managedFields": [{"manager": "m"}],
+                "labels": {"pod-security.kubernetes.io/enforce": "baseline", "kubernetes.io/metadata.name": "a"},
+            },
+            "spec": {"finalizers": ["kubernetes"]},
+            "status": {"phase": "Active"},
+        }));
+        labels_alone(&mut namespace);
+        assert_eq!(namespace, read(json!({"metadata": {"name": "a", "labels": enforce}})));
     }
 
     #[tokio::test]
