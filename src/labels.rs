@@ -159,6 +159,12 @@ mod tests {
             (&[("enforce", "baseline"), ("warn", "foo")], "baseline:latest", "privileged:latest", "privileged:latest"),
             (&[("enforce", "foo")], "restricted:latest", "privileged:latest", "privileged:latest"),
             // Not in that table, and as the code there says.
+            (
+                &[("enforce", "privileged"), ("enforce-version", "v1.22")],
+                "privileged:v1.22",
+                "privileged:latest",
+                "privileged:latest",
+            ),
             (&[], "privileged:latest", "privileged:latest", "privileged:latest"),
             (&[("audit", "foo")], "privileged:latest", "privileged:latest", "privileged:latest"),
             (

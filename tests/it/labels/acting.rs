@@ -1,6 +1,8 @@
 //! How far what labels ask for acts: their mode, the ceiling, every kind, and never less than what is configured.
 
+use portcullis::cluster::Nowhere;
 use portcullis::decision::Verdict;
+use portcullis::facts::World;
 use portcullis::mode::Mode;
 use serde_json::json;
 
@@ -118,6 +120,13 @@ fn whatever_they_say_nothing_acts_less_far() {
 
 #[test]
 fn what_is_never_refused_is_warned_of() {
+    // As labels ask, and where nobody could read them.
+    for world in [&labelled(RESTRICTED) as &dyn World, &Nowhere::Missed] {
+        is_warned_of(world);
+    }
+}
+
+fn is_warned_of(world: &dyn World) {
     let snapshot = configured(TIGHTEN);
     let review = |user: &serde_json::Value, object: &serde_json::Value, kind: [&str; 3]| {
         let [group, version, kind] = kind;
@@ -126,7 +135,7 @@ fn what_is_never_refused_is_warned_of() {
             "kind": {"group": group, "version": version, "kind": kind},
             "resource": {"group": group, "version": version, "resource": "any"}, "object": object,
         }});
-        judging::answer(&snapshot, &review, &labelled(RESTRICTED))
+        judging::answer(&snapshot, &review, world)
     };
     let jane = json!({"username": "jane"});
     let mut mirror = root();
@@ -140,7 +149,8 @@ fn what_is_never_refused_is_warned_of() {
         review(&json!({"username": "system:node:one", "groups": ["system:nodes"]}), &mirror, pod),
         review(&jane, &owned, ["apps", "v1", "ReplicaSet"]),
     ] {
-        assert_eq!((decision.verdict, decision.allowed), (Verdict::Warn, true), "{decision:?}");
+        let modes: Vec<Mode> = decision.findings.iter().map(|finding| finding.mode).collect();
+        assert_eq!((modes.as_slice(), decision.allowed), (&[Mode::Warn][..], true), "{decision:?}");
     }
     assert!(!review(&jane, &mirror, pod).allowed, "the annotation alone buys nothing");
 }

@@ -114,6 +114,16 @@ fn nobody_is_asked_where_labels_could_not_matter() {
         assert_eq!(decided(&configured(lines), &root(), &silent, PATIENCE).verdict, Verdict::Allow);
     }
     assert_eq!(silent.1.load(Ordering::Relaxed), 0);
+    // What lives in no namespace has none whose labels count.
+    let fleet = json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {
+        "uid": "1", "operation": "CREATE", "name": "web", "userInfo": {"username": "jane"},
+        "kind": {"group": "example.org", "version": "v1", "kind": "Fleet"},
+        "resource": {"group": "example.org", "version": "v1", "resource": "fleets"},
+        "object": {"spec": {"template": {"spec": {"hostPID": true}}}},
+    }});
+    let workloads = "workloads: [{group: example.org, kind: Fleet, path: /spec/template}]\n";
+    let snapshot = configured(&format!("{TIGHTEN}{workloads}"));
+    assert_eq!(judging::answer(&snapshot, &fleet, &Nowhere::Missed).verdict, Verdict::Allow);
 }
 
 #[test]
