@@ -26,6 +26,9 @@ spec:
       readOnlyRootFilesystem: true
       capabilities:
         drop: [\"ALL\"]
+    resources:
+      requests: {cpu: 50m, memory: 32Mi}
+      limits: {memory: 64Mi}
 ";
 const CLEAN: &str = "clean.yaml";
 const REFUSED: &str = "refused.yaml";
