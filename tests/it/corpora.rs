@@ -135,20 +135,23 @@ impl Corpora {
 
     /// Labels on an AdmissionReview are about the object in it, which is judged as a manifest here.
     fn unwrap_reviews(&mut self) {
-        let scratch = TempDir::new().expect("a temporary folder");
         for entry in &self.entries {
             for (position, labelled) in entry.objects.iter().enumerate() {
-                if labelled.kind != "AdmissionReview" {
-                    continue;
+                if labelled.kind == "AdmissionReview" {
+                    let findings = self.found_in_review(CONFIGURATION, entry, labelled);
+                    self.rows.get_mut(&entry.file).expect("rows")[position].findings = findings;
                 }
-                let review = &self.documents(&entry.file)[labelled.doc];
-                let file = scratch.path().join("object.json");
-                std::fs::write(&file, review["request"]["object"].to_string()).expect("writable");
-                let output = check(scratch.path(), &["object.json"]);
-                let row = rows(&output.stdout).remove("object.json").expect("an object").remove(0);
-                self.rows.get_mut(&entry.file).expect("rows")[position].findings = row.findings;
             }
         }
+    }
+
+    fn found_in_review(&self, configured: &str, entry: &Entry, labelled: &Labelled) -> Vec<Found> {
+        let scratch = TempDir::new().expect("a temporary folder");
+        let review = &self.documents(&entry.file)[labelled.doc];
+        let file = scratch.path().join("object.json");
+        std::fs::write(&file, review["request"]["object"].to_string()).expect("writable");
+        let output = check_under(configured, scratch.path(), &["object.json"]);
+        rows(&output.stdout).remove("object.json").expect("an object").remove(0).findings
     }
 
     /// Each labelled object with what was found in it. Files whose objects were not all judged are left out.
@@ -184,9 +187,13 @@ fn items(document: &Value) -> Vec<&Value> {
 
 /// Runs `check --format json` in a folder.
 fn check(folder: &Path, files: &[impl AsRef<std::ffi::OsStr>]) -> Output {
+    check_under(CONFIGURATION, folder, files)
+}
+
+fn check_under(configured: &str, folder: &Path, files: &[impl AsRef<std::ffi::OsStr>]) -> Output {
     let scratch = TempDir::new().expect("a temporary folder");
     let configuration = scratch.path().join("configuration.yaml");
-    std::fs::write(&configuration, CONFIGURATION).expect("writable");
+    std::fs::write(&configuration, configured).expect("writable");
     let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
     command.args(["check", "--format", "json", "--config"]).arg(configuration).args(files);
     command.current_dir(folder).output().expect("check runs")

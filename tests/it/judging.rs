@@ -110,3 +110,14 @@ fn with_review<T>(snapshot: &Snapshot, review: &Value, each: impl FnOnce(&Reques
     assert_eq!(review.unreadable, None);
     each(&review.request)
 }
+
+/// `metadata.annotations[KEY]` is `metadata`, `annotations`, `[KEY]`: a key may hold dots.
+pub(crate) fn steps(field: &str) -> Vec<&str> {
+    let (front, keys) = field.split_once('[').map_or((field, ""), |(front, _)| (front, &field[front.len()..]));
+    let mut found: Vec<&str> = front.split('.').filter(|step| !step.is_empty()).collect();
+    if let Some(end) = keys.find(']') {
+        found.push(&keys[..=end]);
+        found.extend(steps(&keys[end + 1..]));
+    }
+    found
+}

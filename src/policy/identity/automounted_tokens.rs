@@ -32,7 +32,13 @@ const META: Meta = Meta {
           call the API server.",
     fix: "set automountServiceAccountToken: false in the pod spec or on its ServiceAccount; a program that calls the \
           API server mounts a projected serviceAccountToken volume with a path and expirationSeconds",
-    fields: &["spec.automountServiceAccountToken", "spec.containers[*].volumeMounts[*]", "spec.serviceAccountName"],
+    fields: &[
+        "spec.automountServiceAccountToken",
+        "spec.serviceAccountName",
+        "spec.containers[*].volumeMounts[*]",
+        "spec.initContainers[*].volumeMounts[*]",
+        "spec.ephemeralContainers[*].volumeMounts[*]",
+    ],
     controls: &[Control {
         standard: "NSA/CISA Kubernetes Hardening Guidance",
         name: "Protecting Pod service account tokens",

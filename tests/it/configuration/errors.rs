@@ -141,8 +141,10 @@ fn an_entry_that_is_weaker_than_the_top_must_say_so() {
     for (entry, weaker) in [
         (
             "  ceiling: warn\n",
-            "automounted-tokens, default-service-accounts, missing-seccomp-profiles, privilege-escalation, root-users, \
-             undropped-capabilities, unisolated-pods, unpinned-images, writable-root-filesystems",
+            "app-armor-overrides, automounted-tokens, default-service-accounts, host-namespaces, host-ports, host-probes, \
+             missing-seccomp-profiles, privilege-escalation, privileged-containers, proc-mounts, root-users, \
+             se-linux-options, undropped-capabilities, unisolated-pods, unpinned-images, unsafe-sysctls, volume-types, \
+             windows-host-process, writable-root-filesystems",
         ),
         ("  policies: {unpinned-images: {mode: warn}}\n", "unpinned-images"),
         ("  policies: {unpinned-images: {mode: off}, root-users: {mode: audit}}\n", "root-users, unpinned-images"),

@@ -76,10 +76,10 @@ fn every_finding_points_into_its_object_and_its_file() {
                 let length = lines[found.line - 1].chars().count();
                 assert!((1..=length).contains(&found.column), "{shown}: {}:{}", found.line, found.column);
                 // The last field of the pointer stands where the finding points.
-                let field = found.pointer.rsplit('/').next().unwrap_or_default();
+                let field = found.pointer.rsplit('/').next().unwrap_or_default().replace("~1", "/").replace("~0", "~");
                 let rest: String = lines[found.line - 1].chars().skip(found.column - 1).collect();
                 let is_position = field.is_empty() || field.parse::<usize>().is_ok();
-                let named = [field.to_owned(), format!("\"{field}\""), format!("'{field}'"), "? ".to_owned()];
+                let named = [field.clone(), format!("\"{field}\""), format!("'{field}'"), "? ".to_owned()];
                 assert!(is_position || named.iter().any(|name| rest.starts_with(name)), "{shown}: at {rest:?}");
                 assert!(!found.message.is_empty() && found.mode != "off", "{shown}");
                 findings += 1;
