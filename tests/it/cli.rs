@@ -5,6 +5,7 @@ mod explain;
 mod files;
 mod input;
 mod mutate;
+mod pointers;
 mod review;
 mod stored;
 mod webhooks;

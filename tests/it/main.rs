@@ -20,6 +20,7 @@ mod kubernetes;
 mod pages;
 mod policies;
 mod properties;
+mod remedies;
 mod serve;
 mod server_admin;
 mod server_certificates;
