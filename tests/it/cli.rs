@@ -6,6 +6,7 @@ mod files;
 mod input;
 mod labels;
 mod mutate;
+mod pointers;
 mod review;
 mod stored;
 mod webhooks;

@@ -103,7 +103,8 @@ pub(crate) fn patch(mutation: &Mutation) -> Value {
     serde_json::to_value(&mutation.decision.patch).expect("JSON")
 }
 
-fn with_review<T>(snapshot: &Snapshot, review: &Value, each: impl FnOnce(&Request<'_>) -> T) -> T {
+/// Hands `each` the request of a review.
+pub(crate) fn with_review<T>(snapshot: &Snapshot, review: &Value, each: impl FnOnce(&Request<'_>) -> T) -> T {
     let bytes = review.to_string();
     let review: Review<'_> =
         review::decode(bytes.as_bytes(), snapshot.workloads(), Timestamp::UNIX_EPOCH).expect("has a uid");

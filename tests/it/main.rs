@@ -21,6 +21,8 @@ mod labels;
 mod pages;
 mod policies;
 mod properties;
+mod remedies;
+mod removed;
 mod serve;
 mod server_admin;
 mod server_certificates;

@@ -35,9 +35,13 @@ const META: Meta = Meta {
     fields: &[
         "spec.automountServiceAccountToken",
         "spec.serviceAccountName",
-        "spec.containers[*].volumeMounts[*]",
-        "spec.initContainers[*].volumeMounts[*]",
-        "spec.ephemeralContainers[*].volumeMounts[*]",
+        "spec.serviceAccount",
+        "spec.containers[*].volumeMounts[*].name",
+        "spec.containers[*].volumeMounts[*].mountPath",
+        "spec.initContainers[*].volumeMounts[*].name",
+        "spec.initContainers[*].volumeMounts[*].mountPath",
+        "spec.ephemeralContainers[*].volumeMounts[*].name",
+        "spec.ephemeralContainers[*].volumeMounts[*].mountPath",
     ],
     controls: &[Control {
         standard: "NSA/CISA Kubernetes Hardening Guidance",
