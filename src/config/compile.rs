@@ -239,7 +239,10 @@ fn without_replaced(policies: Vec<Active>, version: PodSecurityVersion) -> Vec<A
         policies.iter().any(|other| {
             let replaces =
                 catalogue::find(other.meta.id).is_some_and(|entry| entry.replaces(version).contains(&one.meta.id));
-            replaces && other.mode >= one.mode && other.strict_updates >= one.strict_updates
+            replaces
+                && other.mode >= one.mode
+                && other.configured >= one.configured
+                && other.strict_updates >= one.strict_updates
         })
     };
     let kept: Vec<bool> = policies.iter().map(|policy| !is_replaced(policy)).collect();
