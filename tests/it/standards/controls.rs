@@ -1,0 +1,71 @@
+//! The controls of Kubernetes' evaluator, and the policies that are they.
+
+use super::Level;
+
+/// A check of `policy/check_*.go`.
+pub(super) struct Control {
+    /// Its `CheckID`.
+    pub(super) id: &'static str,
+    pub(super) level: Level,
+    /// Its `ForbiddenReason`, or the beginning of it.
+    pub(super) reason: &'static str,
+    pub(super) policy: &'static str,
+    /// Which check is asked in its place at `restricted`, and since which minor version.
+    overridden: Option<(&'static str, usize)>,
+}
+
+const fn control(id: &'static str, level: Level, reason: &'static str, policy: &'static str) -> Control {
+    Control { id, level, reason, policy, overridden: None }
+}
+
+const fn overridden(
+    id: &'static str,
+    reason: &'static str,
+    policy: &'static str,
+    by: &'static str,
+    since: usize,
+) -> Control {
+    Control { id, level: Level::Baseline, reason, policy, overridden: Some((by, since)) }
+}
+
+/// Every check. The `OverrideCheckIDs` of the restricted ones stand with those that they replace.
+pub(super) const CONTROLS: [Control; 19] = [
+    control("appArmorProfile", Level::Baseline, "forbidden AppArmor profile", "app-armor-overrides"),
+    overridden(
+        "capabilities_baseline",
+        "non-default capabilities",
+        "added-capabilities",
+        "capabilities_restricted",
+        22,
+    ),
+    control("hostNamespaces", Level::Baseline, "host namespaces", "host-namespaces"),
+    overridden("hostPathVolumes", "hostPath volumes", "host-paths", "restrictedVolumes", 0),
+    control("hostPorts", Level::Baseline, "hostPort", "host-ports"),
+    control("hostProbesAndHostLifecycle", Level::Baseline, "probe or lifecycle host", "host-probes"),
+    control("privileged", Level::Baseline, "privileged", "privileged-containers"),
+    overridden("procMount", "procMount", "proc-mounts", "procMount_restricted", 35),
+    control("seLinuxOptions", Level::Baseline, "seLinuxOptions", "se-linux-options"),
+    overridden("seccompProfile_baseline", "seccompProfile", "seccomp-unconfined", "seccompProfile_restricted", 19),
+    control("sysctls", Level::Baseline, "forbidden sysctls", "unsafe-sysctls"),
+    control("windowsHostProcess", Level::Baseline, "hostProcess", "windows-host-process"),
+    control("allowPrivilegeEscalation", Level::Restricted, "allowPrivilegeEscalation != false", "privilege-escalation"),
+    control("capabilities_restricted", Level::Restricted, "unrestricted capabilities", "undropped-capabilities"),
+    control("procMount_restricted", Level::Restricted, "procMount", "proc-mounts"),
+    control("restrictedVolumes", Level::Restricted, "restricted volume types", "volume-types"),
+    control("runAsNonRoot", Level::Restricted, "runAsNonRoot != true", "root-users"),
+    control("runAsUser", Level::Restricted, "runAsUser=0", "root-users"),
+    control("seccompProfile_restricted", Level::Restricted, "seccompProfile", "missing-seccomp-profiles"),
+];
+
+impl Control {
+    /// The check that is asked at that level and version for what this one forbids; `None` where nobody asks.
+    pub(super) fn asked(&'static self, level: Level, minor: usize) -> Option<&'static Self> {
+        match self.overridden {
+            _ if self.level > level => None,
+            Some((by, since)) if level == Level::Restricted && minor >= since => {
+                CONTROLS.iter().find(|control| control.id == by)
+            }
+            _ => Some(self),
+        }
+    }
+}
