@@ -1,7 +1,7 @@
 //! The Pod Security Standards, proven against Kubernetes' own evaluator, `k8s.io/pod-security-admission`: its fixtures, its
 //! webhook, and the API server that it is part of.
 
-mod controls;
+pub(crate) mod controls;
 mod fixtures;
 
 use std::fmt;
@@ -15,16 +15,16 @@ use portcullis::policy::PodSecurityVersion;
 use crate::judging::configured;
 
 /// The newest version that the evaluator of `tools/pod-security` knows, as ours does.
-const NEWEST: usize = 37;
+pub(crate) const NEWEST: usize = 37;
 
 /// A level of the standards that forbids something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Level {
+pub(crate) enum Level {
     Baseline,
     Restricted,
 }
 
-const LEVELS: [Level; 2] = [Level::Baseline, Level::Restricted];
+pub(crate) const LEVELS: [Level; 2] = [Level::Baseline, Level::Restricted];
 
 impl fmt::Display for Level {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Corpora, Entry, Labelled, Row, check, rows};
+use super::{Corpora, Entry, HARDENED, Labelled, Row, check, rows};
 
 /// How a policy stands to a check.
 #[derive(Clone, Copy, PartialEq)]
@@ -182,7 +182,7 @@ fn alone<'c>(corpora: &Corpora, entry: &'c Entry) -> Vec<(&'c Entry, &'c Labelle
     let judged = if entry.objects.iter().any(|object| object.kind == "AdmissionReview") {
         corpora.rows.get(&entry.file).cloned()
     } else {
-        rows(&check(&corpora.folder, &[&entry.file]).stdout).remove(&entry.file)
+        rows(&check(HARDENED, &corpora.folder, &[&entry.file]).stdout).remove(&entry.file)
     };
     let judged = judged.unwrap_or_default();
     assert_eq!(judged.len(), entry.objects.len(), "{}", entry.file);

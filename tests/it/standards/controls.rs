@@ -3,13 +3,13 @@
 use super::Level;
 
 /// A check of `policy/check_*.go`.
-pub(super) struct Control {
+pub(crate) struct Control {
     /// Its `CheckID`.
-    pub(super) id: &'static str,
-    pub(super) level: Level,
+    pub(crate) id: &'static str,
+    pub(crate) level: Level,
     /// Its `ForbiddenReason`, or the beginning of it.
-    pub(super) reason: &'static str,
-    pub(super) policy: &'static str,
+    pub(crate) reason: &'static str,
+    pub(crate) policy: &'static str,
     /// Which check is asked in its place at `restricted`, and since which minor version.
     overridden: Option<(&'static str, usize)>,
 }
@@ -29,7 +29,7 @@ const fn overridden(
 }
 
 /// Every check. The `OverrideCheckIDs` of the restricted ones stand with those that they replace.
-pub(super) const CONTROLS: [Control; 19] = [
+pub(crate) const CONTROLS: [Control; 19] = [
     control("appArmorProfile", Level::Baseline, "forbidden AppArmor profile", "app-armor-overrides"),
     overridden(
         "capabilities_baseline",
@@ -59,7 +59,7 @@ pub(super) const CONTROLS: [Control; 19] = [
 
 impl Control {
     /// The check that is asked at that level and version for what this one forbids; `None` where nobody asks.
-    pub(super) fn asked(&'static self, level: Level, minor: usize) -> Option<&'static Self> {
+    pub(crate) fn asked(&'static self, level: Level, minor: usize) -> Option<&'static Self> {
         match self.overridden {
             _ if self.level > level => None,
             Some((by, since)) if level == Level::Restricted && minor >= since => {
