@@ -1,5 +1,9 @@
 //! The controls of Kubernetes' evaluator, and the policies that are they.
 
+use std::collections::BTreeSet;
+
+use portcullis::decision::Decision;
+
 use super::Level;
 
 /// A check of `policy/check_*.go`.
@@ -68,4 +72,55 @@ impl Control {
             _ => Some(self),
         }
     }
+}
+
+/// The checks that are asked at a level and version.
+fn all_asked(level: Level, minor: usize) -> impl Iterator<Item = &'static Control> {
+    CONTROLS.iter().filter(move |control| control.asked(level, minor).is_some_and(|asked| asked.id == control.id))
+}
+
+/// Stands for what is no check of that level and version; nobody agrees with it.
+const UNKNOWN: [&str; 2] = ["what the evaluator says otherwise", "what the policies find besides"];
+
+/// The checks that failed, by what the evaluator says: `…violates PodSecurity "LEVEL:VERSION": REASON (DETAIL), REASON`.
+pub(super) fn theirs(message: &str, level: Level, minor: usize) -> BTreeSet<&'static str> {
+    let head = format!("PodSecurity \"{level}:v1.{minor}\": ");
+    let Some((_, reasons)) = message.split_once(&head) else { return BTreeSet::from([UNKNOWN[0]]) };
+    let check = |reason: &str| {
+        let is_it = |control: &&Control| reason == control.reason || reason.strip_suffix('s') == Some(control.reason);
+        all_asked(level, minor).find(is_it).map_or(UNKNOWN[0], |control| control.id)
+    };
+    outside(reasons).split(", ").map(|reason| check(reason.trim_end())).collect()
+}
+
+/// What stands outside parentheses. No name or value of a generated pod holds one.
+fn outside(text: &str) -> String {
+    let mut depth = 0;
+    let mut kept = String::new();
+    for letter in text.chars() {
+        match letter {
+            '(' => depth += 1,
+            ')' => depth -= 1,
+            letter if depth == 0 => kept.push(letter),
+            _ => {}
+        }
+    }
+    kept
+}
+
+/// The same, by the findings of the policies.
+pub(super) fn ours(decision: &Decision, level: Level, minor: usize) -> BTreeSet<&'static str> {
+    let check = |policy: &str, path: &str| {
+        // One policy is two checks, of different fields.
+        let is_user = path.ends_with("runAsUser");
+        let of_field = |control: &&Control| policy != "root-users" || (control.id == "runAsUser") == is_user;
+        let control = all_asked(level, minor).filter(|control| control.policy == policy).find(of_field);
+        control.map_or(UNKNOWN[1], |control| control.id)
+    };
+    decision.findings.iter().map(|finding| check(finding.meta.id, &finding.place.shown())).collect()
+}
+
+/// The policy that is a check.
+pub(super) fn policy_of(id: &str) -> &'static str {
+    CONTROLS.iter().find(|control| control.id == id).expect(id).policy
 }
