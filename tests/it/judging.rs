@@ -58,11 +58,31 @@ pub(crate) fn with_creation<T>(
     source: Source,
     each: impl FnOnce(&Request<'_>) -> T,
 ) -> Result<T, Unreadable> {
+    with_creation_of(snapshot, object, &object.to_string(), source, each)
+}
+
+/// The decision about the creation of an object that was written out already.
+pub(crate) fn create_written(
+    snapshot: &Snapshot,
+    object: &Value,
+    written: &str,
+    world: &dyn World,
+    source: Source,
+) -> Result<Decision, Unreadable> {
+    with_creation_of(snapshot, object, written, source, |request| decide_at_once(snapshot, request, world))
+}
+
+fn with_creation_of<T>(
+    snapshot: &Snapshot,
+    object: &Value,
+    written: &str,
+    source: Source,
+    each: impl FnOnce(&Request<'_>) -> T,
+) -> Result<T, Unreadable> {
     let text = |field: &str| object[field].as_str().unwrap_or_default().to_owned();
     let api_version = text("apiVersion");
     let (group, version) = api_version.rsplit_once('/').unwrap_or(("", &api_version));
-    let bytes = object.to_string();
-    let raw: &RawValue = serde_json::from_str(&bytes).expect("JSON");
+    let raw: &RawValue = serde_json::from_str(written).expect("JSON");
     let kind = text("kind");
     Ok(each(&Request {
         uid: String::new().into(),

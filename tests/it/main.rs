@@ -33,6 +33,7 @@ mod server_reload;
 mod server_requests;
 mod server_tls;
 mod sources;
+mod standards;
 mod trail_event;
 mod trail_file;
 mod trail_full;

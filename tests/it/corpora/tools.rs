@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{CONFIGURATION, Corpora, Entry, Labelled, Row, check_under, rows};
+use super::{Corpora, Entry, HARDENED, Labelled, Row, check, rows};
 
 /// How a policy stands to a check.
 #[derive(Clone, Copy, PartialEq)]
@@ -229,8 +229,8 @@ fn verdicts_of_other_tools_agree_where_they_ask_for_the_same() {
     for (source, name, policy, relation) in CHECKS {
         let entries =
             corpora.entries.iter().filter(|entry| entry.source == source && entry.check.as_deref() == Some(name));
-        let (mut compared, configured) = (0, configuration(policy));
-        for (entry, labelled, row) in entries.flat_map(|entry| alone(corpora, entry, &configured)) {
+        let mut compared = 0;
+        for (entry, labelled, row) in entries.flat_map(|entry| alone(corpora, entry, profile(policy))) {
             let is_pod = PODS.contains(&row.kind.as_str()) || row.kind == REVIEW;
             let fails = match labelled.expected.as_deref() {
                 Some("fail") if is_pod => true,
@@ -256,23 +256,21 @@ fn verdicts_of_other_tools_agree_where_they_ask_for_the_same() {
 }
 
 /// A file's objects, judged with nothing around them: ServiceAccounts of other files are of other clusters.
-fn alone<'c>(corpora: &Corpora, entry: &'c Entry, configured: &str) -> Vec<(&'c Entry, &'c Labelled, Row)> {
-    let judged = rows(&check_under(configured, &corpora.folder, &[&entry.file]).stdout).remove(&entry.file);
+fn alone<'c>(corpora: &Corpora, entry: &'c Entry, profile: &str) -> Vec<(&'c Entry, &'c Labelled, Row)> {
+    let judged = rows(&check(profile, &corpora.folder, &[&entry.file]).stdout).remove(&entry.file);
     let mut judged = judged.unwrap_or_default();
     assert_eq!(judged.len(), entry.objects.len(), "{}", entry.file);
     for (labelled, row) in entry.objects.iter().zip(&mut judged).filter(|(labelled, _)| labelled.kind == REVIEW) {
-        row.findings = corpora.found_in_review(configured, entry, labelled);
+        *row = corpora.reviewed(profile, entry, labelled);
     }
     entry.objects.iter().zip(judged).map(|(labelled, row)| (entry, labelled, row)).collect()
 }
 
 /// The profile in which the policy speaks for itself.
-fn configuration(policy: &str) -> String {
+fn profile(policy: &str) -> &'static str {
     match policy {
         // In `hardened` the restricted form of the control speaks for them.
-        "added-capabilities" | "host-paths" | "seccomp-unconfined" => {
-            CONFIGURATION.replace("profile: hardened", "profile: pss-baseline")
-        }
-        _ => CONFIGURATION.to_owned(),
+        "added-capabilities" | "host-paths" | "seccomp-unconfined" => "pss-baseline",
+        _ => HARDENED,
     }
 }
