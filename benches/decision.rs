@@ -8,7 +8,7 @@ use std::hint::black_box;
 use jiff::Timestamp;
 use portcullis::cluster::Manifests;
 use portcullis::config::{Snapshot, compile_profile};
-use portcullis::decision::{Endpoint, decide_at_once};
+use portcullis::decision::{Endpoint, Verdict, decide_at_once};
 use portcullis::document;
 use portcullis::review::{decode, encode};
 use portcullis::trail::{Caller, Chain, Event};
@@ -55,6 +55,12 @@ fn whole(
 fn decision_and_event(bencher: divan::Bencher<'_, '_>, which: &str) {
     let bytes = if which == "admitted" { ADMITTED } else { DENIED };
     let (snapshot, cluster) = (hardened(), cluster());
+    let review = decode(bytes, snapshot.workloads(), Timestamp::now()).ok();
+    let decision = review.map(|review| decide_at_once(&snapshot, &review.request, &cluster));
+    assert_eq!(
+        decision.map(|decision| decision.verdict),
+        Some(if which == "admitted" { Verdict::Allow } else { Verdict::Deny })
+    );
     let (mut chain, mut lines) = (Chain::new("bench".to_owned()), Vec::new());
     bencher
         .counter(divan::counter::BytesCount::new(bytes.len()))

@@ -2,6 +2,7 @@
 
 mod change;
 mod compile;
+mod labels;
 mod namespace;
 mod problem;
 pub mod profile;
@@ -9,12 +10,14 @@ pub mod schema;
 mod trail;
 mod watch;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 
 use crate::engine::{Active, Setter};
+use crate::labels::Demand;
 use crate::mode::Mode;
 use crate::object::Workloads;
 use crate::policy::{Meta, PodSecurityVersion};
@@ -25,6 +28,8 @@ pub use compile::{compile, compile_profile};
 pub use problem::{ConfigError, Problem};
 pub use watch::{Reload, watch};
 
+use self::labels::Levels;
+
 /// A configuration in force. It never changes; a reload makes another.
 #[derive(Clone)]
 pub struct Snapshot {
@@ -34,6 +39,8 @@ pub struct Snapshot {
     by_name: HashMap<String, usize>,
     workloads: Workloads,
     version: PodSecurityVersion,
+    /// Where the labels of namespaces count.
+    levels: Option<Arc<Levels>>,
     trail: TrailSettings,
 }
 
@@ -42,6 +49,8 @@ pub struct Snapshot {
 struct Scope {
     policies: Vec<Active>,
     setters: Vec<Setter>,
+    /// How far the labels of a namespace may act.
+    labels: Mode,
     /// Settings as they were written, by policy.
     settings: BTreeMap<&'static str, serde_json::Value>,
 }
@@ -93,12 +102,30 @@ impl Snapshot {
         &self.scope(namespace).policies
     }
 
+    /// How far the labels of `namespace` may act: as far as its ceiling, or not at all.
+    pub fn labels(&self, namespace: &str) -> Mode {
+        self.scope(namespace).labels
+    }
+
+    /// The policies for objects in `namespace`, and those that its labels ask for beyond them, in the catalogue's order.
+    pub fn tightened(&self, namespace: &str, demands: &[Demand]) -> Cow<'_, [Active]> {
+        let scope = self.scope(namespace);
+        let levels = self.levels.as_ref().filter(|_| scope.labels > Mode::Off);
+        let added = levels.map(|levels| levels.beyond(scope, self.version, demands)).unwrap_or_default();
+        if added.is_empty() {
+            return Cow::Borrowed(&scope.policies);
+        }
+        let mut all = [scope.policies.as_slice(), &added].concat();
+        labels::sort(&mut all);
+        Cow::Owned(all)
+    }
+
     /// The mutators for objects governed by `namespace`, in the catalogue's order.
     pub fn setters(&self, namespace: &str) -> &[Setter] {
         &self.scope(namespace).setters
     }
 
-    /// The strongest mode of any validator there.
+    /// The strongest mode of any validator there, of those too that labels may add.
     pub fn strongest(&self, namespace: &str) -> Mode {
         self.scope(namespace).strongest()
     }
@@ -132,7 +159,7 @@ impl Snapshot {
 
 impl Scope {
     fn strongest(&self) -> Mode {
-        self.policies.iter().map(|policy| policy.mode).max().unwrap_or(Mode::Off)
+        self.policies.iter().map(|policy| policy.mode).fold(self.labels, Mode::max)
     }
 
     /// The policies that judge updates like creations here and not in `other`.
@@ -154,7 +181,8 @@ impl Scope {
 
     fn modes(&self) -> impl Iterator<Item = (&'static Meta, Mode)> {
         let judging = self.policies.iter().map(|policy| (policy.meta, policy.mode));
-        judging.chain(self.setters.iter().map(|setter| (setter.meta, setter.mode)))
+        let setting = self.setters.iter().map(|setter| (setter.meta, setter.mode));
+        judging.chain(setting).chain([(&crate::labels::META, self.labels)])
     }
 }
 

@@ -2,6 +2,7 @@
 //! metrics and the log line.
 
 mod inherited;
+mod labels;
 #[cfg(test)]
 mod tests;
 
@@ -11,13 +12,15 @@ use std::time::Instant;
 use serde::Serialize;
 
 use crate::config::Snapshot;
-use crate::engine::{self, Active, Failure, Outcome};
+use crate::engine::{self, Failure, Outcome};
 use crate::facts::{Facts, World};
 use crate::mode::Mode;
 use crate::object::Place;
 use crate::patch;
 use crate::policy::{Finding, Meta};
 use crate::request::{Operation, Request, Source};
+
+use self::labels::{InForce, Reading};
 
 /// What was decided, in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
@@ -177,16 +180,17 @@ impl Decision {
 /// Judges a request that was sent to `/validate`.
 pub async fn decide(snapshot: &Snapshot, request: &Request<'_>, world: &dyn World, deadline: Instant) -> Decision {
     let facts = Facts::new(world);
-    let policies = in_force(snapshot, request);
-    let outcomes = engine::judge(policies, request, &facts, deadline).await;
-    conclude(snapshot, request, &facts, &outcomes)
+    let in_force = InForce::ask(snapshot, request, &facts, deadline).await;
+    let outcomes = engine::judge(&in_force.policies, request, &facts, deadline).await;
+    conclude(snapshot, request, &facts, &in_force.labels, &outcomes)
 }
 
 /// Judges a request with what is known at once: for files, where everything is.
 pub fn decide_at_once(snapshot: &Snapshot, request: &Request<'_>, world: &dyn World) -> Decision {
     let facts = Facts::new(world);
-    let outcomes = engine::judge_at_once(in_force(snapshot, request), request, &facts);
-    conclude(snapshot, request, &facts, &outcomes)
+    let in_force = InForce::at_once(snapshot, request, &facts);
+    let outcomes = engine::judge_at_once(&in_force.policies, request, &facts);
+    conclude(snapshot, request, &facts, &in_force.labels, &outcomes)
 }
 
 /// The server's own trouble does what the strongest policy in force there would do. Where no policy judges the kind,
@@ -197,22 +201,22 @@ pub fn mode_of_trouble(snapshot: &Snapshot, request: &Request<'_>) -> Mode {
         && (request.kind.kind.is_empty()
             || snapshot.workloads().find(&request.kind.group, &request.kind.kind).is_some());
     let mode = snapshot.strongest(request.governed_by());
-    let cap = if is_never_refused(request) { Mode::Warn } else { Mode::Enforce };
-    if is_judged { mode.min(cap) } else { Mode::Off }
+    if is_judged { mode.min(cap(request)) } else { Mode::Off }
 }
 
-fn in_force<'s>(snapshot: &'s Snapshot, request: &Request<'_>) -> &'s [Active] {
-    if request.is_out_of_scope() || request.object.is_none() || request.operation == Operation::Delete {
-        return &[];
+fn conclude(
+    snapshot: &Snapshot,
+    request: &Request<'_>,
+    facts: &Facts<'_>,
+    labels: &Reading,
+    outcomes: &[Outcome<'_>],
+) -> Decision {
+    let mut by_outcome: Vec<Vec<Judged>> = outcomes.iter().map(|outcome| judged(request, outcome)).collect();
+    if request.operation == Operation::Update && by_outcome.iter().any(|findings| !findings.is_empty()) {
+        inherited::mark(snapshot, request, facts, outcomes, &mut by_outcome);
     }
-    snapshot.policies(request.governed_by())
-}
-
-fn conclude(snapshot: &Snapshot, request: &Request<'_>, facts: &Facts<'_>, outcomes: &[Outcome<'_>]) -> Decision {
-    let mut findings: Vec<Judged> = outcomes.iter().flat_map(|outcome| judged(request, outcome)).collect();
-    if !findings.is_empty() && request.operation == Operation::Update {
-        inherited::mark(snapshot, request, facts, outcomes, &mut findings);
-    }
+    let mut findings = labels::merge(outcomes, by_outcome);
+    findings.extend(labels.failure(snapshot, request));
     let refused = findings.iter().any(Judged::refuses);
     let verdict = if findings.iter().any(|finding| finding.failed) {
         Verdict::Error
@@ -225,7 +229,8 @@ fn conclude(snapshot: &Snapshot, request: &Request<'_>, facts: &Facts<'_>, outco
     } else {
         Verdict::WouldDeny
     };
-    let left_out = outcomes.iter().filter(|outcome| outcome.left_out).map(|outcome| outcome.policy.meta).collect();
+    let left_out = outcomes.iter().filter(|outcome| outcome.left_out).map(|outcome| outcome.policy.meta);
+    let left_out = left_out.chain(labels.left_out()).collect();
     Decision {
         verdict,
         allowed: !refused,
@@ -239,7 +244,7 @@ fn conclude(snapshot: &Snapshot, request: &Request<'_>, facts: &Facts<'_>, outco
 
 fn judged(request: &Request<'_>, outcome: &Outcome<'_>) -> Vec<Judged> {
     let policy = outcome.policy;
-    let cap = if is_never_refused(request) { Mode::Warn } else { Mode::Enforce };
+    let cap = cap(request);
     let configured = (policy.configured > policy.mode).then_some(policy.configured);
     let judged = |finding: &Finding, failed| {
         let cap = if rests_on_later(request, finding) { Mode::Warn } else { cap };
@@ -276,6 +281,11 @@ fn rests_on_later(request: &Request<'_>, finding: &Finding) -> bool {
     finding.rests_on_cluster
         && request.source == Source::ApiServer
         && request.pods().iter().all(crate::object::Pod::is_template)
+}
+
+/// How far anything may act on this request.
+fn cap(request: &Request<'_>) -> Mode {
+    if is_never_refused(request) { Mode::Warn } else { Mode::Enforce }
 }
 
 /// What is at most warned of, whatever the mode.

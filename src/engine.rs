@@ -7,6 +7,7 @@ use std::time::Instant;
 use futures::future::join_all;
 
 use crate::facts::{Facts, Pending};
+use crate::labels::Demand;
 use crate::mode::Mode;
 use crate::policy::defaults::Mutator;
 use crate::policy::{Finding, Meta, Report, Validator};
@@ -29,6 +30,8 @@ pub struct Active {
     pub configured: Mode,
     /// Whether an update is judged like a creation.
     pub strict_updates: bool,
+    /// What asked for it, where it was not configured: the namespace's labels.
+    pub label: Option<Demand>,
 }
 
 /// A mutator in force, with its settings and modes.
@@ -72,14 +75,8 @@ pub async fn judge<'p>(
 ) -> Vec<Outcome<'p>> {
     let mut outcomes = judge_at_once(policies, request, facts);
     for _ in 1..ROUNDS {
-        let questions = facts.take_pending();
-        if questions.is_empty() {
+        if !ask(facts, deadline).await {
             break;
-        }
-        let asked = join_all(questions.iter().map(|question| facts.world().ask(question)));
-        let Ok(answers) = tokio::time::timeout_at(deadline.into(), asked).await else { break };
-        for (question, answer) in questions.into_iter().zip(answers) {
-            facts.learn(question, answer);
         }
         for outcome in &mut outcomes {
             if outcome.result == Err(Failure::TimedOut) {
@@ -89,6 +86,18 @@ pub async fn judge<'p>(
         }
     }
     outcomes
+}
+
+/// Asks the world for all that is pending, at once; whether anything was learnt before `deadline`.
+pub async fn ask(facts: &Facts<'_>, deadline: Instant) -> bool {
+    let questions = facts.take_pending();
+    let asked = join_all(questions.iter().map(|question| facts.world().ask(question)));
+    let Ok(answers) = tokio::time::timeout_at(deadline.into(), asked).await else { return false };
+    let learnt = !questions.is_empty();
+    for (question, answer) in questions.into_iter().zip(answers) {
+        facts.learn(question, answer);
+    }
+    learnt
 }
 
 /// Runs every policy once, with what is known at once. One that asks for more has failed.

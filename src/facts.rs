@@ -3,6 +3,7 @@
 //! A policy never calls out. What the [`World`] knows is answered at once; anything else ends the policy with
 //! [`Pending`], the engine asks, and the policy runs again.
 
+mod namespace;
 mod network_policy;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use std::sync::{Arc, Mutex};
 
 use crate::lock::lock;
 
+pub use namespace::Namespace;
 pub use network_policy::{Direction, NetworkPolicy, Operator, Requirement, Selector};
 
 /// "I asked for a fact that is not here yet."
@@ -22,6 +24,11 @@ pub struct Pending;
 /// A question about the cluster.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Question {
+    /// A Namespace.
+    Namespace {
+        /// Its name.
+        name: String,
+    },
     /// A ServiceAccount.
     ServiceAccount {
         /// Its namespace.
@@ -41,6 +48,8 @@ pub enum Question {
 /// What is said of a question. "Not found" and "could not ask" are different answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
+    /// The Namespace.
+    Namespace(Arc<Namespace>),
     /// The ServiceAccount.
     ServiceAccount(Arc<ServiceAccount>),
     /// The NetworkPolicies.
@@ -99,19 +108,23 @@ impl<'w> Facts<'w> {
         Self { world, answers: Mutex::default(), pending: Mutex::default(), left_out: AtomicBool::new(false) }
     }
 
+    /// A Namespace.
+    ///
+    /// # Errors
+    /// [`Pending`] when the answer is not here yet.
+    pub fn namespace(&self, name: &str) -> Result<Known<Arc<Namespace>>, Pending> {
+        let answer = self.answer(Question::Namespace { name: name.to_owned() })?;
+        Ok(known(answer, |answer| if let Answer::Namespace(namespace) = answer { Some(namespace) } else { None }))
+    }
+
     /// A ServiceAccount.
     ///
     /// # Errors
     /// [`Pending`] when the answer is not here yet.
     pub fn service_account(&self, namespace: &str, name: &str) -> Result<Known<Arc<ServiceAccount>>, Pending> {
         let question = Question::ServiceAccount { namespace: namespace.to_owned(), name: name.to_owned() };
-        Ok(match self.answer(question)? {
-            Answer::ServiceAccount(account) => Known::Found(account),
-            Answer::Unavailable(why) => Known::Unknown(why),
-            Answer::LeftOut => Known::LeftOut,
-            Answer::NotFound => Known::Absent,
-            Answer::NetworkPolicies(_) => Known::Unknown(OTHER.to_owned()),
-        })
+        let answer = self.answer(question)?;
+        Ok(known(answer, |answer| if let Answer::ServiceAccount(account) = answer { Some(account) } else { None }))
     }
 
     /// The NetworkPolicies of a namespace; with `live`, as the API server lists them now rather than as a store
@@ -121,13 +134,8 @@ impl<'w> Facts<'w> {
     /// [`Pending`] when the answer is not here yet.
     pub fn network_policies(&self, namespace: &str, live: bool) -> Result<Known<Arc<[NetworkPolicy]>>, Pending> {
         let question = Question::NetworkPolicies { namespace: namespace.to_owned(), live };
-        Ok(match self.answer(question)? {
-            Answer::NetworkPolicies(policies) => Known::Found(policies),
-            Answer::Unavailable(why) => Known::Unknown(why),
-            Answer::LeftOut => Known::LeftOut,
-            Answer::NotFound => Known::Absent,
-            Answer::ServiceAccount(_) => Known::Unknown(OTHER.to_owned()),
-        })
+        let answer = self.answer(question)?;
+        Ok(known(answer, |answer| if let Answer::NetworkPolicies(policies) = answer { Some(policies) } else { None }))
     }
 
     /// Whether, since this was last asked, some answer was that the files at hand say nothing.
@@ -171,5 +179,15 @@ impl<'w> Facts<'w> {
         };
         self.learn(question, answer.clone());
         Ok(answer)
+    }
+}
+
+/// What an answer says of the one kind that was asked for, which `take` takes out of it.
+fn known<T>(answer: Answer, take: impl FnOnce(Answer) -> Option<T>) -> Known<T> {
+    match answer {
+        Answer::Unavailable(why) => Known::Unknown(why),
+        Answer::LeftOut => Known::LeftOut,
+        Answer::NotFound => Known::Absent,
+        found => take(found).map_or_else(|| Known::Unknown(OTHER.to_owned()), Known::Found),
     }
 }

@@ -27,7 +27,8 @@
 //! 10. Everything from outside is bounded: bytes, time, connections, streams, queue lengths, label sets.
 //! 11. No object body, secret, token or credential reaches a log, a metric, an event or an error; quoted values are cut
 //!     at 128 characters and their control characters escaped.
-//! 12. No annotation or label of the evaluated object turns a policy off or vouches for it.
+//! 12. No annotation or label of the evaluated object turns a policy off or vouches for it. The labels of its namespace,
+//!     where they count at all, only tighten ([`labels`]).
 
 pub mod cli;
 pub mod cluster;
@@ -38,6 +39,7 @@ pub mod document;
 pub mod engine;
 pub mod facts;
 mod files;
+pub mod labels;
 mod lock;
 pub mod metrics;
 pub mod mode;

@@ -273,4 +273,25 @@ mod tests {
         );
         assert_eq!(selectors("ceiling: off\n"), []);
     }
+
+    #[test]
+    fn where_labels_may_tighten_a_namespace_can_refuse_up_to_its_ceiling() {
+        let labels = "podSecurityLabels: tighten\n";
+        assert_eq!(selectors(labels), [row("enforce", "NotIn", &["portcullis"])]);
+        assert_eq!(selectors("podSecurityLabels: ignore\n"), []);
+        let policies = "policies: {root-users: {mode: audit}}\n";
+        assert_eq!(selectors(policies), [row("observe", "NotIn", &["portcullis"])]);
+        assert_eq!(selectors(&format!("{labels}{policies}")), [row("enforce", "NotIn", &["portcullis"])]);
+        let ceilings = "namespaces:\n- {match: {names: [kube-system]}, ceiling: audit, relax: true}\n\
+                        - {match: {names: [free]}, ceiling: off, relax: true}\n";
+        assert_eq!(
+            selectors(&format!("{labels}{policies}{ceilings}")),
+            [row("enforce", "NotIn", &["free", "kube-system", "portcullis"]), row("observe", "In", &["kube-system"])]
+        );
+        let raised = "ceiling: warn\nnamespaces: [{match: {names: [pay]}, ceiling: enforce}]\n";
+        assert_eq!(
+            selectors(&format!("{labels}{policies}{raised}")),
+            [row("enforce", "In", &["pay"]), row("observe", "NotIn", &["pay", "portcullis"])]
+        );
+    }
 }

@@ -6,11 +6,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use crate::document::{Node, Value};
-use crate::facts::{Answer, NetworkPolicy, Question, ServiceAccount, World};
+use crate::facts::{Answer, Namespace, NetworkPolicy, Question, ServiceAccount, World};
 
 /// Objects among the inputs that policies may ask for.
 #[derive(Default)]
 pub struct Manifests {
+    namespaces: HashMap<String, Arc<Namespace>>,
     service_accounts: HashMap<(String, String), Arc<ServiceAccount>>,
     network_policies: HashMap<String, Vec<NetworkPolicy>>,
     is_whole: bool,
@@ -31,6 +32,14 @@ impl Manifests {
         };
         let namespace = text(&["metadata", "namespace"]).unwrap_or(namespace).to_owned();
         match (text(&["apiVersion"]), text(&["kind"]), text(&["metadata", "name"])) {
+            (Some("v1"), Some("Namespace"), Some(name)) => {
+                let labels = match object.get("metadata").and_then(|node| node.get("labels")).map(|node| &node.value) {
+                    Some(Value::Map(map)) => map.entries.as_slice(),
+                    _ => &[],
+                };
+                let written = labels.iter().filter_map(|(key, node)| Some((key.name.as_str(), node.as_text()?)));
+                self.namespaces.insert(name.to_owned(), Arc::new(Namespace::labelled(written)));
+            }
             (Some("v1"), Some("ServiceAccount"), Some(name)) => {
                 let automount_token = match object.get("automountServiceAccountToken").map(|node| &node.value) {
                     Some(Value::Bool(value)) => Some(*value),
@@ -52,6 +61,9 @@ impl Manifests {
 impl World for Manifests {
     fn known(&self, question: &Question) -> Option<Answer> {
         Some(match question {
+            Question::Namespace { .. } if self.namespaces.is_empty() && !self.is_whole => Answer::LeftOut,
+            // One that nobody wrote down has no labels.
+            Question::Namespace { name } => Answer::Namespace(self.namespaces.get(name).cloned().unwrap_or_default()),
             Question::ServiceAccount { namespace, name } => {
                 let found = self.service_accounts.get(&(namespace.clone(), name.clone()));
                 found.map_or(Answer::NotFound, |account| Answer::ServiceAccount(Arc::clone(account)))

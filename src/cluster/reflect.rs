@@ -8,15 +8,17 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use futures::{Stream, StreamExt};
-use k8s_openapi::api::core::v1::ServiceAccount as ApiServiceAccount;
+use k8s_openapi::api::core::v1::{Namespace as ApiNamespace, ServiceAccount as ApiServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy as ApiNetworkPolicy;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 
 use super::live::Live;
-use crate::facts::{Answer, NetworkPolicy, Question, ServiceAccount, World};
+use crate::facts::{Answer, Namespace, NetworkPolicy, Question, ServiceAccount, World};
+use crate::labels::PREFIX;
 use crate::lock::lock;
 
 /// How long a broken watch has to be silent until it counts as resumed: longer than the longest pause between two
@@ -26,6 +28,7 @@ const RESUMED: Duration = Duration::from_mins(2);
 /// A connected cluster.
 pub struct Cluster {
     client: Client,
+    namespaces: Store<ApiNamespace>,
     accounts: Store<ApiServiceAccount>,
     policies: Store<ApiNetworkPolicy>,
     /// The policies of a namespace as the engine reads them, made when first asked for and dropped when one changes. A
@@ -39,23 +42,34 @@ pub struct Cluster {
 impl Cluster {
     /// Connects, and keeps the stores up to date in the background for as long as the runtime lives.
     pub fn watch(client: Client) -> Arc<Self> {
+        let (namespaces, namespace_writer) = reflector::store();
         let (accounts, account_writer) = reflector::store();
         let (policies, policy_writer) = reflector::store();
-        let cluster = Arc::new(Self::over(client, accounts, policies));
-        cluster.reflect(account_writer, |_, _| {});
-        cluster.reflect(policy_writer, Self::policies_changed);
+        let cluster = Arc::new(Self::over(client, namespaces, accounts, policies));
+        cluster.reflect(namespace_writer, labels_alone, |_, _| {});
+        cluster.reflect(account_writer, unmanaged, |_, _| {});
+        cluster.reflect(policy_writer, unmanaged, Self::policies_changed);
         cluster
     }
 
-    fn over(client: Client, accounts: Store<ApiServiceAccount>, policies: Store<ApiNetworkPolicy>) -> Self {
+    fn over(
+        client: Client,
+        namespaces: Store<ApiNamespace>,
+        accounts: Store<ApiServiceAccount>,
+        policies: Store<ApiNetworkPolicy>,
+    ) -> Self {
         let (isolation, live, broken) = (Mutex::default(), Live::new(), Mutex::default());
-        Self { client, accounts, policies, isolation, live, broken }
+        Self { client, namespaces, accounts, policies, isolation, live, broken }
     }
 
     /// Waits until every store has been complete once.
     pub async fn ready(&self) {
-        let ready = futures::join!(self.accounts.wait_until_ready(), self.policies.wait_until_ready());
-        if ready.0.is_err() || ready.1.is_err() {
+        let ready = futures::try_join!(
+            self.namespaces.wait_until_ready(),
+            self.accounts.wait_until_ready(),
+            self.policies.wait_until_ready(),
+        );
+        if ready.is_err() {
             std::future::pending::<()>().await;
         }
     }
@@ -65,16 +79,19 @@ impl Cluster {
         lock(&self.broken).values().map(Instant::elapsed).max().unwrap_or_default()
     }
 
-    fn reflect<K>(self: &Arc<Self>, writer: reflector::store::Writer<K>, changed: fn(&Self, &watcher::Event<K>))
-    where
+    fn reflect<K>(
+        self: &Arc<Self>,
+        writer: reflector::store::Writer<K>,
+        trim: fn(&mut K),
+        changed: fn(&Self, &watcher::Event<K>),
+    ) where
         K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
     {
         let cluster = Arc::clone(self);
         tokio::spawn(async move {
             let events = watcher(Api::<K>::all(cluster.client.clone()), watcher::Config::default().any_semantic())
                 .default_backoff()
-                // Managed fields are the larger half of an object, and no policy reads them.
-                .modify(|object| object.managed_fields_mut().clear())
+                .modify(trim)
                 .reflect(writer);
             cluster.follow(events, RESUMED, changed).await;
         });
@@ -141,6 +158,10 @@ impl Cluster {
 
     async fn fetch(&self, question: &Question) -> Answer {
         let answer = match question {
+            Question::Namespace { name } => {
+                let found = Api::<ApiNamespace>::all(self.client.clone()).get_metadata_opt(name).await;
+                found.map(|found| found.map_or(Answer::NotFound, |found| namespace(&found.metadata)))
+            }
             Question::ServiceAccount { namespace, name } => {
                 let api: Api<ApiServiceAccount> = Api::namespaced(self.client.clone(), namespace);
                 let found = api.get_opt(name).await;
@@ -159,6 +180,25 @@ impl Cluster {
     }
 }
 
+/// Managed fields are the larger half of an object, and no policy reads them.
+fn unmanaged<K: Resource>(object: &mut K) {
+    object.managed_fields_mut().clear();
+}
+
+/// Of a Namespace its name and its Pod Security labels alone are kept.
+fn labels_alone(namespace: &mut ApiNamespace) {
+    let metadata = std::mem::take(&mut namespace.metadata);
+    let mut labels = metadata.labels.unwrap_or_default();
+    labels.retain(|key, _| key.starts_with(PREFIX));
+    let metadata = ObjectMeta { name: metadata.name, labels: Some(labels), ..ObjectMeta::default() };
+    *namespace = ApiNamespace { metadata, ..ApiNamespace::default() };
+}
+
+fn namespace(metadata: &ObjectMeta) -> Answer {
+    let labels = metadata.labels.iter().flatten();
+    Answer::Namespace(Arc::new(Namespace::labelled(labels.map(|(key, value)| (key.as_str(), value.as_str())))))
+}
+
 fn service_account(account: &ApiServiceAccount) -> Answer {
     Answer::ServiceAccount(Arc::new(ServiceAccount { automount_token: account.automount_service_account_token }))
 }
@@ -170,6 +210,9 @@ fn network_policies<'p>(policies: impl Iterator<Item = &'p ApiNetworkPolicy>) ->
 impl World for Cluster {
     fn known(&self, question: &Question) -> Option<Answer> {
         match question {
+            Question::Namespace { name } => {
+                self.namespaces.get(&ObjectRef::new(name)).map(|found| namespace(&found.metadata))
+            }
             Question::ServiceAccount { namespace, name } => {
                 self.accounts.get(&ObjectRef::new(name).within(namespace)).map(|account| service_account(&account))
             }
@@ -191,21 +234,22 @@ mod tests {
     use std::time::Duration;
 
     use futures::{StreamExt, stream};
-    use k8s_openapi::api::core::v1::ServiceAccount;
+    use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
     use k8s_openapi::api::networking::v1::NetworkPolicy;
     use kube::runtime::watcher::{Error, Event};
     use kube::runtime::{reflector, watcher};
     use serde_json::json;
 
-    use super::Cluster;
+    use super::{Cluster, labels_alone};
 
     /// A cluster that nobody answers for, and the writer of its store of NetworkPolicies.
     fn cluster() -> (Cluster, reflector::store::Writer<NetworkPolicy>) {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let nobody = kube::Config::new("http://127.0.0.1:9".parse().expect("a URL"));
+        let (namespaces, _) = reflector::store();
         let (accounts, _) = reflector::store();
         let (policies, writer) = reflector::store();
-        (Cluster::over(nobody.try_into().expect("a client"), accounts, policies), writer)
+        (Cluster::over(nobody.try_into().expect("a client"), namespaces, accounts, policies), writer)
     }
 
     fn policy(namespace: &str, name: &str) -> NetworkPolicy {
@@ -250,6 +294,22 @@ mod tests {
         assert_eq!(names(&cluster, "a"), [""; 0]);
         assert_eq!(names(&cluster, "b"), [""; 0]);
         assert_eq!(names(&cluster, "c"), ["one"]);
+    }
+
+    #[test]
+    fn of_a_namespace_its_pod_security_labels_alone_are_kept() {
+        let read = |object: serde_json::Value| serde_json::from_value::<Namespace>(object).expect("a Namespace");
+        let enforce = json!({"pod-security.kubernetes.io/enforce": "baseline"});
+        let mut namespace = read(json!({
+            "metadata": {
+                "name": "a", "uid": "u", "annotations": {"a": "b"}, "managedFields": [{"manager": "m"}],
+                "labels": {"pod-security.kubernetes.io/enforce": "baseline", "kubernetes.io/metadata.name": "a"},
+            },
+            "spec": {"finalizers": ["kubernetes"]},
+            "status": {"phase": "Active"},
+        }));
+        labels_alone(&mut namespace);
+        assert_eq!(namespace, read(json!({"metadata": {"name": "a", "labels": enforce}})));
     }
 
     #[tokio::test]

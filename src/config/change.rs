@@ -12,7 +12,8 @@ use crate::policy::{Meta, quoted};
 /// A policy that is weaker than before, or may be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Weaker {
-    /// Its id; `workloads` for a kind whose pod templates nobody judges any more.
+    /// Its id; `workloads` for a kind whose pod templates nobody judges any more, `podSecurityLabels` for the labels of
+    /// namespaces, whose mode is how far they may act.
     pub policy: &'static str,
     /// The namespace, `*` for all that no entry names.
     pub namespace: String,

@@ -1,7 +1,9 @@
 //! What an operator wrote → [`Snapshot`], whole or not at all, with every error in it.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
+use super::labels::Levels;
 use super::namespace::namespace;
 use super::problem::{ConfigError, Fields, Problems, suggestion};
 use super::trail::trail;
@@ -18,7 +20,7 @@ use crate::policy::defaults::Safety;
 /// The `apiVersion` of a configuration.
 const API_VERSION: &str = "portcullis.dev/v1alpha1";
 
-pub(super) const TOP_KEYS: [&str; 11] = [
+pub(super) const TOP_KEYS: [&str; 12] = [
     "apiVersion",
     "kind",
     "profile",
@@ -26,6 +28,7 @@ pub(super) const TOP_KEYS: [&str; 11] = [
     "defaults",
     "policies",
     "podSecurityVersion",
+    "podSecurityLabels",
     "namespaces",
     "exceptions",
     "workloads",
@@ -115,9 +118,11 @@ fn read(text: &str, ceiling: Option<Mode>, problems: &mut Problems) -> Option<Sn
 
     let base = fields.parsed("profile", profile::load, problems).unwrap_or_default();
     let version = fields.parsed("podSecurityVersion", str::parse, problems).unwrap_or_default();
+    let levels = fields.parsed("podSecurityLabels", labels, problems).flatten();
     let mut top = Layer {
         ceiling: read_mode(&fields, "ceiling", problems).or(base.ceiling).unwrap_or(Mode::Enforce),
         defaults: fields.parsed("defaults", str::parse, problems).unwrap_or_default(),
+        counts_labels: levels.is_some(),
         policies: base.policies,
     };
     top.add_policies(&fields, version, problems);
@@ -145,7 +150,7 @@ fn read(text: &str, ceiling: Option<Mode>, problems: &mut Problems) -> Option<Sn
     }
     let trail = fields.get("trail").map(|node| trail(node, problems)).unwrap_or_default();
     let digest = sha256(text.as_bytes());
-    Some(Snapshot { digest: digest.into(), scopes, by_name, workloads, version, trail })
+    Some(Snapshot { digest: digest.into(), scopes, by_name, workloads, version, levels, trail })
 }
 
 /// Ceiling, defaults and policies, at the top or in an entry of `namespaces`.
@@ -153,7 +158,9 @@ fn read(text: &str, ceiling: Option<Mode>, problems: &mut Problems) -> Option<Sn
 pub(super) struct Layer {
     pub(super) ceiling: Mode,
     pub(super) defaults: Defaults,
-    policies: BTreeMap<&'static str, PolicyFields>,
+    /// Whether the labels of namespaces count.
+    pub(super) counts_labels: bool,
+    pub(super) policies: BTreeMap<&'static str, PolicyFields>,
 }
 
 impl Layer {
@@ -195,7 +202,8 @@ impl Layer {
 
     pub(super) fn compile(&self, version: PodSecurityVersion, cap: Mode) -> Scope {
         let ceiling = self.ceiling.min(cap);
-        let mut scope = Scope { policies: Vec::new(), setters: Vec::new(), settings: BTreeMap::new() };
+        let labels = if self.counts_labels { ceiling } else { Mode::Off };
+        let mut scope = Scope { policies: Vec::new(), setters: Vec::new(), labels, settings: BTreeMap::new() };
         for entry in CATALOGUE {
             let written = self.policies.get(entry.meta.id).cloned().unwrap_or_default();
             let Some(configured) = written.mode.or(self.default_mode(entry)) else { continue };
@@ -207,7 +215,7 @@ impl Layer {
             match entry.build(settings, version) {
                 Ok(Act::Judge(validator)) => {
                     let strict_updates = written.strict_updates.unwrap_or(false);
-                    scope.policies.push(Active { meta, validator, mode, configured, strict_updates });
+                    scope.policies.push(Active { meta, validator, mode, configured, strict_updates, label: None });
                 }
                 Ok(Act::Set(mutator)) => scope.setters.push(Setter { meta, mutator, mode, configured }),
                 // Bad settings were reported where they stand.
@@ -234,7 +242,10 @@ fn without_replaced(policies: Vec<Active>, version: PodSecurityVersion) -> Vec<A
         policies.iter().any(|other| {
             let replaces =
                 catalogue::find(other.meta.id).is_some_and(|entry| entry.replaces(version).contains(&one.meta.id));
-            replaces && other.mode >= one.mode && other.strict_updates >= one.strict_updates
+            replaces
+                && other.mode >= one.mode
+                && other.configured >= one.configured
+                && other.strict_updates >= one.strict_updates
         })
     };
     let kept: Vec<bool> = policies.iter().map(|policy| !is_replaced(policy)).collect();
@@ -296,6 +307,15 @@ fn is_mapping(node: &Node, path: &str, problems: &mut Problems) -> bool {
         problems.add(key.position, path, format!("{} is here twice; keep one", key.name));
     }
     true
+}
+
+/// What the labels of namespaces add, where they count.
+fn labels(text: &str) -> Result<Option<Arc<Levels>>, String> {
+    match text {
+        "ignore" => Ok(None),
+        "tighten" => Levels::load().map(|levels| Some(Arc::new(levels))),
+        _ => Err("must be ignore or tighten".to_owned()),
+    }
 }
 
 pub(super) fn read_mode(fields: &Fields<'_>, key: &str, problems: &mut Problems) -> Option<Mode> {

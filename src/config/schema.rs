@@ -35,6 +35,12 @@ pub fn schema() -> Value {
         "defaults": defaults(),
         "policies": policies.clone(),
         "podSecurityVersion": {"type": "string", "pattern": "^(latest|v1\\.(0|[1-9][0-9]*))$"},
+        "podSecurityLabels": {
+            "enum": ["ignore", "tighten"],
+            "description": "tighten: the labels pod-security.kubernetes.io/{enforce,warn,audit}[-version] of a namespace add \
+                            the policies of their level there, up to its ceiling, to Pods and templates; they never take \
+                            anything away",
+        },
         "namespaces": {"type": "array", "items": closed(json!({
             "match": closed(json!({"names": names})),
             "ceiling": mode(),

@@ -3,14 +3,16 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use super::labels::Reading;
 use super::{Decision, Verdict, conclude};
 use crate::cluster::Manifests;
 use crate::config::{Snapshot, compile_profile};
 use crate::engine::{self, Active};
 use crate::facts::{Answer, Facts, Pending, Question, World};
+use crate::labels::{Demand, Level};
 use crate::mode::Mode;
 use crate::object::Workloads;
-use crate::policy::{Meta, Report, Severity, Validator};
+use crate::policy::{Meta, PodSecurityVersion, Report, Severity, Validator};
 use crate::request::Request;
 use crate::review;
 
@@ -63,7 +65,7 @@ impl World for Silent {
 }
 
 fn active(meta: &'static Meta, validator: impl Validator + 'static, mode: Mode) -> Active {
-    Active { meta, validator: Arc::new(validator), mode, configured: Mode::Enforce, strict_updates: false }
+    Active { meta, validator: Arc::new(validator), mode, configured: Mode::Enforce, strict_updates: false, label: None }
 }
 
 fn snapshot() -> Snapshot {
@@ -85,7 +87,7 @@ fn update(policies: &[Active], world: &dyn World, new: &str, old: &str) -> Decis
     let request = review.expect("has a uid").request;
     let facts = Facts::new(world);
     let outcomes = engine::judge_at_once(policies, &request, &facts);
-    conclude(&snapshot, &request, &facts, &outcomes)
+    conclude(&snapshot, &request, &facts, &Reading::Done, &outcomes)
 }
 
 #[test]
@@ -120,6 +122,67 @@ fn a_failure_beside_a_finding_leaves_the_finding_its_effect() {
 fn a_failure_is_never_inherited() {
     let decision = update(&[active(&META, Panics, Mode::Enforce)], &Manifests::default(), "same", "same");
     assert!(!decision.allowed && !decision.findings[0].inherited);
+}
+
+/// Finds as many flaws as the node's name says, which nothing tells apart.
+struct Counts;
+impl Validator for Counts {
+    fn judge(&self, request: &Request<'_>, _: &Facts<'_>, report: &mut Report) -> Result<(), Pending> {
+        for pod in request.pods() {
+            let flaws: usize = pod.node_name().parse().unwrap_or_default();
+            (0..flaws).for_each(|_| report.add(pod.at("spec.volumes"), "must be good"));
+        }
+        Ok(())
+    }
+}
+
+/// The same policy as the labels of a namespace ask for it.
+fn labelled(meta: &'static Meta, validator: impl Validator + 'static, mode: Mode) -> Active {
+    let demand = Demand { mode, level: Level::Baseline, version: PodSecurityVersion::LATEST };
+    Active { label: Some(demand), ..active(meta, validator, mode) }
+}
+
+#[test]
+fn a_policy_that_runs_twice_excuses_no_more_than_the_old_object_had() {
+    for (configured, asked) in
+        [(Mode::Enforce, Mode::Enforce), (Mode::Warn, Mode::Enforce), (Mode::Enforce, Mode::Warn)]
+    {
+        let policies = [active(&META, Counts, configured), labelled(&META, Counts, asked)];
+        let decision = update(&policies, &Manifests::default(), "2", "1");
+        let inherited: Vec<_> = decision.findings.iter().map(|finding| finding.inherited).collect();
+        assert_eq!(inherited, [true, false], "{configured}, {asked}: {decision:?}");
+        assert!(!decision.allowed, "one is new");
+        let decision = update(&policies, &Manifests::default(), "2", "2");
+        assert!(decision.allowed && decision.findings.len() == 2, "{decision:?}");
+    }
+}
+
+#[test]
+fn what_a_label_found_too_acts_as_far_as_either() {
+    let own = |mode, strict_updates| Active { strict_updates, ..active(&META, Counts, mode) };
+    for (own, asked, old, mode, is_labelled, allowed) in [
+        (own(Mode::Warn, false), Mode::Enforce, "0", Mode::Enforce, true, false),
+        (own(Mode::Enforce, false), Mode::Warn, "0", Mode::Enforce, false, false),
+        (own(Mode::Enforce, false), Mode::Enforce, "0", Mode::Enforce, false, false),
+        // Strict as configured, lenient as asked.
+        (own(Mode::Enforce, true), Mode::Enforce, "1", Mode::Enforce, false, false),
+        (own(Mode::Enforce, true), Mode::Warn, "1", Mode::Enforce, false, false),
+        (own(Mode::Warn, true), Mode::Enforce, "1", Mode::Enforce, true, true),
+    ] {
+        let told = format!("{} {} {asked} {old}", own.mode, own.strict_updates);
+        let decision = update(&[own, labelled(&META, Counts, asked)], &Manifests::default(), "1", old);
+        let [finding] = decision.findings.as_slice() else { panic!("{told}: {decision:?}") };
+        assert_eq!((finding.mode, decision.allowed), (mode, allowed), "{told}");
+        let end = format!(", as the namespace's labels ask ({asked}=baseline:latest)");
+        let message = format!("must be good{}", if is_labelled { &end } else { "" });
+        assert_eq!(finding.message, message, "{told}");
+    }
+}
+
+#[test]
+fn another_policy_s_like_finding_is_its_own() {
+    let policies = [active(&META, Counts, Mode::Warn), labelled(&OTHER, Counts, Mode::Enforce)];
+    assert_eq!(update(&policies, &Manifests::default(), "1", "0").findings.len(), 2);
 }
 
 #[test]

@@ -15,6 +15,11 @@ impl PodSecurityVersion {
     /// The newest version that this program knows.
     pub const LATEST: Self = Self(NEWEST);
 
+    /// Every version that this program knows, oldest first.
+    pub fn all() -> impl Iterator<Item = Self> {
+        (0..=NEWEST).map(Self)
+    }
+
     /// Whether the version is `v1.minor` or later.
     pub const fn is_since(self, minor: u16) -> bool {
         self.0 >= minor

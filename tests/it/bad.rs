@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::serve::client::{Answer, Client, Protocol};
-use crate::serve::{AUDIT, HARDENED, Serve, Server, review};
+use crate::serve::{AUDIT, HARDENED, Serve, Server, review, until};
 
 /// Stands in values of objects, and must come out nowhere.
 pub(crate) const CANARY: &str = "SECRET-CANARY";
@@ -105,6 +105,7 @@ pub(crate) fn is_unanswerable(body: impl Into<Vec<u8>>) -> String {
         assert_eq!(answer.status, 400, "{}", answer.text());
         assert!(!answer.text().contains(CANARY));
     }
+    until("the start", || (!server.events().is_empty()).then_some(()));
     assert_eq!(server.events().len(), 1, "only the start");
     assert_eq!(server.metric("portcullis_unanswerable_total"), Some(2.0));
     let answer = server.post("/validate", body);

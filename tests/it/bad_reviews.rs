@@ -207,7 +207,7 @@ fn null_reads_as_absent_everywhere() {
 
     let mut pod = good_pod();
     pod["metadata"] = json!(null);
-    pod["spec"]["volumes"] = json!([{"name": null, "image": null}]);
+    pod["spec"]["volumes"] = json!([{"name": null, "image": null, "hostPath": null, "emptyDir": {}}]);
     pod["spec"]["containers"][0]["volumeMounts"] = json!(null);
     let mut body = review("more", "default", &pod);
     body["request"]["userInfo"] = json!({"username": null, "uid": null, "groups": null, "extra": null});

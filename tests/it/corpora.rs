@@ -18,11 +18,14 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::golden::repository;
+use crate::judging::HEAD;
 
 /// Where the corpora lie, seen from the repository.
 const FOLDER: &str = "../shared/corpora";
+/// The profile of most tests.
+const HARDENED: &str = "hardened";
 /// The kinds of other projects that the labels know, and what is judged in them.
-const CONFIGURATION: &str = "apiVersion: portcullis.dev/v1alpha1\nkind: Configuration\nprofile: hardened\nworkloads:\n\
+const WORKLOADS: &str = "workloads:\n\
     - {group: apps.openshift.io, kind: DeploymentConfig, resource: deploymentconfigs, path: /spec/template}\n";
 
 /// A file as `INDEX.json` describes it.
@@ -56,7 +59,9 @@ struct Labelled {
 
 #[derive(Deserialize)]
 struct Standard {
-    /// Names of the controls.
+    baseline: String,
+    restricted: String,
+    /// Names of the controls that it fails at either level.
     failed: BTreeSet<String>,
 }
 
@@ -91,12 +96,18 @@ struct Found {
 
 impl Row {
     fn breaks(&self, policy: &str) -> bool {
-        self.findings.iter().any(|found| found.policy == policy)
+        self.policies().any(|found| found == policy)
+    }
+
+    /// The policies that found something.
+    fn policies(&self) -> impl Iterator<Item = &str> {
+        self.findings.iter().map(|found| found.policy.as_str())
     }
 }
 
-/// The corpora, and what one run of `check` over all of them printed.
+/// The corpora, and what one run of `check` over all of them printed, under one profile.
 struct Corpora {
+    profile: &'static str,
     folder: PathBuf,
     entries: Vec<Entry>,
     /// Every manifest, whether or not it is labelled.
@@ -107,10 +118,26 @@ struct Corpora {
 }
 
 impl Corpora {
-    /// Nothing where there are none.
+    /// Under the profile `hardened`; nothing where there are none.
     fn get() -> Option<&'static Self> {
         static CORPORA: OnceLock<Option<Corpora>> = OnceLock::new();
-        let corpora = CORPORA.get_or_init(Self::read).as_ref();
+        Self::read_once(&CORPORA, HARDENED)
+    }
+
+    /// Under a profile of the Pod Security Standards.
+    fn under_baseline() -> Option<&'static Self> {
+        static CORPORA: OnceLock<Option<Corpora>> = OnceLock::new();
+        Self::read_once(&CORPORA, "pss-baseline")
+    }
+
+    /// Under the stricter one.
+    fn under_restricted() -> Option<&'static Self> {
+        static CORPORA: OnceLock<Option<Corpora>> = OnceLock::new();
+        Self::read_once(&CORPORA, "pss-restricted")
+    }
+
+    fn read_once(once: &'static OnceLock<Option<Self>>, profile: &'static str) -> Option<&'static Self> {
+        let corpora = once.get_or_init(|| Self::read(profile)).as_ref();
         if corpora.is_none() {
             assert!(std::env::var_os("CI").is_none(), "{FOLDER} is not there");
             println!("skipped: {FOLDER} is not there");
@@ -118,37 +145,42 @@ impl Corpora {
         corpora
     }
 
-    fn read() -> Option<Self> {
+    fn read(profile: &'static str) -> Option<Self> {
         let folder = repository(FOLDER);
         let index = std::fs::read_to_string(folder.join("INDEX.json")).ok()?;
         let entries: Vec<Entry> = serde_json::from_str(&index).expect("INDEX.json is what it was");
         let mut files: BTreeSet<String> = entries.iter().map(|entry| entry.file.clone()).collect();
         manifests(&folder, &folder, &mut files);
         let files: Vec<String> = files.into_iter().collect();
-        let output = check(&folder, &files);
+        let output = check(profile, &folder, &files);
         let errors = String::from_utf8(output.stderr).expect("UTF-8").lines().map(str::to_owned).collect();
-        let mut corpora =
-            Self { folder, entries, files, rows: rows(&output.stdout), errors, code: output.status.code() };
+        let (rows, code) = (rows(&output.stdout), output.status.code());
+        let mut corpora = Self { profile, folder, entries, files, rows, errors, code };
         corpora.unwrap_reviews();
         Some(corpora)
     }
 
     /// Labels on an AdmissionReview are about the object in it, which is judged as a manifest here.
     fn unwrap_reviews(&mut self) {
-        let scratch = TempDir::new().expect("a temporary folder");
         for entry in &self.entries {
             for (position, labelled) in entry.objects.iter().enumerate() {
-                if labelled.kind != "AdmissionReview" {
-                    continue;
+                if labelled.kind == "AdmissionReview" {
+                    let row = self.reviewed(self.profile, entry, labelled);
+                    let judged = &mut self.rows.get_mut(&entry.file).expect("rows")[position];
+                    (judged.decision, judged.findings) = (row.decision, row.findings);
                 }
-                let review = &self.documents(&entry.file)[labelled.doc];
-                let file = scratch.path().join("object.json");
-                std::fs::write(&file, review["request"]["object"].to_string()).expect("writable");
-                let output = check(scratch.path(), &["object.json"]);
-                let row = rows(&output.stdout).remove("object.json").expect("an object").remove(0);
-                self.rows.get_mut(&entry.file).expect("rows")[position].findings = row.findings;
             }
         }
+    }
+
+    /// What becomes of the object in a review.
+    fn reviewed(&self, profile: &str, entry: &Entry, labelled: &Labelled) -> Row {
+        let scratch = TempDir::new().expect("a temporary folder");
+        let review = &self.documents(&entry.file)[labelled.doc];
+        let file = scratch.path().join("object.json");
+        std::fs::write(&file, review["request"]["object"].to_string()).expect("writable");
+        let output = check(profile, scratch.path(), &["object.json"]);
+        rows(&output.stdout).remove("object.json").expect("an object").remove(0)
     }
 
     /// Each labelled object with what was found in it. Files whose objects were not all judged are left out.
@@ -183,10 +215,10 @@ fn items(document: &Value) -> Vec<&Value> {
 }
 
 /// Runs `check --format json` in a folder.
-fn check(folder: &Path, files: &[impl AsRef<std::ffi::OsStr>]) -> Output {
+fn check(profile: &str, folder: &Path, files: &[impl AsRef<std::ffi::OsStr>]) -> Output {
     let scratch = TempDir::new().expect("a temporary folder");
     let configuration = scratch.path().join("configuration.yaml");
-    std::fs::write(&configuration, CONFIGURATION).expect("writable");
+    std::fs::write(&configuration, format!("{HEAD}profile: {profile}\n{WORKLOADS}")).expect("writable");
     let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
     command.args(["check", "--format", "json", "--config"]).arg(configuration).args(files);
     command.current_dir(folder).output().expect("check runs")

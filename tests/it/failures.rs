@@ -91,6 +91,7 @@ fn active(meta: &'static Meta, validator: impl Validator + 'static) -> Active {
         mode: Mode::Enforce,
         configured: Mode::Enforce,
         strict_updates: false,
+        label: None,
     }
 }
 

@@ -58,11 +58,31 @@ pub(crate) fn with_creation<T>(
     source: Source,
     each: impl FnOnce(&Request<'_>) -> T,
 ) -> Result<T, Unreadable> {
+    with_creation_of(snapshot, object, &object.to_string(), source, each)
+}
+
+/// The decision about the creation of an object that was written out already.
+pub(crate) fn create_written(
+    snapshot: &Snapshot,
+    object: &Value,
+    written: &str,
+    world: &dyn World,
+    source: Source,
+) -> Result<Decision, Unreadable> {
+    with_creation_of(snapshot, object, written, source, |request| decide_at_once(snapshot, request, world))
+}
+
+fn with_creation_of<T>(
+    snapshot: &Snapshot,
+    object: &Value,
+    written: &str,
+    source: Source,
+    each: impl FnOnce(&Request<'_>) -> T,
+) -> Result<T, Unreadable> {
     let text = |field: &str| object[field].as_str().unwrap_or_default().to_owned();
     let api_version = text("apiVersion");
     let (group, version) = api_version.rsplit_once('/').unwrap_or(("", &api_version));
-    let bytes = object.to_string();
-    let raw: &RawValue = serde_json::from_str(&bytes).expect("JSON");
+    let raw: &RawValue = serde_json::from_str(written).expect("JSON");
     let kind = text("kind");
     Ok(each(&Request {
         uid: String::new().into(),
@@ -103,10 +123,22 @@ pub(crate) fn patch(mutation: &Mutation) -> Value {
     serde_json::to_value(&mutation.decision.patch).expect("JSON")
 }
 
-fn with_review<T>(snapshot: &Snapshot, review: &Value, each: impl FnOnce(&Request<'_>) -> T) -> T {
+/// Hands `each` the request of a review.
+pub(crate) fn with_review<T>(snapshot: &Snapshot, review: &Value, each: impl FnOnce(&Request<'_>) -> T) -> T {
     let bytes = review.to_string();
     let review: Review<'_> =
         review::decode(bytes.as_bytes(), snapshot.workloads(), Timestamp::UNIX_EPOCH).expect("has a uid");
     assert_eq!(review.unreadable, None);
     each(&review.request)
+}
+
+/// `metadata.annotations[KEY]` is `metadata`, `annotations`, `[KEY]`: a key may hold dots.
+pub(crate) fn steps(field: &str) -> Vec<&str> {
+    let (front, keys) = field.split_once('[').map_or((field, ""), |(front, _)| (front, &field[front.len()..]));
+    let mut found: Vec<&str> = front.split('.').filter(|step| !step.is_empty()).collect();
+    if let Some(end) = keys.find(']') {
+        found.push(&keys[..=end]);
+        found.extend(steps(&keys[end + 1..]));
+    }
+    found
 }

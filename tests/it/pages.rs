@@ -3,9 +3,14 @@
 use portcullis::policy::catalogue::CATALOGUE;
 use portcullis::policy::page;
 
+use serde_json::Value;
+
 use crate::catalogue::shown;
-use crate::fixtures;
+use crate::fixtures::{self, TEMPLATE_KINDS};
 use crate::golden::{assert_holds, repository};
+use crate::judging;
+
+const CONTAINERS: [&str; 3] = ["initContainers", "containers", "ephemeralContainers"];
 
 #[test]
 fn every_page_is_fresh() {
@@ -46,13 +51,40 @@ fn the_page_of_a_mutator_says_that_it_sets() {
 #[test]
 fn every_field_on_the_page_is_one_that_the_policy_finds_fault_with_or_reads() {
     for entry in CATALOGUE {
-        let text: String = fixtures::of(entry.meta.id).into_iter().map(|fixture| fixture.text).collect();
+        let fixtures = fixtures::of(entry.meta.id);
+        let roots: Vec<Value> =
+            fixtures.iter().flat_map(|fixture| judging::documents(&fixture.text)).flat_map(roots).collect();
         for field in entry.meta.fields {
-            let last = field.rsplit('.').next().unwrap_or_default().trim_end_matches("[*]");
             // What may only be set on an ephemeral container is in no object that is created.
             let is_set_later = entry.safety.is_some() && field.contains("ephemeralContainers");
-            let is_there = is_set_later || text.contains(&format!("{last}:"));
+            let is_there = is_set_later || roots.iter().any(|root| leads(root, &judging::steps(field)));
             assert!(is_there, "{}: no fixture has {field}", entry.meta.id);
         }
+    }
+}
+
+/// What the fields of a page are below: an object, or the template in it.
+fn roots(object: Value) -> Vec<Value> {
+    let kind = TEMPLATE_KINDS.iter().find(|(_, kind, _)| object["kind"] == *kind);
+    let template = kind.and_then(|(.., way)| object.pointer(&format!("/{}", way.replace('.', "/"))).cloned());
+    template.into_iter().chain([object]).collect()
+}
+
+/// Whether there is something at the end of these steps. That every list of containers has its fixtures is held elsewhere:
+/// here one stands for all.
+fn leads(value: &Value, steps: &[&str]) -> bool {
+    let Some((step, rest)) = steps.split_first() else { return true };
+    match (step.strip_prefix('[').and_then(|step| step.strip_suffix(']')), value) {
+        (Some("*"), Value::Array(items)) => items.iter().any(|item| leads(item, rest)),
+        (Some(wanted), Value::Object(map)) => {
+            let begins = wanted.strip_suffix('*');
+            let fits = |key: &str| begins.map_or(key == wanted, |begins| key.starts_with(begins));
+            map.iter().any(|(key, value)| fits(key) && leads(value, rest))
+        }
+        (None, Value::Object(map)) if CONTAINERS.contains(step) => {
+            CONTAINERS.iter().filter_map(|list| map.get(*list)).any(|list| leads(list, rest))
+        }
+        (None, Value::Object(map)) => map.get(*step).is_some_and(|value| leads(value, rest)),
+        _ => false,
     }
 }

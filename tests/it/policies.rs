@@ -45,8 +45,10 @@ fn every_fixture_says_what_is_expected_of_it() {
 #[test]
 fn a_fixture_is_admitted_or_denied_as_its_name_says_and_breaks_nothing_else() {
     for (id, fixture) in fixtures::all() {
-        // Those that warn there guess, and would find something in most fixtures.
-        let hardened = configured(&format!("profile: hardened\npolicies: {{{id}: {{mode: enforce}}}}\n"));
+        // Those that warn there guess, and would find something in most fixtures. Its settings are its own defaults, as
+        // where it stands alone.
+        let hardened =
+            configured(&format!("profile: hardened\npolicies: {{{id}: {{mode: enforce, settings: {{}}}}}}\n"));
         let mut findings = fixture.findings(&hardened, &fixture.pod(), Source::Manifest);
         findings.retain(|finding| finding.mode == Mode::Enforce);
         let mut by: Vec<&str> = findings.iter().map(|finding| finding.meta.id).collect();
@@ -123,9 +125,28 @@ fn the_version_of_the_standards_decides() {
         ("missing-seccomp-profiles", "admit-windows-pod.yaml", "v1.25", false),
         ("root-users", "deny-windows-pod.yaml", "v1.24", true),
         ("root-users", "deny-windows-pod.yaml", "latest", true),
-        // Pods in a user namespace may run as root since 1.35.
+        // Nor from a control of baseline.
+        ("host-paths", "deny-windows-pod.yaml", "v1.25", true),
+        ("host-ports", "deny-windows-pod.yaml", "v1.25", true),
+        ("host-probes", "deny-windows-pod.yaml", "v1.34", true),
+        ("volume-types", "deny-windows-pod.yaml", "v1.25", true),
+        ("windows-host-process", "deny-windows-pod.yaml", "v1.25", true),
+        // Pods in a user namespace may run as root since 1.35, whichever field says so.
         ("root-users", "admit-user-namespace.yaml", "v1.34", true),
         ("root-users", "admit-user-namespace.yaml", "v1.35", false),
+        ("root-users", "admit-user-namespace-silent.yaml", "v1.0", true),
+        ("root-users", "admit-user-namespace-silent.yaml", "v1.34", true),
+        ("root-users", "admit-user-namespace-silent.yaml", "v1.35", false),
+        ("root-users", "admit-user-namespace-user-zero.yaml", "v1.22", false),
+        ("root-users", "admit-user-namespace-user-zero.yaml", "v1.34", true),
+        ("root-users", "admit-user-namespace-user-zero.yaml", "v1.35", false),
+        ("root-users", "deny-host-users.yaml", "v1.35", true),
+        // And may see all of /proc.
+        ("proc-mounts", "deny-pod.yaml", "v1.0", true),
+        ("proc-mounts", "deny-pod.yaml", "v1.35", true),
+        ("proc-mounts", "admit-user-namespace.yaml", "v1.0", true),
+        ("proc-mounts", "admit-user-namespace.yaml", "v1.34", true),
+        ("proc-mounts", "admit-user-namespace.yaml", "v1.35", false),
         // Where the controls begin.
         ("root-users", "deny-container-user-zero.yaml", "v1.22", false),
         ("root-users", "deny-container-user-zero.yaml", "v1.23", true),
@@ -138,16 +159,122 @@ fn the_version_of_the_standards_decides() {
         ("missing-seccomp-profiles", "deny-pod.yaml", "v1.19", true),
         ("undropped-capabilities", "deny-pod.yaml", "v1.21", false),
         ("undropped-capabilities", "deny-pod.yaml", "v1.22", true),
+        ("host-probes", "deny-pod.yaml", "v1.33", false),
+        ("host-probes", "deny-pod.yaml", "v1.34", true),
+        ("host-probes", "deny-pre-stop-tcp.yaml", "v1.33", false),
+        ("host-probes", "deny-pre-stop-tcp.yaml", "v1.34", true),
+        // These were there from the beginning, and never changed.
+        ("privileged-containers", "deny-pod.yaml", "v1.0", true),
+        ("host-namespaces", "deny-pod.yaml", "v1.0", true),
+        ("host-paths", "deny-pod.yaml", "v1.0", true),
+        ("host-ports", "deny-pod.yaml", "v1.0", true),
+        ("added-capabilities", "deny-pod.yaml", "v1.0", true),
+        ("windows-host-process", "deny-pod.yaml", "v1.0", true),
+        ("volume-types", "deny-pod.yaml", "v1.0", true),
+        ("volume-types", "admit-csi.yaml", "v1.0", false),
+        ("volume-types", "admit-ephemeral.yaml", "v1.0", false),
+        ("volume-types", "admit-image.yaml", "v1.0", false),
+        // AppArmor has had a field since 1.30; both count in every version.
+        ("app-armor-overrides", "deny-pod.yaml", "v1.0", true),
+        ("app-armor-overrides", "deny-pod.yaml", "v1.29", true),
+        ("app-armor-overrides", "deny-annotation.yaml", "v1.0", true),
+        ("app-armor-overrides", "deny-annotation.yaml", "latest", true),
+        // Before 1.19 seccomp had annotations, and fields did not count; since then annotations do not.
+        ("seccomp-unconfined", "deny-pod.yaml", "v1.18", false),
+        ("seccomp-unconfined", "deny-pod.yaml", "v1.19", true),
+        ("seccomp-unconfined", "deny-pod-level.yaml", "v1.18", false),
+        ("seccomp-unconfined", "deny-pod-level.yaml", "v1.19", true),
+        ("seccomp-unconfined", "admit-annotation.yaml", "v1.0", true),
+        ("seccomp-unconfined", "admit-annotation.yaml", "v1.18", true),
+        ("seccomp-unconfined", "admit-annotation.yaml", "v1.19", false),
+        ("seccomp-unconfined", "admit-container-annotation.yaml", "v1.18", true),
+        ("seccomp-unconfined", "admit-container-annotation.yaml", "v1.19", false),
+        ("seccomp-unconfined", "admit-init-container-annotation.yaml", "v1.18", true),
+        ("seccomp-unconfined", "admit-init-container-annotation.yaml", "v1.19", false),
+        ("seccomp-unconfined", "admit-ephemeral-container-annotation.yaml", "v1.18", true),
+        ("seccomp-unconfined", "admit-ephemeral-container-annotation.yaml", "v1.19", false),
+        ("seccomp-unconfined", "admit-annotation-empty.yaml", "v1.18", true),
+        ("seccomp-unconfined", "admit-annotation-of-another-case.yaml", "v1.18", true),
+        ("seccomp-unconfined", "admit-annotation-of-nobody.yaml", "v1.18", false),
+        ("seccomp-unconfined", "admit-annotation-runtime-default.yaml", "v1.18", false),
+        ("seccomp-unconfined", "admit-annotation-docker-default.yaml", "v1.18", false),
+        ("seccomp-unconfined", "admit-annotation-localhost.yaml", "v1.18", false),
+        // A type of SELinux came with 1.31.
+        ("se-linux-options", "deny-pod.yaml", "v1.0", true),
+        ("se-linux-options", "deny-user.yaml", "v1.0", true),
+        ("se-linux-options", "deny-role.yaml", "v1.0", true),
+        ("se-linux-options", "admit-container-kvm-t.yaml", "v1.0", false),
+        ("se-linux-options", "admit-container-init-t.yaml", "v1.0", false),
+        ("se-linux-options", "admit-container-engine-t.yaml", "v1.30", true),
+        ("se-linux-options", "admit-container-engine-t.yaml", "v1.31", false),
+        // Kernel settings became safe one after another.
+        ("unsafe-sysctls", "deny-pod.yaml", "v1.0", true),
+        ("unsafe-sysctls", "admit-pod.yaml", "v1.0", false),
+        ("unsafe-sysctls", "admit-of-1-27.yaml", "v1.26", true),
+        ("unsafe-sysctls", "admit-of-1-27.yaml", "v1.27", false),
+        ("unsafe-sysctls", "admit-of-1-29.yaml", "v1.28", true),
+        ("unsafe-sysctls", "admit-of-1-29.yaml", "v1.29", false),
+        ("unsafe-sysctls", "admit-of-1-32.yaml", "v1.31", true),
+        ("unsafe-sysctls", "admit-of-1-32.yaml", "v1.32", false),
+        ("unsafe-sysctls", "admit-of-1-37.yaml", "v1.36", true),
+        ("unsafe-sysctls", "admit-of-1-37.yaml", "v1.37", false),
         // Policies beyond the standards do not follow them.
         ("unpinned-images", "deny-pod.yaml", "v1.0", true),
         ("writable-root-filesystems", "deny-pod.yaml", "v1.0", true),
         ("automounted-tokens", "deny-pod.yaml", "v1.0", true),
+        ("default-service-accounts", "deny-pod.yaml", "v1.0", true),
+        ("unisolated-pods", "deny-pod.yaml", "v1.0", true),
+        ("unbounded-containers", "deny-pod.yaml", "v1.0", true),
+        ("missing-user-namespaces", "deny-pod.yaml", "v1.0", true),
+        ("missing-user-namespaces", "admit-windows-pod.yaml", "v1.0", false),
     ] {
-        let snapshot =
-            configured(&format!("podSecurityVersion: {version}\npolicies: {{{policy}: {{mode: enforce}}}}\n"));
-        let fixtures = fixtures::of(policy);
-        let fixture = fixtures.iter().find(|known| known.name == fixture).expect(fixture);
-        let findings = fixture.findings(&snapshot, &fixture.pod(), Source::Manifest);
-        assert_eq!(!findings.is_empty(), is_denied, "{policy}/{} at {version}", fixture.name);
+        let by = refusing(&format!("{policy}: {{mode: enforce}}"), (policy, fixture), version);
+        assert_eq!(by == [policy], is_denied, "{policy}/{fixture} at {version}: {by:?}");
     }
+}
+
+/// Of level restricted there is one relaxation less: a user namespace does not excuse procMount.
+#[test]
+fn the_level_of_proc_mounts_decides_about_user_namespaces() {
+    let restricted = "proc-mounts: {mode: enforce, settings: {level: restricted}}";
+    for version in ["v1.0", "v1.34", "v1.35", "latest"] {
+        for fixture in ["deny-pod.yaml", "admit-user-namespace.yaml"] {
+            assert_eq!(
+                refusing(restricted, ("proc-mounts", fixture), version),
+                ["proc-mounts"],
+                "{fixture} at {version}"
+            );
+        }
+        let by = refusing(restricted, ("proc-mounts", "admit-silent.yaml"), version);
+        assert!(by.is_empty(), "{version}");
+    }
+}
+
+/// `OverrideCheckIDs`: one control is reported in the place of another from the version on in which it begins.
+#[test]
+fn what_a_control_finds_in_the_place_of_another_is_found_once() {
+    let restricted = "added-capabilities: {mode: enforce}, undropped-capabilities: {mode: enforce}, \
+                      host-paths: {mode: enforce}, volume-types: {mode: enforce}, \
+                      seccomp-unconfined: {mode: enforce}, missing-seccomp-profiles: {mode: enforce}";
+    for (fixture, version, by) in [
+        (("added-capabilities", "deny-pod.yaml"), "v1.21", "added-capabilities"),
+        (("added-capabilities", "deny-pod.yaml"), "v1.22", "undropped-capabilities"),
+        (("seccomp-unconfined", "admit-annotation.yaml"), "v1.18", "seccomp-unconfined"),
+        (("seccomp-unconfined", "deny-pod.yaml"), "v1.19", "missing-seccomp-profiles"),
+        (("host-paths", "deny-pod.yaml"), "v1.0", "volume-types"),
+        (("host-paths", "deny-pod.yaml"), "latest", "volume-types"),
+    ] {
+        assert_eq!(refusing(restricted, fixture, version), [by], "{fixture:?} at {version}");
+    }
+}
+
+/// The policies, among those that are set, that refuse a fixture's Pod in that version of the standards.
+fn refusing(policies: &str, (id, name): (&str, &str), version: &str) -> Vec<&'static str> {
+    let snapshot = configured(&format!("podSecurityVersion: {version}\npolicies: {{{policies}}}\n"));
+    let fixtures = fixtures::of(id);
+    let fixture = fixtures.iter().find(|known| known.name == name).unwrap_or_else(|| panic!("{id}/{name}"));
+    let findings = fixture.findings(&snapshot, &fixture.pod(), Source::Manifest);
+    let mut by: Vec<&str> = findings.iter().map(|finding| finding.meta.id).collect();
+    by.dedup();
+    by
 }

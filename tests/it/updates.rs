@@ -12,9 +12,10 @@ use crate::judging;
 
 /// A container with the findings that a test wants: no digest, and a context without `readOnlyRootFilesystem`.
 fn container(name: &str, image: &str) -> Value {
-    json!({"name": name, "image": image, "securityContext": {
-        "allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]},
-    }})
+    json!({"name": name, "image": image,
+        "securityContext": {"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}},
+        "resources": {"requests": {"cpu": "50m", "memory": "32Mi"}, "limits": {"memory": "64Mi"}},
+    })
 }
 
 /// A Pod as the API server sends it, whose containers may be at fault and whose other fields are not.

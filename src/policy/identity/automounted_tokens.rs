@@ -32,7 +32,17 @@ const META: Meta = Meta {
           call the API server.",
     fix: "set automountServiceAccountToken: false in the pod spec or on its ServiceAccount; a program that calls the \
           API server mounts a projected serviceAccountToken volume with a path and expirationSeconds",
-    fields: &["spec.automountServiceAccountToken", "spec.containers[*].volumeMounts[*]", "spec.serviceAccountName"],
+    fields: &[
+        "spec.automountServiceAccountToken",
+        "spec.serviceAccountName",
+        "spec.serviceAccount",
+        "spec.containers[*].volumeMounts[*].name",
+        "spec.containers[*].volumeMounts[*].mountPath",
+        "spec.initContainers[*].volumeMounts[*].name",
+        "spec.initContainers[*].volumeMounts[*].mountPath",
+        "spec.ephemeralContainers[*].volumeMounts[*].name",
+        "spec.ephemeralContainers[*].volumeMounts[*].mountPath",
+    ],
     controls: &[Control {
         standard: "NSA/CISA Kubernetes Hardening Guidance",
         name: "Protecting Pod service account tokens",

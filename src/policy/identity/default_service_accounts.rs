@@ -16,7 +16,7 @@ const META: Meta = Meta {
     why: "Everything in a namespace that names no ServiceAccount shares `default`: whatever one of them is granted, all \
           of them hold.",
     fix: "create a ServiceAccount for the workload and name it in serviceAccountName",
-    fields: &["spec.serviceAccountName"],
+    fields: &["spec.serviceAccountName", "spec.serviceAccount"],
     controls: &[Control {
         standard: "CIS Kubernetes Benchmark, section 5.1",
         name: "Ensure that default service accounts are not actively used",

@@ -16,7 +16,7 @@ const META: Meta = Meta {
     since: "0.1.0",
     why: "A tag is a name that whoever can push may move: the image that was scanned and the image that starts need \
           not be the same. A digest names its content.",
-    fix: "append the image's digest to the reference: NAME:TAG@sha256:DIGEST (`crane digest NAME:TAG` prints it)",
+    fix: "name the image by its digest: NAME:TAG@sha256:DIGEST (`crane digest NAME:TAG` prints it)",
     fields: &[
         "spec.containers[*].image",
         "spec.initContainers[*].image",

@@ -17,7 +17,7 @@ const META: Meta = Meta {
     why: "The runtime's profile keeps a container from mounting file systems and from writing to the kernel's \
           settings; unconfined, only its capabilities stand between.",
     fix: "drop the profile, or set appArmorProfile.type: RuntimeDefault or Localhost, and drop annotations \
-          that say unconfined",
+          that say anything else",
     fields: &[
         "metadata.annotations[container.apparmor.security.beta.kubernetes.io/*]",
         "spec.securityContext.appArmorProfile.type",

@@ -16,7 +16,7 @@ const META: Meta = Meta {
     since: "0.1.0",
     why: "A path of the node brings in the kubelet's credentials, other pods' volumes and the runtime's \
           socket, and a file written there may run as root outside.",
-    fix: "drop the hostPath volume, and use an emptyDir, a persistentVolumeClaim or a CSI driver",
+    fix: "set an emptyDir, a persistentVolumeClaim or a csi volume in the place of hostPath",
     fields: &["spec.volumes[*].hostPath"],
     controls: &[Control { standard: "Pod Security Standards, baseline", name: "HostPath Volumes" }],
 };

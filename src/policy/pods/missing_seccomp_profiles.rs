@@ -17,6 +17,7 @@ const META: Meta = Meta {
           calls that the runtime's default profile blocks.",
     fix: "set securityContext.seccompProfile.type: RuntimeDefault (or Localhost) on the pod or on each container",
     fields: &[
+        "spec.os.name",
         "spec.securityContext.seccompProfile.type",
         "spec.containers[*].securityContext.seccompProfile.type",
         "spec.initContainers[*].securityContext.seccompProfile.type",

@@ -16,7 +16,7 @@ const META: Meta = Meta {
     why: "In a user namespace even root, with every capability that the pod was granted, is an ordinary user \
           on the node, and most ways out of a container lead nowhere.",
     fix: "set hostUsers: false on the pod",
-    fields: &["spec.hostUsers"],
+    fields: &["spec.hostUsers", "spec.os.name"],
     controls: &[],
 };
 

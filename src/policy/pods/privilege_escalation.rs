@@ -17,6 +17,7 @@ const META: Meta = Meta {
           runAsNonRoot says.",
     fix: "set securityContext.allowPrivilegeEscalation: false on each container",
     fields: &[
+        "spec.os.name",
         "spec.containers[*].securityContext.allowPrivilegeEscalation",
         "spec.initContainers[*].securityContext.allowPrivilegeEscalation",
         "spec.ephemeralContainers[*].securityContext.allowPrivilegeEscalation",

@@ -18,6 +18,7 @@ const META: Meta = Meta {
     fix: "set securityContext.runAsNonRoot: true on the pod or on each container, and let the image or runAsUser name \
           a user other than 0",
     fields: &[
+        "spec.hostUsers",
         "spec.securityContext.runAsNonRoot",
         "spec.securityContext.runAsUser",
         "spec.containers[*].securityContext.runAsNonRoot",

@@ -18,7 +18,14 @@ const META: Meta = Meta {
           the scheduler places the pod blindly and it is the first to be starved.",
     fix: "set resources.limits.memory, resources.requests.cpu and resources.requests.memory on each container \
           (or on the pod)",
-    fields: &["spec.resources", "spec.containers[*].resources", "spec.initContainers[*].resources"],
+    fields: &[
+        "spec.resources.limits",
+        "spec.resources.requests",
+        "spec.containers[*].resources.limits",
+        "spec.containers[*].resources.requests",
+        "spec.initContainers[*].resources.limits",
+        "spec.initContainers[*].resources.requests",
+    ],
     controls: &[],
 };
 

@@ -17,9 +17,13 @@ const META: Meta = Meta {
           owners and making device files. Each is a way to escape or to listen in.",
     fix: "set securityContext.capabilities.drop: [\"ALL\"] on each container, and add nothing but NET_BIND_SERVICE",
     fields: &[
-        "spec.containers[*].securityContext.capabilities",
-        "spec.initContainers[*].securityContext.capabilities",
-        "spec.ephemeralContainers[*].securityContext.capabilities",
+        "spec.os.name",
+        "spec.containers[*].securityContext.capabilities.add",
+        "spec.containers[*].securityContext.capabilities.drop",
+        "spec.initContainers[*].securityContext.capabilities.add",
+        "spec.initContainers[*].securityContext.capabilities.drop",
+        "spec.ephemeralContainers[*].securityContext.capabilities.add",
+        "spec.ephemeralContainers[*].securityContext.capabilities.drop",
     ],
     controls: &[Control { standard: "Pod Security Standards, restricted", name: "Capabilities (v1.22+)" }],
 };

@@ -18,6 +18,7 @@ const META: Meta = Meta {
     fix: "set securityContext.readOnlyRootFilesystem: true on each container, and mount an emptyDir where the program \
           writes (often /tmp)",
     fields: &[
+        "spec.os.name",
         "spec.containers[*].securityContext.readOnlyRootFilesystem",
         "spec.initContainers[*].securityContext.readOnlyRootFilesystem",
         "spec.ephemeralContainers[*].securityContext.readOnlyRootFilesystem",

@@ -83,16 +83,17 @@ fn mutating_twice_changes_nothing_the_second_time() {
 #[test]
 fn what_was_set_is_what_the_validators_ask_for() {
     let text = review(SECOND_TIME).to_string();
-    // As `/validate` is asked about it: nothing is left but the ServiceAccount, which no default can make up.
+    // As `/validate` is asked about it: nothing is left but the ServiceAccount and the resources, which no default can
+    // make up.
     let ran = answer("defaulted-deployment", text.as_bytes());
     let judged: Value = serde_json::from_str(&ran.out).expect("JSON");
-    assert_eq!(judged["response"]["auditAnnotations"]["policies"], "default-service-accounts");
+    assert_eq!(judged["response"]["auditAnnotations"]["policies"], "default-service-accounts,unbounded-containers");
     let bare = answer("bare-deployment", review(BARE).to_string().as_bytes());
     let bare: Value = serde_json::from_str(&bare.out).expect("JSON");
     assert_eq!(
         bare["response"]["auditAnnotations"]["policies"],
         "root-users,privilege-escalation,undropped-capabilities,missing-seccomp-profiles,writable-root-filesystems,\
-         automounted-tokens,default-service-accounts"
+         automounted-tokens,default-service-accounts,unbounded-containers"
     );
 }
 

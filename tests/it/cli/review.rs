@@ -155,9 +155,15 @@ fn a_refusal_has_a_line_and_a_cause_for_each_finding() {
         assert_eq!(line, format!("{policy}: {field} {rest}"));
         assert!(rest.ends_with(')') && rest.contains(" ("), "how to comply: {rest}");
     }
+    // Those that refuse have a line; the one that warns has its warnings.
+    let refusing: BTreeSet<&str> = message.lines().filter_map(|line| Some(line.split_once(": ")?.0)).collect();
     let policies = "unpinned-images,root-users,privilege-escalation,undropped-capabilities,missing-seccomp-profiles,\
                     writable-root-filesystems,automounted-tokens,default-service-accounts";
-    assert_eq!(response["auditAnnotations"]["policies"], policies);
+    assert_eq!(refusing, policies.split(',').collect());
+    assert_eq!(response["auditAnnotations"]["policies"], format!("{policies},unbounded-containers"));
+    let warnings = response["warnings"].as_array().expect("warnings").iter().filter_map(Value::as_str);
+    assert!(warnings.clone().all(|warning| warning.starts_with("unbounded-containers: ")), "{warnings:?}");
+    assert_eq!(warnings.count(), 3);
 }
 
 #[test]
@@ -185,8 +191,8 @@ fn warnings_stay_within_what_the_api_server_hands_on() {
 
     let response = response("many-findings.warned");
     let warnings = response["warnings"].as_array().expect("warnings");
-    // Twenty containers with six findings each, and the eleven that are spelled out.
-    assert_eq!((warnings.len(), &warnings[11]), (12, &json!("and 109 more")));
+    // Twenty containers with nine findings each, and the eleven that are spelled out.
+    assert_eq!((warnings.len(), &warnings[11]), (12, &json!("and 169 more")));
 }
 
 #[test]

@@ -23,8 +23,10 @@ spec:
       containers:
       - name: web
         image: web:1
+        resources: {requests: {cpu: 50m, memory: 32Mi}, limits: {memory: 64Mi}}
       - name: side
         image: side@sha256:8adbdcb969e2676478ee2c7ad333956f0c8e0e4c5a7463f4611d7a2e7a7ff5dc
+        resources: {requests: {cpu: 50m, memory: 32Mi}, limits: {memory: 64Mi}}
         securityContext:
           capabilities:
             drop: [NET_RAW]
@@ -129,12 +131,12 @@ fn places_are_those_of_the_file_as_it_is_written() {
         row("root-users", "securityContext.runAsUser", "/securityContext/runAsUser", (11, 9)),
         // The defaults add a securityContext to the first container, and nothing to this one's capabilities.
         row("root-users", "containers[0].securityContext.runAsNonRoot", "/containers/0", (16, 9)),
-        row("root-users", "containers[1].securityContext.runAsNonRoot", "/containers/1/securityContext", (20, 9)),
+        row("root-users", "containers[1].securityContext.runAsNonRoot", "/containers/1/securityContext", (22, 9)),
         row(
             "undropped-capabilities",
             "containers[1].securityContext.capabilities.drop",
             "/containers/1/securityContext/capabilities/drop",
-            (22, 13),
+            (24, 13),
         ),
         row("default-service-accounts", "serviceAccountName", "", (9, 5)),
     ];

@@ -6,9 +6,15 @@ use crate::golden;
 const HEAD: &str = "apiVersion: portcullis.dev/v1alpha1\nkind: Configuration\n";
 
 /// Configurations by the name of their golden file: the lines below the head.
-const CONFIGURATIONS: [(&str, &str); 10] = [
+const CONFIGURATIONS: [(&str, &str); 11] = [
     ("hardened", "profile: hardened\n"),
     ("audit-only", "profile: audit-only\n"),
+    // Whatever the policies' own modes, a label may refuse: but in kube-system.
+    (
+        "labels",
+        "policies: {unpinned-images: {mode: audit}}\npodSecurityLabels: tighten\n\
+         namespaces:\n- match: {names: [kube-system]}\n  ceiling: audit\n  relax: true\n",
+    ),
     (
         "rolling-out",
         "profile: hardened\nceiling: audit\nnamespaces:\n- match: {names: [pay, bank]}\n  ceiling: enforce\n",

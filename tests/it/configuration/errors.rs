@@ -26,6 +26,7 @@ profile: hardned
 ceiling: enforced
 defaults: some
 podSecurityVersion: 1.30
+podSecurityLabels: loosen
 policies:
   unpinned-image: {mode: enforce}
   root-users: {mode: enforce, setings: {}}
@@ -55,23 +56,24 @@ trail: {fil: x, file: 7}
             "5:10: ceiling: must be off, audit, warn or enforce",
             "6:11: defaults: must be off, safe or all",
             "7:21: podSecurityVersion: must be a string",
-            "9:3: policies.unpinned-image: no policy has this id; did you mean unpinned-images?",
-            "10:31: policies.root-users.setings: unknown key; did you mean settings?",
-            "11:32: policies.privilege-escalation.mode: must be off, audit, warn or enforce",
-            "12:27: policies.undropped-capabilities: must be a mapping",
-            "13:45: policies.automounted-tokens.updates: must be strict or lenient",
-            "13:63: policies.automounted-tokens.settings.allow: unknown field `allow`, there are no fields",
-            "14:3: policies.writable-root-filesystems: needs a mode: the profile does not set one",
-            "16:11: namespaces[0].match.name: unknown key; did you mean names?",
-            "18:3: namespaces[1].cieling: unknown key; did you mean ceiling?",
-            "19:3: namespaces[2].match: must name namespaces: match: {names: [NAME]}",
-            "20:3: namespaces[3]: must be a mapping",
-            "21:14: exceptions: this version knows no exceptions; leave the list empty",
-            "23:45: workloads[0].path: must be a JSON pointer to the pod template, such as /spec/template; * stands for \
+            "8:20: podSecurityLabels: must be ignore or tighten",
+            "10:3: policies.unpinned-image: no policy has this id; did you mean unpinned-images?",
+            "11:31: policies.root-users.setings: unknown key; did you mean settings?",
+            "12:32: policies.privilege-escalation.mode: must be off, audit, warn or enforce",
+            "13:27: policies.undropped-capabilities: must be a mapping",
+            "14:45: policies.automounted-tokens.updates: must be strict or lenient",
+            "14:63: policies.automounted-tokens.settings.allow: unknown field `allow`, there are no fields",
+            "15:3: policies.writable-root-filesystems: needs a mode: the profile does not set one",
+            "17:11: namespaces[0].match.name: unknown key; did you mean names?",
+            "19:3: namespaces[1].cieling: unknown key; did you mean ceiling?",
+            "20:3: namespaces[2].match: must name namespaces: match: {names: [NAME]}",
+            "21:3: namespaces[3]: must be a mapping",
+            "22:14: exceptions: this version knows no exceptions; leave the list empty",
+            "24:45: workloads[0].path: must be a JSON pointer to the pod template, such as /spec/template; * stands for \
              every item",
-            "24:61: workloads[1].versoin: unknown key; known keys are group, kind, resource, path, immutable",
-            "25:9: trail.fil: unknown key; did you mean file?",
-            "25:23: trail.file: must be a string",
+            "25:61: workloads[1].versoin: unknown key; known keys are group, kind, resource, path, immutable",
+            "26:9: trail.fil: unknown key; did you mean file?",
+            "26:23: trail.file: must be a string",
         ]
     );
 }
@@ -139,8 +141,10 @@ fn an_entry_that_is_weaker_than_the_top_must_say_so() {
     for (entry, weaker) in [
         (
             "  ceiling: warn\n",
-            "automounted-tokens, default-service-accounts, missing-seccomp-profiles, privilege-escalation, root-users, \
-             undropped-capabilities, unisolated-pods, unpinned-images, writable-root-filesystems",
+            "app-armor-overrides, automounted-tokens, default-service-accounts, host-namespaces, host-ports, host-probes, \
+             missing-seccomp-profiles, privilege-escalation, privileged-containers, proc-mounts, root-users, \
+             se-linux-options, undropped-capabilities, unisolated-pods, unpinned-images, unsafe-sysctls, volume-types, \
+             windows-host-process, writable-root-filesystems",
         ),
         ("  policies: {unpinned-images: {mode: warn}}\n", "unpinned-images"),
         ("  policies: {unpinned-images: {mode: off}, root-users: {mode: audit}}\n", "root-users, unpinned-images"),
@@ -163,6 +167,16 @@ fn an_entry_that_is_weaker_than_the_top_must_say_so() {
         refused_below_head("namespaces:\n- match: {names: [pay]}\n  relax: yes please\n"),
         ["5:10: namespaces[0].relax: must be true or false"]
     );
+}
+
+#[test]
+fn an_entry_that_holds_labels_back_must_say_so() {
+    let labels = "podSecurityLabels: tighten\nnamespaces:\n- match: {names: [pay]}\n  ceiling: warn\n";
+    assert_eq!(
+        refused_below_head(labels),
+        ["5:3: namespaces[0]: is weaker than the top for podSecurityLabels; if that is meant, add relax: true"]
+    );
+    assert!(compile("config.yaml", &format!("{HEAD}{labels}  relax: true\n"), None).is_ok());
 }
 
 #[test]

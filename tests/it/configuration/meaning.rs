@@ -35,9 +35,11 @@ fn off_means_off_whether_quoted_or_not() {
 
 #[test]
 fn what_is_written_changes_the_profile_and_leaves_the_rest() {
+    let mut hardened = modes(&configured("profile: hardened\n"), "");
+    assert_eq!(hardened.insert("root-users", Mode::Audit), Some(Mode::Enforce));
     let snapshot = configured("profile: hardened\npolicies: {root-users: {mode: audit}}\n");
-    assert_eq!(mode(&snapshot, "", "root-users"), Mode::Audit);
-    assert_eq!(modes(&snapshot, "").values().filter(|mode| **mode == Mode::Enforce).count(), 8);
+    assert_eq!(modes(&snapshot, ""), hardened);
+    assert_eq!(hardened.values().filter(|mode| **mode == Mode::Enforce).count(), 18);
 }
 
 #[test]
@@ -52,10 +54,10 @@ fn a_ceiling_lowers_and_never_raises() {
 #[test]
 fn audit_only_is_hardened_under_a_ceiling() {
     let snapshot = compile_profile("audit-only", None).expect("compiles");
-    assert_eq!(modes(&snapshot, "").len(), 9);
-    assert!(
-        snapshot.policies("").iter().all(|policy| policy.mode == Mode::Audit && policy.configured == Mode::Enforce)
-    );
+    let policies = snapshot.policies("");
+    let configured_modes: BTreeMap<_, _> = policies.iter().map(|policy| (policy.meta.id, policy.configured)).collect();
+    assert_eq!(configured_modes, modes(&configured("profile: hardened\n"), ""));
+    assert!(policies.len() == 20 && policies.iter().all(|policy| policy.mode == Mode::Audit));
     // A configuration's own ceiling stands in the profile's place.
     assert_eq!(configured("profile: audit-only\nceiling: warn\n").strongest(""), Mode::Warn);
     assert!(snapshot.setters("").is_empty(), "a profile holds validators");
@@ -113,9 +115,23 @@ fn the_digest_is_of_the_bytes_of_the_file() {
 }
 
 #[test]
+fn labels_may_act_up_to_the_ceiling_where_they_count() {
+    let lines = "ceiling: warn\nnamespaces:\n- {match: {names: [pay]}, ceiling: enforce}\n- {match: {names: [shop]}}\n\
+                 - {match: {names: [free]}, ceiling: off, relax: true}\n";
+    let snapshot = configured(&format!("podSecurityLabels: tighten\n{lines}"));
+    let ignoring = configured(lines);
+    for (namespace, mode) in [("", Mode::Warn), ("pay", Mode::Enforce), ("shop", Mode::Warn), ("free", Mode::Off)] {
+        assert_eq!((snapshot.labels(namespace), snapshot.strongest(namespace)), (mode, mode), "{namespace}");
+        assert_eq!((ignoring.labels(namespace), ignoring.strongest(namespace)), (Mode::Off, Mode::Off), "{namespace}");
+    }
+    assert_eq!(snapshot.policies("pay").len(), 0, "without labels nothing is added");
+    assert!(snapshot.setters("pay").is_empty() && snapshot.strongest_default("pay") == Mode::Off);
+}
+
+#[test]
 fn empty_values_are_nothing() {
     let snapshot = configured(
-        "profile:\nceiling:\ndefaults:\npolicies:\npodSecurityVersion:\nnamespaces:\nexceptions: []\nworkloads:\ntrail:\n",
+        "profile:\nceiling:\ndefaults:\npolicies:\npodSecurityVersion:\npodSecurityLabels:\nnamespaces:\nexceptions: []\nworkloads:\ntrail:\n",
     );
     assert_eq!(snapshot.policies("").len(), 0);
 }

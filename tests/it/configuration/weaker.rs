@@ -86,3 +86,22 @@ fn lenient_updates_other_settings_an_older_standard_and_a_lost_kind_are_weaker()
         [other("workloads", "*", Change::Workload, "argoproj.io/Rollout (rollouts) /spec/template", "")]
     );
 }
+
+#[test]
+fn labels_that_count_no_more_or_act_less_far_are_weaker() {
+    let labels = "podSecurityLabels: tighten\n";
+    let off = [row("podSecurityLabels", "*", Mode::Enforce, Mode::Off)];
+    assert_eq!(change(labels, ""), off);
+    assert_eq!(change(&format!("{labels}{ROOT}"), &format!("podSecurityLabels: ignore\n{ROOT}")), off);
+    assert_eq!(change("", labels), []);
+    assert_eq!(change(labels, labels), []);
+    assert_eq!(
+        change(labels, &format!("{labels}ceiling: warn\n")),
+        [row("podSecurityLabels", "*", Mode::Enforce, Mode::Warn)]
+    );
+    let pay = "namespaces: [{match: {names: [pay]}, ceiling: audit, relax: true}]\n";
+    assert_eq!(
+        change(labels, &format!("{labels}{pay}")),
+        [row("podSecurityLabels", "pay", Mode::Enforce, Mode::Audit)]
+    );
+}

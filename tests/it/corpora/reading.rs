@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Corpora, check, items};
+use super::{Corpora, HARDENED, check, items};
 
 /// Files that `check` refuses and kubectl accepts, each with its reason.
 const REFUSED: [(&str, &str); 0] = [];
@@ -77,9 +77,10 @@ fn every_finding_points_into_its_object_and_its_file() {
                 assert!((1..=length).contains(&found.column), "{shown}: {}:{}", found.line, found.column);
                 // The last field of the pointer stands where the finding points.
                 let field = found.pointer.rsplit('/').next().unwrap_or_default();
+                let field = field.replace("~1", "/").replace("~0", "~");
                 let rest: String = lines[found.line - 1].chars().skip(found.column - 1).collect();
                 let is_position = field.is_empty() || field.parse::<usize>().is_ok();
-                let named = [field.to_owned(), format!("\"{field}\""), format!("'{field}'"), "? ".to_owned()];
+                let named = [field.clone(), format!("\"{field}\""), format!("'{field}'"), "? ".to_owned()];
                 assert!(is_position || named.iter().any(|name| rest.starts_with(name)), "{shown}: at {rest:?}");
                 assert!(!found.message.is_empty() && found.mode != "off", "{shown}");
                 findings += 1;
@@ -99,9 +100,9 @@ fn the_exit_code_tells_a_clean_file_from_a_refused_one() {
     let clean: Vec<&String> =
         whole().filter(|(_, rows)| rows.iter().all(|row| row.findings.is_empty())).map(|(file, _)| file).collect();
     // Some are clean because of what other files say: those stay together.
-    assert_eq!(check(&corpora.folder, &clean).status.code(), Some(0));
+    assert_eq!(check(HARDENED, &corpora.folder, &clean).status.code(), Some(0));
     let denied = whole().find(|(_, rows)| rows.iter().any(|row| row.decision == "deny")).expect("a refused file").0;
-    assert_eq!(check(&corpora.folder, &[denied]).status.code(), Some(1));
-    assert_eq!(check(&corpora.folder, &["licences"]).status.code(), Some(0));
-    assert_eq!(check(&corpora.folder, &["SOURCES.md"]).status.code(), Some(2));
+    assert_eq!(check(HARDENED, &corpora.folder, &[denied]).status.code(), Some(1));
+    assert_eq!(check(HARDENED, &corpora.folder, &["licences"]).status.code(), Some(0));
+    assert_eq!(check(HARDENED, &corpora.folder, &["SOURCES.md"]).status.code(), Some(2));
 }

@@ -75,7 +75,8 @@ fn asked(plane: &Plane, from: usize) -> Vec<(Right, u64)> {
     answered.collect()
 }
 
-/// Asks it what only the API server can say: a ServiceAccount, and NetworkPolicies, that no store holds.
+/// Asks it what only the API server can say: a ServiceAccount, NetworkPolicies and a Namespace, that no store holds. What
+/// it says of the first, and of the others.
 fn questions(program: &Program, ca: &str) -> Option<(String, String)> {
     let mut silent = spec();
     silent.as_object_mut().expect("an object").remove("automountServiceAccountToken");
@@ -83,10 +84,10 @@ fn questions(program: &Program, ca: &str) -> Option<(String, String)> {
     let mut about_account = review("account", "shop", &holder("Deployment", "web", silent));
     about_account["request"]["kind"] = json!({"group": "apps", "version": "v1", "kind": "Deployment"});
     about_account["request"]["resource"] = json!({"group": "apps", "version": "v1", "resource": "deployments"});
-    let about_policies = review("policies", "shop", &pod("web", spec()));
+    let about_the_rest = review("policies", "shop", &pod("web", spec()));
     let account = program.review(ca, &about_account)?["response"]["warnings"].to_string();
-    let policies = program.review(ca, &about_policies)?["response"]["status"]["message"].to_string();
-    Some((account, policies))
+    let rest = program.review(ca, &about_the_rest)?["response"]["status"]["message"].to_string();
+    Some((account, rest))
 }
 
 /// Starts over: no Secret, nothing trusted.
@@ -96,7 +97,8 @@ fn start_over(plane: &Plane) {
 }
 
 fn start(plane: &Plane) -> Program {
-    Program::serve(plane, &configuration("deploy/overlays/enforce"))
+    // Namespaces are read for their labels.
+    Program::serve(plane, &(configuration("deploy/overlays/enforce") + "podSecurityLabels: tighten\n"))
 }
 
 /// Waits until the API server has heard of a change of a role.
@@ -121,9 +123,9 @@ fn what_is_granted_is_what_is_asked_for() {
     for resource in WEBHOOKS {
         eventually("caBundle is filled in", || (trusted(&plane, resource)? == ca).then_some(()));
     }
-    let (account, policies) = questions(&program, &ca).expect("an answer");
+    let (account, rest) = questions(&program, &ca).expect("an answer");
     assert!(account.contains("does not say false"), "{account}");
-    assert!(policies.contains("unisolated-pods: "), "{policies}");
+    assert!(rest.contains("unisolated-pods: ") && rest.contains("there is no such namespace"), "{rest}");
 
     let granted: BTreeSet<Right> = roles().into_iter().flat_map(|role| role.rules).map(|(right, _)| right).collect();
     let from = usize::try_from(from).expect("a length");
@@ -160,7 +162,7 @@ fn without_any_one_of_them_something_fails() {
             tried += 1;
         }
     }
-    assert_eq!(tried, 13);
+    assert_eq!(tried, 16);
 }
 
 /// What fails without it.
@@ -188,6 +190,11 @@ fn fails(plane: &Plane, right: &Right) {
             let program = program.ready();
             let (account, _) = questions(&program, &secret_ca(plane).expect("a Secret")).expect("an answer");
             assert!(account.contains("could not be read"), "{account}");
+        }
+        ("namespaces", "get") => {
+            let program = program.ready();
+            let (_, rest) = questions(&program, &secret_ca(plane).expect("a Secret")).expect("an answer");
+            assert!(rest.contains("were not read (the API server did not say)"), "{rest}");
         }
         (_, verb) => {
             let resource = webhooks.unwrap_or_else(|| panic!("nobody uses {right:?}"));

@@ -21,6 +21,9 @@ fn the_demo_shows_what_it_promises() {
         r#"unpinned-images: spec.containers[0].image must end in a digest: "nginx:1.27.3" names a tag"#,
         r#"write "nginx:1.27.3@sha256:<digest>""#,
         "root-users: spec.securityContext.runAsUser must not be 0",
+        "privileged-containers: spec.containers[0].securityContext.privileged must not be true",
+        "host-namespaces: spec.hostPID must not be true",
+        r#"volume-types: spec.volumes[0].hostPath must be of another type: "hostPath" is not managed by Kubernetes"#,
         "unisolated-pods: metadata.labels must be selected by a NetworkPolicy for ingress",
         "pod/web created",
         "networkpolicy.networking.k8s.io/lonely created",
@@ -40,5 +43,5 @@ fn the_demo_shows_what_it_promises() {
     ] {
         assert!(text.contains(expected), "the demo does not say: {expected}\n{text}");
     }
-    assert_eq!(text.matches("Error from server (Forbidden)").count(), 4, "{text}");
+    assert_eq!(text.matches("Error from server (Forbidden)").count(), 5, "{text}");
 }

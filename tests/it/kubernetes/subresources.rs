@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::objects::{broken_pod, container, pod, spec};
+use super::objects::{broken_pod, ephemeral_container, pod, spec};
 use super::plane::Plane;
 use super::process::Portcullis;
 use super::space::Space;
@@ -23,7 +23,7 @@ fn an_ephemeral_container_is_judged() {
     assert_eq!((&event["decision"], &event["operation"]), (&"deny".into(), &"UPDATE".into()));
     assert_eq!(event["resource"]["subresource"], "ephemeralcontainers");
 
-    let shell = json!({"spec": {"ephemeralContainers": [container("shell")]}});
+    let shell = json!({"spec": {"ephemeralContainers": [ephemeral_container("shell")]}});
     let answer = space.patch("pods", "web/ephemeralcontainers", &shell);
     assert_eq!(answer.warnings, [] as [&str; 0]);
     answer.admitted();
@@ -38,7 +38,7 @@ fn a_second_violating_container_is_refused_where_the_first_is_inherited() {
     let _portcullis = Portcullis::hardened(plane, &space);
 
     // The very flaw of the container that is there.
-    let mut second = container("shell");
+    let mut second = ephemeral_container("shell");
     second["image"] = "nginx:1.27.3".into();
     let answer = space.patch("pods", "old/ephemeralcontainers", &json!({"spec": {"ephemeralContainers": [second]}}));
     let message = answer.refused();
@@ -46,7 +46,7 @@ fn a_second_violating_container_is_refused_where_the_first_is_inherited() {
     assert_eq!(message.lines().count(), 1, "what was there before does not refuse: {message}");
     assert!(answer.warns("unpinned-images: spec.containers[0].image"), "{answer:#?}");
 
-    let good = json!({"spec": {"ephemeralContainers": [container("shell")]}});
+    let good = json!({"spec": {"ephemeralContainers": [ephemeral_container("shell")]}});
     space.patch("pods", "old/ephemeralcontainers", &good).admitted();
 }
 
@@ -54,9 +54,7 @@ fn a_second_violating_container_is_refused_where_the_first_is_inherited() {
 fn a_resize_is_judged() {
     let plane = Plane::shared();
     let space = Space::new(plane, "it-resize");
-    let mut with_resources = broken_pod("old");
-    with_resources["spec"]["containers"][0]["resources"] = json!({"requests": {"cpu": "50m"}});
-    space.create("pods", &with_resources).admitted();
+    space.create("pods", &broken_pod("old")).admitted();
     let portcullis = Portcullis::hardened(plane, &space);
     let resources = json!({"requests": {"cpu": "60m"}});
     let resize = json!({"spec": {"containers": [{"name": "web", "resources": resources}]}});

@@ -1,11 +1,28 @@
 //! Every validator, denied and admitted, in Pods and in the kinds that make them.
 
-use serde_json::Value;
+use std::collections::BTreeSet;
 
-use super::objects::{FLAWS, TEMPLATES, broken_pod, broken_spec, fix, holder, pod, spec};
+use serde_json::{Value, json};
+
+use super::objects::{FLAWS, FLAWS_ELSEWHERE, Flaw, TEMPLATES, broken_pod, broken_spec, fix, holder, pod, spec};
 use super::plane::Plane;
 use super::process::Portcullis;
 use super::space::Space;
+use crate::fixtures;
+
+/// `hardened`, where the one policy that only warns there refuses too.
+const HARDENED: &str = "profile: hardened\npolicies: {unbounded-containers: {mode: enforce}}\n";
+/// The validators that are not in it, or whose part another one takes there.
+const ELSEWHERE: &str = "policies:\n  host-paths: {mode: enforce}\n  added-capabilities: {mode: enforce}\n  \
+                         seccomp-unconfined: {mode: enforce}\n  missing-user-namespaces: {mode: enforce}\n";
+/// Policies whose finding another object of the cluster may put right (a LimitRange): it refuses Pods only.
+const RESTING: [&str; 1] = ["unbounded-containers"];
+
+#[test]
+fn every_validator_has_its_flaw() {
+    let flawed: BTreeSet<&str> = FLAWS.iter().chain(&FLAWS_ELSEWHERE).map(|flaw| flaw.policy).collect();
+    assert_eq!(flawed, fixtures::validators().map(|entry| entry.meta.id).collect());
+}
 
 #[test]
 fn every_validator_denies_and_admits_pods() {
@@ -14,51 +31,92 @@ fn every_validator_denies_and_admits_pods() {
 
 #[test]
 fn every_validator_denies_and_admits_deployments() {
-    let (kind, resource, prefix) = TEMPLATES[3];
-    every_validator("it-deployments", resource, prefix, &|name, spec| holder(kind, name, spec));
+    every_validator_in_templates("Deployment");
 }
 
 #[test]
 fn every_validator_denies_and_admits_cron_jobs() {
-    let (kind, resource, prefix) = TEMPLATES[7];
-    every_validator("it-cron-jobs", resource, prefix, &|name, spec| holder(kind, name, spec));
+    every_validator_in_templates("CronJob");
+}
+
+#[test]
+fn every_validator_denies_and_admits_stateful_sets_and_daemon_sets() {
+    every_validator_in_templates("StatefulSet");
+    every_validator_in_templates("DaemonSet");
+}
+
+#[test]
+fn every_validator_denies_and_admits_jobs_and_pod_templates() {
+    every_validator_in_templates("Job");
+    every_validator_in_templates("PodTemplate");
+}
+
+#[test]
+fn every_validator_denies_and_admits_replica_sets_and_replication_controllers() {
+    every_validator_in_templates("ReplicaSet");
+    every_validator_in_templates("ReplicationController");
+}
+
+fn every_validator_in_templates(kind: &str) {
+    let (kind, resource, prefix) = TEMPLATES.into_iter().find(|known| known.0 == kind).expect(kind);
+    every_validator(&format!("it-{resource}"), resource, prefix, &|name, spec| holder(kind, name, spec));
 }
 
 /// The object with one flaw is refused with everything that its author needs; without it, it is admitted in silence.
 fn every_validator(namespace: &str, resource: &str, prefix: &str, object: &dyn Fn(&str, Value) -> Value) {
     let plane = Plane::shared();
-    let space = Space::new(plane, namespace);
-    let portcullis = Portcullis::hardened(plane, &space);
-    for flaw in FLAWS {
-        let mut flawed = spec();
-        (flaw.make)(&mut flawed);
-        let flawed = object(flaw.policy, flawed);
-        let answer = space.create(resource, &flawed);
-        let field = format!("{prefix}{}", flaw.field);
-        let (policy, fix) = (flaw.policy, fix(flaw.policy));
-        let message = answer.refused();
-        assert_eq!(message.lines().count(), 1, "one flaw, one line: {message}");
-        assert!(message.starts_with(&format!("{policy}: {field} must ")), "{message}");
-        assert!(message.ends_with(&format!("({fix})")), "{message}");
-        let causes = answer.body["details"]["causes"].as_array().expect("causes");
-        assert_eq!(causes.len(), 1, "{causes:#?}");
-        assert_eq!(causes[0]["field"], field.as_str());
-        let cause = causes[0]["message"].as_str().expect("a message");
-        assert!(cause.starts_with(&format!("{policy}: must ")) && cause.contains(fix), "{cause}");
-        assert_eq!(space.get(resource, policy).code, 404, "a refused object was stored");
-
-        let event = portcullis.decision(flawed["kind"].as_str().expect("a kind"), policy);
-        assert_eq!((&event["decision"], &event["allowed"]), (&"deny".into(), &false.into()));
-        assert_eq!(event["findings"][0]["policy"], policy);
-        assert_eq!(event["findings"][0]["path"], field.as_str());
-        assert_eq!(event["user"]["name"], "admin");
-
-        let answer = space.create(resource, &object(policy, spec()));
-        assert_eq!(answer.warnings, [] as [&str; 0]);
-        answer.admitted();
-        let event = portcullis.decision(flawed["kind"].as_str().expect("a kind"), policy);
-        assert_eq!((&event["decision"], &event["allowed"]), (&"allow".into(), &true.into()));
+    let mut user_namespace = spec();
+    user_namespace["hostUsers"] = false.into();
+    for (namespace, configuration, flaws, good) in [
+        (namespace.to_owned(), HARDENED, &FLAWS[..], spec()),
+        (format!("{namespace}-elsewhere"), ELSEWHERE, &FLAWS_ELSEWHERE[..], user_namespace),
+    ] {
+        let space = Space::new(plane, &namespace);
+        let portcullis = Portcullis::guard(plane, &[&space], configuration, &[]);
+        for flaw in flaws {
+            let policy = flaw.policy;
+            let mut flawed = good.clone();
+            (flaw.make)(&mut flawed);
+            let flawed = object(policy, flawed);
+            let kind = flawed["kind"].as_str().expect("a kind");
+            if !prefix.is_empty() && RESTING.contains(&policy) {
+                let answer = space.create_dry(resource, &flawed);
+                assert!(answer.warns(&format!("{policy}: {prefix}{} must ", flaw.field)), "{answer:#?}");
+                answer.admitted();
+            } else {
+                denies(&space, &portcullis, resource, &flawed, flaw, prefix);
+            }
+            let answer = space.create(resource, &object(policy, good.clone()));
+            assert_eq!(answer.warnings, [] as [&str; 0]);
+            answer.admitted();
+            let event = portcullis.decision(kind, policy);
+            assert_eq!((&event["decision"], &event["allowed"]), (&"allow".into(), &true.into()));
+        }
     }
+}
+
+fn denies(space: &Space, portcullis: &Portcullis, resource: &str, flawed: &Value, flaw: &Flaw, prefix: &str) {
+    let answer = space.create(resource, flawed);
+    let field = format!("{prefix}{}", flaw.field);
+    let (policy, fix) = (flaw.policy, fix(flaw.policy));
+    let message = answer.refused();
+    let policies: BTreeSet<&str> = message.lines().filter_map(|line| Some(line.split_once(": ")?.0)).collect();
+    assert_eq!(policies, flaw.also.iter().copied().chain([policy]).collect(), "{message}");
+    assert_eq!(message.lines().count(), policies.len(), "one flaw, one line: {message}");
+    let line = message.lines().find(|line| line.starts_with(&format!("{policy}: {field} must "))).expect(message);
+    assert!(line.ends_with(&format!("({fix})")), "{line}");
+    let causes = answer.body["details"]["causes"].as_array().expect("causes");
+    assert_eq!(causes.len(), policies.len(), "{causes:#?}");
+    let is_its_own = |said: &str| said.starts_with(&format!("{policy}: must ")) && said.contains(fix);
+    let cause = causes.iter().find(|cause| cause["message"].as_str().is_some_and(is_its_own)).expect(message);
+    assert_eq!(cause["field"], field.as_str());
+    assert_eq!(space.get(resource, policy).code, 404, "a refused object was stored");
+
+    let event = portcullis.decision(flawed["kind"].as_str().expect("a kind"), policy);
+    assert_eq!((&event["decision"], &event["allowed"]), (&"deny".into(), &false.into()));
+    let found = event["findings"].as_array().expect("findings").iter().find(|found| found["policy"] == policy);
+    assert_eq!(found.expect("its finding")["path"], field.as_str());
+    assert_eq!(event["user"]["name"], "admin");
 }
 
 #[test]
@@ -79,16 +137,16 @@ fn every_kind_that_holds_a_pod_template_is_judged() {
 fn a_refusal_names_every_finding() {
     let plane = Plane::shared();
     let space = Space::new(plane, "it-findings");
-    let _portcullis = Portcullis::hardened(plane, &space);
-    let bare = serde_json::json!({
-        "hostNetwork": true,
-        "initContainers": [{"name": "init", "image": "busybox"}],
-        "containers": [{"name": "web", "image": "nginx"}],
-    });
-    let answer = space.create("pods", &pod("bare", bare));
+    let _portcullis = Portcullis::guard(plane, &[&space], HARDENED, &[]);
+    // What needs a user namespace cannot stand beside what needs the node's.
+    let flaws = || FLAWS.iter().filter(|flaw| flaw.policy != "proc-mounts");
+    let mut bad = spec();
+    flaws().for_each(|flaw| (flaw.make)(&mut bad));
+    bad["initContainers"] = json!([{"name": "init", "image": "busybox"}]);
+    let answer = space.create("pods", &pod("bad", bad));
     let message = answer.refused();
-    for flaw in FLAWS {
-        assert!(message.contains(&format!("{}: ", flaw.policy)), "{}: {message}", flaw.policy);
+    for flaw in flaws() {
+        assert!(message.contains(&format!("{}: {} must ", flaw.policy, flaw.field)), "{}: {message}", flaw.policy);
     }
     assert!(message.contains("spec.initContainers[0].image"), "{message}");
     let causes = answer.body["details"]["causes"].as_array().expect("causes");
@@ -112,7 +170,7 @@ fn an_object_of_another_kind_is_none_of_our_business() {
     let plane = Plane::shared();
     let space = Space::new(plane, "it-others");
     let portcullis = Portcullis::hardened(plane, &space);
-    let map = serde_json::json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "map"}});
+    let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "map"}});
     space.create("configmaps", &map).admitted();
     assert!(portcullis.records().iter().all(|record| record["name"] != "map"));
 }

@@ -12,7 +12,7 @@ use crate::fixtures::{TEMPLATE_KINDS, wrapped};
 use crate::judging::configured;
 
 /// The fields that policies read, at whatever depth they turn up.
-const NAMES: [&str; 32] = [
+const NAMES: [&str; 59] = [
     "metadata",
     "spec",
     "template",
@@ -45,6 +45,33 @@ const NAMES: [&str; 32] = [
     "annotations",
     "ownerReferences",
     "kubernetes.io/config.mirror",
+    "container.apparmor.security.beta.kubernetes.io/a",
+    "hostNetwork",
+    "hostPID",
+    "hostIPC",
+    "sysctls",
+    "privileged",
+    "procMount",
+    "appArmorProfile",
+    "seLinuxOptions",
+    "user",
+    "role",
+    "windowsOptions",
+    "hostProcess",
+    "ports",
+    "hostPort",
+    "livenessProbe",
+    "lifecycle",
+    "preStop",
+    "httpGet",
+    "tcpSocket",
+    "host",
+    "hostPath",
+    "emptyDir",
+    "resources",
+    "limits",
+    "requests",
+    "memory",
 ];
 
 fn leaf() -> impl Strategy<Value = Value> {
@@ -76,9 +103,26 @@ fn container() -> impl Strategy<Value = Value> {
     let image = prop_oneof![20 => "[a-z]{1,6}(:[a-z0-9]{1,4})?".prop_map(Value::from), 1 => anything()];
     let context = prop_oneof![12 => oracle::context(), 1 => anything()];
     let mounts = prop_oneof![12 => Just(json!([{"name": "a", "mountPath": "/a"}])), 1 => anything()];
-    (image, context, mounts).prop_map(|(image, context, mounts)| {
-        json!({"name": "a", "image": image, "securityContext": context, "volumeMounts": mounts})
-    })
+    let good = || {
+        prop::sample::select(vec![
+            json!(null),
+            json!({}),
+            json!([]),
+            json!({"httpGet": {"host": "a"}}),
+            json!([{"hostPort": 1}]),
+        ])
+    };
+    let others = || prop_oneof![8 => Just(json!(null)), 2 => good(), 1 => anything()];
+    let resources = prop_oneof![
+        8 => prop::sample::select(vec![json!(null), json!({"limits": {"memory": "64Mi"}, "requests": {"cpu": 0.5}})]),
+        1 => anything(),
+    ];
+    (image, context, mounts, others(), others(), resources).prop_map(
+        |(image, context, mounts, ports, probe, resources)| {
+            json!({"name": "a", "image": image, "securityContext": context, "volumeMounts": mounts, "ports": ports,
+                "livenessProbe": probe, "lifecycle": {"preStop": probe}, "resources": resources})
+        },
+    )
 }
 
 /// A pod with the right outline and anything inside.

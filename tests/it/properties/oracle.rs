@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::judging::{self, only};
 
-fn contexts(spec: &PodSpec) -> Vec<Option<SecurityContext>> {
+pub(super) fn contexts(spec: &PodSpec) -> Vec<Option<SecurityContext>> {
     let list =
         |containers: &[Container]| -> Vec<_> { containers.iter().map(|one| one.security_context.clone()).collect() };
     let mut all = list(spec.init_containers.as_deref().unwrap_or_default());
@@ -68,7 +68,7 @@ fn allows_seccomp(spec: &PodSpec) -> bool {
     pod != Some(false) && each.into_iter().all(|own| own.or(pod) == Some(true))
 }
 
-fn optional(values: &[Value]) -> impl Strategy<Value = Value> + use<> {
+pub(super) fn optional(values: &[Value]) -> impl Strategy<Value = Value> + use<> {
     prop::sample::select(values.to_vec())
 }
 
@@ -86,11 +86,29 @@ pub(super) fn context() -> impl Strategy<Value = Value> {
         1 => Just(json!(null)),
         4 => (optional(&dropped), optional(&added)).prop_map(|(drop, add)| json!({"drop": drop, "add": add})),
     ];
-    let whole =
-        (flag(), user, profile, flag(), capabilities).prop_map(|(root, user, profile, escalation, capabilities)| {
+    let rarely = |values: &[Value]| prop_oneof![6 => Just(json!(null)), 1 => optional(values)];
+    let armour =
+        rarely(&["RuntimeDefault", "Localhost", "Unconfined", "", "unconfined"].map(|name| json!({"type": name})));
+    let linux = rarely(&[
+        json!({}),
+        json!({"type": "container_t", "level": "s0:c1"}),
+        json!({"type": "container_engine_t"}),
+        json!({"type": "spc_t"}),
+        json!({"type": null, "user": "system_u"}),
+        json!({"user": "", "role": "sysadm_r"}),
+    ]);
+    let mount = rarely(&[json!("Default"), json!("Unmasked"), json!("")]);
+    let windows =
+        rarely(&[json!({}), json!({"hostProcess": true}), json!({"hostProcess": false, "runAsUserName": "a"})]);
+    let privileged = rarely(&[json!(true), json!(false)]);
+    let restricted = (flag(), user, profile, flag(), capabilities);
+    let whole = (restricted, (privileged, armour, linux, mount, windows)).prop_map(
+        |((root, user, profile, escalation, capabilities), (privileged, armour, linux, mount, windows))| {
             json!({"runAsNonRoot": root, "runAsUser": user, "seccompProfile": profile,
-            "allowPrivilegeEscalation": escalation, "capabilities": capabilities})
-        });
+            "allowPrivilegeEscalation": escalation, "capabilities": capabilities, "privileged": privileged,
+            "appArmorProfile": armour, "seLinuxOptions": linux, "procMount": mount, "windowsOptions": windows})
+        },
+    );
     prop_oneof![1 => Just(json!(null)), 6 => whole]
 }
 
@@ -101,7 +119,7 @@ fn containers(fewest: usize) -> impl Strategy<Value = Value> {
         .prop_map(move |contexts| contexts.into_iter().enumerate().map(named).collect::<Vec<_>>().into())
 }
 
-fn pod() -> impl Strategy<Value = Value> {
+pub(super) fn pod() -> impl Strategy<Value = Value> {
     let os = optional(&[json!(null), json!(null), json!({"name": "windows"}), json!({"name": "linux"})]);
     let users = optional(&[json!(null), json!(null), json!(true), json!(false)]);
     (context(), containers(0), containers(1), containers(0), os, users).prop_map(

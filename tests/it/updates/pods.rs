@@ -101,7 +101,7 @@ fn a_new_finding_on_an_unchanged_container_is_new() {
     let fresh: Vec<_> = found(&decision).into_iter().filter(|(_, _, inherited)| !inherited).collect();
     assert_eq!(
         fresh,
-        [("undropped-capabilities", "spec.containers[0].securityContext.capabilities.add".to_owned(), false)]
+        [("undropped-capabilities", "spec.containers[0].securityContext.capabilities.add[0]".to_owned(), false)]
     );
     assert!(!decision.allowed);
 }

@@ -1,0 +1,82 @@
+//! A policy that is not there is missed: for each folder of fixtures, without its policy nobody refuses what that policy
+//! refuses. The folders lead, so that a line that is gone from the catalogue is missed too.
+
+use std::collections::BTreeSet;
+
+use portcullis::config::Snapshot;
+use portcullis::mode::Mode;
+use portcullis::policy::{PodSecurityVersion, catalogue};
+use portcullis::request::Source;
+
+use crate::fixtures::{self, Fixture};
+use crate::golden;
+use crate::judging::configured;
+
+/// One for each list of containers.
+const LISTS: [&str; 3] = ["deny-pod.yaml", "deny-init-container.yaml", "deny-ephemeral-container.yaml"];
+/// Policies that would find something in most fixtures of others.
+const ELSEWHERE_QUIET: [&str; 2] = ["unbounded-containers", "missing-user-namespaces"];
+
+/// The folders of validators: those of mutators hold what is patched.
+fn folders() -> Vec<String> {
+    let is_denied = |id: &String| golden::repository(&format!("tests/policies/{id}/{}", LISTS[0])).exists();
+    golden::names_in("tests/policies").into_iter().filter(is_denied).collect()
+}
+
+/// Everything enforced but what is named.
+fn all_but(off: &BTreeSet<&str>, about: &str) -> Snapshot {
+    let mut config = "policies:\n".to_owned();
+    for id in folders() {
+        let is_off = off.contains(id.as_str()) || (ELSEWHERE_QUIET.contains(&id.as_str()) && id != about);
+        config += &format!("  {id}: {{mode: {}}}\n", if is_off { "off" } else { "enforce" });
+    }
+    configured(&config)
+}
+
+/// The policies that refuse a fixture's Pod.
+fn refusing(snapshot: &Snapshot, fixture: &Fixture) -> BTreeSet<&'static str> {
+    let findings = fixture.findings(snapshot, &fixture.pod(), Source::Manifest);
+    findings.into_iter().filter(|finding| finding.mode == Mode::Enforce).map(|finding| finding.meta.id).collect()
+}
+
+#[test]
+fn without_its_policy_a_fixture_is_refused_by_nobody() {
+    let folders = folders();
+    assert!(folders.len() >= 24, "{folders:?}");
+    for id in &folders {
+        assert!(catalogue::find(id).is_some(), "tests/policies/{id}: no such policy");
+        // What finds the same in its stead.
+        let stand_ins = folders.iter().map(String::as_str).filter(|other| {
+            catalogue::find(other)
+                .is_some_and(|entry| entry.replaces(PodSecurityVersion::LATEST).contains(&id.as_str()))
+        });
+        let mut off: BTreeSet<&str> = stand_ins.collect();
+        // And what it stands in for.
+        off.extend(catalogue::find(id).into_iter().flat_map(|entry| entry.replaces(PodSecurityVersion::LATEST)));
+        let with = all_but(&off, id);
+        off.insert(id);
+        let without = all_but(&off, id);
+
+        let fixtures = fixtures::of(id);
+        let denied: Vec<&Fixture> = fixtures.iter().filter(|fixture| LISTS.contains(&fixture.name.as_str())).collect();
+        for fixture in denied.into_iter().filter(|fixture| fixture.is_denied()) {
+            assert_eq!(refusing(&with, fixture), BTreeSet::from([id.as_str()]), "{id}/{}", fixture.name);
+            assert_eq!(refusing(&without, fixture), BTreeSet::new(), "{id}/{} without {id}", fixture.name);
+        }
+    }
+}
+
+/// What one container may do is judged in each list; the rest is of the pod as a whole.
+#[test]
+fn a_policy_on_containers_has_a_denied_fixture_for_each_list() {
+    for id in folders() {
+        let fixtures = fixtures::of(&id);
+        let has = |name: &str| fixtures.iter().any(|fixture| fixture.name == name);
+        let meta = catalogue::find(&id).unwrap_or_else(|| panic!("tests/policies/{id}: no such policy")).meta;
+        for (list, name) in ["containers", "initContainers", "ephemeralContainers"].into_iter().zip(LISTS) {
+            let reads = meta.fields.iter().any(|field| field.starts_with(&format!("spec.{list}[*]")));
+            assert!(!reads || has(name), "{id}: {name} is missing");
+            assert!(reads || list == "containers" || !has(name), "{id}: {name}, and its page has no field of {list}");
+        }
+    }
+}
