@@ -80,6 +80,12 @@ pub struct TrailSettings {
     pub key: Option<KeySettings>,
     /// Where couriers take what is in the spool.
     pub sinks: Vec<NamedSink>,
+    /// Of how many decisions without a finding one is written; the others are counted.
+    pub sample: u64,
+    /// Whether texts are remembered as they are.
+    pub is_unredacted: bool,
+    /// The key that makes pseudonyms of identities.
+    pub identities_key: Option<PathBuf>,
 }
 
 /// The key that signs checkpoints.

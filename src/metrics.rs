@@ -26,6 +26,8 @@ pub struct Metrics {
     pub failed_handshakes: IntCounter,
     /// Connections turned away because their address had too many.
     pub crowded: IntCounter,
+    /// Requests turned away because nobody knows the caller.
+    pub unauthorized: IntCounter,
     /// Connections now open on the TLS port.
     pub connections: IntGauge,
     /// Reviews turned away for want of room.
@@ -79,6 +81,7 @@ impl Metrics {
             unanswerable: counter("unanswerable_total", "Requests that held no uid to answer to."),
             failed_handshakes: counter("tls_handshake_failures_total", "TLS handshakes that failed or took too long."),
             crowded: counter("crowded_total", "Connections turned away: their address had too many."),
+            unauthorized: counter("unauthorized_total", "Requests turned away: their caller is not known."),
             connections: gauge("connections", "Connections now open on the TLS port."),
             shed: counter("shed_total", "Reviews turned away for want of room."),
             unrecorded: counter("unrecorded_total", "Decisions that the trail did not take."),

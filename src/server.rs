@@ -9,6 +9,7 @@ mod drain;
 mod http;
 pub mod installed;
 pub mod managed;
+pub mod tokens;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -21,11 +22,12 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::Semaphore;
 
 use self::installed::Installed;
+use self::tokens::Tokens;
 use crate::cluster::{Cluster, Nowhere};
 use crate::config::Snapshot;
 use crate::facts::World;
 use crate::metrics::Metrics;
-use crate::trail::{Couriers, Trail};
+use crate::trail::{Couriers, Redaction, Sampler, Trail};
 
 pub use drain::{Drain, Phase};
 
@@ -47,6 +49,14 @@ pub struct App {
     pub trail: Trail,
     /// What takes it to its sinks.
     pub couriers: Couriers,
+    /// What is counted there rather than written.
+    pub sampler: Sampler,
+    /// What is taken out of it.
+    pub redaction: Redaction,
+    /// What callers without a certificate show.
+    pub tokens: Option<Tokens>,
+    /// Whether callers must be known, by a certificate or by a token.
+    demands_identity: bool,
     /// What is counted.
     pub metrics: Metrics,
     /// The webhook configurations, as they were last seen.
@@ -56,6 +66,27 @@ pub struct App {
     stores_complete: AtomicBool,
     bodies: body::Budget,
     running: Semaphore,
+}
+
+/// How decisions are remembered.
+pub struct Remembering {
+    /// Where they go.
+    pub trail: Trail,
+    /// What takes them further.
+    pub couriers: Couriers,
+    /// Which of them are counted only.
+    pub sampler: Sampler,
+    /// What is taken out of them.
+    pub redaction: Redaction,
+}
+
+/// By what callers are known.
+#[derive(Default)]
+pub struct Callers {
+    /// By client certificates.
+    pub certificates: bool,
+    /// By secrets in the path.
+    pub tokens: Option<Tokens>,
 }
 
 /// One condition of readiness.
@@ -96,7 +127,8 @@ impl App {
     pub fn new(
         snapshot: Arc<ArcSwap<Snapshot>>,
         cluster: Result<Arc<Cluster>, Nowhere>,
-        (trail, couriers): (Trail, Couriers),
+        Remembering { trail, couriers, sampler, redaction }: Remembering,
+        callers: Callers,
         installed: Installed,
         drain: Drain,
     ) -> Arc<Self> {
@@ -114,6 +146,10 @@ impl App {
             cluster,
             trail,
             couriers,
+            sampler,
+            redaction,
+            demands_identity: callers.certificates || callers.tokens.is_some(),
+            tokens: callers.tokens,
             metrics,
             installed,
             drain,

@@ -11,6 +11,9 @@ mod event;
 mod key;
 mod open;
 mod output;
+pub mod query;
+pub mod redact;
+mod sample;
 pub mod sink;
 mod spool;
 mod verify;
@@ -27,29 +30,28 @@ use tokio::sync::{mpsc, oneshot};
 pub use chain::Chain;
 pub use class::Class;
 pub use courier::{Courier, Couriers, Tally};
-pub use event::{Caller, Event, Omitted, Record, cut};
+pub use event::{Caller, Event, Omitted, Origin, Record, cut};
 pub use key::{KeyError, Signer, Verifier};
 pub use open::{Named as NamedSink, open};
 pub use output::{Output, OutputError};
+pub use redact::Redaction;
+pub use sample::Sampler;
 pub use spool::{Guarantee, Index, Segment, Settings, Spool};
 pub use verify::{Fault, Report, Stream as StreamReport, Verification, verify};
 
 use spool::Item;
 
-/// The segments of a spool, or of one stream of it, in the order in which they are read.
+/// The segments of each stream of a spool, or of the one stream that a folder holds, in the order in which they are read.
 ///
 /// # Errors
 /// When the folder cannot be read.
-pub fn segments_of(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
-    let mut found: Vec<PathBuf> = Vec::new();
-    for class in Class::ALL {
-        let below = folder.join(class.as_str());
-        if below.is_dir() {
-            found.extend(spool::segments(&below)?.into_iter().map(|(_, path)| path));
-        }
+pub fn streams_of(folder: &Path) -> std::io::Result<Vec<Vec<PathBuf>>> {
+    let mut streams = Vec::new();
+    let below = Class::ALL.iter().map(|class| folder.join(class.as_str())).filter(|below| below.is_dir());
+    for below in below.chain([folder.to_owned()]) {
+        streams.push(spool::segments(&below)?.into_iter().map(|(_, path)| path).collect());
     }
-    found.extend(spool::segments(folder)?.into_iter().map(|(_, path)| path));
-    Ok(found)
+    Ok(streams)
 }
 
 /// Events that may wait to be written.

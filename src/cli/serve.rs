@@ -12,19 +12,22 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cluster::{Cluster, Nowhere};
-use crate::config::{self, KeySettings, Reload};
+use crate::config::{self, KeySettings, Reload, TrailSettings};
 use crate::files::FileWatch;
 use crate::server::certs::{self, Source};
 use crate::server::installed::{self, Installed};
 use crate::server::managed::{Issued, Managed, trust};
-use crate::server::{App, Drain, Listeners};
+use crate::server::tokens::Tokens;
+use crate::server::{App, Callers, Drain, Listeners, Remembering};
 use crate::telemetry;
-use crate::trail::{self, Beginning, Class, Record, Signer};
+use crate::trail::{self, Beginning, Class, Record, Redaction, Sampler, Signer};
 use crate::webhooks::Target;
 
 /// What `--dev` serves.
 const DEV: &str = "apiVersion: portcullis.dev/v1alpha1\nkind: Configuration\nprofile: hardened\ndefaults: all\n";
 
+/// How often counts are written down.
+const COUNTING: Duration = Duration::from_secs(1);
 /// How long the trail may take to end.
 const STOPPING: Duration = Duration::from_secs(1);
 /// How long its sinks may take to take the rest; what they do not take stays in the spool.
@@ -69,6 +72,10 @@ pub(super) struct Args {
     /// Demand that it carry one of these names
     #[arg(long, value_name = "NAME", num_args = 1.., requires = "client_ca")]
     client_name: Vec<String>,
+    /// Take reviews at /validate/TOKEN and /mutate/TOKEN too, for a token in this file (two, one a line, while they change),
+    /// and no more from callers that are not known
+    #[arg(long, value_name = "FILE")]
+    path_token_file: Option<PathBuf>,
     /// Seconds from SIGTERM to the end; shorter than the Pod's terminationGracePeriodSeconds
     #[arg(long, value_name = "SECONDS", default_value_t = 20)]
     grace: u64,
@@ -109,7 +116,12 @@ async fn serve(args: Args) -> Result<(), String> {
     let cluster = client.clone().map(Cluster::watch);
     let beginning =
         Beginning { cluster: snapshot.trail().cluster.clone(), configuration: snapshot.digest().to_string() };
-    let trail = trail::open(snapshot.trail(), &beginning).await?;
+    let remembering = remember(snapshot.trail(), &beginning).await?;
+    let tokens = args.path_token_file.as_deref().map(Tokens::read).transpose()?;
+    if let Some(tokens) = tokens.clone() {
+        tokio::spawn(tokens.watch());
+    }
+    let callers = Callers { certificates: args.client_ca.is_some(), tokens };
 
     let grace = Duration::from_secs(args.grace.max(1));
     let drain = Drain::default();
@@ -125,12 +137,21 @@ async fn serve(args: Args) -> Result<(), String> {
         ..Target::service()
     }));
     let nowhere = if args.dev { Nowhere::LeftOut } else { Nowhere::Missed };
-    let app = App::new(Arc::clone(&snapshot), cluster.ok_or(nowhere), trail, installed, drain);
+    let app = App::new(Arc::clone(&snapshot), cluster.ok_or(nowhere), remembering, callers, installed, drain);
     app.metrics.certificate_expiry.set(loaded.expires);
     let acceptor = Arc::new(ArcSwap::new(loaded.config));
     watch_certificates(&app, tls, contents, &acceptor);
     if let Some(file) = args.config.clone() {
         watch_configuration(&app, file, text);
+    }
+    if app.sampler.every() > 1 {
+        let app = Arc::clone(&app);
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(COUNTING).await;
+                record_omitted(&app).await;
+            }
+        });
     }
     if let Some(key) = app.snapshot.load().trail().key.clone() {
         watch_key(&app, key);
@@ -142,6 +163,7 @@ async fn serve(args: Args) -> Result<(), String> {
         greet(address);
     }
     crate::server::serve(Arc::clone(&app), listeners, acceptor, args.client_name, grace).await;
+    record_omitted(&app).await;
     // An output that takes nothing, such as a full pipe that nobody reads, must not hold up the end.
     match tokio::time::timeout(STOPPING, app.trail.stop()).await {
         Ok(stopped) => stopped.map_err(|error| error.to_string())?,
@@ -209,6 +231,27 @@ fn watch_certificates(
         }
         Err(error) => tracing::warn!(%error, "the changed certificate cannot be served; the last good one stays"),
     }));
+}
+
+async fn remember(settings: &TrailSettings, beginning: &Beginning) -> Result<Remembering, String> {
+    let redaction = Redaction::new(settings.is_unredacted, settings.identities_key.as_deref())
+        .map_err(|error| format!("trail.identitiesKeyFile: {error}"))?;
+    let (trail, couriers) = trail::open(settings, beginning).await?;
+    Ok(Remembering { trail, couriers, sampler: Sampler::new(settings.sample), redaction })
+}
+
+/// What was counted instead of written is written down as a number.
+async fn record_omitted(app: &App) {
+    let omitted = app.sampler.take();
+    if omitted.is_empty() {
+        return;
+    }
+    let sample = app.sampler.every();
+    let body = Record::Counters { time: Timestamp::now(), sample, omitted: &omitted }.to_bytes();
+    if let Err(error) = app.trail.record(Class::Allow, None, body).await {
+        tracing::error!(%error, "counts of decisions could not be recorded; they are kept");
+        app.sampler.put_back(omitted);
+    }
 }
 
 /// A key that was replaced signs from then on; the next checkpoints carry both signatures.

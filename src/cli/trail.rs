@@ -1,5 +1,7 @@
 //! `portcullis trail`: looks into an audit trail.
 
+mod query;
+
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom, stdin};
@@ -31,6 +33,10 @@ pub(super) struct Args {
 enum Command {
     /// Say whether a trail is what was written, or name the first record that is not, and what nothing proves
     Verify(Verify),
+    /// Print the records that are wanted, in the order of their times
+    Query(query::Query),
+    /// Print the last of them
+    Tail(query::Tail),
     /// Print the verifier key of a private key
     Key {
         /// An Ed25519 private key in PEM
@@ -58,6 +64,8 @@ struct Verify {
 pub(super) fn run(args: &Args) -> Result<ExitCode, String> {
     match &args.command {
         Command::Verify(args) => verify(args),
+        Command::Query(args) => query::query(args),
+        Command::Tail(args) => query::tail(args),
         Command::Key { file, name } => {
             let signer = Signer::read(file, name).map_err(|error| error.to_string())?;
             print(&format!("{}\n", signer.verifier()))
@@ -146,7 +154,8 @@ fn read(verification: &mut Verification, paths: &[PathBuf]) -> Result<Result<(),
 fn read_folder(verification: &mut Verification, folder: &Path) -> Result<Result<(), Fault>, String> {
     let mut places: BTreeMap<PathBuf, (u64, u64)> = BTreeMap::new();
     for _ in 0..PASSES {
-        for segment in trail::segments_of(folder).map_err(|error| format!("{}: {error}", folder.display()))? {
+        let streams = trail::streams_of(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+        for segment in streams.into_iter().flatten() {
             let (offset, line) = places.entry(segment.clone()).or_default();
             let failed = |error: std::io::Error| format!("{}: {error}", segment.display());
             let mut file = File::open(&segment).map_err(failed)?;

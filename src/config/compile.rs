@@ -39,7 +39,8 @@ pub(super) const POLICY_KEYS: [&str; 3] = ["mode", "updates", "settings"];
 /// Of a mutator: it never refuses an update.
 pub(super) const MUTATOR_KEYS: [&str; 2] = ["mode", "settings"];
 pub(super) const WORKLOAD_KEYS: [&str; 5] = ["group", "kind", "resource", "path", "immutable"];
-pub(super) const TRAIL_KEYS: [&str; 5] = ["file", "cluster", "spool", "key", "sinks"];
+pub(super) const TRAIL_KEYS: [&str; 9] =
+    ["file", "cluster", "spool", "key", "sinks", "sample", "redaction", "identities", "identitiesKeyFile"];
 pub(super) const SPOOL_KEYS: [&str; 5] = ["directory", "guarantee", "maxSize", "segmentSize", "retention"];
 pub(super) const RETENTION_KEYS: [&str; 3] = ["allow", "refused", "access"];
 pub(super) const KEY_KEYS: [&str; 2] = ["file", "name"];

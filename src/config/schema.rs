@@ -81,6 +81,10 @@ fn trail(generator: &mut SchemaGenerator) -> Value {
         })),
         "key": closed(json!({"file": text(), "name": text()})),
         "sinks": {"type": "array", "items": sink},
+        "sample": {"type": "string", "pattern": "^1(/[1-9][0-9]*)?$", "description": "of decisions without a finding"},
+        "redaction": {"enum": ["on", "off"]},
+        "identities": {"enum": ["plain", "hmac"]},
+        "identitiesKeyFile": text(),
     }))
 }
 

@@ -47,7 +47,28 @@ pub(super) fn trail(node: &Node, problems: &mut Problems) -> TrailSettings {
         problems.add(node.position, "trail.file", "stands beside trail.spool; make it a sink of type file");
     }
     let cluster = fields.parsed("cluster", cluster, problems).unwrap_or_default();
-    TrailSettings { file, cluster, spool, key, sinks }
+    let sample = fields.parsed("sample", one_in, problems).unwrap_or(1);
+    let on = |text: &str| match text {
+        "on" => Ok(false),
+        "off" => Ok(true),
+        _ => Err("must be on or off".to_owned()),
+    };
+    let is_unredacted = fields.parsed("redaction", on, problems).unwrap_or(false);
+    let hmac = |text: &str| match text {
+        "plain" => Ok(false),
+        "hmac" => Ok(true),
+        _ => Err("must be plain or hmac".to_owned()),
+    };
+    let is_hmac = fields.parsed("identities", hmac, problems).unwrap_or(false);
+    let identities_key = fields.parsed("identitiesKeyFile", |text| Ok(PathBuf::from(text)), problems);
+    if is_hmac != identities_key.is_some() && problems.found.len() == before {
+        problems.add(
+            node.position,
+            "trail.identities",
+            "hmac and identitiesKeyFile belong together: one needs the other",
+        );
+    }
+    TrailSettings { file, cluster, spool, key, sinks, sample, is_unredacted, identities_key }
 }
 
 fn cluster(text: &str) -> Result<String, String> {
@@ -130,6 +151,13 @@ fn named_sink(node: &Node, path: &str, problems: &mut Problems) -> Option<NamedS
             None
         }
     }
+}
+
+/// `1/100`, or `1` for all.
+fn one_in(text: &str) -> Result<u64, String> {
+    let every = if text == "1" { "1" } else { text.strip_prefix("1/").unwrap_or_default() };
+    let every: u32 = every.parse().map_err(|_| "must be 1 (all), or a part such as 1/100".to_owned())?;
+    if every == 0 { Err("must be 1 (all), or a part such as 1/100".to_owned()) } else { Ok(every.into()) }
 }
 
 /// Bytes: a number, with Ki, Mi, Gi or Ti.

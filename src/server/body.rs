@@ -1,6 +1,9 @@
 //! Reads a review's body within its bounds.
 
+use std::collections::HashMap;
 use std::fmt;
+use std::net::IpAddr;
+use std::sync::Mutex;
 use std::time::Instant;
 
 use axum::body::Body;
@@ -8,11 +11,15 @@ use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
+use crate::lock::lock;
+
 /// The largest review that is read, in bytes. An object may have 1.5 MiB in etcd; a review carries it twice, and JSON
 /// may be several times the size of the protobuf that is stored.
 const LIMIT: usize = 8 << 20;
 /// Bytes of all bodies together.
-const BUDGET: usize = 64 << 20;
+const BUDGET: usize = 80 << 20;
+/// Bytes of all bodies from one address whose caller nobody knows: a tenth, which is the largest review.
+const SHARE: usize = BUDGET / 10;
 /// Bytes of one permit.
 const UNIT: usize = 1 << 10;
 /// Bytes kept of a body that is too much: the uid stands at the front.
@@ -21,7 +28,18 @@ const HEAD: usize = 64 << 10;
 const DRAINED: usize = 64 << 20;
 
 /// The room that all bodies share.
-pub(super) struct Budget(Semaphore);
+pub(super) struct Budget {
+    all: Semaphore,
+    /// Bytes held by unknown callers, by address.
+    unknown: Mutex<HashMap<IpAddr, usize>>,
+}
+
+/// What an unknown caller holds of its share; it is given back when dropped.
+struct Share<'b> {
+    budget: &'b Budget,
+    address: IpAddr,
+    bytes: usize,
+}
 
 /// What came.
 pub(super) enum Read<'b> {
@@ -30,10 +48,16 @@ pub(super) enum Read<'b> {
         /// The body.
         bytes: Bytes,
         /// Gives its room back when dropped.
-        _room: Option<SemaphorePermit<'b>>,
+        _room: Room<'b>,
     },
     /// Not all of it; the front of it, and why.
     Part(Bytes, Cut),
+}
+
+/// The room that a body takes.
+pub(super) struct Room<'b> {
+    all: Option<SemaphorePermit<'b>>,
+    share: Option<Share<'b>>,
 }
 
 /// Why a body was not read to its end.
@@ -62,14 +86,15 @@ impl fmt::Display for Cut {
 impl Budget {
     /// The room of one server.
     pub(super) fn new() -> Self {
-        Self(Semaphore::new(BUDGET / UNIT))
+        Self { all: Semaphore::new(BUDGET / UNIT), unknown: Mutex::default() }
     }
 
-    /// Reads a body until `deadline`.
-    pub(super) async fn read(&self, mut body: Body, deadline: Instant) -> Read<'_> {
+    /// Reads a body until `deadline`. `unknown` is the address of a caller that nobody knows.
+    pub(super) async fn read(&self, mut body: Body, unknown: Option<IpAddr>, deadline: Instant) -> Read<'_> {
         let deadline = deadline.into();
         let mut bytes = BytesMut::new();
-        let mut held: Option<SemaphorePermit<'_>> = None;
+        let share = unknown.map(|address| Share { budget: self, address, bytes: 0 });
+        let mut held = Room { all: None, share };
         let cut = loop {
             let data = match tokio::time::timeout_at(deadline, next(&mut body)).await {
                 Ok(Ok(Some(data))) => data,
@@ -97,14 +122,44 @@ impl Budget {
     }
 
     /// Takes what is missing of the room for `length` bytes.
-    fn grow<'b>(&'b self, held: &mut Option<SemaphorePermit<'b>>, length: usize) -> bool {
-        let missing = length.div_ceil(UNIT) - held.as_ref().map_or(0, SemaphorePermit::num_permits);
-        let Ok(permit) = self.0.try_acquire_many(missing.try_into().unwrap_or(u32::MAX)) else { return false };
-        match held {
-            Some(held) => held.merge(permit),
-            None => *held = Some(permit),
+    fn grow<'b>(&'b self, held: &mut Room<'b>, length: usize) -> bool {
+        if held.share.as_mut().is_some_and(|share| !share.grow(length)) {
+            return false;
+        }
+        let missing = length.div_ceil(UNIT) - held.all.as_ref().map_or(0, SemaphorePermit::num_permits);
+        let Ok(permit) = self.all.try_acquire_many(missing.try_into().unwrap_or(u32::MAX)) else { return false };
+        match &mut held.all {
+            Some(all) => all.merge(permit),
+            none => *none = Some(permit),
         }
         true
+    }
+}
+
+impl Share<'_> {
+    /// Takes what is missing of `length` bytes.
+    fn grow(&mut self, length: usize) -> bool {
+        let mut unknown = lock(&self.budget.unknown);
+        let held = unknown.get(&self.address).copied().unwrap_or_default();
+        let grown = held - self.bytes + length;
+        if grown > SHARE {
+            return false;
+        }
+        unknown.insert(self.address, grown);
+        self.bytes = length;
+        true
+    }
+}
+
+impl Drop for Share<'_> {
+    fn drop(&mut self) {
+        let mut unknown = lock(&self.budget.unknown);
+        if let Some(held) = unknown.get_mut(&self.address) {
+            *held -= self.bytes;
+            if *held == 0 {
+                unknown.remove(&self.address);
+            }
+        }
     }
 }
 
@@ -131,20 +186,21 @@ async fn next(body: &mut Body) -> Result<Option<Bytes>, ()> {
 #[cfg(test)]
 mod tests {
     use std::convert::Infallible;
+    use std::net::IpAddr;
     use std::time::{Duration, Instant};
 
     use axum::body::Body;
     use bytes::Bytes;
     use futures::stream;
 
-    use super::{BUDGET, Budget, Cut, HEAD, LIMIT, Read, UNIT};
+    use super::{BUDGET, Budget, Cut, HEAD, LIMIT, Read, SHARE, UNIT, lock};
 
     fn body(piece: Bytes, count: usize) -> Body {
         Body::from_stream(stream::iter((0..count).map(move |_| Ok::<_, Infallible>(piece.clone()))))
     }
 
     async fn read(budget: &Budget, body: Body) -> Read<'_> {
-        budget.read(body, Instant::now() + Duration::from_mins(1)).await
+        budget.read(body, None, Instant::now() + Duration::from_mins(1)).await
     }
 
     #[tokio::test]
@@ -152,9 +208,9 @@ mod tests {
         let budget = Budget::new();
         let held = read(&budget, body(Bytes::from_static(b"x"), 5 * UNIT)).await;
         assert!(matches!(&held, Read::Whole { bytes, .. } if bytes.len() == 5 * UNIT));
-        assert_eq!(budget.0.available_permits(), BUDGET / UNIT - 5);
+        assert_eq!(budget.all.available_permits(), BUDGET / UNIT - 5);
         drop(held);
-        assert_eq!(budget.0.available_permits(), BUDGET / UNIT);
+        assert_eq!(budget.all.available_permits(), BUDGET / UNIT);
     }
 
     #[tokio::test]
@@ -179,6 +235,23 @@ mod tests {
         let one = Bytes::from(vec![b'b'; LIMIT + 1]);
         let cut = read(&budget, body(one, 1)).await;
         assert!(matches!(cut, Read::Part(head, Cut::TooLarge) if head == vec![b'b'; HEAD]));
-        assert_eq!(budget.0.available_permits(), BUDGET / UNIT);
+        assert_eq!(budget.all.available_permits(), BUDGET / UNIT);
+    }
+
+    #[tokio::test]
+    async fn one_unknown_address_takes_a_tenth_and_leaves_the_rest() {
+        let budget = Budget::new();
+        let (one, other) = (Some(IpAddr::from([10, 0, 0, 1])), Some(IpAddr::from([10, 0, 0, 2])));
+        let half = || body(Bytes::from_static(&[0; UNIT]), SHARE / UNIT / 2);
+        let later = || Instant::now() + Duration::from_mins(1);
+        let first = budget.read(half(), one, later()).await;
+        let second = budget.read(half(), one, later()).await;
+        assert!(matches!(budget.read(half(), one, later()).await, Read::Part(_, Cut::NoRoom)));
+        assert!(matches!(budget.read(half(), other, later()).await, Read::Whole { .. }));
+        assert!(matches!(budget.read(half(), None, later()).await, Read::Whole { .. }));
+        drop(first);
+        assert!(matches!(budget.read(half(), one, later()).await, Read::Whole { .. }));
+        drop(second);
+        assert!(lock(&budget.unknown).is_empty());
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::body::{Body, Bytes};
-use axum::extract::{RawQuery, State};
+use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
@@ -20,8 +20,9 @@ use super::drain::Phase;
 use crate::config::Snapshot;
 use crate::decision::{self, Decision, Endpoint, Trouble};
 use crate::mutation::mutate;
+use crate::request::Request;
 use crate::review::{self, NoUid, Review};
-use crate::trail::{Caller, Class, Event, Guarantee, cut};
+use crate::trail::{Caller, Class, Event, Guarantee, Origin, cut};
 
 /// The most that a decision may take on `/validate`, and on `/mutate`.
 const VALIDATE: Duration = Duration::from_secs(2);
@@ -42,9 +43,23 @@ pub(super) fn router(app: Arc<App>) -> Router {
             serve(app, endpoint, sender, query, body)
         })
     };
+    let with_token = |endpoint| {
+        post(
+            move |State(app): State<Arc<App>>,
+                  Path(token): Path<String>,
+                  Extension(sender): Extension<Sender>,
+                  RawQuery(query),
+                  body: Body| {
+                let sender = sender.showing(&app, &token);
+                serve(app, endpoint, sender, query, body)
+            },
+        )
+    };
     Router::new()
         .route("/validate", route(Endpoint::Validate))
         .route("/mutate", route(Endpoint::Mutate))
+        .route("/validate/{token}", with_token(Endpoint::Validate))
+        .route("/mutate/{token}", with_token(Endpoint::Mutate))
         .with_state(app)
 }
 
@@ -56,6 +71,15 @@ pub(super) struct Sender {
 }
 
 impl Sender {
+    /// The same, showing a token: one that has a certificate is known by that.
+    fn showing(mut self, app: &App, token: &str) -> Self {
+        let counts = app.tokens.as_ref().is_some_and(|tokens| tokens.accept(token));
+        if self.caller == Caller::Unknown && counts {
+            self.caller = Caller::Path;
+        }
+        self
+    }
+
     /// The address to which what nobody answers for is charged.
     fn unknown(self) -> Option<IpAddr> {
         (self.caller == Caller::Unknown).then_some(self.address)
@@ -75,7 +99,12 @@ async fn serve(app: Arc<App>, endpoint: Endpoint, sender: Sender, query: Option<
     let arrived = Instant::now();
     let deadline = arrived + budget(endpoint, query.as_deref());
     let call = Call { endpoint, sender, arrived, received: Timestamp::now(), deadline };
-    let mut response = if app.is_complete() {
+    let is_turned_away = sender.caller == Caller::Unknown && app.demands_identity;
+    let mut response = if is_turned_away {
+        app.metrics.unauthorized.inc();
+        // Before the body is read: whoever is nobody takes nothing.
+        (StatusCode::UNAUTHORIZED, [(header::CONNECTION, "close")], "the caller is not known\n").into_response()
+    } else if app.is_complete() {
         answer(&app, &call, body).await
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "the server is starting: its stores are not complete yet\n").into_response()
@@ -88,7 +117,7 @@ async fn serve(app: Arc<App>, endpoint: Endpoint, sender: Sender, query: Option<
 
 async fn answer(app: &App, call: &Call, body: Body) -> Response {
     let snapshot = app.snapshot.load_full();
-    let read = app.bodies.read(body, call.deadline).await;
+    let read = app.bodies.read(body, call.sender.unknown(), call.deadline).await;
     // Only now: a body that comes slowly takes no place from one that is here.
     let place = app.running.try_acquire();
     let (bytes, cut) = match &read {
@@ -147,9 +176,13 @@ async fn decide_and_record(
     };
     let took = call.arrived.elapsed();
     let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-    let cluster = &snapshot.trail().cluster;
-    let event = Event::new(request, call.endpoint, call.sender.caller, cluster, &decision, micros).to_bytes();
     let class = Class::of(request.operation, decision.verdict);
+    if class == Class::Allow && !is_written(app, call, request) {
+        app.metrics.decided(call.endpoint, request.operation.as_str(), &decision, took);
+        return review::encode(review, call.endpoint, &decision, None);
+    }
+    let origin = Origin { cluster: &snapshot.trail().cluster, redaction: &app.redaction };
+    let event = Event::new(request, call.endpoint, call.sender.caller, origin, &decision, micros).to_bytes();
     let guarantee = app.trail.guarantee();
     let recording = match guarantee {
         Guarantee::Durable => call.deadline.max(Instant::now()) + RECORDING,
@@ -191,6 +224,12 @@ async fn decide_and_record(
         "decided"
     );
     review::encode(review, call.endpoint, &decision, id.as_deref())
+}
+
+/// Whether a decision without a finding is written, rather than counted.
+fn is_written(app: &App, call: &Call, request: &Request<'_>) -> bool {
+    let namespace = app.redaction.identity(cut(&request.namespace));
+    app.sampler.is_written(call.endpoint.as_str(), request.operation.as_str(), cut(&request.kind.kind), &namespace)
 }
 
 /// The smaller of the API server's own timeout, less what the way back takes, and our budget.

@@ -4,9 +4,9 @@ use std::borrow::Cow;
 
 use jiff::Timestamp;
 use jiff::fmt::temporal::DateTimePrinter;
-use serde::ser::SerializeSeq;
 use serde::{Serialize, Serializer};
 
+use super::redact::{Redaction, redact};
 use crate::config::{Problem, Weaker};
 use crate::decision::{Decision, Endpoint, Judged};
 use crate::digest::sha256;
@@ -45,17 +45,16 @@ pub struct Event<'a> {
     operation: Operation,
     resource: Resource<'a>,
     kind: KindView<'a>,
-    namespace: &'a str,
-    name: &'a str,
+    namespace: Cow<'a, str>,
+    name: Cow<'a, str>,
     object_uid: Cow<'a, str>,
     user: UserView<'a>,
     dry_run: bool,
     decision: &'static str,
     allowed: bool,
-    #[serde(serialize_with = "findings")]
-    findings: &'a [Judged],
+    findings: Vec<FindingView<'a>>,
     exception: Option<()>,
-    patch: Vec<&'a str>,
+    patch: Vec<Cow<'a, str>>,
     object: Option<String>,
     configuration: &'a str,
     version: &'static str,
@@ -80,9 +79,9 @@ struct KindView<'a> {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct UserView<'a> {
-    name: &'a str,
-    uid: &'a str,
-    groups: Vec<&'a str>,
+    name: Cow<'a, str>,
+    uid: Cow<'a, str>,
+    groups: Vec<Cow<'a, str>>,
     #[serde(skip_serializing_if = "is_zero")]
     groups_omitted: usize,
 }
@@ -95,8 +94,17 @@ struct FindingView<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     configured: Option<Mode>,
     path: String,
-    message: &'a str,
+    message: Cow<'a, str>,
     inherited: bool,
+}
+
+/// What is the same for every event of a server.
+#[derive(Clone, Copy)]
+pub struct Origin<'a> {
+    /// Name of the cluster.
+    pub cluster: &'a str,
+    /// What becomes of texts and names before they are remembered.
+    pub redaction: &'a Redaction,
 }
 
 impl<'a> Event<'a> {
@@ -105,7 +113,7 @@ impl<'a> Event<'a> {
         request: &'a Request<'a>,
         endpoint: Endpoint,
         caller: Caller,
-        cluster: &'a str,
+        Origin { cluster, redaction }: Origin<'a>,
         decision: &'a Decision,
         micros: u64,
     ) -> Self {
@@ -127,16 +135,16 @@ impl<'a> Event<'a> {
                 subresource: cut(&request.subresource),
             },
             kind: kind(&request.kind),
-            namespace: cut(&request.namespace),
-            name: cut(request.display_name()),
+            namespace: redaction.identity(cut(&request.namespace)),
+            name: redaction.identity(cut(request.display_name())),
             object_uid: object_uid(request),
-            user: user(&request.user),
+            user: user(&request.user, redaction),
             dry_run: request.dry_run,
             decision: decision.verdict.as_str(),
             allowed: decision.allowed,
-            findings: &decision.findings,
+            findings: decision.findings.iter().map(|finding| view(finding, redaction)).collect(),
             exception: None,
-            patch: decision.patch.iter().map(|operation| operation.path().as_str()).collect(),
+            patch: decision.patch.iter().map(|operation| redaction.text(operation.path().as_str())).collect(),
             object: sent.map(|raw| sha256(raw.get().as_bytes())),
             configuration: &decision.configuration,
             version: env!("CARGO_PKG_VERSION"),
@@ -228,6 +236,7 @@ pub enum Record<'a> {
         /// Digest of the new one.
         configuration: &'a str,
         /// Every policy that got weaker.
+        #[serde(serialize_with = "weakened")]
         weaker: &'a [Weaker],
     },
     /// The installed webhook configurations began or ceased to lag behind the configuration.
@@ -290,12 +299,12 @@ fn kind<'a>(kind: &'a Kind<'_>) -> KindView<'a> {
     KindView { group: cut(&kind.group), version: cut(&kind.version), kind: cut(&kind.kind) }
 }
 
-fn user<'a>(user: &'a User<'a>) -> UserView<'a> {
+fn user<'a>(user: &'a User<'a>, redaction: &Redaction) -> UserView<'a> {
     let groups = user.groups.as_deref().unwrap_or_default();
     UserView {
-        name: cut(user.name()),
-        uid: user.uid.as_deref().map_or("", cut),
-        groups: groups.iter().take(GROUPS).map(|group| cut(group)).collect(),
+        name: redaction.identity(cut(user.name())),
+        uid: redaction.identity(user.uid.as_deref().map_or("", cut)),
+        groups: groups.iter().take(GROUPS).map(|group| redaction.identity(cut(group))).collect(),
         groups_omitted: groups.len().saturating_sub(GROUPS),
     }
 }
@@ -310,24 +319,29 @@ fn is_zero(number: &usize) -> bool {
     *number == 0
 }
 
-fn findings<S: Serializer>(findings: &[Judged], serializer: S) -> Result<S::Ok, S::Error> {
-    let mut list = serializer.serialize_seq(Some(findings.len()))?;
-    for finding in findings {
-        list.serialize_element(&FindingView {
-            policy: finding.meta.id,
-            severity: finding.meta.severity,
-            mode: finding.mode,
-            configured: finding.configured,
-            path: finding.place.shown(),
-            message: &finding.message,
-            inherited: finding.inherited,
-        })?;
+fn view<'a>(finding: &'a Judged, redaction: &Redaction) -> FindingView<'a> {
+    FindingView {
+        policy: finding.meta.id,
+        severity: finding.meta.severity,
+        mode: finding.mode,
+        configured: finding.configured,
+        path: redaction.text(&finding.place.shown()).into_owned(),
+        message: redaction.text(&finding.message),
+        inherited: finding.inherited,
     }
-    list.end()
 }
 
 fn problems<S: Serializer>(problems: &[Problem], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(problems.iter().map(ToString::to_string))
+    serializer.collect_seq(problems.iter().map(|problem| redact(&problem.to_string()).into_owned()))
+}
+
+/// Settings are quoted in it, whatever they hold.
+fn weakened<S: Serializer>(weaker: &[Weaker], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(weaker.iter().map(|weaker| Weaker {
+        from: redact(&weaker.from).into_owned(),
+        to: redact(&weaker.to).into_owned(),
+        ..weaker.clone()
+    }))
 }
 
 /// RFC 3339 with microseconds, UTC.

@@ -1,0 +1,208 @@
+//! `portcullis trail query` and `tail`: records of files, folders and standard input, in the order of their times.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Seek, SeekFrom, stdin};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::ValueEnum;
+use jiff::Timestamp;
+
+use super::super::{escape, print};
+use crate::trail::query::{Filter, Row, time};
+use crate::trail::streams_of;
+
+/// How often files are looked at that may grow.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// Which records are wanted.
+#[derive(clap::Args)]
+pub(super) struct Wanted {
+    /// Of this namespace
+    #[arg(long, value_name = "NS")]
+    namespace: Option<String>,
+    /// By this user
+    #[arg(long, value_name = "NAME")]
+    user: Option<String>,
+    /// With a finding of this policy
+    #[arg(long, value_name = "ID")]
+    policy: Option<String>,
+    /// Decided so: allow, deny, warn, would-deny, error, patch, would-patch, unchanged
+    #[arg(long, value_name = "WORD")]
+    decision: Option<String>,
+    /// No earlier than a time, a day, or so long ago (90m, 12h, 7d)
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    since: Option<Timestamp>,
+    /// Earlier than this
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    until: Option<Timestamp>,
+    /// Form of the output
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people
+    Text,
+    /// The records as they are, one a line
+    Json,
+}
+
+#[derive(clap::Args)]
+pub(super) struct Query {
+    /// Files, a spool's folder, or - for standard input
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    #[command(flatten)]
+    wanted: Wanted,
+}
+
+#[derive(clap::Args)]
+pub(super) struct Tail {
+    /// Files, or a spool's folder
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    /// How many
+    #[arg(short = 'n', long, value_name = "COUNT", default_value_t = 20)]
+    lines: usize,
+    /// Go on with what comes
+    #[arg(short, long)]
+    follow: bool,
+    #[command(flatten)]
+    wanted: Wanted,
+}
+
+pub(super) fn query(args: &Query) -> Result<ExitCode, String> {
+    let mut places = Places::new();
+    each(&args.paths, &mut places, &mut |line| match args.wanted.show(line) {
+        Some(text) => print(&text).map(|_| ()),
+        None => Ok(()),
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(super) fn tail(args: &Tail) -> Result<ExitCode, String> {
+    let mut places = Places::new();
+    let mut last = VecDeque::new();
+    each(&args.paths, &mut places, &mut |line| {
+        if let Some(text) = args.wanted.show(line) {
+            last.push_back(text);
+            if last.len() > args.lines {
+                last.pop_front();
+            }
+        }
+        Ok(())
+    })?;
+    for text in last {
+        print(&text)?;
+    }
+    while args.follow {
+        std::thread::sleep(LOOK);
+        each(&args.paths, &mut places, &mut |line| match args.wanted.show(line) {
+            Some(text) => print(&text).map(|_| ()),
+            None => Ok(()),
+        })?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+impl Wanted {
+    /// The record as it is shown, if it is wanted.
+    fn show(&self, line: &[u8]) -> Option<String> {
+        let row = Row::read(line)?;
+        let filter = Filter {
+            namespace: self.namespace.clone(),
+            user: self.user.clone(),
+            policy: self.policy.clone(),
+            decision: self.decision.clone(),
+            since: self.since,
+            until: self.until,
+        };
+        filter.wants(&row).then(|| match self.format {
+            Format::Json => format!("{}\n", String::from_utf8_lossy(line)),
+            Format::Text => row.text().lines().map(|line| escape(line) + "\n").collect(),
+        })
+    }
+}
+
+/// How far each file was read.
+type Places = BTreeMap<PathBuf, u64>;
+
+/// Calls `each` with every line that was not read before, of all files together in the order of their times.
+fn each(
+    paths: &[PathBuf],
+    places: &mut Places,
+    each: &mut dyn FnMut(&[u8]) -> Result<(), String>,
+) -> Result<(), String> {
+    let mut sources = Vec::new();
+    for path in paths {
+        if path.is_dir() {
+            let streams = streams_of(path).map_err(|error| format!("{}: {error}", path.display()))?;
+            sources.extend(streams.into_iter().map(|files| Source::new(files.into())));
+        } else {
+            sources.push(Source::new(VecDeque::from([path.clone()])));
+        }
+    }
+    for source in &mut sources {
+        source.advance(places)?;
+    }
+    loop {
+        let next =
+            sources.iter_mut().filter(|source| source.line.is_some()).min_by(|one, other| one.time.cmp(&other.time));
+        let Some(source) = next else { return Ok(()) };
+        if let Some(line) = source.line.take() {
+            each(&line)?;
+        }
+        source.advance(places)?;
+    }
+}
+
+/// Files that are read one after the other.
+struct Source {
+    files: VecDeque<PathBuf>,
+    open: Option<(PathBuf, Box<dyn BufRead>)>,
+    line: Option<Vec<u8>>,
+    time: String,
+}
+
+impl Source {
+    fn new(files: VecDeque<PathBuf>) -> Self {
+        Self { files, open: None, line: None, time: String::new() }
+    }
+
+    /// Goes to the next whole line.
+    fn advance(&mut self, places: &mut Places) -> Result<(), String> {
+        loop {
+            if self.open.is_none() {
+                let Some(path) = self.files.pop_front() else { return Ok(()) };
+                let reader = open(&path, places).map_err(|error| format!("{}: {error}", path.display()))?;
+                self.open = Some((path, reader));
+            }
+            let Some((path, reader)) = &mut self.open else { return Ok(()) };
+            let mut line = Vec::new();
+            let count = reader.read_until(b'\n', &mut line).map_err(|error| format!("{}: {error}", path.display()))?;
+            // What is not whole is being written.
+            if count == 0 || line.last() != Some(&b'\n') {
+                self.open = None;
+                continue;
+            }
+            *places.entry(path.clone()).or_default() += count as u64;
+            line.pop();
+            self.time = Row::read(&line).map(|row| row.time.into_owned()).unwrap_or_default();
+            self.line = Some(line);
+            return Ok(());
+        }
+    }
+}
+
+fn open(path: &Path, places: &Places) -> io::Result<Box<dyn BufRead>> {
+    if path.as_os_str() == "-" {
+        return Ok(Box::new(stdin().lock()));
+    }
+    let mut file = File::open(path)?;
+    file.seek(SeekFrom::Start(places.get(path).copied().unwrap_or_default()))?;
+    Ok(Box::new(BufReader::new(file)))
+}

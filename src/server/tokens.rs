@@ -1,0 +1,101 @@
+//! Secrets in the path of a review (`/validate/TOKEN`): what an API server shows that has no client certificate.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use aws_lc_rs::digest::{SHA256, digest};
+
+use crate::files::FileWatch;
+
+/// The least that a token may have, in bytes.
+const LEAST: usize = 32;
+/// Tokens that count at once: the new one, and the old one until every API server has the new one.
+const MOST: usize = 2;
+
+/// The digests of the tokens that count now.
+#[derive(Clone)]
+pub struct Tokens {
+    file: PathBuf,
+    accepted: Arc<ArcSwap<Vec<[u8; 32]>>>,
+}
+
+impl Tokens {
+    /// Reads a file of one token, or of two, one a line.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or holds something else. No token is quoted.
+    pub fn read(file: &Path) -> Result<Self, String> {
+        let accepted = Arc::new(ArcSwap::from_pointee(load(file)?));
+        Ok(Self { file: file.to_owned(), accepted })
+    }
+
+    /// Whether `token` counts. Takes as long for a token that begins well as for any other.
+    pub(super) fn accept(&self, token: &str) -> bool {
+        let shown = sha256(token);
+        self.accepted.load().iter().any(|known| verify_slices_are_equal(known, &shown).is_ok())
+    }
+
+    /// Follows the file. One that cannot be used keeps the last good tokens.
+    pub async fn watch(self) {
+        let watch = FileWatch::new([self.file.as_path()]);
+        loop {
+            watch.changed().await;
+            match load(&self.file) {
+                Ok(tokens) if tokens != **self.accepted.load() => {
+                    tracing::info!(tokens = tokens.len(), "the path tokens were replaced");
+                    self.accepted.store(Arc::new(tokens));
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    tracing::warn!(%error, "the changed path tokens cannot be used; the last good ones count")
+                }
+            }
+        }
+    }
+}
+
+fn load(file: &Path) -> Result<Vec<[u8; 32]>, String> {
+    let named = |error: &dyn std::fmt::Display| format!("--path-token-file {}: {error}", file.display());
+    let text = std::fs::read_to_string(file).map_err(|error| named(&error))?;
+    let tokens: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    if tokens.is_empty() || tokens.len() > MOST {
+        return Err(named(&"must hold one token, or the new and the old one, one a line"));
+    }
+    // RFC 3986, 2.3: what stands in a path as it is.
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    if tokens.iter().any(|token| token.len() < LEAST || !token.bytes().all(is_plain)) {
+        return Err(named(&format_args!(
+            "a token must be at least {LEAST} letters, digits, - . _ or ~: openssl rand -hex 32 makes one"
+        )));
+    }
+    Ok(tokens.into_iter().map(sha256).collect())
+}
+
+fn sha256(token: &str) -> [u8; 32] {
+    let mut bytes = [0; 32];
+    bytes.copy_from_slice(digest(&SHA256, token.as_bytes()).as_ref());
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Tokens;
+
+    #[test]
+    fn one_token_or_two_count_and_nothing_else() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("tokens");
+        let (new, old) = ("n".repeat(32), "o".repeat(40));
+        std::fs::write(&file, format!("{new}\n{old}\n")).expect("written");
+        let tokens = Tokens::read(&file).expect("tokens");
+        assert!(tokens.accept(&new) && tokens.accept(&old));
+        assert!(!tokens.accept("") && !tokens.accept(&new[..31]));
+        for wrong in [String::new(), "short\n".to_owned(), format!("{new}/\n"), format!("{new}\n{old}\n{new}\n")] {
+            std::fs::write(&file, &wrong).expect("written");
+            let error = Tokens::read(&file).err().expect("refused");
+            assert!(!error.contains(&new), "{error}");
+        }
+    }
+}
