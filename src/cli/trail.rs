@@ -1,5 +1,7 @@
 //! `portcullis trail`: looks into an audit trail.
 
+mod database;
+
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom, stdin};
@@ -10,6 +12,7 @@ use std::time::Duration;
 use clap::Subcommand;
 
 use super::{REFUSED, print};
+use crate::trail::database::Database;
 use crate::trail::{self, Fault, Report, Signer, Verification, Verifier};
 
 /// How often a folder is read again for what came while it was read.
@@ -31,6 +34,8 @@ pub(super) struct Args {
 enum Command {
     /// Say whether a trail is what was written, or name the first record that is not, and what nothing proves
     Verify(Verify),
+    /// Print the statements that make a database ready; they may be applied again
+    Schema(database::Schema),
     /// Print the verifier key of a private key
     Key {
         /// An Ed25519 private key in PEM
@@ -44,9 +49,11 @@ enum Command {
 
 #[derive(clap::Args)]
 struct Verify {
-    /// Files in their order, a spool's folder, or - for standard input
+    /// Files in their order, a spool's folder, - for standard input, or postgres://USER@HOST:PORT/DATABASE
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
+    #[command(flatten)]
+    database: database::Connection,
     /// A verifier key (NAME+ID+KEY), or a file of them, one a line; every key that was ever used
     #[arg(long = "key", value_name = "KEY|FILE")]
     keys: Vec<String>,
@@ -58,6 +65,7 @@ struct Verify {
 pub(super) fn run(args: &Args) -> Result<ExitCode, String> {
     match &args.command {
         Command::Verify(args) => verify(args),
+        Command::Schema(args) => database::schema(args),
         Command::Key { file, name } => {
             let signer = Signer::read(file, name).map_err(|error| error.to_string())?;
             print(&format!("{}\n", signer.verifier()))
@@ -67,7 +75,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, String> {
 
 fn verify(args: &Verify) -> Result<ExitCode, String> {
     let mut verification = Verification::with_keys(keys(&args.keys)?);
-    let result = match read(&mut verification, &args.paths)? {
+    let result = match read(&mut verification, args)? {
         Ok(()) => verification.finish(!args.excerpt),
         Err(fault) => Err(fault),
     };
@@ -123,10 +131,12 @@ fn keys(written: &[String]) -> Result<Vec<Verifier>, String> {
     Ok(keys)
 }
 
-fn read(verification: &mut Verification, paths: &[PathBuf]) -> Result<Result<(), Fault>, String> {
-    for path in paths {
+fn read(verification: &mut Verification, args: &Verify) -> Result<Result<(), Fault>, String> {
+    for path in &args.paths {
         let name = path.display().to_string();
-        let read = if path.as_os_str() == "-" {
+        let read = if Database::is_url(&name) {
+            args.database.verify(&name, verification)
+        } else if path.as_os_str() == "-" {
             verification.read(&name, stdin().lock(), &mut 0).map_err(|error| format!("{name}: {error}"))
         } else if path.is_dir() {
             read_folder(verification, path)
