@@ -7,6 +7,7 @@ mod chain;
 mod checkpoint;
 mod class;
 mod courier;
+pub mod database;
 mod event;
 mod key;
 mod open;

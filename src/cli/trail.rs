@@ -1,5 +1,6 @@
 //! `portcullis trail`: looks into an audit trail.
 
+mod database;
 mod query;
 
 use std::collections::BTreeMap;
@@ -12,6 +13,7 @@ use std::time::Duration;
 use clap::Subcommand;
 
 use super::{REFUSED, print};
+use crate::trail::database::Database;
 use crate::trail::{self, Fault, Report, Signer, Verification, Verifier};
 
 /// How often a folder is read again for what came while it was read.
@@ -37,6 +39,8 @@ enum Command {
     Query(query::Query),
     /// Print the last of them
     Tail(query::Tail),
+    /// Print the statements that make a database ready; they may be applied again
+    Schema(database::Schema),
     /// Print the verifier key of a private key
     Key {
         /// An Ed25519 private key in PEM
@@ -50,9 +54,11 @@ enum Command {
 
 #[derive(clap::Args)]
 struct Verify {
-    /// Files in their order, a spool's folder, or - for standard input
+    /// Files in their order, a spool's folder, - for standard input, or postgres://USER@HOST:PORT/DATABASE
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
+    #[command(flatten)]
+    database: database::Connection,
     /// A verifier key (NAME+ID+KEY), or a file of them, one a line; every key that was ever used
     #[arg(long = "key", value_name = "KEY|FILE")]
     keys: Vec<String>,
@@ -66,6 +72,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, String> {
         Command::Verify(args) => verify(args),
         Command::Query(args) => query::query(args),
         Command::Tail(args) => query::tail(args),
+        Command::Schema(args) => database::schema(args),
         Command::Key { file, name } => {
             let signer = Signer::read(file, name).map_err(|error| error.to_string())?;
             print(&format!("{}\n", signer.verifier()))
@@ -75,7 +82,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, String> {
 
 fn verify(args: &Verify) -> Result<ExitCode, String> {
     let mut verification = Verification::with_keys(keys(&args.keys)?);
-    let result = match read(&mut verification, &args.paths)? {
+    let result = match read(&mut verification, args)? {
         Ok(()) => verification.finish(!args.excerpt),
         Err(fault) => Err(fault),
     };
@@ -131,10 +138,12 @@ fn keys(written: &[String]) -> Result<Vec<Verifier>, String> {
     Ok(keys)
 }
 
-fn read(verification: &mut Verification, paths: &[PathBuf]) -> Result<Result<(), Fault>, String> {
-    for path in paths {
+fn read(verification: &mut Verification, args: &Verify) -> Result<Result<(), Fault>, String> {
+    for path in &args.paths {
         let name = path.display().to_string();
-        let read = if path.as_os_str() == "-" {
+        let read = if Database::is_url(&name) {
+            args.database.verify(&name, verification)
+        } else if path.as_os_str() == "-" {
             verification.read(&name, stdin().lock(), &mut 0).map_err(|error| format!("{name}: {error}"))
         } else if path.is_dir() {
             read_folder(verification, path)

@@ -1,9 +1,9 @@
 //! Sinks: where couriers take the trail. Each keeps the lines as they are.
 
 mod file;
+mod postgres;
 mod stdout;
-#[allow(dead_code, reason = "the sinks that connect use it")]
-mod tls;
+pub(super) mod tls;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -51,6 +51,8 @@ pub enum Settings {
     Stdout(stdout::Settings),
     /// A file, and those before it.
     File(file::Settings),
+    /// A table of PostgreSQL.
+    Postgres(postgres::Settings),
 }
 
 impl Settings {
@@ -63,6 +65,9 @@ impl Settings {
         Ok(match self {
             Self::Stdout(settings) => Box::new(stdout::Stdout::open(settings)),
             Self::File(settings) => Box::new(file::Rotated::open(settings)?),
+            Self::Postgres(settings) => {
+                Box::new(postgres::Postgres::open(settings).map_err(|error| error.to_string())?)
+            }
         })
     }
 }

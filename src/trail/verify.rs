@@ -88,6 +88,8 @@ pub struct Verification {
     streams: BTreeMap<String, Seen>,
     /// What a checkpoint says of a sister stream, and which.
     claims: Vec<(Head, String, u64)>,
+    /// The first record of each stream that whoever keeps the trail did not remove.
+    forgotten: BTreeMap<String, u64>,
 }
 
 /// What was seen of a stream so far.
@@ -139,6 +141,33 @@ impl Verification {
         }
     }
 
+    /// Takes the next record, read elsewhere: a line without its newline.
+    ///
+    /// # Errors
+    /// [`Fault`] when it is not the one that was written there.
+    pub fn take(&mut self, line: &[u8]) -> Result<(), Fault> {
+        let line = [line, b"\n"].concat();
+        self.next(&line).map_err(|(record, message)| Fault { place: None, record, message })
+    }
+
+    /// Whoever keeps the trail says that records of a stream before `next` were removed in order. Nothing proves it.
+    pub fn forgotten(&mut self, stream: String, next: u64) {
+        self.forgotten.insert(stream, next);
+    }
+
+    /// Whether everything was read that checkpoints say was there. What is delivered stream by stream may lag behind.
+    pub fn is_settled(&self) -> bool {
+        let is_read = |head: &Head| {
+            let seen = self.streams.get(&head.stream).is_some_and(|seen| head.size <= seen.chain.next);
+            seen || self.is_forgotten(&head.stream, head.size)
+        };
+        self.claims.iter().all(|(head, ..)| is_read(head))
+    }
+
+    fn is_forgotten(&self, stream: &str, size: u64) -> bool {
+        size <= self.forgotten.get(stream).copied().unwrap_or_default()
+    }
+
     /// Says what was found. `is_whole`: all streams should be here, from the beginning that retention left them.
     ///
     /// # Errors
@@ -149,12 +178,19 @@ impl Verification {
             if seen.stream.first > seen.kept_from {
                 let (from, to) = (seen.kept_from, seen.stream.first - 1);
                 let message = format!("records {from} to {to} are missing from the front of stream {id}");
+                if self.is_forgotten(id, seen.stream.first) {
+                    report.unproven.push(format!("{message}: the database says that its owner dropped them"));
+                    continue;
+                }
                 if is_whole {
                     let message = format!("{message}, and no retention record says that they were removed");
                     return Err(Fault { place: None, record: Some((id.clone(), from)), message });
                 }
                 report.unproven.push(message);
             }
+        }
+        for stream in self.forgotten.keys().filter(|stream| !self.streams.contains_key(*stream)) {
+            report.unproven.push(format!("stream {stream} is not here: the database says that its owner dropped it"));
         }
         for (head, by, at) in &self.claims {
             let Some((message, is_certain)) = self.contradiction(head, by, *at) else { continue };
@@ -187,6 +223,9 @@ impl Verification {
         let Head { stream, size, hash } = head;
         let last = size.checked_sub(1)?;
         let Some(seen) = self.streams.get(stream) else {
+            if self.is_forgotten(stream, *size) {
+                return None;
+            }
             let message =
                 format!("stream {stream} is not here; the checkpoint {by}:{at} says that it had {size} records");
             return Some((message, false));

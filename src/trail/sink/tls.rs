@@ -11,7 +11,7 @@ use rustls::{ClientConfig, RootCertStore};
 ///
 /// # Errors
 /// When there are none to trust.
-pub(super) fn client(ca: Option<&Path>) -> Result<ClientConfig, String> {
+pub(in crate::trail) fn client(ca: Option<&Path>) -> Result<ClientConfig, String> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -42,7 +42,7 @@ fn roots(ca: Option<&Path>) -> Result<RootCertStore, String> {
 ///
 /// # Errors
 /// When it cannot be read, or is empty.
-pub(super) fn secret(file: &Path) -> Result<String, String> {
+pub(in crate::trail) fn secret(file: &Path) -> Result<String, String> {
     let text = std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
     let text = text.trim_end_matches(['\r', '\n']);
     if text.is_empty() { Err(format!("{}: is empty", file.display())) } else { Ok(text.to_owned()) }

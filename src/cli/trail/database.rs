@@ -1,0 +1,111 @@
+//! A trail in a database: how it is named on the command line, its schema, and its verification.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use super::super::print;
+use crate::trail::database::{self, Cursor, Database, DatabaseError, Reader, Tls};
+use crate::trail::{Fault, Verification};
+
+/// How often, and after which pause, a database is read again for what checkpoints say is there: its streams are
+/// delivered one after the other.
+const PASSES: usize = 20;
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// Arguments of `trail schema`.
+#[derive(clap::Args)]
+pub(super) struct Schema {
+    /// The database
+    #[arg(value_enum)]
+    database: Kind,
+    /// The schema's name; its roles are called NAME_owner, NAME_writer and NAME_reader
+    #[arg(long, value_name = "NAME", default_value = "portcullis")]
+    name: String,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Kind {
+    Postgres,
+}
+
+/// How a database is reached, beside its URL.
+#[derive(clap::Args)]
+pub(super) struct Connection {
+    /// A file with the password for the database; the URL holds none
+    #[arg(long, value_name = "FILE")]
+    password_file: Option<PathBuf>,
+    /// The certificates that are trusted for the database, PEM; those of the system without this
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
+    /// The schema in the database
+    #[arg(long, value_name = "NAME", default_value = "portcullis")]
+    schema: String,
+    /// Connect to the database without TLS: whoever is on the way reads and changes everything
+    #[arg(long)]
+    insecure: bool,
+}
+
+/// Prints the schema.
+pub(super) fn schema(args: &Schema) -> Result<ExitCode, String> {
+    match args.database {
+        Kind::Postgres => print(&database::schema(&args.name).map_err(|error| error.to_string())?),
+    }
+}
+
+impl Connection {
+    /// The database of a URL.
+    pub(super) fn database(&self, url: &str) -> Result<Database, String> {
+        let tls = if self.insecure { Tls::Disable } else { Tls::VerifyFull };
+        Database::from_url(url, &self.schema, self.password_file.as_deref(), self.ca_file.as_deref(), tls)
+            .map_err(|error| error.to_string())
+    }
+
+    /// Reads everything that is there.
+    pub(super) fn verify(&self, url: &str, verification: &mut Verification) -> Result<Result<(), Fault>, String> {
+        let database = self.database(url)?;
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
+        runtime.block_on(async {
+            let mut reader = database.read().await.map_err(|error| format!("the database: {error}"))?;
+            read(&mut reader, verification).await.map_err(|error| format!("the database: {error}"))
+        })
+    }
+}
+
+async fn read(reader: &mut Reader, verification: &mut Verification) -> Result<Result<(), Fault>, DatabaseError> {
+    for (stream, next) in reader.forgotten().await? {
+        verification.forgotten(stream, next);
+    }
+    let mut cursors: BTreeMap<String, Cursor> = BTreeMap::new();
+    for pass in 0..PASSES {
+        if pass > 0 {
+            tokio::time::sleep(PAUSE).await;
+        }
+        for stream in reader.streams().await? {
+            let cursor = cursors.entry(stream.clone()).or_insert_with(|| Cursor::new(stream));
+            loop {
+                let lines = reader.next(cursor).await?;
+                for line in &lines {
+                    if let Err(fault) = verification.take(line.as_bytes()) {
+                        return Ok(Err(fault));
+                    }
+                }
+                if lines.is_empty() {
+                    break;
+                }
+            }
+        }
+        if verification.is_settled() {
+            break;
+        }
+    }
+    Ok(match reader.conflicts().await?.into_iter().next() {
+        None => Ok(()),
+        record => {
+            let message = "is not the one that was written last: that one is in the table conflicts".to_owned();
+            Err(Fault { place: None, record, message })
+        }
+    })
+}

@@ -1,0 +1,84 @@
+//! A database that stops, starts and loses its connections, while decisions are made.
+
+use std::time::{Duration, Instant};
+
+use futures::future::join_all;
+use portcullis::trail::Class;
+use serde_json::json;
+
+use super::{Carried, events, kept, spooled};
+use crate::postgres::Postgres;
+use crate::postgres::proxy::Proxy;
+
+/// Decisions, and how many are made at once.
+const DECISIONS: usize = 50_000;
+const AT_ONCE: usize = 250;
+/// What decides where connections are cut, and how many are.
+const SEED: u64 = 20_260_722;
+const CUTS: u32 = 40;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_record_is_there_once_after_outages_and_cut_connections() {
+    let mut postgres = Postgres::start();
+    let proxy = Proxy::start(postgres.port, SEED, CUTS);
+    let sink = Postgres::sink(postgres.settings(proxy.address.port(), json!({}))).await.expect("a sink");
+    let carried = Carried::to(sink);
+    let (started, bodies) = (Instant::now(), events());
+    for round in 0..DECISIONS / AT_ONCE {
+        let classes = (0..AT_ONCE).map(|one| match (round + one) % 10 {
+            0..7 => Class::Allow,
+            7..9 => Class::Refused,
+            _ => Class::Access,
+        });
+        join_all(classes.map(|class| carried.record(class, bodies[usize::from(class != Class::Allow)].clone()))).await;
+        match round {
+            // It ends in order, and nothing answers for a while.
+            40 => postgres.down("INT"),
+            60 => postgres.up(),
+            // It crashes, and recovers.
+            100 => {
+                postgres.down("QUIT");
+                tokio::time::sleep(Duration::from_millis(500)).await;
+                postgres.up();
+            }
+            _ => {}
+        }
+    }
+    let made = started.elapsed();
+    // Once more, with records on the way.
+    postgres.down("QUIT");
+    postgres.up();
+    let folder = carried.finish().await;
+    eprintln!("{DECISIONS} decisions made in {made:?}, delivered after {:?}, {} cuts", started.elapsed(), proxy.cut());
+    assert!(proxy.cut() > CUTS / 2, "{} connections were cut", proxy.cut());
+    let (kept, spooled) = (kept(&postgres).await, spooled(folder.path()));
+    assert!(spooled.len() > DECISIONS);
+    assert_eq!(kept.len(), spooled.len());
+    for (kept, spooled) in kept.iter().zip(&spooled) {
+        assert_eq!(kept, spooled);
+    }
+    let (code, said) = postgres.verify(&[]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("ok: every record that is here is as it was written"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_taken_before_comes_again_and_is_there_once() {
+    let postgres = Postgres::start();
+    let settings = postgres.settings(postgres.port, json!({}));
+    let carried = Carried::to(Postgres::sink(settings.clone()).await.expect("a sink"));
+    for body in events() {
+        carried.record(Class::Refused, body).await;
+    }
+    let folder = carried.finish().await;
+    // Where the sink was is forgotten: everything comes again, and a little more.
+    std::fs::remove_dir_all(folder.path().join("cursors")).expect("removed");
+    let carried = Carried::over(folder, Postgres::sink(settings).await.expect("a sink"));
+    carried.record(Class::Allow, events()[0].clone()).await;
+    let folder = carried.finish().await;
+    assert_eq!(kept(&postgres).await, spooled(folder.path()));
+    let client = postgres.superuser().await;
+    let conflicts = client.query("SELECT FROM portcullis.conflicts", &[]).await.expect("rows");
+    assert!(conflicts.is_empty());
+    assert_eq!(postgres.verify(&[]).0, Some(0));
+}
