@@ -1,6 +1,7 @@
 //! Sinks: where couriers take the trail. Each keeps the lines as they are.
 
 mod file;
+mod kafka;
 mod stdout;
 #[allow(dead_code, reason = "the sinks that connect use it")]
 mod tls;
@@ -51,6 +52,8 @@ pub enum Settings {
     Stdout(stdout::Settings),
     /// A file, and those before it.
     File(file::Settings),
+    /// Kafka.
+    Kafka(kafka::Settings),
 }
 
 impl Settings {
@@ -63,6 +66,7 @@ impl Settings {
         Ok(match self {
             Self::Stdout(settings) => Box::new(stdout::Stdout::open(settings)),
             Self::File(settings) => Box::new(file::Rotated::open(settings)?),
+            Self::Kafka(settings) => Box::new(kafka::Kafka::open(settings)?),
         })
     }
 }
