@@ -33,4 +33,5 @@ mod sources;
 mod trail_event;
 mod trail_file;
 mod trail_full;
+mod trail_kafka;
 mod updates;
