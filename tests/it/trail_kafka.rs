@@ -115,7 +115,7 @@ async fn every_record_arrives_once_and_in_order_through_every_outage() {
     let mut broker = Broker::start(Some(proxy.address));
     proxy.lead_to(broker.outside);
     broker.create(TOPIC, None).await;
-    broker.allow_write(TOPIC).await;
+    broker.allow_write(TOPIC);
     let folder = tempfile::tempdir().expect("a folder");
     let directory = folder.path().join("spool");
     let spool = spool(&directory);
@@ -178,7 +178,7 @@ async fn every_record_arrives_once_and_in_order_through_every_outage() {
 async fn a_crash_brings_some_twice_and_their_headers_tell() {
     let broker = Broker::start(None);
     broker.create(TOPIC, None).await;
-    broker.allow_write(TOPIC).await;
+    broker.allow_write(TOPIC);
     let folder = tempfile::tempdir().expect("a folder");
     let directory = folder.path().join("spool");
     let spool = spool(&directory);

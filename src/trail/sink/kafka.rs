@@ -266,9 +266,11 @@ impl Settings {
                 KrafkaError::UnknownTopic { .. }
                 | KrafkaError::Broker { code: ErrorCode::UnknownTopicOrPartition | ErrorCode::UnknownTopicId, .. },
             ) => format!("the topic {topic} is missing; it is not made by us"),
-            Failure::Kafka(KrafkaError::Broker { code: ErrorCode::TopicAuthorizationFailed, .. }) => {
-                format!("the user may not write to the topic {topic}, or it is missing")
-            }
+            // The second is what a user is told who may write to no topic at all.
+            Failure::Kafka(KrafkaError::Broker {
+                code: ErrorCode::TopicAuthorizationFailed | ErrorCode::ClusterAuthorizationFailed,
+                ..
+            }) => format!("the user may not write to the topic {topic}, or it is missing"),
             Failure::Kafka(error) => error.to_string(),
         }
     }

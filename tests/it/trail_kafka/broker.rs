@@ -9,10 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 
 use krafka::Kafka;
-use krafka::admin::{
-    AclBinding, AclOperation, AclPermissionType, AclResourceType, AdminClient, CreateAclsOptions, CreateTopicsOptions,
-    NewTopic,
-};
+use krafka::admin::{CreateTopicsOptions, NewTopic};
 use tempfile::TempDir;
 
 use crate::golden::repository;
@@ -117,11 +114,12 @@ impl Broker {
         let mut broker = String::new();
         BufReader::new(shell.stdout.take().expect("a pipe")).read_line(&mut broker).expect("a process id");
         self.process = Some(Process { shell, broker: broker.trim_end().to_owned() });
-        let outside = self.outside;
-        until("the broker", || {
-            assert!(self.is_running(), "the broker ended: {}", self.log());
-            TcpStream::connect(outside).ok()
-        });
+        for address in [self.outside, self.inside] {
+            until("the broker", || {
+                assert!(self.is_running(), "the broker ended: {}", self.log());
+                TcpStream::connect(address).ok()
+            });
+        }
     }
 
     /// SIGTERM: it closes its logs.
@@ -162,21 +160,18 @@ impl Broker {
         if let Some((key, value)) = setting {
             new = new.with_config(key, value);
         }
-        let created = self.admin().await.create_topics([new], CreateTopicsOptions::default()).await;
+        let kafka = Kafka::builder(self.inside.to_string()).connect().await.expect("the broker");
+        let created = kafka.admin().create_topics([new], CreateTopicsOptions::default()).await;
         created.expect("an answer").remove(topic).expect("a result").expect("created");
     }
 
     /// Lets [`USER`] write to a topic, and do nothing else.
-    pub(crate) async fn allow_write(&self, topic: &str) {
-        let principal = format!("User:{USER}");
-        let (write, allow) = (AclOperation::Write, AclPermissionType::Allow);
-        let binding = AclBinding::new(AclResourceType::Topic, topic, principal, "*", write, allow);
-        let created = self.admin().await.create_acls(vec![binding], CreateAclsOptions::default()).await;
-        created.expect("an answer").remove(0).1.expect("created");
-    }
-
-    async fn admin(&self) -> AdminClient {
-        Kafka::builder(self.inside.to_string()).connect().await.expect("the broker").admin()
+    pub(crate) fn allow_write(&self, topic: &str) {
+        let mut tool = self.java("org.apache.kafka.tools.AclCommand");
+        tool.args(["--bootstrap-server", &self.inside.to_string(), "--add", "--topic", topic]);
+        let output = tool.args(["--operation", "Write", "--allow-principal", &format!("User:{USER}")]).output();
+        let output = output.expect("java runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 
     /// Everything that is in a topic, as Kafka's own consumer reads it.

@@ -40,11 +40,14 @@ async fn what_is_wrong_is_said_and_what_is_mended_goes_on() {
 
     // Each is mended while the sink lives.
     let mut sink = open(&settings).await;
-    says(bring(&mut sink, 0, &line(0)).await, &["topic one", "missing"]);
-    broker.create("one", None).await;
     says(bring(&mut sink, 0, &line(0)).await, &["may not write to the topic one"]);
-    broker.allow_write("one").await;
+    broker.allow_write("one");
+    says(bring(&mut sink, 0, &line(0)).await, &["the topic one is missing"]);
+    broker.create("one", None).await;
     bring(&mut sink, 0, &line(0)).await.expect("taken");
+    broker.create("another", None).await;
+    let mut sink = open(&with(&settings, "topic", json!("another"))).await;
+    says(bring(&mut sink, 1, &line(1)).await, &["may not write to the topic another"]);
 
     fs::write(folder.path().join("password"), "a-wrong-one").expect("written");
     let mut sink = open(&settings).await;
@@ -61,7 +64,7 @@ async fn what_is_wrong_is_said_and_what_is_mended_goes_on() {
     // The wrong kind of port, both ways round.
     let inside = broker.inside.to_string();
     let mut sink = open(&with(&settings, "brokers", json!([inside]))).await;
-    says(bring(&mut sink, 3, &line(3)).await, &["TLS"]);
+    says(bring(&mut sink, 3, &line(3)).await, &["tls handshake"]);
     let plain = json!({"type": "kafka", "brokers": [outside], "topic": "one", "insecure": true});
     let mut sink = open(&plain).await;
     says(bring(&mut sink, 3, &line(3)).await, &["TLS"]);
@@ -78,7 +81,7 @@ async fn what_is_wrong_is_said_and_what_is_mended_goes_on() {
 async fn a_topic_for_small_records_gets_them_in_order() {
     let broker = Broker::start(None);
     broker.create("small", Some(("max.message.bytes", "8000"))).await;
-    broker.allow_write("small").await;
+    broker.allow_write("small");
     let folder = tempfile::tempdir().expect("a folder");
     let mut sink = open(&settings(folder.path(), &broker, &broker.outside.to_string(), "small")).await;
     let lines: Vec<String> = (0..600).map(|number| format!("{number} {}", "x".repeat(500))).collect();
