@@ -1,11 +1,11 @@
 # Two commands: `make demo` shows it on a real API server, `make test` runs every test. Both build what they need.
-.PHONY: demo test lint kubernetes bench
+.PHONY: demo test lint kubernetes kafka bench
 
 demo: kubernetes
 	cargo build --locked
 	PORTCULLIS=target/debug/portcullis tools/demo/run
 
-test: kubernetes lint
+test: kubernetes kafka lint
 	cargo test --locked --no-fail-fast --lib --test it
 
 lint:
@@ -16,6 +16,10 @@ lint:
 # etcd, kube-apiserver, kube-controller-manager and kubectl from their Go modules, once a machine (about six minutes).
 kubernetes:
 	tools/kubernetes/build >/dev/null
+
+# A Kafka broker from its jars, once a machine (half a minute); Java runs it.
+kafka:
+	tools/kafka/build >/dev/null
 
 bench:
 	cargo bench --locked

@@ -271,6 +271,7 @@ impl Settings {
                 code: ErrorCode::TopicAuthorizationFailed | ErrorCode::ClusterAuthorizationFailed,
                 ..
             }) => format!("the user may not write to the topic {topic}, or it is missing"),
+            Failure::Kafka(error) if self.insecure => format!("{error}; without TLS (insecure: true)"),
             Failure::Kafka(error) => error.to_string(),
         }
     }

@@ -167,10 +167,22 @@ impl Broker {
 
     /// Lets [`USER`] write to a topic, and do nothing else.
     pub(crate) fn allow_write(&self, topic: &str) {
-        let mut tool = self.java("org.apache.kafka.tools.AclCommand");
-        tool.args(["--bootstrap-server", &self.inside.to_string(), "--add", "--topic", topic]);
-        let output = tool.args(["--operation", "Write", "--allow-principal", &format!("User:{USER}")]).output();
-        let output = output.expect("java runs");
+        let principal = format!("User:{USER}");
+        let grant = ["--add", "--topic", topic, "--operation", "Write", "--allow-principal", &principal];
+        self.tool("org.apache.kafka.tools.AclCommand", &grant);
+    }
+
+    /// Gives [`USER`] another password.
+    pub(crate) fn change_password(&self, password: &str) {
+        let credential = format!("SCRAM-SHA-512=[password={password}]");
+        let change = ["--alter", "--entity-type", "users", "--entity-name", USER, "--add-config", &credential];
+        self.tool("kafka.admin.ConfigCommand", &change);
+    }
+
+    fn tool(&self, class: &str, arguments: &[&str]) {
+        let mut tool = self.java(class);
+        tool.args(["--bootstrap-server", &self.inside.to_string()]).args(arguments);
+        let output = tool.output().expect("java runs");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 

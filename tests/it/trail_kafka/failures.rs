@@ -1,6 +1,7 @@
 //! What keeps a broker from taking records: said clearly and without a secret, and over once it is mended.
 
 use std::fs;
+use std::time::Duration;
 
 use portcullis::trail::Class;
 use portcullis::trail::sink::{Batch, Settings, Sink};
@@ -67,7 +68,7 @@ async fn what_is_wrong_is_said_and_what_is_mended_goes_on() {
     says(bring(&mut sink, 3, &line(3)).await, &["tls handshake"]);
     let plain = json!({"type": "kafka", "brokers": [outside], "topic": "one", "insecure": true});
     let mut sink = open(&plain).await;
-    says(bring(&mut sink, 3, &line(3)).await, &["TLS"]);
+    says(bring(&mut sink, 3, &line(3)).await, &["without TLS"]);
     let mut sink = open(&with(&plain, "brokers", json!([inside]))).await;
     bring(&mut sink, 3, &line(3)).await.expect("taken");
     let mut sink = open(&with(&settings, "mechanism", json!("SCRAM-SHA-256"))).await;
@@ -75,6 +76,32 @@ async fn what_is_wrong_is_said_and_what_is_mended_goes_on() {
 
     let read: Vec<String> = broker.read("one").into_iter().map(|message| message.value).collect();
     assert_eq!(read, [line(0), line(1), line(2), line(3), line(4)].concat());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outage_is_said_in_time_and_a_password_may_change_in_it() {
+    let mut broker = Broker::start(None);
+    broker.create("long", None).await;
+    broker.allow_write("long");
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut sink = open(&settings(folder.path(), &broker, &broker.outside.to_string(), "long")).await;
+    let lines: Vec<String> = (0..4).map(|number| format!("{{\"number\":{number}}}")).collect();
+    bring(&mut sink, 0, &lines[..1]).await.expect("taken");
+    broker.kill();
+    // A courier waits for a minute.
+    let brought = tokio::time::timeout(Duration::from_mins(1), bring(&mut sink, 1, &lines[1..3])).await;
+    says(brought.expect("an end"), &["onnection refused"]);
+    broker.resume();
+    bring(&mut sink, 1, &lines[1..3]).await.expect("taken");
+
+    broker.change_password("open-another-sesame");
+    broker.stop();
+    broker.resume();
+    says(bring(&mut sink, 3, &lines[3..]).await, &["authentication"]);
+    fs::write(folder.path().join("password"), "open-another-sesame").expect("written");
+    bring(&mut sink, 3, &lines[3..]).await.expect("taken");
+    let read: Vec<String> = broker.read("long").into_iter().map(|message| message.value).collect();
+    assert_eq!(read, lines);
 }
 
 #[tokio::test(flavor = "multi_thread")]
