@@ -1,11 +1,11 @@
 # Two commands: `make demo` shows it on a real API server, `make test` runs every test. Both build what they need.
-.PHONY: demo test lint kubernetes pod-security bench
+.PHONY: demo test lint kubernetes pod-security kafka bench
 
 demo: kubernetes
 	cargo build --locked
 	PORTCULLIS=target/debug/portcullis tools/demo/run
 
-test: kubernetes pod-security lint
+test: kubernetes pod-security kafka lint
 	cargo test --locked --no-fail-fast --lib --test it
 
 lint:
@@ -20,6 +20,10 @@ kubernetes:
 # The webhook of Kubernetes' own evaluator of the Pod Security Standards, once a machine (about two minutes).
 pod-security:
 	tools/pod-security/build >/dev/null
+
+# A Kafka broker from its jars, once a machine (half a minute); Java runs it.
+kafka:
+	tools/kafka/build >/dev/null
 
 bench:
 	cargo bench --locked

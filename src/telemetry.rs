@@ -5,8 +5,8 @@ use std::panic;
 use tracing_subscriber::EnvFilter;
 
 /// What is logged unless told otherwise. What kube's client cannot parse, which could be a Secret, it would warn of in
-/// full.
-const FILTER: &str = "info,kube=warn,kube_client::client=error";
+/// full. What krafka finds at every attempt, our sink says once a delivery.
+const FILTER: &str = "info,kube=warn,kube_client::client=error,krafka=error";
 
 /// Starts logging; `PORTCULLIS_LOG` sets the filter, as in `tracing_subscriber::EnvFilter`. A panic is logged by its
 /// place alone: its words may quote what it was working on.

@@ -1,6 +1,7 @@
 //! Sinks: where couriers take the trail. Each keeps the lines as they are.
 
 mod file;
+mod kafka;
 mod postgres;
 mod stdout;
 pub(super) mod tls;
@@ -53,6 +54,8 @@ pub enum Settings {
     File(file::Settings),
     /// A table of PostgreSQL.
     Postgres(postgres::Settings),
+    /// Kafka.
+    Kafka(kafka::Settings),
 }
 
 impl Settings {
@@ -68,6 +71,7 @@ impl Settings {
             Self::Postgres(settings) => {
                 Box::new(postgres::Postgres::open(settings).map_err(|error| error.to_string())?)
             }
+            Self::Kafka(settings) => Box::new(kafka::Kafka::open(settings)?),
         })
     }
 }

@@ -38,5 +38,6 @@ mod standards;
 mod trail_event;
 mod trail_file;
 mod trail_full;
+mod trail_kafka;
 mod trail_postgres;
 mod updates;

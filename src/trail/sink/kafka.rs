@@ -1,0 +1,303 @@
+//! Kafka: one message a record, the streams each in a partition of its own by their ids.
+//!
+//! Consecutive records go out together, and nothing after them before all of them are acknowledged by every replica in
+//! sync: whatever fails, what is in the topic is in order. What was sent and not yet acknowledged is never sent anew
+//! while this producer lives. It asks again under the same sequence numbers, by which the brokers tell what they have
+//! already; so records come twice only after this program was ended, or after an error that no repetition can mend.
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bytes::Bytes;
+use krafka::auth::{AuthConfig, TlsConfig};
+use krafka::error::{ErrorCode, KrafkaError};
+use krafka::producer::{Acks, DeliveryHandle, Producer};
+use krafka::{CloseOptions, Record};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use tokio::time::timeout;
+
+use super::{Batch, Delivery, Sink, tls};
+
+/// Bytes of the records that go out together, well below the 1 MiB that a topic takes unless told otherwise.
+const TOGETHER: usize = 256 << 10;
+/// What a record takes beside its line, its key and its headers, at most.
+const FRAMING: usize = 64;
+/// How long a delivery waits for acknowledgements. What was sent stays sent: the next one waits for the same.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How long it may take to find out why they do not come.
+const LOOK: Duration = Duration::from_secs(10);
+const CONNECT: Duration = Duration::from_secs(5);
+const REQUEST: Duration = Duration::from_secs(15);
+/// How long a topic is looked for.
+const TOPIC: Duration = Duration::from_secs(5);
+/// How long the brokers are asked again about what was sent.
+const REPEAT: Duration = Duration::from_hours(24);
+/// Nothing goes out until it is told to: what goes out together is ours to say.
+const LINGER: Duration = Duration::from_hours(1);
+/// How long a producer that is given up may take to close.
+const CLOSE: Duration = Duration::from_secs(5);
+/// Letters of a topic's name.
+const NAME: usize = 249;
+
+/// Settings.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Settings {
+    /// Brokers to ask for the others, each as host:port.
+    brokers: Vec<String>,
+    /// The topic. It is not made if it is missing.
+    topic: String,
+    /// Who we are.
+    user: Option<String>,
+    /// The file that our password is in.
+    password_file: Option<PathBuf>,
+    /// How the password is proven.
+    #[serde(default)]
+    mechanism: Mechanism,
+    /// The certificates that sign the brokers' (PEM), where the system's do not.
+    ca_file: Option<PathBuf>,
+    /// Without TLS, and without a user where none is named. What goes over the wire can be read and altered there.
+    #[serde(default)]
+    insecure: bool,
+}
+
+/// How a password is proven without being sent.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+enum Mechanism {
+    /// SCRAM with SHA-512.
+    #[default]
+    #[serde(rename = "SCRAM-SHA-512")]
+    Sha512,
+    /// SCRAM with SHA-256.
+    #[serde(rename = "SCRAM-SHA-256")]
+    Sha256,
+}
+
+/// The sink.
+pub(super) struct Kafka {
+    settings: Settings,
+    producer: Option<Producer>,
+    /// Bytes that go out together.
+    together: usize,
+    /// Up to where a stream was acknowledged: its id, and the next record.
+    taken: (String, u64),
+    sent: Sent,
+}
+
+/// What was handed to the producer, and is not acknowledged yet.
+#[derive(Default)]
+struct Sent {
+    stream: String,
+    /// Sequence number of the first handle's record.
+    next: u64,
+    handles: VecDeque<DeliveryHandle>,
+}
+
+impl Kafka {
+    pub(super) fn open(settings: &Settings) -> Result<Self, String> {
+        settings.check()?;
+        settings.security()?;
+        let (settings, sent) = (settings.clone(), Sent::default());
+        Ok(Self { settings, producer: None, together: TOGETHER, taken: (String::new(), 0), sent })
+    }
+
+    /// Sends what of a batch was not acknowledged before. May be dropped at any point, and begun again.
+    async fn send(&mut self, batch: &Batch<'_>) -> Result<(), Failure> {
+        self.settle().await?;
+        let known = if self.taken.0 == batch.stream { self.taken.1 } else { 0 };
+        let records: Vec<(u64, &[u8])> = batch.records().filter(|(seq, _)| *seq >= known).collect();
+        let mut rest = records.as_slice();
+        while let Some((first, _)) = rest.first() {
+            let producer = match &self.producer {
+                Some(producer) => producer,
+                None => self.producer.insert(self.settings.produce().await?),
+            };
+            self.sent = Sent { stream: batch.stream.to_owned(), next: *first, handles: VecDeque::new() };
+            let (together, later) = rest.split_at(fitting(rest, self.together));
+            for (seq, line) in together {
+                self.sent.handles.push_back(producer.enqueue(self.settings.record(batch, *seq, line)).await?);
+            }
+            self.settle().await?;
+            rest = later;
+        }
+        Ok(())
+    }
+
+    /// Waits until all that was sent is acknowledged. May be dropped at any point, and begun again.
+    async fn settle(&mut self) -> Result<(), KrafkaError> {
+        let Some(producer) = self.producer.as_ref().filter(|_| !self.sent.handles.is_empty()) else { return Ok(()) };
+        producer.flush().await?;
+        while let Some(handle) = self.sent.handles.front_mut() {
+            let outcome = handle.await;
+            self.sent.handles.pop_front();
+            if let Err(error) = outcome {
+                // Each has its outcome by now. What came after a failure is sent again with it, or it would be out of order.
+                self.sent.handles.clear();
+                return Err(error);
+            }
+            self.sent.next += 1;
+            self.taken = (self.sent.stream.clone(), self.sent.next);
+        }
+        Ok(())
+    }
+
+    /// Begins anew after an error, with the password and the certificates that the files hold by then.
+    fn give_up(&mut self, error: &Failure) {
+        if matches!(error, Failure::Kafka(error) if is_too_large(error)) {
+            self.together = (self.together / 2).max(1);
+        }
+        // What is queued has no outcome yet: the next delivery waits for it.
+        if self.sent.handles.is_empty()
+            && let Some(producer) = self.producer.take()
+        {
+            tokio::spawn(async move { producer.close_with(CloseOptions::new().timeout(CLOSE)).await });
+        }
+    }
+}
+
+impl Sink for Kafka {
+    fn deliver<'s>(&'s mut self, batch: &'s Batch<'s>) -> Delivery<'s> {
+        Box::pin(async move {
+            match timeout(PATIENCE, self.send(batch)).await {
+                Ok(Ok(())) => Ok(()),
+                Ok(Err(error)) => {
+                    self.give_up(&error);
+                    Err(self.settings.words(&error))
+                }
+                Err(_) => Err(match timeout(LOOK, self.settings.look()).await {
+                    Ok(Err(error)) => self.settings.words(&error),
+                    Ok(Ok(())) => "the brokers do not acknowledge: are min.insync.replicas in sync?".to_owned(),
+                    Err(_) => "the brokers do not answer in time".to_owned(),
+                }),
+            }
+        })
+    }
+}
+
+impl Settings {
+    /// What can never work.
+    fn check(&self) -> Result<(), String> {
+        let is_address = |text: &String| {
+            let port = text.rsplit_once(':').filter(|(host, _)| !host.is_empty());
+            port.is_some_and(|(_, port)| port.parse::<u16>().is_ok_and(|port| port > 0)) && !text.contains(',')
+        };
+        if self.brokers.is_empty() {
+            return Err("brokers: must name one at least".to_owned());
+        }
+        if let Some(wrong) = self.brokers.iter().find(|text| !is_address(text)) {
+            return Err(format!("brokers: {wrong:?} must be host:port"));
+        }
+        let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+        let is_name = (1..=NAME).contains(&self.topic.len()) && self.topic.bytes().all(is_letter);
+        if !is_name || matches!(self.topic.as_str(), "." | "..") {
+            return Err(format!("topic: must be at most {NAME} letters, digits, dots, hyphens and underscores"));
+        }
+        match (&self.user, &self.password_file) {
+            (None, Some(_)) | (Some(_), None) => Err("user and passwordFile belong together".to_owned()),
+            (None, None) if !self.insecure => Err("user and passwordFile are missing".to_owned()),
+            _ if self.insecure && self.ca_file.is_some() => Err("caFile has no use beside insecure: true".to_owned()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Who we are, and whom we trust, as the files say now.
+    fn security(&self) -> Result<AuthConfig, String> {
+        let sasl = match (&self.user, &self.password_file) {
+            (Some(user), Some(file)) => Some((user, tls::secret(file)?)),
+            _ => None,
+        };
+        let auth = match (sasl, self.mechanism) {
+            (None, _) => AuthConfig::plaintext(),
+            (Some((user, password)), Mechanism::Sha512) => AuthConfig::sasl_scram_sha512(user, password),
+            (Some((user, password)), Mechanism::Sha256) => AuthConfig::sasl_scram_sha256(user, password),
+        };
+        if self.insecure {
+            return Ok(auth);
+        }
+        // Says what is wrong with the trust in the words of every other sink.
+        tls::client(self.ca_file.as_deref())?;
+        Ok(auth.with_tls(match &self.ca_file {
+            Some(file) => TlsConfig::new().with_ca_cert(file.display().to_string()),
+            None => TlsConfig::new().with_native_roots(),
+        }))
+    }
+
+    async fn connect(&self) -> Result<krafka::Kafka, Failure> {
+        let security = self.security().map_err(Failure::Files)?;
+        let builder = krafka::Kafka::builder(self.brokers.join(",")).client_id("portcullis").security(security);
+        Ok(builder.connect_timeout(CONNECT).request_timeout(REQUEST).connect().await?)
+    }
+
+    async fn produce(&self) -> Result<Producer, Failure> {
+        let builder = self.connect().await?.producer().acks(Acks::All).idempotent(true).metrics_push(false);
+        // Room for all that goes out together, as one: a topic keeps it, or refuses it, whole.
+        let builder = builder.batch_size(2 * TOGETHER).linger(LINGER);
+        Ok(builder.delivery_timeout(REPEAT).max_block(TOPIC).build().await?)
+    }
+
+    /// What a new connection finds.
+    async fn look(&self) -> Result<(), Failure> {
+        let builder = self.connect().await?.producer().idempotent(false).metrics_push(false).max_block(TOPIC);
+        let producer = builder.build().await?;
+        let found = producer.partitions_for(&self.topic).await;
+        producer.close_with(CloseOptions::new().timeout(CLOSE)).await?;
+        found?;
+        Ok(())
+    }
+
+    fn record(&self, batch: &Batch<'_>, seq: u64, line: &[u8]) -> Record {
+        Record::new(self.topic.as_str(), Bytes::copy_from_slice(line))
+            .key(batch.stream.to_owned())
+            .header("stream", batch.stream.to_owned())
+            .header("seq", seq.to_string())
+            .header("class", batch.class.as_str())
+    }
+
+    fn words(&self, failure: &Failure) -> String {
+        let topic = &self.topic;
+        match failure {
+            Failure::Files(error) => error.clone(),
+            Failure::Kafka(error) if is_too_large(error) => {
+                format!("the topic {topic} does not take so large a record; raise its max.message.bytes")
+            }
+            Failure::Kafka(
+                KrafkaError::UnknownTopic { .. }
+                | KrafkaError::Broker { code: ErrorCode::UnknownTopicOrPartition | ErrorCode::UnknownTopicId, .. },
+            ) => format!("the topic {topic} is missing; it is not made by us"),
+            // The second is what a user is told who may write to no topic at all.
+            Failure::Kafka(KrafkaError::Broker {
+                code: ErrorCode::TopicAuthorizationFailed | ErrorCode::ClusterAuthorizationFailed,
+                ..
+            }) => format!("the user may not write to the topic {topic}, or it is missing"),
+            Failure::Kafka(error) if self.insecure => format!("{error}; without TLS (insecure: true)"),
+            Failure::Kafka(error) => error.to_string(),
+        }
+    }
+}
+
+/// Why records were not taken.
+enum Failure {
+    /// What our files hold.
+    Files(String),
+    /// What the brokers say, or the way to them.
+    Kafka(KrafkaError),
+}
+
+impl From<KrafkaError> for Failure {
+    fn from(error: KrafkaError) -> Self {
+        Self::Kafka(error)
+    }
+}
+
+/// How many records go out together: one at least.
+fn fitting(records: &[(u64, &[u8])], most: usize) -> usize {
+    let mut bytes = 0;
+    let sizes = records.iter().map(|(_, line)| line.len() + FRAMING);
+    sizes.take_while(|size| (bytes += size, bytes <= most).1).count().max(1)
+}
+
+fn is_too_large(error: &KrafkaError) -> bool {
+    matches!(error, KrafkaError::Broker { code: ErrorCode::MessageTooLarge | ErrorCode::RecordListTooLarge, .. })
+}
