@@ -23,6 +23,7 @@ use crate::trail::NamedSink;
 pub use change::{Change, Weaker, weaker};
 pub use compile::{compile, compile_profile};
 pub use problem::{ConfigError, Problem};
+pub(crate) use trail::{duration, size};
 pub use watch::{Reload, watch};
 
 /// A configuration in force. It never changes; a reload makes another.
