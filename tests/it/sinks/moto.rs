@@ -100,6 +100,7 @@ impl Moto {
         let method = method.parse().expect("a method");
         let request =
             self.client.request(method, self.url(path)).header("authorization", ANYBODY.replace("SERVICE", service));
+        let request = request.header("x-amz-sdk-checksum-algorithm", "SHA256");
         let answer = request.header("content-type", kind).body(body.to_owned()).send().await.expect("an answer");
         (answer.status().as_u16(), answer.text().await.expect("text"))
     }

@@ -68,10 +68,12 @@ fn treat(mut client: TcpStream, behind: SocketAddr, fate: Fate) -> io::Result<()
             let mut server = TcpStream::connect(behind)?;
             let mut buffer = vec![0; bytes];
             let mut count = 0;
+            // A request that is shorter breaks at its end.
+            client.set_read_timeout(Some(Duration::from_millis(300)))?;
             while count < bytes {
-                match client.read(&mut buffer[count..])? {
-                    0 => break,
-                    read => count += read,
+                match client.read(&mut buffer[count..]) {
+                    Ok(0) | Err(_) => break,
+                    Ok(read) => count += read,
                 }
             }
             server.write_all(&buffer[..count])?;
