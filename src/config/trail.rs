@@ -161,7 +161,7 @@ fn one_in(text: &str) -> Result<u64, String> {
 }
 
 /// Bytes: a number, with Ki, Mi, Gi or Ti.
-fn size(text: &str) -> Result<u64, String> {
+pub(crate) fn size(text: &str) -> Result<u64, String> {
     let wrong = || "must be a size such as 512Mi or 2Gi".to_owned();
     let digits = text.trim_end_matches(|character: char| character.is_ascii_alphabetic());
     let shift = match &text[digits.len()..] {
@@ -177,7 +177,7 @@ fn size(text: &str) -> Result<u64, String> {
 }
 
 /// A time: a number with s, m, h or d.
-fn duration(text: &str) -> Result<SignedDuration, String> {
+pub(crate) fn duration(text: &str) -> Result<SignedDuration, String> {
     let wrong = || "must be a time such as 12h or 90d".to_owned();
     let (digits, unit) = text.split_at_checked(text.len().saturating_sub(1)).ok_or_else(wrong)?;
     let seconds = match unit {

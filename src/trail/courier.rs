@@ -10,18 +10,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use super::class::Class;
-use super::sink::{Batch, Sink};
+use super::sink::{Appetite, Batch, Sink};
 use super::spool::{Index, Segment};
 
-/// Bytes and records that are handed over at once.
-const BATCH_BYTES: u64 = 1 << 20;
-const BATCH_RECORDS: u64 = 1_000;
 /// The pause after the first failure, and the longest.
 const PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// The longest that a sink may ask to be left alone.
+const LONGEST_REST: Duration = Duration::from_mins(5);
 /// How long a delivery may take before it counts as failed.
 const PATIENCE: Duration = Duration::from_mins(1);
 
@@ -53,6 +54,17 @@ struct Route {
     next: u64,
     /// Where it stands, when that is known: the segment's first record, and the bytes before it.
     place: Option<(u64, u64)>,
+    /// Since when records lie there for more to come.
+    since: Option<Instant>,
+}
+
+/// What a courier found of a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    Carried,
+    /// What is there waits for more to come, until then.
+    Gathering(Instant),
+    Nothing,
 }
 
 /// Every courier of a spool.
@@ -60,6 +72,8 @@ struct Route {
 pub struct Couriers {
     running: Vec<(String, Arc<Tally>, JoinHandle<()>)>,
     index: Option<Arc<Index>>,
+    /// Whether nothing waits for more to come any longer.
+    hurry: watch::Sender<bool>,
 }
 
 impl Courier {
@@ -73,36 +87,64 @@ impl Courier {
         let cursor = folder.join(format!("{name}.json"));
         let next = read_cursor(&cursor, index)?;
         index.register(name, next);
-        let routes = next.map(|next| Route { next, place: None });
+        let routes = next.map(|next| Route { next, ..Route::default() });
         Ok(Self { name: name.to_owned(), sink, index: Arc::clone(index), cursor, tally: Arc::default(), routes })
     }
 
-    async fn run(mut self) {
+    async fn run(mut self, mut hurry: watch::Receiver<bool>) {
         let mut changes = self.index.changes();
         loop {
             changes.mark_unchanged();
-            let mut moved = false;
+            let is_hurried = *hurry.borrow_and_update();
+            let (mut has_moved, mut due) = (false, None);
             for class in Class::ALL {
-                moved |= self.carry(class).await;
+                match self.carry(class, is_hurried).await {
+                    Step::Carried => has_moved = true,
+                    Step::Gathering(until) => due = Some(due.map_or(until, |due: Instant| due.min(until))),
+                    Step::Nothing => {}
+                }
             }
-            if !moved && changes.changed().await.is_err() {
-                return;
+            if has_moved {
+                continue;
+            }
+            tokio::select! {
+                changed = changes.changed() => if changed.is_err() { return },
+                () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
+                Ok(()) = hurry.changed() => {}
             }
         }
     }
 
-    /// Hands over what comes next of a stream; says whether there was anything.
-    async fn carry(&mut self, class: Class) -> bool {
-        let (index, route) = (Arc::clone(&self.index), self.routes[class.index()].clone());
-        let load = tokio::task::spawn_blocking(move || load(&index, class, route)).await;
+    /// Until when what comes next of a stream waits for more to come, if it does.
+    fn gathering(&mut self, class: Class) -> Option<Instant> {
+        let Appetite { bytes, wait, .. } = self.sink.appetite();
+        let route = &mut self.routes[class.index()];
+        if wait.is_zero() {
+            return None;
+        }
+        let segment = self.index.segment(class, route.next)?;
+        let due = *route.since.get_or_insert_with(Instant::now) + wait;
+        let before = route.place.filter(|(first, _)| *first == segment.first).map_or(0, |(_, before)| before);
+        let is_growing = self.index.segment(class, segment.end).is_none();
+        (is_growing && segment.bytes - before < bytes && Instant::now() < due).then_some(due)
+    }
+
+    /// Hands over what comes next of a stream.
+    async fn carry(&mut self, class: Class, is_hurried: bool) -> Step {
+        if let Some(due) = self.gathering(class).filter(|_| !is_hurried) {
+            return Step::Gathering(due);
+        }
+        let (index, route, appetite) =
+            (Arc::clone(&self.index), self.routes[class.index()].clone(), self.sink.appetite());
+        let load = tokio::task::spawn_blocking(move || load(&index, class, route, appetite)).await;
         let loaded = match load {
             Ok(Ok(Some(loaded))) => loaded,
             Ok(Err(error)) => {
                 tracing::error!(%error, sink = self.name, class = class.as_str(), "the spool could not be read");
                 tokio::time::sleep(PAUSE).await;
-                return true;
+                return Step::Carried;
             }
-            Ok(Ok(None)) | Err(_) => return false,
+            Ok(Ok(None)) | Err(_) => return Step::Nothing,
         };
         if loaded.lost > 0 {
             tracing::error!(
@@ -123,8 +165,9 @@ impl Courier {
                 Err(_) => "it did not answer in time".to_owned(),
             };
             self.tally.failures.fetch_add(1, Ordering::Relaxed);
-            tracing::warn!(%error, sink = self.name, pause_ms = pause.as_millis(), "a sink did not take its records; they are kept");
-            tokio::time::sleep(pause).await;
+            let rest = self.sink.rest().min(LONGEST_REST).max(pause);
+            tracing::warn!(%error, sink = self.name, pause_ms = rest.as_millis(), "a sink did not take its records; they are kept");
+            tokio::time::sleep(rest).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
         self.tally.delivered.fetch_add(loaded.route.next - loaded.first, Ordering::Relaxed);
@@ -133,7 +176,7 @@ impl Courier {
         if let Err(error) = self.save() {
             tracing::warn!(%error, sink = self.name, "how far the sink has come could not be written down");
         }
-        true
+        Step::Carried
     }
 
     fn save(&self) -> io::Result<()> {
@@ -154,7 +197,7 @@ struct Loaded {
     route: Route,
 }
 
-fn load(index: &Index, class: Class, mut route: Route) -> io::Result<Option<Loaded>> {
+fn load(index: &Index, class: Class, mut route: Route, appetite: Appetite) -> io::Result<Option<Loaded>> {
     let Some(segment) = index.segment(class, route.next) else { return Ok(None) };
     let lost = segment.first.saturating_sub(route.next);
     route.next = route.next.max(segment.first);
@@ -166,13 +209,13 @@ fn load(index: &Index, class: Class, mut route: Route) -> io::Result<Option<Load
     file.seek(SeekFrom::Start(start))?;
     let mut reader = BufReader::new(file.take(segment.bytes - start));
     let (mut bytes, first) = (Vec::new(), route.next);
-    while (bytes.len() as u64) < BATCH_BYTES && route.next - first < BATCH_RECORDS {
+    while (bytes.len() as u64) < appetite.bytes && route.next - first < appetite.records {
         if reader.read_until(b'\n', &mut bytes)? == 0 {
             break;
         }
         route.next += 1;
     }
-    route.place = Some((segment.first, start + bytes.len() as u64));
+    (route.place, route.since) = (Some((segment.first, start + bytes.len() as u64)), None);
     Ok((!bytes.is_empty()).then_some(Loaded { first, bytes, lost, route }))
 }
 
@@ -207,11 +250,14 @@ impl Couriers {
     /// Sends each on its way.
     pub fn send(couriers: Vec<Courier>) -> Self {
         let index = couriers.first().map(|courier| Arc::clone(&courier.index));
+        let hurry = watch::Sender::new(false);
         let running = couriers
             .into_iter()
-            .map(|courier| (courier.name.clone(), Arc::clone(&courier.tally), tokio::spawn(courier.run())))
+            .map(|courier| {
+                (courier.name.clone(), Arc::clone(&courier.tally), tokio::spawn(courier.run(hurry.subscribe())))
+            })
             .collect();
-        Self { running, index }
+        Self { running, index, hurry }
     }
 
     /// What each has done.
@@ -226,6 +272,7 @@ impl Couriers {
 
     /// Waits until everything was carried, no longer than `patience`; then ends them all.
     pub async fn finish(&self, patience: Duration) {
+        self.hurry.send_replace(true);
         let all = async {
             while self.behind().iter().any(|(_, behind)| *behind > 0) {
                 tokio::time::sleep(Duration::from_millis(20)).await;

@@ -31,7 +31,8 @@ pub async fn open(settings: &TrailSettings, beginning: &Beginning) -> Result<(Tr
     let (trail, index) = spooled(kept, signer, beginning)?;
     let mut couriers = Vec::new();
     for sink in &settings.sinks {
-        let opened = sink.settings.open().await.map_err(|error| format!("the sink {}: {error}", sink.name))?;
+        let opened =
+            sink.settings.open(&settings.cluster).await.map_err(|error| format!("the sink {}: {error}", sink.name))?;
         let courier = Courier::new(&sink.name, opened, &index, &kept.directory);
         couriers.push(courier.map_err(|error| format!("the sink {}: {error}", sink.name))?);
     }

@@ -1,13 +1,18 @@
 //! Sinks: where couriers take the trail. Each keeps the lines as they are.
 
 mod file;
+mod http;
 mod kafka;
+mod otlp;
 mod postgres;
+mod s3;
 mod stdout;
 pub(super) mod tls;
+mod webhook;
 
 use std::future::Future;
 use std::pin::Pin;
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -28,6 +33,12 @@ pub struct Batch<'b> {
 }
 
 impl<'b> Batch<'b> {
+    /// Sequence number of the last record.
+    pub fn last(&self) -> u64 {
+        let lines = self.bytes.split_inclusive(|byte| *byte == b'\n').count() as u64;
+        self.first + lines.saturating_sub(1)
+    }
+
     /// Each record: its sequence number, and its line without the newline.
     pub fn records(&self) -> impl Iterator<Item = (u64, &'b [u8])> {
         let lines = self.bytes.split_inclusive(|byte| *byte == b'\n');
@@ -42,6 +53,33 @@ pub type Delivery<'s> = Pin<Box<dyn Future<Output = Result<(), String>> + Send +
 pub trait Sink: Send {
     /// Takes a batch: whole and for good, or it fails. The same batch, or one that begins like it, may come again.
     fn deliver<'s>(&'s mut self, batch: &'s Batch<'s>) -> Delivery<'s>;
+
+    /// How much it takes at once.
+    fn appetite(&self) -> Appetite {
+        Appetite::default()
+    }
+
+    /// After a failure: how long it asks to be left alone.
+    fn rest(&self) -> Duration {
+        Duration::ZERO
+    }
+}
+
+/// How much a sink takes at once. The records of a batch follow each other in one segment of the spool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Appetite {
+    /// Bytes; the record that reaches them is the last.
+    pub bytes: u64,
+    /// Records.
+    pub records: u64,
+    /// How long less than that may lie in the spool for more to come.
+    pub wait: Duration,
+}
+
+impl Default for Appetite {
+    fn default() -> Self {
+        Self { bytes: 1 << 20, records: 1_000, wait: Duration::ZERO }
+    }
 }
 
 /// What is written of a sink.
@@ -56,15 +94,20 @@ pub enum Settings {
     Postgres(postgres::Settings),
     /// Kafka.
     Kafka(kafka::Settings),
+    /// A bucket of S3, or of what speaks like it.
+    S3(s3::Settings),
+    /// A collector of OpenTelemetry logs.
+    Otlp(otlp::Settings),
+    /// A receiver of signed batches over HTTP.
+    Webhook(webhook::Settings),
 }
 
 impl Settings {
-    /// Makes the sink ready.
+    /// Makes the sink ready, for the records of that cluster.
     ///
     /// # Errors
     /// What is wrong with its settings, or with what it found at the other end, where no record could ever be taken.
-    #[expect(clippy::unused_async, reason = "most sinks connect")]
-    pub async fn open(&self) -> Result<Box<dyn Sink>, String> {
+    pub async fn open(&self, cluster: &str) -> Result<Box<dyn Sink>, String> {
         Ok(match self {
             Self::Stdout(settings) => Box::new(stdout::Stdout::open(settings)),
             Self::File(settings) => Box::new(file::Rotated::open(settings)?),
@@ -72,6 +115,9 @@ impl Settings {
                 Box::new(postgres::Postgres::open(settings).map_err(|error| error.to_string())?)
             }
             Self::Kafka(settings) => Box::new(kafka::Kafka::open(settings)?),
+            Self::S3(settings) => Box::new(s3::S3::open(settings).await?),
+            Self::Otlp(settings) => Box::new(otlp::Otlp::open(settings, cluster)?),
+            Self::Webhook(settings) => Box::new(webhook::Webhook::open(settings)?),
         })
     }
 }

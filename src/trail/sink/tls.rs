@@ -12,11 +12,23 @@ use rustls::{ClientConfig, RootCertStore};
 /// # Errors
 /// When there are none to trust.
 pub(in crate::trail) fn client(ca: Option<&Path>) -> Result<ClientConfig, String> {
+    trusting(roots(ca)?)
+}
+
+/// Verifies nobody: for what never speaks TLS.
+///
+/// # Errors
+/// When the provider has no protocol in common with us, which it has.
+pub(super) fn nobody() -> Result<ClientConfig, String> {
+    trusting(RootCertStore::empty())
+}
+
+fn trusting(roots: RootCertStore) -> Result<ClientConfig, String> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| error.to_string())?;
-    Ok(builder.with_root_certificates(roots(ca)?).with_no_client_auth())
+    Ok(builder.with_root_certificates(roots).with_no_client_auth())
 }
 
 fn roots(ca: Option<&Path>) -> Result<RootCertStore, String> {

@@ -1,0 +1,184 @@
+//! HTTP towards sinks: one way to connect, headers out of files, and answers of which little is read.
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jiff::fmt::rfc2822;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::{Response, StatusCode, Url, redirect};
+
+use super::tls;
+
+/// How long a connection may take.
+const CONNECT: Duration = Duration::from_secs(5);
+/// How long a request may take with its answer: less than a courier's patience, so that it is told why.
+const REQUEST: Duration = Duration::from_secs(50);
+/// Bytes of an answer that are read.
+pub(super) const ANSWER: usize = 64 << 10;
+/// Characters of another's text that are said.
+const SAID: usize = 128;
+
+/// An address from a configuration: `https`, or `http` where the settings say that it may be.
+///
+/// # Errors
+/// What is wrong with it. The address itself is not quoted: somebody may have put a secret into it.
+pub(super) fn url(text: &str, insecure: bool) -> Result<Url, String> {
+    let url = Url::parse(text).map_err(|error| format!("is no URL: {error}"))?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("must hold no name or password: they belong into files".to_owned());
+    }
+    match (url.scheme(), insecure) {
+        ("https", false) | ("http", true) if url.has_host() => Ok(url),
+        ("http", false) => Err("must begin with https://; plain text needs `insecure: true`".to_owned()),
+        ("https", true) => Err("stands beside `insecure: true`, which is for http:// alone".to_owned()),
+        _ => Err("must begin with https://".to_owned()),
+    }
+}
+
+/// A client that follows no redirect. It trusts the certificates in `ca`, or those that the system trusts.
+///
+/// # Errors
+/// When there are none to trust.
+pub(super) fn client(url: &Url, ca: Option<&Path>) -> Result<reqwest::Client, String> {
+    let tls = if url.scheme() == "https" { tls::client(ca)? } else { tls::nobody()? };
+    reqwest::Client::builder()
+        .tls_backend_preconfigured(tls)
+        .redirect(redirect::Policy::none())
+        .connect_timeout(CONNECT)
+        .timeout(REQUEST)
+        .user_agent(concat!("portcullis/", env!("CARGO_PKG_VERSION")))
+        .build()
+        .map_err(|error| chain(&error))
+}
+
+/// Headers whose values are read from files each time, so that a secret may be replaced.
+///
+/// # Errors
+/// When a name is none, or a file cannot be read or holds something else than a value.
+pub(super) fn headers(files: &BTreeMap<String, PathBuf>) -> Result<HeaderMap, String> {
+    let mut headers = HeaderMap::new();
+    for (name, file) in files {
+        let name: HeaderName = name.parse().map_err(|_| format!("headers: {name:?} is no name of a header"))?;
+        let mut value = HeaderValue::from_str(&tls::secret(file)?)
+            .map_err(|_| format!("{}: holds no value of a header", file.display()))?;
+        value.set_sensitive(true);
+        headers.insert(name, value);
+    }
+    Ok(headers)
+}
+
+/// The beginning of an answer's body. What is longer than [`ANSWER`] is not read to its end.
+///
+/// # Errors
+/// When the connection breaks before.
+pub(super) async fn body(mut response: Response) -> Result<Vec<u8>, String> {
+    let mut body = Vec::new();
+    while body.len() < ANSWER {
+        let Some(bytes) = response.chunk().await.map_err(cause)? else { break };
+        body.extend_from_slice(&bytes[..bytes.len().min(ANSWER - body.len())]);
+    }
+    Ok(body)
+}
+
+/// What an answer that is no success says of itself. Its body is not quoted: it may echo what was sent.
+pub(super) fn refusal(status: StatusCode) -> String {
+    let why = if status.is_redirection() { "; redirects are not followed" } else { "" };
+    format!("the other end answered {status}{why}")
+}
+
+/// How long an answer asks to be left alone: seconds, or a date.
+pub(super) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Duration {
+    let text = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()).unwrap_or_default().trim();
+    if let Ok(seconds) = text.parse() {
+        return Duration::from_secs(seconds);
+    }
+    let date = rfc2822::DateTimeParser::new().parse_timestamp(text).ok();
+    date.and_then(|date| Duration::try_from(date.duration_since(now)).ok()).unwrap_or_default()
+}
+
+/// Why a request failed, without its address.
+pub(super) fn cause(error: reqwest::Error) -> String {
+    chain(&error.without_url())
+}
+
+/// Another's text, cut and escaped; nothing of it where it holds one of the secrets that were sent.
+pub(super) fn said(text: &str, sent: &HeaderMap) -> String {
+    let tells = |value: &HeaderValue| {
+        let value = value.to_str().unwrap_or_default();
+        value.split(' ').any(|word| word.len() > 3 && text.contains(word))
+    };
+    if sent.values().any(tells) {
+        return "(what it said repeats a secret)".to_owned();
+    }
+    text.chars().take(SAID).flat_map(char::escape_debug).collect()
+}
+
+/// An error with what caused it.
+pub(super) fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(error) = next {
+        let cause = error.to_string();
+        if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+        next = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use jiff::Timestamp;
+    use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, RETRY_AFTER};
+
+    use super::{retry_after, said, url};
+
+    #[test]
+    fn an_address_is_https_unless_the_settings_say_otherwise() {
+        assert!(url("https://collector:4318/x", false).is_ok());
+        assert!(url("http://collector:4318", true).is_ok());
+        for (text, insecure) in [
+            ("http://collector", false),
+            ("https://collector", true),
+            ("https://me:secret@collector", false),
+            ("https://secret@collector", false),
+            ("collector:4318", false),
+            ("unix:/secret", true),
+            ("", false),
+        ] {
+            let error = url(text, insecure).expect_err(text);
+            assert!(!error.contains("secret"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_rest_is_asked_for_in_seconds_or_by_a_date() {
+        let now: Timestamp = "2026-01-01T00:00:00Z".parse().expect("a time");
+        for (text, seconds) in [
+            ("7", 7),
+            (" 7 ", 7),
+            ("Thu, 01 Jan 2026 00:01:00 GMT", 60),
+            ("Wed, 31 Dec 2025 23:59:59 GMT", 0),
+            ("-1", 0),
+            ("soon", 0),
+            ("", 0),
+        ] {
+            let headers = HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static(text))]);
+            assert_eq!(retry_after(&headers, now), Duration::from_secs(seconds), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn what_the_other_end_says_is_cut_escaped_and_withheld_where_it_repeats_a_secret() {
+        let sent = HeaderMap::from_iter([(AUTHORIZATION, HeaderValue::from_static("Bearer tok-123"))]);
+        assert_eq!(said("a\nb", &sent), "a\\nb");
+        assert_eq!(said(&"x".repeat(500), &sent).len(), 128);
+        assert!(!said("who is tok-123?", &sent).contains("tok-123"));
+    }
+}

@@ -1,0 +1,193 @@
+//! A collector of OpenTelemetry logs, over OTLP/HTTP with protobuf: each line is the body of a log record.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use opentelemetry_proto::tonic::collector::logs::v1::{ExportLogsServiceRequest, ExportLogsServiceResponse};
+use opentelemetry_proto::tonic::common::v1::any_value::Value;
+use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue};
+use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs, ScopeLogs, SeverityNumber};
+use opentelemetry_proto::tonic::resource::v1::Resource;
+use prost::Message;
+use reqwest::Url;
+use reqwest::header::CONTENT_TYPE;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{Batch, Delivery, Sink, http};
+
+/// Settings.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Settings {
+    /// The collector: `/v1/logs` is added.
+    endpoint: String,
+    /// Certificates (PEM) that vouch for the collector; without them, those that the system trusts.
+    ca_file: Option<PathBuf>,
+    /// Whether the endpoint may be http://.
+    #[serde(default)]
+    insecure: bool,
+    /// Further headers: the name, and the file that holds the value.
+    #[serde(default)]
+    headers: BTreeMap<String, PathBuf>,
+}
+
+/// The sink.
+pub(super) struct Otlp {
+    settings: Settings,
+    url: Url,
+    client: reqwest::Client,
+    resource: Resource,
+    rest: Duration,
+}
+
+/// What is told of a record beside its line.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct View {
+    time: Option<Timestamp>,
+    record: Option<String>,
+    decision: Option<String>,
+    endpoint: Option<String>,
+    operation: Option<String>,
+    kind: Option<KindView>,
+    namespace: Option<String>,
+    name: Option<String>,
+    user: Option<UserView>,
+}
+
+#[derive(Deserialize)]
+struct KindView {
+    kind: String,
+}
+
+#[derive(Deserialize)]
+struct UserView {
+    name: String,
+}
+
+impl Otlp {
+    pub(super) fn open(settings: &Settings, cluster: &str) -> Result<Self, String> {
+        let named = |error| format!("endpoint: {error}");
+        let mut url = http::url(&settings.endpoint, settings.insecure).map_err(named)?;
+        url.path_segments_mut()
+            .map_err(|()| named("is no place to post to".to_owned()))?
+            .pop_if_empty()
+            .extend(["v1", "logs"]);
+        let client = http::client(&url, settings.ca_file.as_deref())?;
+        http::headers(&settings.headers)?;
+        let mut attributes =
+            vec![text("service.name", "portcullis"), text("service.version", env!("CARGO_PKG_VERSION"))];
+        if !cluster.is_empty() {
+            attributes.push(text("k8s.cluster.name", cluster));
+        }
+        let resource = Resource { attributes, ..Resource::default() };
+        Ok(Self { settings: settings.clone(), url, client, resource, rest: Duration::ZERO })
+    }
+
+    async fn post(&mut self, batch: &Batch<'_>) -> Result<(), String> {
+        self.rest = Duration::ZERO;
+        let headers = http::headers(&self.settings.headers)?;
+        let request = self
+            .client
+            .post(self.url.clone())
+            .headers(headers.clone())
+            .header(CONTENT_TYPE, "application/x-protobuf")
+            .body(self.message(batch)?.encode_to_vec());
+        let response = request.send().await.map_err(http::cause)?;
+        let status = response.status();
+        if !status.is_success() {
+            self.rest = http::retry_after(response.headers(), Timestamp::now());
+            return Err(http::refusal(status));
+        }
+        let body = http::body(response).await?;
+        let answer = ExportLogsServiceResponse::decode(body.as_slice())
+            .map_err(|_| "the answer is none of OTLP with protobuf: is this the endpoint of a collector?".to_owned())?;
+        let partial = answer.partial_success.unwrap_or_default();
+        match partial.rejected_log_records {
+            0 => Ok(()),
+            rejected => Err(format!(
+                "{rejected} of the records from {}:{} on were rejected: {}",
+                batch.stream,
+                batch.first,
+                http::said(&partial.error_message, &headers)
+            )),
+        }
+    }
+
+    fn message(&self, batch: &Batch<'_>) -> Result<ExportLogsServiceRequest, String> {
+        let log_records = batch.records().map(|(seq, line)| log_record(batch, seq, line)).collect::<Result<_, _>>()?;
+        let scope = InstrumentationScope { name: "portcullis.trail".to_owned(), ..InstrumentationScope::default() };
+        let scope_logs = vec![ScopeLogs { scope: Some(scope), log_records, ..ScopeLogs::default() }];
+        let resource = Some(self.resource.clone());
+        Ok(ExportLogsServiceRequest {
+            resource_logs: vec![ResourceLogs { resource, scope_logs, ..ResourceLogs::default() }],
+        })
+    }
+}
+
+impl Sink for Otlp {
+    fn deliver<'s>(&'s mut self, batch: &'s Batch<'s>) -> Delivery<'s> {
+        Box::pin(self.post(batch))
+    }
+
+    fn rest(&self) -> Duration {
+        self.rest
+    }
+}
+
+fn log_record(batch: &Batch<'_>, seq: u64, line: &[u8]) -> Result<LogRecord, String> {
+    let body = std::str::from_utf8(line).map_err(|_| format!("record {}:{seq} is no text", batch.stream))?;
+    let view: View =
+        serde_json::from_str(body).map_err(|_| format!("record {}:{seq} is no record of a trail", batch.stream))?;
+    let severity = view.severity();
+    let time = view.time.and_then(|time| u64::try_from(time.as_nanosecond()).ok()).unwrap_or_default();
+    let event = view.record.as_deref().unwrap_or("decision");
+    let mut attributes = vec![
+        text("portcullis.stream", batch.stream),
+        attribute("portcullis.seq", Value::IntValue(i64::try_from(seq).unwrap_or(i64::MAX))),
+        text("portcullis.class", batch.class.as_str()),
+    ];
+    let named = [
+        ("portcullis.decision", view.decision.as_deref()),
+        ("portcullis.endpoint", view.endpoint.as_deref()),
+        ("portcullis.operation", view.operation.as_deref()),
+        ("portcullis.kind", view.kind.as_ref().map(|kind| kind.kind.as_str())),
+        ("portcullis.name", view.name.as_deref()),
+        ("k8s.namespace.name", view.namespace.as_deref()),
+        ("user.name", view.user.as_ref().map(|user| user.name.as_str())),
+    ];
+    let named = named.into_iter().filter_map(|(name, value)| Some((name, value.filter(|value| !value.is_empty())?)));
+    attributes.extend(named.map(|(name, value)| text(name, value)));
+    Ok(LogRecord {
+        time_unix_nano: time,
+        observed_time_unix_nano: time,
+        severity_number: severity.into(),
+        severity_text: severity.as_str_name().trim_start_matches("SEVERITY_NUMBER_").to_owned(),
+        body: Some(AnyValue { value: Some(Value::StringValue(body.to_owned())) }),
+        attributes,
+        event_name: format!("portcullis.{event}"),
+        ..LogRecord::default()
+    })
+}
+
+impl View {
+    /// What somebody should look at stands out.
+    fn severity(&self) -> SeverityNumber {
+        match self.decision.as_deref().or(self.record.as_deref()) {
+            Some("error" | "configuration-refused") => SeverityNumber::Error,
+            Some("deny" | "exempt" | "warn" | "would-deny") => SeverityNumber::Warn,
+            _ => SeverityNumber::Info,
+        }
+    }
+}
+
+fn text(name: &str, value: &str) -> KeyValue {
+    attribute(name, Value::StringValue(value.to_owned()))
+}
+
+fn attribute(name: &str, value: Value) -> KeyValue {
+    KeyValue { key: name.to_owned(), value: Some(AnyValue { value: Some(value) }), ..KeyValue::default() }
+}

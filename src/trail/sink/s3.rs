@@ -1,0 +1,262 @@
+//! A bucket of S3, or of what speaks like it: a stream in pieces, each an object that is never written twice.
+//!
+//! An object holds the lines `first` to `last` as they are, under `<prefix>/<class>/<stream>/<first>-<last>.jsonl`. What
+//! is brought again is found there and compared; what begins like an object that is there goes on after it. So records
+//! never lie in two objects. What protects them is the bucket: Object Lock, with a default retention.
+
+mod connect;
+mod lock;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use futures::StreamExt;
+use jiff::SignedDuration;
+use object_store::aws::AmazonS3;
+use object_store::path::Path;
+use object_store::{Attribute, Attributes, ObjectStore, ObjectStoreExt, PutMode, PutOptions};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{Appetite, Batch, Delivery, Sink};
+use lock::Lock;
+
+/// What may be gathered for an object, in bytes.
+const SIZES: std::ops::RangeInclusive<u64> = 64 << 10..=64 << 20;
+/// The largest object that is read for comparison: the largest that is written, and its last line.
+const LARGEST: u64 = 80 << 20;
+/// More records than an object can hold: a line has two hashes and the stream's id, and more.
+const REACH: u64 = LARGEST / 200;
+/// The longest that records may wait for more to come.
+const LONGEST: SignedDuration = SignedDuration::from_hours(1);
+
+/// Settings.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Settings {
+    /// Where the bucket is asked for, without its name; without this, at AWS, in the region.
+    endpoint: Option<String>,
+    /// The region that requests are signed for.
+    #[serde(default = "region")]
+    region: String,
+    /// The bucket.
+    bucket: String,
+    /// What the name of every object begins with.
+    #[serde(default)]
+    prefix: String,
+    /// A file with the access key's id. Without the two, the environment's web identity, or EKS Pod Identity.
+    access_key_id_file: Option<PathBuf>,
+    /// A file with the access key.
+    secret_access_key_file: Option<PathBuf>,
+    /// Certificates (PEM) that vouch for the endpoint; without them, those that the system trusts.
+    ca_file: Option<PathBuf>,
+    /// Whether the endpoint may be http://.
+    #[serde(default)]
+    insecure: bool,
+    /// Bytes that are gathered for an object, such as 8Mi.
+    #[serde(default = "flush_size")]
+    flush_size: String,
+    /// How long records wait in the spool for an object to fill, such as 60s.
+    #[serde(default = "flush_interval")]
+    flush_interval: String,
+    /// Whether the bucket must lock what is put into it.
+    #[serde(default)]
+    object_lock: ObjectLock,
+}
+
+/// What is demanded of the bucket.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+enum ObjectLock {
+    /// Object Lock, with a default retention.
+    #[default]
+    Required,
+    /// Nothing: whoever may write the bucket may remove the trail.
+    Ignore,
+}
+
+fn region() -> String {
+    "us-east-1".to_owned()
+}
+
+fn flush_size() -> String {
+    "8Mi".to_owned()
+}
+
+fn flush_interval() -> String {
+    "60s".to_owned()
+}
+
+/// The sink.
+pub(super) struct S3 {
+    store: AmazonS3,
+    prefix: Path,
+    appetite: Appetite,
+    lock: Option<Lock>,
+    /// Of each class: whether the bucket held nothing that was still to be brought.
+    is_ahead: [bool; 3],
+}
+
+/// An object of a stream.
+struct Piece {
+    first: u64,
+    last: u64,
+    bytes: u64,
+    place: Path,
+}
+
+impl S3 {
+    pub(super) async fn open(settings: &Settings) -> Result<Self, String> {
+        let bytes = crate::config::size(&settings.flush_size)
+            .ok()
+            .filter(|bytes| SIZES.contains(bytes))
+            .ok_or("flushSize must be a size from 64Ki to 64Mi")?;
+        let wait = crate::config::duration(&settings.flush_interval)
+            .ok()
+            .filter(|wait| *wait <= LONGEST)
+            .and_then(|wait| Duration::try_from(wait).ok())
+            .ok_or("flushInterval must be a time up to 1h")?;
+        let prefix = Path::parse(&settings.prefix).map_err(|_| "prefix must be names with / between them")?;
+        let connection = connect::open(settings)?;
+        let mut lock = match settings.object_lock {
+            ObjectLock::Required => Some(Lock::of(&connection, settings)),
+            ObjectLock::Ignore => None,
+        };
+        if let Some(lock) = &mut lock {
+            lock.at_start().await?;
+        }
+        let appetite = Appetite { bytes, records: u64::MAX, wait };
+        Ok(Self { store: connection.store, prefix, appetite, lock, is_ahead: [false; 3] })
+    }
+
+    async fn put(&mut self, batch: &Batch<'_>) -> Result<(), String> {
+        if let Some(lock) = &mut self.lock {
+            lock.check().await?;
+        }
+        let is_ahead = self.is_ahead[batch.class.index()];
+        let (pieces, is_ahead) = if is_ahead { (Vec::new(), true) } else { self.pieces(batch).await? };
+        let mut next = batch.first;
+        for piece in &pieces {
+            // A piece before this one was removed, or never was.
+            if piece.first > next {
+                self.create(batch, next, piece.first - 1).await?;
+            }
+            self.compare(batch, piece).await?;
+            next = next.max(piece.last.saturating_add(1));
+        }
+        if next <= batch.last() {
+            self.create(batch, next, batch.last()).await?;
+        }
+        self.is_ahead[batch.class.index()] = is_ahead;
+        Ok(())
+    }
+
+    fn folder(&self, batch: &Batch<'_>) -> Path {
+        self.prefix.clone().join(batch.class.as_str()).join(batch.stream)
+    }
+
+    /// The objects that hold records of a batch, in order, and whether the bucket has nothing from its first record on.
+    async fn pieces(&self, batch: &Batch<'_>) -> Result<(Vec<Piece>, bool), String> {
+        let folder = self.folder(batch);
+        let offset = folder.clone().join(digits(batch.first.saturating_sub(REACH)));
+        let mut found = self.store.list_with_offset(Some(&folder), &offset);
+        let (mut pieces, mut is_ahead) = (Vec::new(), true);
+        while let Some(object) = found.next().await {
+            let object = object.map_err(|error| connect::cause(&error))?;
+            let Some((first, last)) = object.location.filename().and_then(range) else { continue };
+            if last < batch.first {
+                continue;
+            }
+            is_ahead = false;
+            if first > batch.last() {
+                break;
+            }
+            pieces.push(Piece { first, last, bytes: object.size, place: object.location });
+        }
+        Ok((pieces, is_ahead))
+    }
+
+    /// Puts the records `first` to `last` of a batch where nothing is.
+    async fn create(&self, batch: &Batch<'_>, first: u64, last: u64) -> Result<(), String> {
+        let lines = lines(batch, first, last).concat();
+        let place = self.folder(batch).join(format!("{}-{}.jsonl", digits(first), digits(last)));
+        let attributes = Attributes::from_iter([(Attribute::ContentType, "application/x-ndjson")]);
+        let options = PutOptions { mode: PutMode::Create, attributes, ..PutOptions::default() };
+        let bytes = lines.len() as u64;
+        match self.store.put_opts(&place, lines.into(), options).await {
+            Ok(_) => Ok(()),
+            // The answer to an earlier attempt was lost.
+            Err(object_store::Error::AlreadyExists { .. }) => {
+                self.compare(batch, &Piece { first, last, bytes, place }).await
+            }
+            Err(error) => Err(connect::cause(&error)),
+        }
+    }
+
+    /// Makes sure that an object holds what a batch has of its records.
+    async fn compare(&self, batch: &Batch<'_>, piece: &Piece) -> Result<(), String> {
+        let differs = || {
+            format!("the object {} holds something else than these records: somebody else put it there", piece.place)
+        };
+        if piece.bytes > LARGEST || piece.last < piece.first {
+            return Err(differs());
+        }
+        let found = self.store.get(&piece.place).await.map_err(|error| connect::cause(&error))?;
+        if found.meta.size > LARGEST {
+            return Err(differs());
+        }
+        let found = found.bytes().await.map_err(|error| connect::cause(&error))?;
+        let theirs: Vec<&[u8]> = found.split_inclusive(|byte| *byte == b'\n').collect();
+        let is_whole = u64::try_from(theirs.len()).is_ok_and(|count| count == piece.last - piece.first + 1);
+        let (from, to) = (piece.first.max(batch.first), piece.last.min(batch.last()));
+        let skipped = usize::try_from(from - piece.first).unwrap_or(usize::MAX);
+        let mut pairs = theirs.iter().skip(skipped).zip(lines(batch, from, to));
+        if is_whole && pairs.all(|(theirs, ours)| *theirs == ours) { Ok(()) } else { Err(differs()) }
+    }
+}
+
+impl Sink for S3 {
+    fn deliver<'s>(&'s mut self, batch: &'s Batch<'s>) -> Delivery<'s> {
+        Box::pin(self.put(batch))
+    }
+
+    fn appetite(&self) -> Appetite {
+        self.appetite
+    }
+}
+
+/// The lines of the records `first` to `last` of a batch, each with its newline.
+fn lines<'b>(batch: &Batch<'b>, first: u64, last: u64) -> Vec<&'b [u8]> {
+    let lines = batch.bytes.split_inclusive(|byte| *byte == b'\n');
+    (batch.first..).zip(lines).filter(|(seq, _)| (first..=last).contains(seq)).map(|(_, line)| line).collect()
+}
+
+fn digits(seq: u64) -> String {
+    format!("{seq:020}")
+}
+
+/// The first and the last record of an object, by its name.
+fn range(name: &str) -> Option<(u64, u64)> {
+    let (first, last) = name.strip_suffix(".jsonl")?.split_once('-')?;
+    let read = |text: &str| text.parse().ok().filter(|seq| digits(*seq) == text);
+    Some((read(first)?, read(last)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::range;
+
+    #[test]
+    fn an_object_is_named_after_its_first_and_last_record() {
+        assert_eq!(range("00000000000000000007-00000000000000000123.jsonl"), Some((7, 123)));
+        for name in [
+            "7-123.jsonl",
+            "00000000000000000007.jsonl",
+            "x",
+            "-.jsonl",
+            "+0000000000000000007-00000000000000000123.jsonl",
+        ] {
+            assert_eq!(range(name), None, "{name}");
+        }
+    }
+}

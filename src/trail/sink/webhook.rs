@@ -1,0 +1,119 @@
+//! A receiver over HTTP: batches of lines, each signed with a secret that both ends share.
+//!
+//! The signature is HMAC-SHA256 over the timestamp, a dot and the body. A receiver computes it anew, compares it in
+//! constant time, and refuses timestamps that are too old, so that what somebody recorded cannot be sent again later.
+//! A delivery that is repeated within that time is told apart by its stream and the records' numbers.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use aws_lc_rs::hmac;
+use jiff::Timestamp;
+use reqwest::Url;
+use reqwest::header::{CONTENT_TYPE, HeaderMap};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{Batch, Delivery, Sink, http, tls};
+use crate::digest::hex;
+
+/// Secrets that a file may hold: the one in use, and the one before or after it.
+const SECRETS: usize = 2;
+/// Characters of the shortest secret.
+const SHORTEST: usize = 16;
+
+/// Settings.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Settings {
+    /// Where batches are posted.
+    url: String,
+    /// A file with the secret that signs them, or two, a line each, while one replaces the other.
+    secret_file: PathBuf,
+    /// Certificates (PEM) that vouch for the receiver; without them, those that the system trusts.
+    ca_file: Option<PathBuf>,
+    /// Whether the URL may be http://.
+    #[serde(default)]
+    insecure: bool,
+    /// Further headers: the name, and the file that holds the value.
+    #[serde(default)]
+    headers: BTreeMap<String, PathBuf>,
+}
+
+/// The sink.
+pub(super) struct Webhook {
+    settings: Settings,
+    url: Url,
+    client: reqwest::Client,
+    rest: Duration,
+}
+
+impl Webhook {
+    pub(super) fn open(settings: &Settings) -> Result<Self, String> {
+        let url = http::url(&settings.url, settings.insecure).map_err(|error| format!("url: {error}"))?;
+        let client = http::client(&url, settings.ca_file.as_deref())?;
+        http::headers(&settings.headers)?;
+        secrets(&settings.secret_file)?;
+        Ok(Self { settings: settings.clone(), url, client, rest: Duration::ZERO })
+    }
+
+    async fn post(&mut self, batch: &Batch<'_>) -> Result<(), String> {
+        self.rest = Duration::ZERO;
+        let timestamp = Timestamp::now().as_second().to_string();
+        let signature = signature(&secrets(&self.settings.secret_file)?, &timestamp, batch.bytes);
+        let last = batch.last();
+        let request = self
+            .client
+            .post(self.url.clone())
+            .headers(http::headers(&self.settings.headers)?)
+            .header(CONTENT_TYPE, "application/x-ndjson")
+            .header("portcullis-timestamp", timestamp)
+            .header("portcullis-signature", signature)
+            .header("portcullis-stream", batch.stream)
+            .header("portcullis-class", batch.class.as_str())
+            .header("portcullis-first", batch.first)
+            .header("portcullis-last", last)
+            .header("idempotency-key", format!("{}:{}-{last}", batch.stream, batch.first));
+        let response = request.body(batch.bytes.to_vec()).send().await.map_err(http::cause)?;
+        let (status, headers): (_, &HeaderMap) = (response.status(), response.headers());
+        if status.is_success() {
+            return Ok(());
+        }
+        self.rest = http::retry_after(headers, Timestamp::now());
+        Err(http::refusal(status))
+    }
+}
+
+impl Sink for Webhook {
+    fn deliver<'s>(&'s mut self, batch: &'s Batch<'s>) -> Delivery<'s> {
+        Box::pin(self.post(batch))
+    }
+
+    fn rest(&self) -> Duration {
+        self.rest
+    }
+}
+
+/// The secrets of a file, a line each. It is read each time, so that one may be replaced.
+fn secrets(file: &Path) -> Result<Vec<String>, String> {
+    let text = tls::secret(file)?;
+    let secrets: Vec<String> =
+        text.lines().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty()).collect();
+    let fits = (1..=SECRETS).contains(&secrets.len()) && secrets.iter().all(|secret| secret.len() >= SHORTEST);
+    let wrong =
+        || format!("{}: must hold one secret, or two, a line each, of at least {SHORTEST} characters", file.display());
+    fits.then_some(secrets).ok_or_else(wrong)
+}
+
+/// `v1=` and the hexadecimal HMAC by each secret, with commas between them.
+fn signature(secrets: &[String], timestamp: &str, body: &[u8]) -> String {
+    let sign = |secret: &String| {
+        let mut context = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes()));
+        context.update(timestamp.as_bytes());
+        context.update(b".");
+        context.update(body);
+        format!("v1={}", hex(context.sign().as_ref()))
+    };
+    secrets.iter().map(sign).collect::<Vec<String>>().join(",")
+}

@@ -1,0 +1,184 @@
+//! The trail as signed batches over HTTP: what a receiver can tell of them, and who waits for whom.
+
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use portcullis::trail::Class;
+use portcullis::trail::sink::Batch;
+use serde_json::{Value, json};
+
+use crate::serve::pki::Authority;
+use crate::sinks::receiver::{Got, Receiver, Reply};
+use crate::sinks::{PATIENCE, Spooled, block_on, caught_up, eventually, failures, refusal, settings};
+
+const OLD: &str = "the-older-of-two-secrets";
+const NEW: &str = "the-newer-of-two-secrets";
+
+fn taken() -> Reply {
+    Reply::Take(Vec::new())
+}
+
+fn sink(spooled: &Spooled, receiver: &Receiver) -> Value {
+    let url = format!("http://{}/hooks/trail", receiver.address);
+    json!({"type": "webhook", "url": url, "insecure": true, "secretFile": spooled.file("secret", &format!("{NEW}\n"))})
+}
+
+/// HMAC-SHA256 by another's program.
+fn openssl(secret: &str, text: &[u8]) -> String {
+    let mut command = Command::new("openssl");
+    command.args(["dgst", "-sha256", "-hex", "-hmac", secret]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = command.spawn().expect("openssl");
+    std::io::Write::write_all(&mut child.stdin.take().expect("a pipe"), text).expect("written");
+    let output = child.wait_with_output().expect("its end");
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    text.trim().rsplit(' ').next().expect("a digest").to_owned()
+}
+
+fn signed(got: &Got) -> Vec<u8> {
+    [got.header("portcullis-timestamp").as_bytes(), b".", &got.body].concat()
+}
+
+async fn deliver(sink: &mut dyn portcullis::trail::sink::Sink, spooled: &Spooled) -> Result<(), String> {
+    let (stream, bytes) = (spooled.index.stream(Class::Allow), spooled.lines(Class::Allow));
+    sink.deliver(&Batch { stream: &stream, class: Class::Allow, first: 0, bytes: &bytes }).await
+}
+
+#[test]
+fn every_line_arrives_through_every_outage_and_a_repeated_batch_is_known_by_its_headers() {
+    block_on(async {
+        let authority = Authority::new("receiver");
+        let receiver = Receiver::start(Some(&authority), |number, _| match number % 8 {
+            1 => Reply::Refuse(503, Vec::new(), vec![b'x'; 1 << 20]),
+            3 => Reply::Refuse(404, Vec::new(), Vec::new()),
+            5 => Reply::LoseAnswer,
+            _ => taken(),
+        })
+        .await;
+        let spooled = Spooled::new(4 << 20);
+        let mut secure = sink(&spooled, &receiver);
+        secure["url"] = json!(format!("https://localhost:{}/hooks/trail", receiver.address.port()));
+        secure["insecure"] = json!(false);
+        secure["caFile"] = json!(spooled.file("ca.crt", &authority.pem));
+        let couriers = spooled.carry(&[("hook", &settings(&secure))]).await;
+        spooled.decide(0, 5_000).await;
+        spooled.trail.stop().await.expect("a clean end");
+        couriers.finish(PATIENCE).await;
+        assert!(failures(&couriers, "hook") > 2, "nothing broke");
+        let taken = receiver.taken();
+        for class in Class::ALL {
+            let (mut next, mut all, mut repeated) = (0, Vec::new(), 0);
+            for got in taken.iter().filter(|got| got.header("portcullis-class") == class.as_str()) {
+                let number = |name: &str| got.header(name).parse::<u64>().expect(name);
+                let (first, last) = (number("portcullis-first"), number("portcullis-last"));
+                assert_eq!(
+                    got.header("idempotency-key"),
+                    format!("{}:{first}-{last}", got.header("portcullis-stream"))
+                );
+                assert_eq!(got.header("content-type"), "application/x-ndjson");
+                if last < next {
+                    repeated += 1;
+                    continue;
+                }
+                assert_eq!((first, got.header("portcullis-stream")), (next, spooled.index.stream(class).as_str()));
+                next = last + 1;
+                all.extend_from_slice(&got.body);
+            }
+            assert!(all == spooled.lines(class), "{} ({repeated} repeated)", class.as_str());
+        }
+    });
+}
+
+#[test]
+fn a_signature_is_verified_by_anybody_who_has_one_of_the_secrets() {
+    block_on(async {
+        let receiver = Receiver::start(None, |_, _| taken()).await;
+        let spooled = Spooled::new(4 << 20);
+        let mut opened = settings(&sink(&spooled, &receiver)).open("").await.expect("opened");
+        deliver(&mut *opened, &spooled).await.expect("taken");
+        spooled.file("secret", &format!("{OLD}\n\n{NEW}\n"));
+        deliver(&mut *opened, &spooled).await.expect("taken");
+        let taken = receiver.taken();
+        let one = format!("v1={}", openssl(NEW, &signed(&taken[0])));
+        assert_eq!(taken[0].header("portcullis-signature"), one);
+        let both = format!("v1={},v1={}", openssl(OLD, &signed(&taken[1])), openssl(NEW, &signed(&taken[1])));
+        assert_eq!(taken[1].header("portcullis-signature"), both);
+        let sent: i64 = taken[1].header("portcullis-timestamp").parse().expect("seconds");
+        assert!((Timestamp::now().as_second() - sent).abs() < 300, "a receiver that allows five minutes takes it");
+        assert!(taken[0].body == spooled.lines(Class::Allow));
+        assert_eq!(taken[0].path, "/hooks/trail");
+    });
+}
+
+#[test]
+fn only_success_counts_redirects_are_not_followed_and_nothing_of_an_answer_is_said() {
+    block_on(async {
+        let aside = Receiver::start(None, |_, _| taken()).await;
+        let elsewhere = format!("http://{}/", aside.address);
+        let receiver = Receiver::start(None, move |number, _| match number {
+            0 => Reply::Refuse(301, vec![("location", elsewhere.clone())], Vec::new()),
+            1 => Reply::Refuse(308, vec![("location", elsewhere.clone())], Vec::new()),
+            2 => Reply::Refuse(304, Vec::new(), Vec::new()),
+            3 => Reply::Refuse(400, Vec::new(), NEW.as_bytes().to_vec()),
+            4 => Reply::Refuse(500, Vec::new(), NEW.repeat(100_000).into_bytes()),
+            5 => Reply::Refuse(204, Vec::new(), Vec::new()),
+            _ => taken(),
+        })
+        .await;
+        let spooled = Spooled::new(4 << 20);
+        let mut opened = settings(&sink(&spooled, &receiver)).open("").await.expect("opened");
+        for status in ["301", "308", "304", "400", "500"] {
+            let error = deliver(&mut *opened, &spooled).await.expect_err(status);
+            assert!(error.contains(status) && error.len() < 100 && !error.contains("secrets"), "{error}");
+        }
+        assert_eq!(deliver(&mut *opened, &spooled).await, Ok(()));
+        assert!(aside.taken().is_empty());
+    });
+}
+
+#[test]
+fn one_that_never_answers_delays_neither_another_nor_a_decision() {
+    block_on(async {
+        let silent = Receiver::start(None, |_, _| Reply::Hang).await;
+        let lively = Receiver::start(None, |_, _| taken()).await;
+        let spooled = Spooled::new(4 << 20);
+        let (hanging, taking) = (settings(&sink(&spooled, &silent)), settings(&sink(&spooled, &lively)));
+        let couriers = spooled.carry(&[("hanging", &hanging), ("taking", &taking)]).await;
+        eventually("the first delivery", async || (!lively.taken().is_empty()).then_some(())).await;
+        spooled.decide(0, 2_000).await;
+        caught_up(&couriers, "taking").await;
+        let behind = couriers.behind();
+        let (_, left) = behind.iter().find(|(name, _)| name == "hanging").expect("the other");
+        assert!(*left > 2_000, "{left}");
+        assert!(silent.taken().is_empty());
+        couriers.finish(Duration::ZERO).await;
+        let count: usize =
+            lively.taken().iter().map(|got| got.body.iter().filter(|byte| **byte == b'\n').count()).sum();
+        assert_eq!(count, spooled.all().len());
+    });
+}
+
+#[test]
+fn secrets_are_one_or_two_and_long_enough_and_never_said() {
+    block_on(async {
+        let receiver = Receiver::start(None, |_, _| taken()).await;
+        let spooled = Spooled::new(4 << 20);
+        let sink = sink(&spooled, &receiver);
+        for text in ["", "\n", "short", &format!("{OLD}\nshort"), &format!("{OLD}\n{NEW}\n{OLD}x")] {
+            spooled.file("secret", text);
+            let error = refusal(&sink).await;
+            assert!(
+                error.contains("secret: ") && !error.contains("short") && !error.contains("two-secrets"),
+                "{error}"
+            );
+        }
+        let mut wrong = sink.clone();
+        wrong["secret"] = json!("in the configuration");
+        assert!(serde_json::from_value::<portcullis::trail::sink::Settings>(wrong).is_err());
+        let mut wrong = sink;
+        wrong["url"] = json!(format!("http://me:{NEW}@localhost/"));
+        spooled.file("secret", NEW);
+        let error = refusal(&wrong).await;
+        assert!(error.contains("url: must hold no name or password") && !error.contains(NEW), "{error}");
+    });
+}
