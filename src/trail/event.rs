@@ -330,8 +330,12 @@ fn problems<S: Serializer>(problems: &[Problem], serializer: S) -> Result<S::Ok,
     serializer.collect_seq(problems.iter().map(ToString::to_string))
 }
 
-/// RFC 3339 with microseconds, UTC.
 fn micros<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&printed(*time))
+}
+
+/// RFC 3339 with microseconds, UTC.
+pub(super) fn printed(time: Timestamp) -> String {
     const PRINTER: DateTimePrinter = DateTimePrinter::new().precision(Some(6));
-    serializer.serialize_str(&PRINTER.timestamp_to_string(time))
+    PRINTER.timestamp_to_string(&time)
 }
