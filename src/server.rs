@@ -200,6 +200,7 @@ impl App {
     /// How the trail is. A sink that is behind keeps nobody from being ready: its records wait in the spool.
     fn trail_state(&self) -> String {
         let mut state = format!("{} events wait", self.trail.waiting());
+        self.metrics.unrecorded.inc_by(self.trail.take_unheard());
         let unrecorded = self.metrics.unrecorded.get();
         if unrecorded > 0 {
             state += &format!("; {unrecorded} decisions were not recorded");
@@ -214,6 +215,7 @@ impl App {
         let seconds = self.cluster.as_ref().map_or(0, |cluster| cluster.staleness().as_secs());
         self.metrics.store_staleness.set(seconds.try_into().unwrap_or(i64::MAX));
         self.metrics.trail_waiting.set(self.trail.waiting().try_into().unwrap_or(i64::MAX));
+        self.metrics.unrecorded.inc_by(self.trail.take_unheard());
         let bytes = self.trail.index().map_or(0, |index| index.bytes());
         self.metrics.spool_bytes.set(bytes.try_into().unwrap_or(i64::MAX));
         self.metrics.spool_lost.set(self.trail.lost().try_into().unwrap_or(i64::MAX));

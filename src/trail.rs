@@ -23,9 +23,8 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{mpsc, oneshot};
 
 pub use chain::Chain;
@@ -60,7 +59,7 @@ const QUEUE: usize = 4_096;
 /// Events written together.
 const BATCH: usize = 256;
 /// How often the spool is looked after.
-const TICK: Duration = Duration::from_secs(1);
+const TICK: SignedDuration = SignedDuration::from_secs(1);
 
 /// The way into the trail.
 #[derive(Clone)]
@@ -68,7 +67,16 @@ pub struct Trail {
     queue: mpsc::Sender<Message>,
     guarantee: Guarantee,
     index: Option<Arc<Index>>,
-    lost: Arc<AtomicU64>,
+    counts: Arc<Counts>,
+}
+
+/// What went wrong, counted by the writer.
+#[derive(Debug, Default)]
+struct Counts {
+    /// Records that were removed although some sink needed them.
+    lost: AtomicU64,
+    /// Events that could not be written after nobody waited for them any more.
+    unheard: AtomicU64,
 }
 
 enum Message {
@@ -149,7 +157,7 @@ impl Trail {
         let queue = trail.queue.downgrade();
         tokio::spawn(async move {
             loop {
-                tokio::time::sleep(TICK).await;
+                tokio::time::sleep(TICK.unsigned_abs()).await;
                 let Some(queue) = queue.upgrade() else { break };
                 if queue.send(Message::Tick).await.is_err() {
                     break;
@@ -161,22 +169,22 @@ impl Trail {
 
     fn run(mut backend: Backend, guarantee: Guarantee, index: Option<Arc<Index>>) -> Result<Self, OutputError> {
         let (queue, mut messages) = mpsc::channel(QUEUE);
-        let lost = Arc::new(AtomicU64::new(0));
-        let counted = Arc::clone(&lost);
+        let counts = Arc::<Counts>::default();
+        let counted = Arc::clone(&counts);
         let write = move || {
             let mut batch = Vec::with_capacity(BATCH);
             while messages.blocking_recv_many(&mut batch, BATCH) > 0 {
-                if let Some(answer) = backend.take(&mut batch) {
+                if let Some(answer) = backend.take(&mut batch, &counted) {
                     let stopped = backend.stop().map_err(|error| TrailError::Output(error.to_string()));
                     // Nobody may wait any more. Dropping what is left tells its senders that the trail is closed.
                     let _ = answer.send(stopped);
                     break;
                 }
-                counted.fetch_add(backend.take_lost(), Ordering::Relaxed);
+                counted.lost.fetch_add(backend.take_lost(), Ordering::Relaxed);
             }
         };
         std::thread::Builder::new().name("trail".to_owned()).spawn(write)?;
-        Ok(Self { queue, guarantee, index, lost })
+        Ok(Self { queue, guarantee, index, counts })
     }
 
     /// Records an event, and returns its id (`stream:seq`) once what is promised of it holds. `source` is the address of
@@ -210,7 +218,12 @@ impl Trail {
 
     /// Records that were removed although some sink needed them.
     pub fn lost(&self) -> u64 {
-        self.lost.load(Ordering::Relaxed)
+        self.counts.lost.load(Ordering::Relaxed)
+    }
+
+    /// Events, since this was last asked, that were lost after nobody waited for them any more.
+    pub fn take_unheard(&self) -> u64 {
+        self.counts.unheard.swap(0, Ordering::Relaxed)
     }
 
     /// Events that wait to be written.
@@ -231,36 +244,37 @@ impl Trail {
 
 impl Backend {
     /// Does what a batch asks for, in its order; hands out who waits for the end, if that is asked for.
-    fn take(&mut self, batch: &mut Vec<Message>) -> Option<oneshot::Sender<Result<(), TrailError>>> {
+    fn take(&mut self, batch: &mut Vec<Message>, counts: &Counts) -> Option<oneshot::Sender<Result<(), TrailError>>> {
+        let is_patient = matches!(self, Self::Spool(spool) if spool.guarantee() == Guarantee::Buffered);
         let mut entries = Vec::with_capacity(batch.len());
         for message in batch.drain(..) {
             match message {
-                // Whoever gave up waiting has answered that the decision could not be recorded. One that gives up while
-                // its line is being written leaves that line behind.
-                Message::Event(entry) => entries.extend((!entry.written.is_closed()).then_some(entry)),
+                // Whoever gave up waiting has answered that the decision could not be recorded, unless nothing was
+                // promised of it. One that gives up while its line is being written leaves that line behind.
+                Message::Event(entry) => entries.extend((is_patient || !entry.written.is_closed()).then_some(entry)),
                 Message::Tick => {
-                    self.write(&mut entries);
+                    self.write(&mut entries, counts);
                     if let Self::Spool(spool) = self {
                         spool.tick(Timestamp::now());
                     }
                 }
                 Message::Key(signer) => {
-                    self.write(&mut entries);
+                    self.write(&mut entries, counts);
                     if let Self::Spool(spool) = self {
                         spool.sign_with(signer);
                     }
                 }
                 Message::Stop(answer) => {
-                    self.write(&mut entries);
+                    self.write(&mut entries, counts);
                     return Some(answer);
                 }
             }
         }
-        self.write(&mut entries);
+        self.write(&mut entries, counts);
         None
     }
 
-    fn write(&mut self, entries: &mut Vec<Entry>) {
+    fn write(&mut self, entries: &mut Vec<Entry>, counts: &Counts) {
         if entries.is_empty() {
             return;
         }
@@ -287,7 +301,9 @@ impl Backend {
         }
         for (entry, result) in entries.drain(..).zip(results) {
             // Nobody may wait any more.
-            let _ = entry.written.send(result);
+            if let Err(Err(_)) = entry.written.send(result) {
+                counts.unheard.fetch_add(1, Ordering::Relaxed);
+            }
         }
     }
 

@@ -5,7 +5,7 @@ mod query;
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufReader, Read, Seek, SeekFrom, stdin};
+use std::io::{BufReader, ErrorKind, Read, Seek, SeekFrom, stdin};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -16,8 +16,6 @@ use super::{REFUSED, print};
 use crate::trail::database::Database;
 use crate::trail::{self, Fault, Report, Signer, Verification, Verifier};
 
-/// How often a folder is read again for what came while it was read.
-const PASSES: usize = 3;
 /// How often, and for how long, a line that is being written is waited for.
 const UNSETTLED: usize = 10;
 const SETTLE: Duration = Duration::from_millis(50);
@@ -105,8 +103,8 @@ fn verify(args: &Verify) -> Result<ExitCode, String> {
 fn describe(report: &Report, is_keyless: bool) -> String {
     let mut text = String::new();
     for (id, stream) in &report.streams {
-        let trail::StreamReport { first, last, head, signed, .. } = stream;
-        text += &format!("stream {id}: records {first} to {last}, head {head}\n");
+        let trail::StreamReport { first, last, head, time, signed, .. } = stream;
+        text += &format!("stream {id}: records {first} to {last}, the last of {time}, head {head}\n");
         if let Some(signed) = signed {
             text += &format!("  signed up to record {signed}\n");
         }
@@ -158,16 +156,23 @@ fn read(verification: &mut Verification, args: &Verify) -> Result<Result<(), Fau
     Ok(Ok(()))
 }
 
-/// A spool: the segments of every stream. What is written while they are read is read too, so that a checkpoint never
-/// speaks of more than was seen.
+/// A spool: the segments of every stream. What was written while they were read is read afterwards, so that a checkpoint
+/// does not speak of more than was seen.
 fn read_folder(verification: &mut Verification, folder: &Path) -> Result<Result<(), Fault>, String> {
     let mut places: BTreeMap<PathBuf, (u64, u64)> = BTreeMap::new();
-    for _ in 0..PASSES {
+    for is_first in [true, false] {
+        if !is_first {
+            verification.catch_up();
+        }
         let streams = trail::streams_of(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
         for segment in streams.into_iter().flatten() {
             let (offset, line) = places.entry(segment.clone()).or_default();
             let failed = |error: std::io::Error| format!("{}: {error}", segment.display());
-            let mut file = File::open(&segment).map_err(failed)?;
+            let mut file = match File::open(&segment) {
+                // Retention may come first, and says so in the stream.
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                opened => opened.map_err(failed)?,
+            };
             let end = settled(&mut file).map_err(failed)?;
             file.seek(SeekFrom::Start(*offset)).map_err(failed)?;
             let reader = BufReader::new(file.take(end.saturating_sub(*offset)));

@@ -192,7 +192,9 @@ async fn decide_and_record(
     let recorded = tokio::time::timeout_at(recording.into(), record).await;
     let id = match recorded {
         Ok(Ok(id)) => Some(id),
-        Ok(Err(_)) | Err(_) if guarantee == Guarantee::Buffered => {
+        // It is written when its turn comes, or counted then.
+        Err(_) if guarantee == Guarantee::Buffered => None,
+        Ok(Err(_)) if guarantee == Guarantee::Buffered => {
             app.metrics.unrecorded.inc();
             tracing::error!(uid = cut(&request.uid), "a decision leaves without its record, as the guarantee allows");
             None

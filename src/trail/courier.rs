@@ -80,12 +80,12 @@ impl Courier {
     /// A courier for the sink of that name, over the spool in `directory`. It goes on where it was.
     ///
     /// # Errors
-    /// When the file that says where it was cannot be read.
+    /// When there can be no file that says where it is.
     pub fn new(name: &str, sink: Box<dyn Sink>, index: &Arc<Index>, directory: &Path) -> io::Result<Self> {
         let folder = directory.join("cursors");
         std::fs::create_dir_all(&folder)?;
         let cursor = folder.join(format!("{name}.json"));
-        let next = read_cursor(&cursor, index)?;
+        let next = read_cursor(&cursor, index);
         index.register(name, next);
         let routes = next.map(|next| Route { next, ..Route::default() });
         Ok(Self { name: name.to_owned(), sink, index: Arc::clone(index), cursor, tally: Arc::default(), routes })
@@ -158,7 +158,7 @@ impl Courier {
         let stream = self.index.stream(class);
         let batch = Batch { stream: &stream, class, first: loaded.first, bytes: &loaded.bytes };
         let mut pause = PAUSE;
-        loop {
+        while !loaded.bytes.is_empty() {
             let error = match tokio::time::timeout(PATIENCE, self.sink.deliver(&batch)).await {
                 Ok(Ok(())) => break,
                 Ok(Err(error)) => error,
@@ -170,7 +170,9 @@ impl Courier {
             tokio::time::sleep(rest).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
-        self.tally.delivered.fetch_add(loaded.route.next - loaded.first, Ordering::Relaxed);
+        if !loaded.bytes.is_empty() {
+            self.tally.delivered.fetch_add(loaded.route.next - loaded.first, Ordering::Relaxed);
+        }
         self.index.taken(&self.name, class, loaded.route.next);
         self.routes[class.index()] = loaded.route;
         if let Err(error) = self.save() {
@@ -199,7 +201,7 @@ struct Loaded {
 
 fn load(index: &Index, class: Class, mut route: Route, appetite: Appetite) -> io::Result<Option<Loaded>> {
     let Some(segment) = index.segment(class, route.next) else { return Ok(None) };
-    let lost = segment.first.saturating_sub(route.next);
+    let mut lost = segment.first.saturating_sub(route.next);
     route.next = route.next.max(segment.first);
     let mut file = std::fs::File::open(&segment.path)?;
     let start = match route.place {
@@ -207,16 +209,21 @@ fn load(index: &Index, class: Class, mut route: Route, appetite: Appetite) -> io
         _ => skip(&mut file, &segment, route.next)?,
     };
     file.seek(SeekFrom::Start(start))?;
-    let mut reader = BufReader::new(file.take(segment.bytes - start));
+    let mut reader = BufReader::new(file.take(segment.bytes.saturating_sub(start)));
     let (mut bytes, first) = (Vec::new(), route.next);
-    while (bytes.len() as u64) < appetite.bytes && route.next - first < appetite.records {
+    while (bytes.len() as u64) < appetite.bytes && route.next - first < appetite.records && route.next < segment.end {
         if reader.read_until(b'\n', &mut bytes)? == 0 {
             break;
         }
         route.next += 1;
     }
     (route.place, route.since) = (Some((segment.first, start + bytes.len() as u64)), None);
-    Ok((!bytes.is_empty()).then_some(Loaded { first, bytes, lost, route }))
+    if bytes.is_empty() {
+        // Somebody took from the segment what it should hold; what comes after it must not wait for that.
+        lost += segment.end - route.next;
+        route.next = segment.end;
+    }
+    Ok(Some(Loaded { first, bytes, lost, route }))
 }
 
 /// The bytes before record `next`.
@@ -230,20 +237,21 @@ fn skip(file: &mut std::fs::File, segment: &Segment, next: u64) -> io::Result<u6
     Ok(bytes)
 }
 
-/// Where a sink was: the next record of each stream. A stream that it has never seen begins at its beginning.
-fn read_cursor(file: &Path, index: &Index) -> io::Result<[u64; 3]> {
-    let text = match std::fs::read(file) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok([0; 3]),
-        Err(error) => return Err(error),
+/// Where a sink was: the next record of each stream. It gets everything that is there of a stream where that is not
+/// known: at least once. It cannot have had what the stream has not.
+fn read_cursor(file: &Path, index: &Index) -> [u64; 3] {
+    let known = match std::fs::read(file) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        read => read.and_then(|text| Ok(serde_json::from_slice::<Vec<(String, u64)>>(&text)?)),
     };
-    let known: Vec<(String, u64)> = serde_json::from_slice(&text).map_err(|_| {
-        io::Error::other(format!("{}: is not what was written; remove it to begin anew", file.display()))
-    })?;
-    Ok(Class::ALL.map(|class| {
-        let stream = index.stream(class);
-        known.iter().find(|(id, _)| *id == stream).map_or(0, |(_, next)| *next)
-    }))
+    let known = known.unwrap_or_else(|error| {
+        tracing::warn!(%error, file = %file.display(), "how far a sink had come is not known; it gets everything again");
+        Vec::new()
+    });
+    Class::ALL.map(|class| {
+        let (stream, (first, end)) = (index.stream(class), index.records(class));
+        known.iter().find(|(id, _)| *id == stream).map_or(first, |(_, next)| *next.min(&end))
+    })
 }
 
 impl Couriers {

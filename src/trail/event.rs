@@ -344,8 +344,12 @@ fn weakened<S: Serializer>(weaker: &[Weaker], serializer: S) -> Result<S::Ok, S:
     }))
 }
 
-/// RFC 3339 with microseconds, UTC.
 fn micros<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&printed(*time))
+}
+
+/// RFC 3339 with microseconds, UTC.
+pub(super) fn printed(time: Timestamp) -> String {
     const PRINTER: DateTimePrinter = DateTimePrinter::new().precision(Some(6));
-    serializer.serialize_str(&PRINTER.timestamp_to_string(time))
+    PRINTER.timestamp_to_string(&time)
 }

@@ -90,18 +90,42 @@ impl fmt::Debug for Signer {
     }
 }
 
+/// A signature line of a note.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Signature<'n> {
+    name: &'n str,
+    id: [u8; ID],
+    bytes: Vec<u8>,
+}
+
+impl<'n> Signature<'n> {
+    /// Reads a line; `None` when it is no signature.
+    pub(super) fn read(line: &'n str) -> Option<Self> {
+        let (name, signature) = line.strip_prefix("\u{2014} ")?.split_once(' ')?;
+        let bytes = STANDARD.decode(signature).ok()?;
+        let (id, bytes) = bytes.split_first_chunk()?;
+        Some(Self { name, id: *id, bytes: bytes.to_vec() })
+    }
+
+    /// Whether it says that this key made it.
+    pub(super) fn is_by(&self, key: &Verifier) -> bool {
+        self.name == key.name && self.id == key.id
+    }
+}
+
+/// As verifier keys begin: `name+id`.
+impl fmt::Display for Signature<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}+{}", self.name.escape_debug(), hex(&self.id))
+    }
+}
+
 impl Verifier {
     /// Whether this key made one of a note's signature lines over its text.
     pub fn verifies(&self, text: &str, signatures: &str) -> bool {
-        signatures.lines().any(|line| {
-            let Some((name, signature)) = line.strip_prefix("\u{2014} ").and_then(|line| line.split_once(' ')) else {
-                return false;
-            };
-            let Ok(bytes) = STANDARD.decode(signature) else { return false };
-            let Some((id, signature)) = bytes.split_at_checked(ID) else { return false };
-            let key = UnparsedPublicKey::new(&ED25519, &self.key);
-            name == self.name && id == self.id && key.verify(text.as_bytes(), signature).is_ok()
-        })
+        let key = UnparsedPublicKey::new(&ED25519, &self.key);
+        let mut own = signatures.lines().filter_map(Signature::read).filter(|signature| signature.is_by(self));
+        own.any(|signature| key.verify(text.as_bytes(), &signature.bytes).is_ok())
     }
 }
 

@@ -184,7 +184,7 @@ impl Target {
 }
 
 /// Writes to standard output; on failure, says how many bytes it took.
-fn write(bytes: &[u8]) -> Result<(), (usize, io::Error)> {
+pub(super) fn write(bytes: &[u8]) -> Result<(), (usize, io::Error)> {
     // Past the buffer of `Stdout`, which does not say how much of it was written.
     let stdout = io::stdout().lock();
     let mut stdout = stdout.as_fd().try_clone_to_owned().map(File::from).map_err(|error| (0, error))?;

@@ -15,8 +15,9 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::TICK;
 use super::TrailError;
-use super::checkpoint::{self, Head};
+use super::checkpoint::{self, Head, Kind};
 use super::class::Class;
 use super::event::Record;
 use super::key::Signer;
@@ -33,6 +34,8 @@ const CHECKPOINT_RECORDS: u64 = 1_024;
 const CHECKPOINT_AGE: SignedDuration = SignedDuration::from_secs(60);
 /// Time after which a new segment begins in a stream that has grown.
 const SEGMENT_AGE: SignedDuration = SignedDuration::from_hours(1);
+/// Bytes that the chain adds to a record, at most.
+const LINK: u64 = 256;
 /// The part of the spool that all records of one unknown caller may take.
 const SHARE: u64 = 10;
 
@@ -76,6 +79,8 @@ pub struct Spool {
     index: Arc<Index>,
     shares: Shares,
     signers: Vec<Signer>,
+    /// The classes, by position, in which the newest of several signers has yet to sign.
+    unannounced: [bool; 3],
     /// Records that were removed although some sink needed them.
     lost: u64,
     _lock: File,
@@ -94,8 +99,9 @@ impl Spool {
         let is_durable = settings.guarantee == Guarantee::Durable;
         let open = |class| Stream::open(root, class, &index, is_durable);
         let streams = [open(Class::Allow)?, open(Class::Refused)?, open(Class::Access)?];
-        let signers = signer.into_iter().collect();
-        Ok(Self { streams, index, shares: Shares::default(), signers, lost: 0, _lock: lock, settings })
+        stream::sync_folder(root)?;
+        let (shares, signers) = (Shares::default(), signer.into_iter().collect());
+        Ok(Self { streams, index, shares, signers, unannounced: [false; 3], lost: 0, _lock: lock, settings })
     }
 
     /// What it holds.
@@ -131,7 +137,7 @@ impl Spool {
             if places.is_empty() {
                 continue;
             }
-            let bytes = |place: usize| items[place].body.len() as u64;
+            let bytes = |place: usize| items[place].body.len() as u64 + LINK;
             places.retain(|place| {
                 let most = self.settings.max_bytes / SHARE;
                 let has_room =
@@ -141,8 +147,9 @@ impl Spool {
                 }
                 has_room
             });
-            let wanted = places.iter().map(|place| bytes(*place)).sum();
-            self.prepare(class, wanted, now);
+            let wanted: u64 = places.iter().map(|place| bytes(*place)).sum();
+            self.prepare(class, now);
+            while self.index.bytes() + wanted > self.settings.max_bytes && self.make_room(now) {}
             if self.index.bytes() + wanted > self.settings.max_bytes {
                 refuse(&mut results, places, &TrailError::Full);
                 continue;
@@ -151,8 +158,9 @@ impl Spool {
             let mut ids = Vec::with_capacity(bodies.len());
             let stream = &mut self.streams[class.index()];
             match stream.append(&bodies, &mut ids, now) {
-                Ok(_) => {
-                    let first = self.index.segments(class).last().map_or(0, |segment| segment.first);
+                Ok(()) => {
+                    stream.has_events();
+                    let first = stream.begins();
                     for (place, id) in places.into_iter().zip(ids) {
                         if let Some(source) = items[place].source {
                             self.shares.take(source, bytes(place), class, first);
@@ -173,7 +181,8 @@ impl Spool {
     pub(super) fn tick(&mut self, now: Timestamp) {
         self.checkpoints(now, |stream| stream.since > 0 && now.duration_since(stream.checked) >= CHECKPOINT_AGE);
         for class in Class::ALL {
-            self.prepare(class, 0, now);
+            self.prepare(class, now);
+            self.expire(class, now);
             if let Err(error) = self.streams[class.index()].sync() {
                 tracing::error!(%error, class = class.as_str(), "the spool could not be brought to the disk");
             }
@@ -183,22 +192,23 @@ impl Spool {
     /// Another key signs from now on. The next checkpoint of each stream carries both signatures.
     pub(super) fn sign_with(&mut self, signer: Signer) {
         self.signers.push(signer);
+        self.unannounced = [self.signers.len() > 1; 3];
         self.checkpoints(Timestamp::now(), |_| true);
-        let newest = self.signers.len() - 1;
-        self.signers.drain(..newest);
     }
 
-    /// The clean end.
+    /// The clean end, of every stream that can have one.
     pub(super) fn stop(&mut self) -> io::Result<()> {
         let time = Timestamp::now();
-        for class in Class::ALL {
-            let note = self.note(class, time);
-            let body = Record::Stop { time, note: Some(&note) }.to_bytes();
-            let stream = &mut self.streams[class.index()];
-            stream.append(&[&body], &mut Vec::new(), time)?;
+        for stream in &mut self.streams {
             stream.sync()?;
         }
-        Ok(())
+        let ended = Class::ALL.map(|class| {
+            let note = self.note(class, Kind::Stop, time);
+            let body = Record::Stop { time, note: Some(&note) }.to_bytes();
+            let stream = &mut self.streams[class.index()];
+            stream.append(&[&body], &mut Vec::new(), time).and_then(|()| stream.sync())
+        });
+        ended.into_iter().collect()
     }
 
     /// Records that were removed although some sink needed them.
@@ -206,29 +216,25 @@ impl Spool {
         std::mem::take(&mut self.lost)
     }
 
-    /// Makes room for `bytes` more, and begins a segment where one is due.
-    fn prepare(&mut self, class: Class, bytes: u64, now: Timestamp) {
+    /// Begins a segment where one is due. What is kept for a short time must not wait long to be whole.
+    fn prepare(&mut self, class: Class, now: Timestamp) {
         let stream = &mut self.streams[class.index()];
-        if stream.is_due(self.settings.segment_bytes, SEGMENT_AGE, now) {
+        let age = self.settings.retention[class.index()].clamp(TICK, SEGMENT_AGE);
+        if stream.is_due(self.settings.segment_bytes, age, now) {
             match stream.roll(now) {
                 Ok(()) => self.checkpoint(class, now),
                 Err(error) => tracing::error!(%error, class = class.as_str(), "no new segment could be begun"),
             }
         }
-        for class in Class::ALL {
-            self.expire(class, now);
-        }
-        while self.index.bytes() + bytes > self.settings.max_bytes && self.make_room(now) {}
     }
 
     /// Removes what is older than its class is kept.
     fn expire(&mut self, class: Class, now: Timestamp) {
         let kept = self.settings.retention[class.index()];
         let needed = self.index.needed(class);
-        let finished = self.streams[class.index()].finished();
-        let old = finished.iter().take_while(|one| now.duration_since(one.newest) >= kept && one.end <= needed);
-        if let Some(last) = old.last() {
-            self.remove(class, last.end, 0, "age", now);
+        let is_old = |segment: &Segment| now.duration_since(segment.newest) >= kept && segment.end <= needed;
+        if let Some(end) = self.index.end_of(class, is_old) {
+            self.remove(class, end, 0, "age", now);
         }
     }
 
@@ -236,9 +242,7 @@ impl Spool {
     /// oldest of all. Says whether there was one.
     fn make_room(&mut self, now: Timestamp) -> bool {
         let oldest = |is_free: &dyn Fn(Class, &Segment) -> bool| {
-            let fronts = Class::ALL
-                .into_iter()
-                .filter_map(|class| Some((class, self.streams[class.index()].finished().into_iter().next()?)));
+            let fronts = Class::ALL.into_iter().filter_map(|class| Some((class, self.index.front(class)?)));
             fronts.filter(|(class, front)| is_free(*class, front)).min_by_key(|(_, front)| front.newest)
         };
         let taken = oldest(&|class, front| front.end <= self.index.needed(class));
@@ -252,7 +256,7 @@ impl Spool {
     /// Removes a class's records before `first`, after saying so in the stream.
     fn remove(&mut self, class: Class, first: u64, lost: u64, reason: &'static str, now: Timestamp) -> bool {
         let stream = &mut self.streams[class.index()];
-        let removed = first - stream.finished().first().map_or(first, |segment| segment.first);
+        let removed = first - self.index.front(class).map_or(first, |segment| segment.first);
         let body = Record::Retention { time: now, first, removed, lost, reason }.to_bytes();
         // On a full disk there is no room for the record until something is gone: it is made anew then.
         let said = stream.append(&[&body], &mut Vec::new(), now);
@@ -277,16 +281,30 @@ impl Spool {
     }
 
     fn checkpoint(&mut self, class: Class, now: Timestamp) {
-        let note = self.note(class, now);
-        let stream = &mut self.streams[class.index()];
-        let body = Record::Checkpoint { time: now, note: &note }.to_bytes();
-        match stream.append(&[&body], &mut Vec::new(), now) {
-            Ok(_) => (stream.since, stream.checked) = (0, now),
-            Err(error) => tracing::error!(%error, class = class.as_str(), "no checkpoint could be written"),
+        if let Err(error) = self.write_checkpoint(class, now) {
+            tracing::error!(%error, class = class.as_str(), "no checkpoint could be written");
+            return;
+        }
+        self.unannounced[class.index()] = false;
+        if self.unannounced == [false; 3] {
+            self.signers.drain(..self.signers.len().saturating_sub(1));
         }
     }
 
-    fn note(&self, class: Class, now: Timestamp) -> String {
+    fn write_checkpoint(&mut self, class: Class, now: Timestamp) -> io::Result<()> {
+        // A crash must not take what a checkpoint that stays says of the other streams.
+        for stream in &mut self.streams {
+            stream.sync()?;
+        }
+        let note = self.note(class, Kind::Checkpoint, now);
+        let body = Record::Checkpoint { time: now, note: &note }.to_bytes();
+        let stream = &mut self.streams[class.index()];
+        stream.append(&[&body], &mut Vec::new(), now)?;
+        (stream.since, stream.checked) = (0, now);
+        Ok(())
+    }
+
+    fn note(&self, class: Class, kind: Kind, now: Timestamp) -> String {
         let head = |stream: &Stream| Head {
             stream: stream.chain.stream.clone(),
             size: stream.chain.next,
@@ -294,7 +312,7 @@ impl Spool {
         };
         let sisters: Vec<Head> = self.streams.iter().filter(|other| other.class != class).map(head).collect();
         let signers: Vec<&Signer> = self.signers.iter().collect();
-        checkpoint::note(&head(&self.streams[class.index()]), class, now, &sisters, &signers)
+        checkpoint::note(&head(&self.streams[class.index()]), kind, class, now, &sisters, &signers)
     }
 }
 

@@ -22,9 +22,16 @@ pub(super) struct Link {
     pub(super) stream: String,
     pub(super) seq: u64,
     pub(super) prev: String,
+    time: Option<String>,
     record: Option<String>,
     note: Option<String>,
     first: Option<u64>,
+}
+
+impl Link {
+    fn is(&self, record: &str) -> bool {
+        self.record.as_deref() == Some(record)
+    }
 }
 
 /// A trail in which nothing is amiss.
@@ -45,6 +52,8 @@ pub struct Stream {
     pub last: u64,
     /// The hash of the last record.
     pub head: String,
+    /// The time of the last record.
+    pub time: String,
     /// How many records the last checkpoint covers that one of the keys signed.
     pub signed: Option<u64>,
     /// Whether the last record is a `stop`. Without it, records may be missing from the end.
@@ -90,6 +99,8 @@ pub struct Verification {
     claims: Vec<(Head, String, u64)>,
     /// The first record of each stream that whoever keeps the trail did not remove.
     forgotten: BTreeMap<String, u64>,
+    /// Whether what is read now came while the rest was read.
+    is_catching_up: bool,
 }
 
 /// What was seen of a stream so far.
@@ -100,6 +111,8 @@ struct Seen {
     hashes: Vec<[u8; KEPT]>,
     /// The first record that is still there, as the stream itself says.
     kept_from: u64,
+    /// The same, as far as a signed checkpoint covers it.
+    kept_signed: u64,
 }
 
 /// Reads one trail to its end. Nothing is known of what should be there beside it.
@@ -120,6 +133,12 @@ impl Verification {
     /// One that trusts checkpoints signed by one of `keys`.
     pub fn with_keys(keys: Vec<Verifier>) -> Self {
         Self { keys, ..Self::default() }
+    }
+
+    /// What comes now was written while the rest was read. Where its checkpoints speak of records that were not read,
+    /// those may have come later still.
+    pub fn catch_up(&mut self) {
+        self.is_catching_up = true;
     }
 
     /// Reads the next part, to its end or the first record that was changed, removed, inserted or moved. `line` is the
@@ -187,6 +206,11 @@ impl Verification {
                     return Err(Fault { place: None, record: Some((id.clone(), from)), message });
                 }
                 report.unproven.push(message);
+            } else if seen.stream.first > seen.kept_signed && !self.keys.is_empty() {
+                let first = seen.stream.first;
+                report.unproven.push(format!(
+                    "stream {id} begins with record {first}: nobody signed that retention removed those before it"
+                ));
             }
         }
         for stream in self.forgotten.keys().filter(|stream| !self.streams.contains_key(*stream)) {
@@ -210,7 +234,10 @@ impl Verification {
                     Some(_) => format!("stream {id} has no stop record: whatever came after record {covered} may have been removed or replaced"),
                     None => format!("stream {id} has no stop record: records may be missing from its end"),
                 });
-            } else if !self.keys.is_empty() && stream.signed != Some(stream.last) {
+            }
+            if !self.keys.is_empty() && stream.signed.is_none() {
+                report.unproven.push(format!("stream {id} has no checkpoint that one of the keys signed"));
+            } else if !self.keys.is_empty() && stream.is_stopped && stream.signed != Some(stream.last) {
                 report.unproven.push(format!("stream {id} ends with a stop record that nobody signed"));
             }
             report.streams.insert(id, stream);
@@ -251,12 +278,15 @@ impl Verification {
         };
         let (covered, hash) = chain::open(line).ok_or_else(|| broken("is no record of a trail"))?;
         let link: Link = serde_json::from_slice(line).map_err(|_| broken("is no record of a trail"))?;
-        let broken = |message: String| (Some((link.stream.clone(), link.seq)), message);
+        let known = self.streams.get(&link.stream);
+        let is_new = known.is_none();
         if sha256(covered) != hash {
-            return Err(broken("was changed: its hash does not fit its bytes".to_owned()));
+            // What it says of itself may be what was changed.
+            let record = known.filter(|seen| seen.chain.next == link.seq).map(|_| (link.stream, link.seq));
+            return Err((record, "was changed: its hash does not fit its bytes".to_owned()));
         }
-        let is_new = !self.streams.contains_key(&link.stream);
-        if is_new && link.seq == 0 && link.record.as_deref() != Some("start") {
+        let broken = |message: String| (Some((link.stream.clone(), link.seq)), message);
+        if is_new && link.seq == 0 && !link.is("start") {
             return Err(broken("begins a stream without a start record: it was inserted or replaced".to_owned()));
         }
         let seen = self.streams.entry(link.stream.clone()).or_insert_with(|| Seen::from(&link));
@@ -274,18 +304,22 @@ impl Verification {
         if link.prev != expected.prev {
             return Err(broken("does not follow the record before it: one of the two was replaced".to_owned()));
         }
-        if let Some(note) =
-            link.note.as_deref().filter(|_| matches!(link.record.as_deref(), Some("checkpoint" | "stop")))
-        {
-            let sisters = seen.check(note, &link, &self.keys).map_err(broken)?;
-            self.claims.extend(sisters.into_iter().map(|head| (head, link.stream.clone(), link.seq)));
+        if seen.stream.is_stopped && !link.is("start") {
+            return Err(broken("comes after a clean end, and no start record before it: it was added".to_owned()));
         }
-        if link.record.as_deref() == Some("retention") {
+        if link.is("checkpoint") || link.is("stop") {
+            let sisters = seen.check(&link, covered, &self.keys).map_err(broken)?;
+            if !self.is_catching_up {
+                self.claims.extend(sisters.into_iter().map(|head| (head, link.stream.clone(), link.seq)));
+            }
+        }
+        if link.is("retention") {
             seen.kept_from = seen.kept_from.max(link.first.unwrap_or_default());
         }
         seen.stream.last = link.seq;
         hash.clone_into(&mut seen.stream.head);
-        seen.stream.is_stopped = link.record.as_deref() == Some("stop");
+        seen.stream.is_stopped = link.is("stop");
+        seen.stream.time = link.time.unwrap_or_default();
         seen.hashes.push(kept(hash));
         seen.chain = Chain::after(link.stream, link.seq, hash.to_owned());
         Ok(())
@@ -300,33 +334,43 @@ impl Seen {
             (chain.next, chain.prev) = (link.seq, link.prev.clone());
         }
         let stream = Stream { first: link.seq, ..Stream::default() };
-        Self { chain, stream, hashes: Vec::new(), kept_from: 0 }
+        Self { chain, stream, hashes: Vec::new(), kept_from: 0, kept_signed: 0 }
     }
 
     /// Takes a checkpoint; hands out what it says of its sisters.
-    fn check(&mut self, note: &str, link: &Link, keys: &[Verifier]) -> Result<Vec<Head>, String> {
+    fn check(&mut self, link: &Link, covered: &[u8], keys: &[Verifier]) -> Result<Vec<Head>, String> {
+        // From before there was a key, or from a trail without checkpoints.
+        let unsigned = match self.stream.signed {
+            Some(_) => Err("is without a signature, although earlier ones are signed".to_owned()),
+            None => Ok(Vec::new()),
+        };
+        let Some(note) = &link.note else { return unsigned };
         let statement = checkpoint::read(note).ok_or("carries a checkpoint that cannot be read")?;
         let head = Head { stream: link.stream.clone(), size: link.seq, hash: link.prev.clone() };
         if statement.head != head {
             return Err("carries a checkpoint of other records than those before it".to_owned());
+        }
+        // Else a checkpoint could be made a clean end, under the same signature.
+        if covered != [self.chain.begin().as_bytes(), statement.body(note).as_bytes()].concat() {
+            return Err("is not what its own checkpoint says that it is".to_owned());
         }
         if keys.is_empty() {
             return Ok(statement.sisters);
         }
         if checkpoint::is_signed(note, keys) {
             self.stream.signed = Some(link.seq);
+            self.kept_signed = self.kept_from;
             return Ok(statement.sisters);
         }
-        if checkpoint::has_signature(note) {
-            return Err(
-                "carries a checkpoint that none of the keys signed; name every key that was ever used".to_owned()
-            );
+        let signatures = checkpoint::signatures(note);
+        if let Some(forged) = signatures.iter().find(|signature| keys.iter().any(|key| signature.is_by(key))) {
+            return Err(format!("carries a signature that the key {forged} did not make"));
         }
-        // From before there was a key.
-        if self.stream.signed.is_some() {
-            return Err("carries a checkpoint without a signature, although earlier ones are signed".to_owned());
+        if signatures.is_empty() {
+            return unsigned;
         }
-        Ok(Vec::new())
+        let signers = signatures.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ");
+        Err(format!("is signed by {signers}, which is none of the keys; name every key that was ever used"))
     }
 }
 

@@ -128,7 +128,7 @@ fn a_trail_moved_by_a_reload_is_said_to_wait_for_the_next_start() {
     let server = Serve::new(HARDENED).start();
     fs::write(server.path("config.yaml"), format!("{HARDENED}trail: {{file: trail.jsonl}}\n")).expect("written");
     record(&server, "configuration", 1);
-    until("the warning", || server.stderr().contains("trail.file takes effect at the next start").then_some(()));
+    until("the warning", || server.stderr().contains("a change of trail takes effect at the next start").then_some(()));
     assert!(!server.path("trail.jsonl").exists());
 }
 

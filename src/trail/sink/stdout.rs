@@ -2,8 +2,9 @@
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use tokio::io::AsyncWriteExt;
+use tokio::task::JoinHandle;
 
+use super::super::output::write;
 use super::{Batch, Delivery, Sink};
 
 /// Settings: none.
@@ -11,21 +12,41 @@ use super::{Batch, Delivery, Sink};
 #[serde(deny_unknown_fields)]
 pub struct Settings {}
 
-/// The sink. What a crash or a full pipe cuts off is written again, whole.
-pub(super) struct Stdout;
+/// The sink. Nothing can be taken back: what was begun of a batch is finished before anything else.
+#[derive(Default)]
+pub(super) struct Stdout {
+    /// Bytes that were written of the batch that comes next.
+    done: usize,
+    /// What is being written of it: how many bytes. It goes on where nobody waits for it any more.
+    writing: Option<(usize, JoinHandle<Result<(), (usize, std::io::Error)>>)>,
+}
 
 impl Stdout {
     pub(super) fn open(_: &Settings) -> Self {
-        Self
+        Self::default()
     }
 }
 
 impl Sink for Stdout {
     fn deliver<'s>(&'s mut self, batch: &'s Batch<'s>) -> Delivery<'s> {
         Box::pin(async move {
-            let mut stdout = tokio::io::stdout();
-            stdout.write_all(batch.bytes).await.map_err(|error| error.to_string())?;
-            stdout.flush().await.map_err(|error| error.to_string())
+            while self.done < batch.bytes.len() {
+                let (length, writing) = self.writing.get_or_insert_with(|| {
+                    let rest = batch.bytes[self.done..].to_vec();
+                    (rest.len(), tokio::task::spawn_blocking(move || write(&rest)))
+                });
+                let (length, written) = (*length, writing.await);
+                self.writing = None;
+                match written.map_err(|error| error.to_string())? {
+                    Ok(()) => self.done += length,
+                    Err((count, error)) => {
+                        self.done += count;
+                        return Err(error.to_string());
+                    }
+                }
+            }
+            self.done = 0;
+            Ok(())
         })
     }
 }

@@ -28,8 +28,45 @@ pub struct Segment {
 /// One stream of the spool.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Shelf {
-    pub(super) stream: String,
-    pub(super) segments: VecDeque<Segment>,
+    stream: String,
+    segments: VecDeque<Segment>,
+    /// Bytes of all segments, also those that may not be read yet.
+    bytes: u64,
+}
+
+impl Shelf {
+    /// What a stream held when it was opened.
+    pub(super) fn new(stream: String, segments: VecDeque<Segment>) -> Self {
+        let bytes = segments.iter().map(|segment| segment.bytes).sum();
+        Self { stream, segments, bytes }
+    }
+
+    /// Another segment begins.
+    pub(super) fn begin(&mut self, segment: Segment) {
+        self.segments.push_back(segment);
+    }
+
+    /// The growing segment takes so many bytes more.
+    pub(super) fn grow(&mut self, bytes: u64) {
+        self.bytes += bytes;
+    }
+
+    /// The growing segment may be read up to there.
+    pub(super) fn publish(&mut self, end: u64, bytes: u64, newest: Timestamp) {
+        if let Some(last) = self.segments.back_mut() {
+            (last.end, last.bytes, last.newest) = (end, bytes, newest);
+        }
+    }
+
+    /// The oldest segment is gone.
+    pub(super) fn drop_front(&mut self) {
+        self.bytes -= self.segments.pop_front().map_or(0, |segment| segment.bytes);
+    }
+
+    /// The segments that no longer grow, the oldest first.
+    fn finished(&self) -> impl Iterator<Item = &Segment> {
+        self.segments.iter().take(self.segments.len().saturating_sub(1))
+    }
 }
 
 #[derive(Debug, Default)]
@@ -70,7 +107,26 @@ impl Index {
     /// The segment of a class that holds record `seq`, or the first after it.
     pub fn segment(&self, class: Class, seq: u64) -> Option<Segment> {
         let state = lock(&self.state);
-        state.shelves[class.index()].segments.iter().find(|segment| segment.end > seq).cloned()
+        let segments = &state.shelves[class.index()].segments;
+        segments.get(segments.partition_point(|segment| segment.end <= seq)).cloned()
+    }
+
+    /// The records of a class that may be read: the first one, and the one after the last.
+    pub fn records(&self, class: Class) -> (u64, u64) {
+        let state = lock(&self.state);
+        let segments = &state.shelves[class.index()].segments;
+        segments.front().zip(segments.back()).map_or((0, 0), |(first, last)| (first.first, last.end))
+    }
+
+    /// The oldest segment of a class, unless it still grows.
+    pub(super) fn front(&self, class: Class) -> Option<Segment> {
+        lock(&self.state).shelves[class.index()].finished().next().cloned()
+    }
+
+    /// Where those segments of a class end that may go, from the oldest on.
+    pub(super) fn end_of(&self, class: Class, may_go: impl Fn(&Segment) -> bool) -> Option<u64> {
+        let state = lock(&self.state);
+        state.shelves[class.index()].finished().take_while(|segment| may_go(segment)).last().map(|last| last.end)
     }
 
     /// Every segment of a class, the oldest first.
@@ -80,8 +136,7 @@ impl Index {
 
     /// Bytes of all segments.
     pub fn bytes(&self) -> u64 {
-        let state = lock(&self.state);
-        state.shelves.iter().flat_map(|shelf| &shelf.segments).map(|segment| segment.bytes).sum()
+        lock(&self.state).shelves.iter().map(|shelf| shelf.bytes).sum()
     }
 
     /// Makes a sink known: what it needs is kept until it took it.

@@ -5,13 +5,13 @@ use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::super::chain::{self, Chain};
 use super::super::class::Class;
 use super::super::output::{OutputError, new_id};
 use super::super::verify::Link;
-use super::index::{Index, Segment};
+use super::index::{Index, Segment, Shelf};
 use crate::digest::sha256;
 
 /// Digits of the sequence number that names a segment.
@@ -42,10 +42,14 @@ struct Active {
     /// Bytes of whole lines.
     length: u64,
     opened: Timestamp,
+    /// Whether it holds anything but records of the stream itself.
+    has_events: bool,
     /// Whether there is more in the file than that.
     is_torn: bool,
     /// Whether something was written that is not known to be on the disk.
     is_dirty: bool,
+    /// When something was last written.
+    newest: Timestamp,
 }
 
 impl Stream {
@@ -53,8 +57,8 @@ impl Stream {
     pub(super) fn open(root: &Path, class: Class, index: &Arc<Index>, is_durable: bool) -> Result<Self, OutputError> {
         let folder = root.join(class.as_str());
         std::fs::create_dir_all(&folder)?;
-        let id = identity(&folder)?;
         let mut segments = segments(&folder)?;
+        let id = identity(&folder, &segments)?;
         let (mut chain, mut torn) = (Chain::new(id.clone()), 0);
         // A crash may leave a segment that has no line yet.
         while let Some(last) = segments.last() {
@@ -69,6 +73,10 @@ impl Stream {
             }
             std::fs::remove_file(&last.1)?;
             segments.pop();
+        }
+        // Neither does one that could not be made whole when it was begun.
+        while let Some(place) = segments.iter().position(|(_, path)| is_empty(path)) {
+            std::fs::remove_file(segments.remove(place).1)?;
         }
         if segments.is_empty() {
             segments.push((0, create(&folder, 0)?));
@@ -85,37 +93,52 @@ impl Stream {
         let file = OpenOptions::new().append(true).open(&path)?;
         let length = file.metadata()?.len();
         sync_folder(&folder)?;
-        index.update(class, |shelf| {
-            shelf.stream = id;
-            shelf.segments = shelved.into();
-        });
-        let active = Active { file, first, length, opened: now, is_torn: false, is_dirty: false };
+        index.update(class, |shelf| *shelf = Shelf::new(id, shelved.into()));
+        let has_events = chain.next > first;
+        let active = Active { has_events, ..Active::new(file, first, length, now) };
         let index = Arc::clone(index);
         Ok(Self { class, chain, since: 0, checked: now, torn, folder, active, index, is_durable })
     }
 
-    /// Whether the growing segment is full or old enough for the next one to begin.
-    pub(super) fn is_due(&self, bytes: u64, age: jiff::SignedDuration, now: Timestamp) -> bool {
-        self.chain.next > self.active.first
-            && (self.active.length >= bytes || now.duration_since(self.active.opened) >= age)
+    /// Whether the growing segment is full, or old enough and worth it, for the next one to begin.
+    pub(super) fn is_due(&self, bytes: u64, age: SignedDuration, now: Timestamp) -> bool {
+        let is_full = self.active.length >= bytes && self.chain.next > self.active.first;
+        is_full || self.active.has_events && now.duration_since(self.active.opened) >= age
+    }
+
+    /// The first record of the growing segment.
+    pub(super) fn begins(&self) -> u64 {
+        self.active.first
+    }
+
+    /// What was appended holds more than records of the stream itself.
+    pub(super) fn has_events(&mut self) {
+        self.active.has_events = true;
     }
 
     /// Begins the next segment.
     pub(super) fn roll(&mut self, now: Timestamp) -> io::Result<()> {
+        self.active.recover()?;
         self.sync()?;
         let first = self.chain.next;
         let path = create(&self.folder, first)?;
-        let file = OpenOptions::new().append(true).open(&path)?;
+        let file = match OpenOptions::new().append(true).open(&path) {
+            Ok(file) => file,
+            Err(error) => {
+                let _ = std::fs::remove_file(&path);
+                return Err(error);
+            }
+        };
         sync_folder(&self.folder)?;
-        self.active = Active { file, first, length: 0, opened: now, is_torn: false, is_dirty: false };
+        self.active = Active::new(file, first, 0, now);
         self.index.update(self.class, |shelf| {
-            shelf.segments.push_back(Segment { path, first, end: first, bytes: 0, newest: now });
+            shelf.begin(Segment { path, first, end: first, bytes: 0, newest: now });
         });
         Ok(())
     }
 
     /// Appends a line for each body, and the id of each to `ids`: all of them, or none.
-    pub(super) fn append(&mut self, bodies: &[&[u8]], ids: &mut Vec<String>, now: Timestamp) -> io::Result<u64> {
+    pub(super) fn append(&mut self, bodies: &[&[u8]], ids: &mut Vec<String>, now: Timestamp) -> io::Result<()> {
         self.active.recover()?;
         let mut chain = self.chain.clone();
         let mut lines = Vec::with_capacity(bodies.iter().map(|body| body.len() + 256).sum());
@@ -129,43 +152,48 @@ impl Stream {
             return Err(error);
         }
         self.active.length += lines.len() as u64;
+        self.active.newest = now;
         self.since += chain.next - self.chain.next;
         self.chain = chain;
-        let (end, bytes) = (self.chain.next, self.active.length);
         self.index.update(self.class, |shelf| {
-            if let Some(last) = shelf.segments.back_mut() {
-                (last.end, last.bytes, last.newest) = (end, bytes, now);
+            shelf.grow(lines.len() as u64);
+            if self.is_durable {
+                shelf.publish(self.chain.next, self.active.length, now);
             }
         });
-        Ok(lines.len() as u64)
+        Ok(())
     }
 
-    /// Sees to it that what was written is on the disk.
+    /// Sees to it that what was written is on the disk. Not before may a sink have it: what a sink took must still be
+    /// there after a crash, or other records would follow under the same numbers.
     pub(super) fn sync(&mut self) -> io::Result<()> {
-        self.active.sync()
-    }
-
-    /// The segments that no longer grow, the oldest first.
-    pub(super) fn finished(&self) -> Vec<Segment> {
-        let mut segments = self.index.segments(self.class);
-        segments.pop();
-        segments
+        if self.active.is_dirty {
+            self.active.recover()?;
+            self.active.sync()?;
+            let (end, bytes, newest) = (self.chain.next, self.active.length, self.active.newest);
+            self.index.update(self.class, |shelf| shelf.publish(end, bytes, newest));
+        }
+        Ok(())
     }
 
     /// Removes the oldest segments, up to the one that begins with `first`.
     pub(super) fn remove_before(&mut self, first: u64) -> io::Result<()> {
-        for segment in self.finished().into_iter().filter(|segment| segment.first < first) {
-            match std::fs::remove_file(&segment.path) {
+        while let Some(front) = self.index.front(self.class).filter(|front| front.first < first) {
+            match std::fs::remove_file(&front.path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => {}
             }
-            self.index.update(self.class, |shelf| shelf.segments.retain(|other| other.first != segment.first));
+            self.index.update(self.class, Shelf::drop_front);
         }
         sync_folder(&self.folder)
     }
 }
 
 impl Active {
+    fn new(file: File, first: u64, length: u64, now: Timestamp) -> Self {
+        Self { file, first, length, opened: now, newest: now, has_events: false, is_torn: false, is_dirty: false }
+    }
+
     fn write(&mut self, lines: &[u8]) -> io::Result<()> {
         self.is_dirty = true;
         self.file.write_all(lines)
@@ -194,18 +222,27 @@ impl Active {
     }
 }
 
-/// The id of a folder's stream, made with the folder.
-fn identity(folder: &Path) -> Result<String, OutputError> {
+/// The id of a folder's stream, made with the folder. Where it is lost, every record still says it.
+fn identity(folder: &Path, segments: &[(u64, PathBuf)]) -> Result<String, OutputError> {
     let file = folder.join(IDENTITY);
-    match std::fs::read_to_string(&file) {
-        Ok(id) if id.len() == 17 && id.ends_with('\n') => return Ok(id.trim_end().to_owned()),
-        // Nothing was written under an id that is not whole.
-        Ok(_) if segments(folder)?.is_empty() => {}
-        Ok(_) => return Err(OutputError::Foreign { file, line: 1 }),
+    match std::fs::read(&file) {
+        Ok(id) if id.len() == 17 && id.ends_with(b"\n") && id[..16].iter().all(u8::is_ascii_hexdigit) => {
+            return Ok(String::from_utf8_lossy(&id[..16]).into_owned());
+        }
+        Ok(_) => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(error.into()),
     }
-    let id = new_id()?;
+    let mut id = None;
+    for (_, path) in segments.iter().rev() {
+        let mut line = Vec::new();
+        BufReader::new(File::open(path)?).read_until(b'\n', &mut line)?;
+        if is_record(&line) {
+            id = serde_json::from_slice(&line).ok().map(|link: Link| link.stream);
+            break;
+        }
+    }
+    let id = id.map_or_else(new_id, Ok)?;
     let mut made = File::create(&file)?;
     made.write_all(format!("{id}\n").as_bytes())?;
     made.sync_all()?;
@@ -218,7 +255,8 @@ pub(in super::super) fn segments(folder: &Path) -> io::Result<Vec<(u64, PathBuf)
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
-        let stem = path.file_stem().and_then(|stem| stem.to_str()).filter(|stem| stem.len() == NAME);
+        let is_number = |stem: &&str| stem.len() == NAME && stem.bytes().all(|byte| byte.is_ascii_digit());
+        let stem = path.file_stem().and_then(|stem| stem.to_str()).filter(is_number);
         let is_segment = path.extension().is_some_and(|ending| ending == "jsonl");
         if let Some(first) = stem.filter(|_| is_segment).and_then(|stem| stem.parse().ok()) {
             found.push((first, path));
@@ -234,7 +272,11 @@ fn create(folder: &Path, first: u64) -> io::Result<PathBuf> {
     Ok(path)
 }
 
-fn sync_folder(folder: &Path) -> io::Result<()> {
+fn is_empty(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|metadata| metadata.len() == 0)
+}
+
+pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
@@ -282,15 +324,21 @@ fn whole(line: &[u8], stream: &str, due: u64, before: Option<&Chain>) -> Option<
     is_due.then(|| hash.to_owned())
 }
 
-/// A crash tears the end. Records that come after what is not one were not left by a crash.
+/// Whether a line is a record of some trail.
+fn is_record(line: &[u8]) -> bool {
+    let opened = line.strip_suffix(b"\n").and_then(chain::open);
+    opened.is_some_and(|(covered, hash)| sha256(covered) == hash)
+}
+
+/// A crash tears the end. Records that come after what is not one were not left by a crash, unless it has zeros in it:
+/// those stand where the system had not yet written, and what comes after them was promised to nobody.
 fn refuse_foreign(reader: &mut impl BufRead, path: &Path, number: u64, first: &[u8]) -> Result<(), OutputError> {
     let foreign = || OutputError::Foreign { file: path.to_owned(), line: number };
-    let is_record = |line: &[u8]| {
-        let opened = line.strip_suffix(b"\n").and_then(chain::open);
-        opened.is_some_and(|(covered, hash)| sha256(covered) == hash)
-    };
     if is_record(first) {
         return Err(foreign());
+    }
+    if first.contains(&0) {
+        return Ok(());
     }
     let mut line = Vec::new();
     while reader.read_until(b'\n', &mut line)? > 0 {
