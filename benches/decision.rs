@@ -11,7 +11,7 @@ use portcullis::config::{Snapshot, compile_profile};
 use portcullis::decision::{Endpoint, Verdict, decide_at_once};
 use portcullis::document;
 use portcullis::review::{decode, encode};
-use portcullis::trail::{Caller, Chain, Event};
+use portcullis::trail::{Caller, Chain, Event, Origin, Redaction};
 
 const ADMITTED: &[u8] = include_bytes!("reviews/admitted.json");
 const DENIED: &[u8] = include_bytes!("reviews/denied.json");
@@ -45,7 +45,8 @@ fn whole(
 ) -> Option<Vec<u8>> {
     let review = decode(bytes, snapshot.workloads(), Timestamp::now()).ok()?;
     let decision = decide_at_once(snapshot, &review.request, cluster);
-    let event = Event::new(&review.request, Endpoint::Validate, Caller::Certificate, "", &decision, 0).to_bytes();
+    let origin = Origin { cluster: "", redaction: &Redaction::default() };
+    let event = Event::new(&review.request, Endpoint::Validate, Caller::Certificate, origin, &decision, 0).to_bytes();
     lines.clear();
     let id = chain.seal(&event, lines);
     Some(encode(&review, Endpoint::Validate, &decision, Some(&id)))

@@ -41,6 +41,14 @@ pub use verify::{Fault, Report, Stream as StreamReport, Verification, verify};
 
 use spool::Item;
 
+/// The segments of every stream of a spool, or of the one stream that a folder holds, in the order in which they are read.
+///
+/// # Errors
+/// When the folder cannot be read.
+pub fn segments_of(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
+    Ok(streams_of(folder)?.into_iter().flatten().collect())
+}
+
 /// The segments of each stream of a spool, or of the one stream that a folder holds, in the order in which they are read.
 ///
 /// # Errors

@@ -164,8 +164,7 @@ fn read_folder(verification: &mut Verification, folder: &Path) -> Result<Result<
         if !is_first {
             verification.catch_up();
         }
-        let streams = trail::streams_of(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-        for segment in streams.into_iter().flatten() {
+        for segment in trail::segments_of(folder).map_err(|error| format!("{}: {error}", folder.display()))? {
             let (offset, line) = places.entry(segment.clone()).or_default();
             let failed = |error: std::io::Error| format!("{}: {error}", segment.display());
             let mut file = match File::open(&segment) {

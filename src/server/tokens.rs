@@ -49,7 +49,7 @@ impl Tokens {
                 }
                 Ok(_) => {}
                 Err(error) => {
-                    tracing::warn!(%error, "the changed path tokens cannot be used; the last good ones count")
+                    tracing::warn!(%error, "the changed path tokens cannot be used; the last good ones count");
                 }
             }
         }

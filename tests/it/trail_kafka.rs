@@ -38,7 +38,7 @@ fn settings(folder: &Path, broker: &Broker, address: &str, topic: &str) -> Value
 
 async fn open(settings: &Value) -> Box<dyn Sink> {
     let settings: trail::sink::Settings = serde_json::from_value(settings.clone()).expect("settings");
-    settings.open().await.expect("a sink")
+    settings.open("").await.expect("a sink")
 }
 
 fn spool(directory: &Path) -> Spool {

@@ -16,7 +16,8 @@ use portcullis::decision::{Endpoint, decide_at_once};
 use portcullis::request::Source;
 use portcullis::trail::sink::Sink;
 use portcullis::trail::{
-    Beginning, Caller, Class, Courier, Couriers, Event, Guarantee, Settings, Spool, Trail, segments_of,
+    Beginning, Caller, Class, Courier, Couriers, Event, Guarantee, Origin, Redaction, Settings, Spool, Trail,
+    segments_of,
 };
 use serde_json::Value;
 use tempfile::TempDir;
@@ -78,8 +79,8 @@ fn events() -> [Vec<u8>; 2] {
     [good_pod(), bad_pod()].map(|pod| {
         with_creation(&snapshot, &pod, Source::ApiServer, |request| {
             let decision = decide_at_once(&snapshot, request, &world(""));
-            let bytes =
-                Event::new(request, Endpoint::Validate, Caller::Certificate, "prod-1", &decision, 123).to_bytes();
+            let origin = Origin { cluster: "prod-1", redaction: &Redaction::default() };
+            let bytes = Event::new(request, Endpoint::Validate, Caller::Certificate, origin, &decision, 123).to_bytes();
             let (then, now) = (format!("{:.6}", request.received), format!("{:.6}", Timestamp::now()));
             String::from_utf8(bytes).expect("text").replace(&then, &now).into_bytes()
         })

@@ -11,6 +11,8 @@ use clap::ValueEnum;
 use jiff::Timestamp;
 
 use super::super::{escape, print};
+use super::database::Connection;
+use crate::trail::database::{DatabaseError, Filter as Conditions, Place};
 use crate::trail::query::{Filter, Row, time};
 use crate::trail::streams_of;
 
@@ -53,18 +55,22 @@ enum Format {
 
 #[derive(clap::Args)]
 pub(super) struct Query {
-    /// Files, a spool's folder, or - for standard input
+    /// Files, a spool's folder, - for standard input, or postgres://USER@HOST:PORT/DATABASE
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
+    #[command(flatten)]
+    database: Connection,
     #[command(flatten)]
     wanted: Wanted,
 }
 
 #[derive(clap::Args)]
 pub(super) struct Tail {
-    /// Files, or a spool's folder
+    /// Files, a spool's folder, or postgres://USER@HOST:PORT/DATABASE
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
+    #[command(flatten)]
+    database: Connection,
     /// How many
     #[arg(short = 'n', long, value_name = "COUNT", default_value_t = 20)]
     lines: usize,
@@ -76,6 +82,9 @@ pub(super) struct Tail {
 }
 
 pub(super) fn query(args: &Query) -> Result<ExitCode, String> {
+    if let Some(url) = url(&args.paths)? {
+        return in_database(&args.database, url, &args.wanted, None, false);
+    }
     let mut places = Places::new();
     each(&args.paths, &mut places, &mut |line| match args.wanted.show(line) {
         Some(text) => print(&text).map(|_| ()),
@@ -85,6 +94,10 @@ pub(super) fn query(args: &Query) -> Result<ExitCode, String> {
 }
 
 pub(super) fn tail(args: &Tail) -> Result<ExitCode, String> {
+    if let Some(url) = url(&args.paths)? {
+        let count = u32::try_from(args.lines).unwrap_or(u32::MAX);
+        return in_database(&args.database, url, &args.wanted, Some(count), args.follow);
+    }
     let mut places = Places::new();
     let mut last = VecDeque::new();
     each(&args.paths, &mut places, &mut |line| {
@@ -99,33 +112,90 @@ pub(super) fn tail(args: &Tail) -> Result<ExitCode, String> {
     for text in last {
         print(&text)?;
     }
-    while args.follow {
+    if !args.follow {
+        return Ok(ExitCode::SUCCESS);
+    }
+    loop {
         std::thread::sleep(LOOK);
         each(&args.paths, &mut places, &mut |line| match args.wanted.show(line) {
             Some(text) => print(&text).map(|_| ()),
             None => Ok(()),
         })?;
     }
-    Ok(ExitCode::SUCCESS)
 }
 
 impl Wanted {
+    fn filter(&self) -> Filter {
+        let Self { namespace, user, policy, decision, since, until, .. } = self;
+        let (namespace, user, policy, decision) = (namespace.clone(), user.clone(), policy.clone(), decision.clone());
+        Filter { namespace, user, policy, decision, since: *since, until: *until }
+    }
+
+    fn conditions(&self) -> Conditions {
+        let Filter { namespace, user, policy, decision, since, until } = self.filter();
+        Conditions { class: None, namespace, user, policy, decision, since, until }
+    }
+
     /// The record as it is shown, if it is wanted.
     fn show(&self, line: &[u8]) -> Option<String> {
         let row = Row::read(line)?;
-        let filter = Filter {
-            namespace: self.namespace.clone(),
-            user: self.user.clone(),
-            policy: self.policy.clone(),
-            decision: self.decision.clone(),
-            since: self.since,
-            until: self.until,
-        };
-        filter.wants(&row).then(|| match self.format {
+        self.filter().wants(&row).then(|| match self.format {
             Format::Json => format!("{}\n", String::from_utf8_lossy(line)),
             Format::Text => row.text().lines().map(|line| escape(line) + "\n").collect(),
         })
     }
+}
+
+/// The database that is asked, where it is one.
+fn url(paths: &[PathBuf]) -> Result<Option<&str>, String> {
+    let is_url = |path: &&PathBuf| path.to_str().is_some_and(|text| text.starts_with("postgres"));
+    match (paths.iter().find(is_url), paths) {
+        (None, _) => Ok(None),
+        (Some(path), [_]) => Ok(path.to_str()),
+        (Some(_), _) => Err("a database is read alone, without other paths".to_owned()),
+    }
+}
+
+/// Shows what is wanted of a database: all of it, or the last `count` records.
+fn in_database(
+    connection: &Connection,
+    url: &str,
+    wanted: &Wanted,
+    count: Option<u32>,
+    follow: bool,
+) -> Result<ExitCode, String> {
+    let database = connection.database(url)?;
+    let failed = |error: DatabaseError| format!("the database: {error}");
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
+    runtime.block_on(async {
+        let mut reader = database.read().await.map_err(failed)?;
+        let conditions = wanted.conditions();
+        let mut place: Option<Place> = None;
+        let mut entries = match count {
+            Some(count) => reader.last(&conditions, count).await.map_err(failed)?,
+            None => reader.after(&conditions, None).await.map_err(failed)?,
+        };
+        loop {
+            for entry in &entries {
+                if let Some(text) = wanted.show(entry.line.as_bytes()) {
+                    print(&text)?;
+                }
+            }
+            place = entries.pop().map(|last| last.place).or(place);
+            let is_over = place.is_none() || count.is_some();
+            if is_over && !follow {
+                return Ok(ExitCode::SUCCESS);
+            }
+            if is_over {
+                tokio::time::sleep(LOOK).await;
+            }
+            entries = reader.after(&conditions, place.as_ref()).await.map_err(failed)?;
+            if entries.is_empty() && !follow {
+                return Ok(ExitCode::SUCCESS);
+            }
+        }
+    })
 }
 
 /// How far each file was read.

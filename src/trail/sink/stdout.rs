@@ -12,13 +12,16 @@ use super::{Batch, Delivery, Sink};
 #[serde(deny_unknown_fields)]
 pub struct Settings {}
 
+/// What became of a write: how many bytes were taken before it failed.
+type Written = Result<(), (usize, std::io::Error)>;
+
 /// The sink. Nothing can be taken back: what was begun of a batch is finished before anything else.
 #[derive(Default)]
 pub(super) struct Stdout {
     /// Bytes that were written of the batch that comes next.
     done: usize,
     /// What is being written of it: how many bytes. It goes on where nobody waits for it any more.
-    writing: Option<(usize, JoinHandle<Result<(), (usize, std::io::Error)>>)>,
+    writing: Option<(usize, JoinHandle<Written>)>,
 }
 
 impl Stdout {

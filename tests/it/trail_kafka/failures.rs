@@ -160,7 +160,7 @@ async fn what_can_never_work_is_refused_and_what_may_is_not() {
     ];
     for (key, value, wanted) in refused {
         let settings: Settings = serde_json::from_value(with(&good, key, value)).expect("settings");
-        let said = settings.open().await.err().unwrap_or_else(|| panic!("{wanted}"));
+        let said = settings.open("").await.err().unwrap_or_else(|| panic!("{wanted}"));
         assert!(said.contains(wanted) && !said.contains("sesame"), "{wanted}: {said}");
     }
     for (key, value) in [("mechanism", json!("PLAIN")), ("password", json!("a-wrong-one")), ("topic", Value::Null)] {
