@@ -31,7 +31,8 @@ async fn found(reader: &mut Reader, filter: &Filter) -> Vec<String> {
 async fn records_are_found_by_what_they_say_and_in_their_order() {
     let postgres = Postgres::start();
     let carried = Carried::to(Postgres::sink(postgres.settings(postgres.port, json!({}))).await.expect("a sink"));
-    let began = Timestamp::now();
+    // As precise as a record says it.
+    let began = Timestamp::from_microsecond(Timestamp::now().as_microsecond()).expect("a time");
     let event = |body: &[u8], uid: &str, namespace: &str, user: &str, time: Timestamp| {
         let mut event: Value = serde_json::from_slice(body).expect("JSON");
         (event["uid"], event["namespace"], event["user"]["name"]) = (json!(uid), json!(namespace), json!(user));
