@@ -8,6 +8,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use portcullis::trail::database::{Database, Tls};
 use portcullis::trail::sink;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -113,6 +114,11 @@ impl Postgres {
         until("the database", || self.try_sql("postgres", "SELECT 1").ok());
     }
 
+    /// Whether it was started and not ended.
+    pub(crate) fn is_up(&self) -> bool {
+        self.child.is_some()
+    }
+
     /// Ends the server: `INT` in order, `QUIT` at once, as a crash does.
     pub(crate) fn down(&mut self, signal: &str) {
         let Some(mut child) = self.child.take() else { return };
@@ -194,6 +200,13 @@ impl Postgres {
     pub(crate) async fn sink(settings: Value) -> Result<Box<dyn sink::Sink>, String> {
         let settings: sink::Settings = serde_json::from_value(settings).map_err(|error| error.to_string())?;
         settings.open("").await
+    }
+
+    /// The database as it is read.
+    pub(crate) fn database(&self) -> Database {
+        let url = format!("postgres://reading@localhost:{}/trail", self.port);
+        let (password, ca) = (self.path("password"), self.path("ca.pem"));
+        Database::from_url(&url, "portcullis", Some(&password), Some(&ca), Tls::VerifyFull).expect("a database")
     }
 
     /// What `trail verify` says of it.

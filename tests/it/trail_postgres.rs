@@ -3,6 +3,7 @@
 mod access;
 mod columns;
 mod outages;
+mod reading;
 mod retention;
 mod served;
 mod tampering;
@@ -67,7 +68,7 @@ impl Carried {
     /// Ends the trail, once everything was taken.
     async fn finish(self) -> TempDir {
         self.trail.stop().await.expect("a clean end");
-        self.couriers.finish(Duration::from_secs(240)).await;
+        self.couriers.finish(Duration::from_mins(4)).await;
         assert_eq!(self.behind(), 0, "not everything was delivered");
         self.folder
     }

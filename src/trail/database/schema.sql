@@ -137,13 +137,14 @@ DECLARE
   last  text;
   low   bigint;
   high  bigint;
+  whole bigint;
   added bigint;
 BEGIN
-  SELECT min(fields ->> 'stream'), max(fields ->> 'stream'), min((fields ->> 'seq')::bigint), max((fields ->> 'seq')::bigint)
-    INTO id, last, low, high FROM unnest(lines) AS given(line), portcullis.fields(line) AS fields;
-  IF id IS NULL THEN RETURN; END IF;
-  IF id <> last OR high - low >= cardinality(lines) THEN
-    RAISE EXCEPTION 'the records are not consecutive ones of one stream';
+  SELECT min(fields ->> 'stream'), max(fields ->> 'stream'), min((fields ->> 'seq')::bigint), max((fields ->> 'seq')::bigint),
+         count((fields ->> 'stream') || (fields ->> 'seq') || (fields ->> 'time'))
+    INTO id, last, low, high, whole FROM unnest(lines) AS given(line), portcullis.fields(line) AS fields;
+  IF whole <> cardinality(lines) OR id <> last OR high - low <> whole - 1 THEN
+    RAISE EXCEPTION 'these are not consecutive records of one stream';
   END IF;
   PERFORM portcullis.partition(of_class, day) FROM
     (SELECT DISTINCT date_trunc('day', portcullis.moment(line) AT TIME ZONE 'UTC') AT TIME ZONE 'UTC' AS day FROM unnest(lines) AS line) AS days;

@@ -38,7 +38,7 @@ impl Proxy {
                     kept.left.try_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok();
                 state = next(state);
                 // Some in the handshake, most in the midst of a batch, some between two.
-                let most = if state % 4 == 0 { 8_000 } else { 2_500_000 };
+                let most = if state.is_multiple_of(4) { 8_000 } else { 2_500_000 };
                 let bytes = if is_cut { i64::try_from(next(state) % most).expect("small") } else { i64::MAX };
                 join(near, far, bytes, &kept);
             }

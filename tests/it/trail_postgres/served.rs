@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use super::{columns, kept, spooled};
 use crate::postgres::{PASSWORD, Postgres};
+use crate::serve::client::block;
 use crate::serve::{HARDENED, Serve, Server, bad_pod, good_pod, review};
 
 fn start(postgres: &Postgres, spool: &std::path::Path, port: u16) -> Server {
@@ -34,8 +35,8 @@ fn end(server: Server) {
     assert!(!stderr.contains(PASSWORD) && !stdout.contains(PASSWORD));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_the_database_did_not_take_before_the_end_it_takes_after_the_next_start() {
+#[test]
+fn what_the_database_did_not_take_before_the_end_it_takes_after_the_next_start() {
     let postgres = Postgres::start();
     let spool = tempfile::tempdir().expect("a folder");
     // Nobody listens there.
@@ -48,7 +49,7 @@ async fn what_the_database_did_not_take_before_the_end_it_takes_after_the_next_s
     let server = start(&postgres, spool.path(), silent.local_addr().expect("an address").port());
     ask(&server, "silent");
     end(server);
-    assert!(kept(&postgres).await.is_empty());
+    assert!(block(kept(&postgres)).is_empty());
     let server = start(&postgres, spool.path(), postgres.port);
     ask(&server, "open");
     let (status, _, stderr, ..) = server.stop();
@@ -56,8 +57,8 @@ async fn what_the_database_did_not_take_before_the_end_it_takes_after_the_next_s
     assert!(!stderr.contains("records stay in the spool"), "{stderr}");
     let spooled = spooled(spool.path());
     assert!(spooled.iter().filter(|line| line.contains("\"decision\":")).count() == 60, "{}", spooled.len());
-    assert_eq!(kept(&postgres).await, spooled);
-    assert!(columns::fit(&postgres).await.contains("decision"));
+    assert_eq!(block(kept(&postgres)), spooled);
+    assert!(block(columns::fit(&postgres)).contains("decision"));
     let (code, said) = postgres.verify(&[]);
     assert_eq!(code, Some(0), "{said}");
 }
