@@ -22,7 +22,7 @@ fn pieces(objects: &[(String, Vec<u8>)], spooled: &Spooled, class: Class) -> Vec
     let folder = format!("a/b/{}/{}/", class.as_str(), spooled.index.stream(class));
     let (mut next, mut all) = (0, Vec::new());
     for (name, bytes) in objects.iter().filter(|(name, _)| name.starts_with(&folder)) {
-        let lines = bytes.iter().filter(|byte| **byte == b'\n').count() as u64;
+        let lines = bytes.split_inclusive(|byte| *byte == b'\n').count() as u64;
         assert_eq!(*name, format!("{folder}{next:020}-{:020}.jsonl", next + lines - 1));
         next += lines;
         all.extend_from_slice(bytes);

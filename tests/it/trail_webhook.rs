@@ -153,7 +153,7 @@ fn one_that_never_answers_delays_neither_another_nor_a_decision() {
         assert!(silent.taken().is_empty());
         couriers.finish(Duration::ZERO).await;
         let count: usize =
-            lively.taken().iter().map(|got| got.body.iter().filter(|byte| **byte == b'\n').count()).sum();
+            lively.taken().iter().map(|got| got.body.split_inclusive(|byte| *byte == b'\n').count()).sum();
         assert_eq!(count, spooled.all().len());
     });
 }
