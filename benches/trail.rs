@@ -1,0 +1,181 @@
+//! What remembering a decision costs: CPU time a request of the served program, over TLS, with nothing written (decisions
+//! are counted), with a buffered and with a durable spool, in turns within one run.
+//!
+//! `cargo bench --bench trail` prints the medians and their ratios.
+
+use std::fs;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+
+const REVIEW: &[u8] = include_bytes!("reviews/admitted.json");
+/// Turns that each way gets.
+const ROUNDS: usize = 15;
+/// Connections at once, and the requests on each in one turn.
+const CONNECTIONS: usize = 4;
+const REQUESTS: usize = 750;
+/// Of these that are not counted: the first turns fill caches.
+const WARM: usize = 2;
+
+/// The ways, and what the configuration says of each.
+const WAYS: [(&str, &str); 3] = [
+    ("no trail", "{sample: 1/4294967295, spool: {directory: spool, guarantee: buffered}}"),
+    ("buffered", "{spool: {directory: spool, guarantee: buffered}}"),
+    ("durable", "{spool: {directory: spool, guarantee: durable}}"),
+];
+
+/// A served program.
+struct Served {
+    child: Child,
+    port: u16,
+    folder: tempfile::TempDir,
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()])?;
+    let (certificate, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from(made.cert.der().to_vec()))?;
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let client = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let client = Arc::new(client);
+
+    let served: Vec<Served> =
+        WAYS.iter().map(|(_, trail)| serve(trail, &certificate, &key)).collect::<Result<_, _>>()?;
+    let mut spent: Vec<Vec<f64>> = vec![Vec::new(); WAYS.len()];
+    for round in 0..ROUNDS {
+        for (way, served) in served.iter().enumerate() {
+            let before = cpu(served.child.id())?;
+            ask(served.port, &client)?;
+            let micros = (cpu(served.child.id())? - before) * 1e6 / f64::from(u32::try_from(CONNECTIONS * REQUESTS)?);
+            if round >= WARM {
+                spent[way].push(micros);
+            }
+        }
+    }
+    let medians: Vec<f64> = spent.iter_mut().map(|figures| median(figures)).collect();
+    for ((way, _), micros) in WAYS.iter().zip(&medians) {
+        println!("{way:9} {micros:7.1} µs of CPU a request, {:.3} of no trail", micros / medians[0]);
+    }
+    let (bytes, events) = written(&served[2].folder.path().join("spool/allow"))?;
+    println!("an event of an admitted pod takes {} bytes ({events} written)", bytes / events.max(1));
+    Ok(())
+}
+
+fn median(figures: &mut [f64]) -> f64 {
+    figures.sort_by(f64::total_cmp);
+    figures[figures.len() / 2]
+}
+
+fn serve(trail: &str, certificate: &str, key: &str) -> Result<Served, Box<dyn std::error::Error>> {
+    let folder = tempfile::tempdir()?;
+    let head = "apiVersion: portcullis.dev/v1alpha1\nkind: Configuration\nprofile: pss-restricted\n";
+    fs::write(folder.path().join("config.yaml"), format!("{head}trail: {trail}\n"))?;
+    fs::write(folder.path().join("cert.pem"), certificate)?;
+    fs::write(folder.path().join("key.pem"), key)?;
+    let mut child = Command::new(env!("CARGO_BIN_EXE_portcullis"))
+        .args(["serve", "--config=config.yaml", "--listen=127.0.0.1:0", "--admin-listen=127.0.0.1:0", "--http1"])
+        .args(["--tls-cert=cert.pem", "--tls-key=key.pem"])
+        .env("RUST_LOG", "portcullis::cli=info")
+        .current_dir(folder.path())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    let log = child.stderr.take().ok_or("no log")?;
+    let mut port = None;
+    let mut lines = BufReader::new(log).lines();
+    for line in lines.by_ref() {
+        let line = line?;
+        if let Some(address) = line.split("\"address\":\"127.0.0.1:").nth(1) {
+            port = address.split('"').next().and_then(|port| port.parse().ok());
+            break;
+        }
+    }
+    // The rest is read, so that nobody waits for room in a pipe.
+    std::thread::spawn(move || lines.for_each(drop));
+    Ok(Served { child, port: port.ok_or("it did not start")?, folder })
+}
+
+/// One turn: as many requests on each connection.
+fn ask(port: u16, client: &Arc<ClientConfig>) -> io::Result<()> {
+    std::thread::scope(|threads| {
+        let asking: Vec<_> = (0..CONNECTIONS).map(|_| threads.spawn(|| one_connection(port, client))).collect();
+        asking.into_iter().try_for_each(|one| one.join().map_err(|_| io::Error::other("a client panicked"))?)
+    })
+}
+
+fn one_connection(port: u16, client: &Arc<ClientConfig>) -> io::Result<()> {
+    let stream = TcpStream::connect(("127.0.0.1", port))?;
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+    let name = ServerName::try_from("localhost").map_err(io::Error::other)?;
+    let session = ClientConnection::new(Arc::clone(client), name).map_err(io::Error::other)?;
+    let mut stream = BufReader::new(StreamOwned::new(session, stream));
+    let head = format!(
+        "POST /validate?timeout=3s HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        REVIEW.len()
+    );
+    let mut request = head.into_bytes();
+    request.extend_from_slice(REVIEW);
+    let (mut line, mut body) = (String::new(), Vec::new());
+    for _ in 0..REQUESTS {
+        stream.get_mut().write_all(&request)?;
+        let mut length = 0;
+        loop {
+            line.clear();
+            stream.read_line(&mut line)?;
+            if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+                length = value.trim().parse().map_err(io::Error::other)?;
+            }
+            if line.trim().is_empty() {
+                break;
+            }
+        }
+        body.resize(length, 0);
+        stream.read_exact(&mut body)?;
+        if !String::from_utf8_lossy(&body).contains("\"allowed\":true") {
+            return Err(io::Error::other("the review was not admitted"));
+        }
+    }
+    Ok(())
+}
+
+/// Seconds of CPU that a process has had: user and system time of proc(5), in ticks of 10 ms.
+fn cpu(pid: u32) -> Result<f64, Box<dyn std::error::Error>> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let fields: Vec<&str> = text.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    let ticks = |position: usize| -> Result<f64, Box<dyn std::error::Error>> {
+        Ok(fields.get(position).ok_or("no such field")?.parse::<f64>()?)
+    };
+    Ok((ticks(11)? + ticks(12)?) / 100.0)
+}
+
+/// Bytes and lines of a stream's decisions.
+fn written(folder: &Path) -> io::Result<(usize, usize)> {
+    let (mut bytes, mut events) = (0, 0);
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|ending| ending == "jsonl") {
+            for line in fs::read_to_string(path)?.lines().filter(|line| line.contains("\"decision\":\"allow\"")) {
+                (bytes, events) = (bytes + line.len() + 1, events + 1);
+            }
+        }
+    }
+    Ok((bytes, events))
+}
