@@ -1,4 +1,5 @@
-//! A way to a server that breaks: each connection is cut after a number of bytes that a seed decides.
+//! A way to a server that breaks: each connection is cut after a number of bytes that a seed decides, or, after so many
+//! that were sent, before the next answer.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -37,10 +38,11 @@ impl Proxy {
                 let is_cut =
                     kept.left.try_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok();
                 state = next(state);
-                // Some in the handshake, most in the midst of a batch, some between two.
+                // Some in the handshake, some in the midst of a batch, and some when the server has done what was asked
+                // and nobody will know.
                 let most = if state.is_multiple_of(4) { 8_000 } else { 2_500_000 };
                 let bytes = if is_cut { i64::try_from(next(state) % most).expect("small") } else { i64::MAX };
-                join(near, far, bytes, &kept);
+                join(near, far, bytes, state % 4 > 1, &kept);
             }
         });
         Self { address, shared }
@@ -69,26 +71,29 @@ fn next(state: u64) -> u64 {
 }
 
 /// Carries both ways until one ends or the bytes are spent.
-fn join(near: TcpStream, far: TcpStream, bytes: i64, shared: &Arc<Shared>) {
+fn join(near: TcpStream, far: TcpStream, bytes: i64, before_answer: bool, shared: &Arc<Shared>) {
     let left = Arc::new(AtomicI64::new(bytes));
-    let ways = [(near.try_clone(), far.try_clone()), (far.try_clone(), near.try_clone())];
-    for (from, to) in ways {
+    let ways = [(near.try_clone(), far.try_clone(), false), (far.try_clone(), near.try_clone(), true)];
+    for (from, to, is_answer) in ways {
         let (Ok(mut from), Ok(mut to)) = (from, to) else { continue };
         let (left, shared) = (Arc::clone(&left), Arc::clone(shared));
         std::thread::spawn(move || {
             let mut buffer = [0; 16 << 10];
             while let Ok(count @ 1..) = from.read(&mut buffer) {
                 let size = i64::try_from(count).expect("small");
-                let before = left.fetch_sub(size, Ordering::Relaxed);
-                let sent = usize::try_from(before.clamp(0, size)).expect("small");
-                let written = to.write_all(&buffer[..sent]);
-                if before < size {
-                    if before >= 0 {
-                        shared.cut.fetch_add(1, Ordering::Relaxed);
-                    }
-                    break;
+                let counted = if before_answer && is_answer { 0 } else { size };
+                let before = left.fetch_sub(counted, Ordering::Relaxed);
+                let is_spent = if before_answer { is_answer && before <= 0 } else { before < size };
+                let sent = match (is_spent, before_answer) {
+                    (false, _) => count,
+                    (true, true) => 0,
+                    (true, false) => usize::try_from(before.max(0)).expect("small"),
+                };
+                let is_written = to.write_all(&buffer[..sent]).is_ok();
+                if is_spent && (before_answer || before >= 0) {
+                    shared.cut.fetch_add(1, Ordering::Relaxed);
                 }
-                if written.is_err() {
+                if is_spent || !is_written {
                     break;
                 }
             }

@@ -89,7 +89,15 @@ async fn columns_say_what_the_line_says_for_every_kind_of_record() {
     }
     let [allowed, refused] = events();
     carried.record(Class::Allow, allowed).await;
-    carried.record(Class::Refused, refused).await;
+    // A word of its own in each place.
+    let mut event: Value = serde_json::from_slice(&refused).expect("JSON");
+    for (_, pointer) in COLUMNS {
+        if let Some(value) = event.pointer_mut(pointer).filter(|value| value.is_string()) {
+            *value = json!(format!("the{}", pointer.replace('/', " ")));
+        }
+    }
+    (event["user"]["uid"], event["dryRun"]) = (json!("another"), json!(true));
+    carried.record(Class::Refused, serde_json::to_vec(&event).expect("JSON")).await;
     carried.finish().await;
     let kinds = fit(&postgres).await;
     let wanted = "checkpoint configuration configuration-refused counters decision retention start stop webhooks";
