@@ -8,6 +8,7 @@ use portcullis::trail::sink::{Batch, Settings, Sink};
 use serde_json::{Value, json};
 
 use super::broker::{Broker, PASSWORD};
+use super::proxy::Proxy;
 use super::{open, settings};
 use crate::serve::pki::Authority;
 
@@ -80,19 +81,26 @@ async fn what_is_wrong_is_said_and_what_is_mended_goes_on() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_outage_is_said_in_time_and_a_password_may_change_in_it() {
-    let mut broker = Broker::start(None);
+    let proxy = Proxy::start();
+    let mut broker = Broker::start(Some(proxy.address));
+    proxy.lead_to(broker.outside);
     broker.create("long", None).await;
     broker.allow_write("long");
     let folder = tempfile::tempdir().expect("a folder");
-    let mut sink = open(&settings(folder.path(), &broker, &broker.outside.to_string(), "long")).await;
+    let mut sink = open(&settings(folder.path(), &broker, &proxy.address.to_string(), "long")).await;
     let lines: Vec<String> = (0..4).map(|number| format!("{{\"number\":{number}}}")).collect();
     bring(&mut sink, 0, &lines[..1]).await.expect("taken");
+    // It is taken, but nobody hears of it. A courier waits for a minute, and brings it again.
+    proxy.lose_answers();
+    let brought = tokio::time::timeout(Duration::from_mins(1), bring(&mut sink, 1, &lines[1..2])).await;
+    says(brought.expect("an end"), &["could not connect", "within 5s"]);
+    proxy.cut();
+    bring(&mut sink, 1, &lines[1..2]).await.expect("taken");
     broker.kill();
-    // A courier waits for a minute.
-    let brought = tokio::time::timeout(Duration::from_mins(1), bring(&mut sink, 1, &lines[1..3])).await;
-    says(brought.expect("an end"), &["onnection refused"]);
+    let brought = tokio::time::timeout(Duration::from_mins(1), bring(&mut sink, 2, &lines[2..3])).await;
+    says(brought.expect("an end"), &["could not connect", &proxy.address.to_string()]);
     broker.resume();
-    bring(&mut sink, 1, &lines[1..3]).await.expect("taken");
+    bring(&mut sink, 2, &lines[2..3]).await.expect("taken");
 
     broker.change_password("open-another-sesame");
     broker.stop();
