@@ -57,7 +57,7 @@ impl Drop for Proxy {
 }
 
 fn treat(mut client: TcpStream, behind: SocketAddr, fate: Fate) -> io::Result<()> {
-    client.set_read_timeout(Some(Duration::from_secs(60)))?;
+    client.set_read_timeout(Some(Duration::from_mins(1)))?;
     match fate {
         Fate::Refuse => client.shutdown(Shutdown::Both),
         Fate::Answer(answer) => {
