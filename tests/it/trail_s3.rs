@@ -7,12 +7,18 @@ use std::time::Duration;
 use portcullis::trail::Class;
 use serde_json::{Value, json};
 
-use crate::serve::run;
+use crate::serve::{HARDENED, Serve, run, spawn, text};
 use crate::sinks::moto::{Bucket, Moto};
 use crate::sinks::proxy::{Fate, Proxy};
+use crate::sinks::receiver::{Receiver, Reply};
 use crate::sinks::{PATIENCE, Spooled, block_on, caught_up, eventually, failures, refusal, settings};
 
 const ANYBODY: (&str, &str) = ("key-id", "very-secret-key");
+/// What STS answers.
+const ROLE: &str = "<AssumeRoleWithWebIdentityResponse><AssumeRoleWithWebIdentityResult><Credentials>\
+                    <AccessKeyId>role-id</AccessKeyId><SecretAccessKey>role-key</SecretAccessKey>\
+                    <SessionToken>role-token</SessionToken><Expiration>2999-01-01T00:00:00Z</Expiration>\
+                    </Credentials></AssumeRoleWithWebIdentityResult></AssumeRoleWithWebIdentityResponse>";
 const UNAVAILABLE: &str =
     "HTTP/1.1 503 Slow Down\r\ncontent-length: 36\r\nconnection: close\r\n\r\n<Error><Code>SlowDown</Code></Error>";
 const BROKEN: &str = "HTTP/1.1 500 Internal Server Error\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
@@ -82,6 +88,8 @@ fn every_record_is_there_once_in_order_whatever_breaks() {
         );
         assert!(failures(&couriers, "s3") > 10, "nothing broke");
         assert_whole(&objects, &spooled);
+        let (_, versions) = moto.s3("GET", "/trail?versions", "").await;
+        assert_eq!(versions.matches("<VersionId>").count(), objects.len(), "an object was put twice");
         let decisions = spooled.all().iter().filter(|line| line.contains("\"uid\":\"uid-")).count();
         assert_eq!(decisions, 50_000);
         let (code, said) = verify(&objects);
@@ -272,6 +280,37 @@ fn requests_are_signed_keys_may_be_replaced_and_are_never_said() {
         let objects = moto.objects((&id, &key)).await;
         assert_eq!(objects.len(), 1);
         assert!(objects[0].1 == bytes);
+    });
+}
+
+#[test]
+fn a_web_identity_out_of_the_environment_is_enough() {
+    block_on(async {
+        let moto = Moto::start(Bucket::Locked).await;
+        let sts = Receiver::start(None, |_, _| Reply::Take(ROLE.as_bytes().to_vec())).await;
+        for is_insecure in [true, false] {
+            let scheme = if is_insecure { "http" } else { "https" };
+            let serve = Serve::new(&format!(
+                "{HARDENED}trail:\n  spool: {{directory: spool}}\n  sinks:\n  - {{name: bucket, type: s3, \
+                 endpoint: \"{scheme}://{}\", insecure: {is_insecure}, bucket: trail, flushInterval: 0s}}\n",
+                moto.address
+            ));
+            std::fs::write(serve.path("token"), "a-web-identity-token").expect("written");
+            let mut command = serve.command();
+            command
+                .env("AWS_WEB_IDENTITY_TOKEN_FILE", serve.path("token"))
+                .env("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/trail")
+                .env("AWS_ENDPOINT_URL_STS", format!("http://{}", sts.address));
+            let (mut server, _, stderr) = spawn(&mut command);
+            if is_insecure {
+                eventually("objects", async || (!moto.objects(ANYBODY).await.is_empty()).then_some(())).await;
+                assert!(!sts.taken().is_empty());
+            } else {
+                eventually("the end", async || server.try_wait().expect("its state")).await;
+                assert!(text(&stderr).contains("AWS_ENDPOINT_URL_STS must begin with https://"), "{}", text(&stderr));
+            }
+            assert!(!text(&stderr).contains("a-web-identity-token"));
+        }
     });
 }
 

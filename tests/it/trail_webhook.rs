@@ -9,8 +9,11 @@ use portcullis::trail::sink::Batch;
 use serde_json::{Value, json};
 
 use crate::serve::pki::Authority;
+use crate::serve::{HARDENED, Serve, good_pod, review, verify};
 use crate::sinks::receiver::{Got, Receiver, Reply};
-use crate::sinks::{PATIENCE, Spooled, block_on, caught_up, eventually, failures, refusal, settings};
+use crate::sinks::{
+    CLUSTER, PATIENCE, Spooled, block_on, caught_up, eventually, failures, free_port, refusal, settings,
+};
 
 const OLD: &str = "the-older-of-two-secrets";
 const NEW: &str = "the-newer-of-two-secrets";
@@ -155,6 +158,38 @@ fn one_that_never_answers_delays_neither_another_nor_a_decision() {
         let count: usize =
             lively.taken().iter().map(|got| got.body.split_inclusive(|byte| *byte == b'\n').count()).sum();
         assert_eq!(count, spooled.all().len());
+    });
+}
+
+#[test]
+fn the_served_program_delivers_what_it_decides_and_ends_in_time_beside_sinks_out_of_reach() {
+    block_on(async {
+        let receiver = Receiver::start(None, |_, _| taken()).await;
+        let serve = Serve::new(&format!(
+            "{HARDENED}trail:\n  cluster: {CLUSTER}\n  spool: {{directory: spool}}\n  sinks:\n  \
+             - {{name: hook, type: webhook, url: \"http://{}/\", insecure: true, secretFile: secret}}\n  \
+             - {{name: collector, type: otlp, endpoint: \"http://127.0.0.1:{port}\", insecure: true, headers: {{x-token: secret}}}}\n  \
+             - {{name: bucket, type: s3, endpoint: \"http://127.0.0.1:{port}\", insecure: true, bucket: trail, \
+             flushSize: 1Mi, flushInterval: 30s, accessKeyIdFile: secret, secretAccessKeyFile: secret}}\n",
+            receiver.address,
+            port = free_port()
+        ));
+        std::fs::write(serve.path("secret"), NEW).expect("written");
+        let served = move || {
+            let server = serve.start();
+            let answer = server.post("/validate", review("uid-1", "default", &good_pod()).to_string()).response();
+            assert_eq!(answer["allowed"], true);
+            server.stop()
+        };
+        let (status, _, stderr, folder, _) = tokio::task::spawn_blocking(served).await.expect("served");
+        assert_eq!(status.code(), Some(0), "{stderr}");
+        assert!(stderr.contains("records stay in the spool") && !stderr.contains(NEW), "{stderr}");
+        let sent: Vec<u8> = receiver.taken().iter().flat_map(|got| got.body.to_vec()).collect();
+        assert!(String::from_utf8_lossy(&sent).contains("\"uid\":\"uid-1\""));
+        let file = folder.path().join("sent.jsonl");
+        std::fs::write(&file, sent).expect("written");
+        let (code, said) = verify(&file);
+        assert_eq!(code, Some(0), "{said}");
     });
 }
 

@@ -94,6 +94,12 @@ fn identified(builder: AmazonS3Builder, settings: &Settings) -> Result<AmazonS3B
                             (AWS_WEB_IDENTITY_TOKEN_FILE and AWS_ROLE_ARN), or that of EKS Pod Identity"
                     .to_owned());
             }
+            let is_plain = |url: &String| !url.starts_with("https://") && !settings.insecure;
+            if said.get("AWS_ENDPOINT_URL_STS").is_some_and(is_plain) {
+                return Err(
+                    "AWS_ENDPOINT_URL_STS must begin with https://; plain text needs `insecure: true`".to_owned()
+                );
+            }
             let known = IDENTITIES.into_iter().filter_map(|(name, key)| Some((key, said.get(name)?.clone())));
             Ok(known.fold(builder, |builder, (key, value)| builder.with_config(key, value)))
         }

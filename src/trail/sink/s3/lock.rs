@@ -53,11 +53,11 @@ impl Lock {
         match looked.unwrap_or_else(|_| Err(Trouble::Unknown("it does not answer".to_owned()))) {
             Ok(()) => Ok(()),
             Err(Trouble::Unlocked(message)) => Err(message),
-            Err(Trouble::Unknown(message)) => {
+            Err(Trouble::Unknown(error)) => {
                 let bucket = &self.bucket;
                 tracing::warn!(
                     bucket,
-                    message,
+                    error,
                     "nobody knows yet whether the bucket locks its objects; until then it gets none"
                 );
                 Ok(())
