@@ -10,6 +10,7 @@ pub(crate) mod client;
 mod defaults;
 mod demo;
 mod isolation;
+mod joined;
 mod latecomers;
 mod modes;
 mod namespaces;
