@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::courier::{Courier, Couriers};
 use super::key::Signer;
 use super::output::Output;
-use super::spool::{self, Spool};
+use super::spool::Spool;
 use super::{Beginning, Trail, sink};
 use crate::config::TrailSettings;
 
@@ -28,7 +28,10 @@ pub async fn open(settings: &TrailSettings, beginning: &Beginning) -> Result<(Tr
     if let Some(signer) = &signer {
         tracing::info!(key = %signer.verifier(), "checkpoints are signed; this key verifies them");
     }
-    let (trail, index) = spooled(kept, signer, beginning)?;
+    let named = |error| format!("the spool at {}: {error}", kept.directory.display());
+    let spool = Spool::open(kept.clone(), signer).map_err(named)?;
+    let index = Arc::clone(spool.index());
+    // Before anything is written or removed: what the sinks need is known, and where they go on.
     let mut couriers = Vec::new();
     for sink in &settings.sinks {
         let opened =
@@ -36,18 +39,8 @@ pub async fn open(settings: &TrailSettings, beginning: &Beginning) -> Result<(Tr
         let courier = Courier::new(&sink.name, opened, &index, &kept.directory);
         couriers.push(courier.map_err(|error| format!("the sink {}: {error}", sink.name))?);
     }
+    let trail = Trail::spooled(spool, beginning).map_err(named)?;
     Ok((trail, Couriers::send(couriers)))
-}
-
-fn spooled(
-    settings: &spool::Settings,
-    signer: Option<Signer>,
-    beginning: &Beginning,
-) -> Result<(Trail, Arc<spool::Index>), String> {
-    let named = |error| format!("the spool at {}: {error}", settings.directory.display());
-    let spool = Spool::open(settings.clone(), signer).map_err(named)?;
-    let index = Arc::clone(spool.index());
-    Ok((Trail::spooled(spool, beginning).map_err(named)?, index))
 }
 
 /// A sink with its name.

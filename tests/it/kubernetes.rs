@@ -11,6 +11,7 @@ mod defaults;
 mod demo;
 mod fields;
 mod isolation;
+mod joined;
 mod labels;
 mod latecomers;
 mod modes;

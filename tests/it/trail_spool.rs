@@ -63,6 +63,16 @@ pub(crate) fn settings(directory: &Path) -> Settings {
     }
 }
 
+/// A folder in memory where there is one: what is tested is what is written, not how fast.
+pub(crate) fn quick_folder() -> TempDir {
+    let memory = Path::new("/dev/shm");
+    if memory.is_dir() {
+        tempfile::tempdir_in(memory).expect("a folder")
+    } else {
+        tempfile::tempdir().expect("a folder")
+    }
+}
+
 /// An event, as far as the trail looks at it.
 pub(crate) fn event(uid: &str) -> Vec<u8> {
     format!(
