@@ -50,8 +50,6 @@ mod trail_postgres;
 mod trail_room;
 mod trail_s3;
 mod trail_spool;
-mod trail_spool;
-mod trail_tamper;
 mod trail_tamper;
 mod trail_torn;
 mod trail_webhook;
