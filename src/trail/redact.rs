@@ -127,7 +127,7 @@ mod tests {
             ("\"Basic dXNlcjpwYXNz\"", "\"Basic [redacted]\""),
             ("DB_PASSWORD=hunter2 next", "DB_PASSWORD=[redacted] next"),
             ("{\\\"apiKey\\\": \\\"abc123\\\"}", "{\\\"apiKey\\\": \\\"[redacted]\\\"}"),
-            ("password: \"two words\"", "password: \"[redacted] words\""),
+            ("password: \"two words\"", "password: [redacted]"),
             ("postgres://app:s3cret@db.example.com/x", "postgres://[redacted]@db.example.com/x"),
             ("AKIAIOSFODNN7EXAMPLE", "[redacted token]"),
             ("mail jane.doe+k8s@example.co.uk now", "mail [redacted e-mail] now"),
