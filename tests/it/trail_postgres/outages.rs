@@ -15,6 +15,8 @@ const DECISIONS: usize = 50_000;
 const AT_ONCE: usize = 250;
 /// Records that may wait while the database is there, so that it is not there at different places of them.
 const WAITING: u64 = 5_000;
+/// The most that all of it may take.
+const PATIENCE: Duration = Duration::from_mins(6);
 /// What decides where connections are cut, and how many are.
 const SEED: u64 = 20_260_722;
 const CUTS: u32 = 30;
@@ -28,6 +30,7 @@ async fn every_record_is_there_once_after_outages_and_cut_connections() {
     let (started, bodies) = (Instant::now(), events());
     for round in 0..DECISIONS / AT_ONCE {
         while postgres.is_up() && carried.behind() > WAITING {
+            assert!(started.elapsed() < PATIENCE, "{} records wait, and nothing moves", carried.behind());
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         let classes = (0..AT_ONCE).map(|one| match (round + one) % 10 {
