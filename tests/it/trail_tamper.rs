@@ -22,7 +22,7 @@ struct Change {
 }
 
 fn line_of(bytes: &[u8], position: usize) -> usize {
-    bytes[..position].iter().filter(|byte| **byte == b'\n').count() + 1
+    bytes[..position].split(|byte| *byte == b'\n').count()
 }
 
 /// Makes a change; `None` where it would be none.

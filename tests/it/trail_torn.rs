@@ -114,7 +114,7 @@ fn zeros_where_nothing_was_written_yet_are_cut_off_with_what_follows() {
     hole[before - 10..before + 20].fill(0);
     let cases = [
         ([bytes, &[0; 1]].concat(), bytes.len()),
-        ([bytes, &[0; 70_000]].concat(), bytes.len()),
+        ([bytes, &vec![0; 70_000]].concat(), bytes.len()),
         ([&bytes[..before + 50], &[0; 4_096]].concat(), before),
         ([&bytes[..before], &[0; 100], b"\n"].concat(), before),
         // The second page came to the disk, and the first did not.
@@ -176,7 +176,7 @@ fn what_no_crash_leaves_is_refused_and_left_as_it_is() {
     let lines: Vec<&str> = text.split_inclusive('\n').collect();
     let changed = text.replacen("last-1", "lest-1", 1);
     let removed = [&lines[..lines.len() - 2], &lines[lines.len() - 1..]].concat().concat();
-    let (other, _) = (Files::read(finished(3).0.path()), ());
+    let (_folder, other) = finished(3);
     let foreign = [&text[..], &other.lines(Class::Refused)[1]].concat();
     for wrong in [changed, removed, foreign] {
         let copy = Copy::of(folder.path());

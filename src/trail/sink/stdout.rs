@@ -18,8 +18,11 @@ pub(super) struct Stdout {
     /// Bytes that were written of the batch that comes next.
     done: usize,
     /// What is being written of it: how many bytes. It goes on where nobody waits for it any more.
-    writing: Option<(usize, JoinHandle<Result<(), (usize, std::io::Error)>>)>,
+    writing: Option<(usize, JoinHandle<Written>)>,
 }
+
+/// Nothing, or how many bytes were written before it failed.
+type Written = Result<(), (usize, std::io::Error)>;
 
 impl Stdout {
     pub(super) fn open(_: &Settings) -> Self {
