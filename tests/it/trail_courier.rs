@@ -24,7 +24,7 @@ struct Memory {
 }
 
 impl Memory {
-    fn make() -> (Box<dyn Sink>, Taken, Arc<AtomicUsize>) {
+    fn sink() -> (Box<dyn Sink>, Taken, Arc<AtomicUsize>) {
         let (taken, fails) = (Taken::default(), Arc::<AtomicUsize>::default());
         (Box::new(Self { taken: Arc::clone(&taken), fails: Arc::clone(&fails) }), taken, fails)
     }
@@ -110,7 +110,7 @@ fn is_everything(taken: &Taken, folder: &Path) {
 #[test]
 fn everything_comes_in_order_at_least_once_also_after_an_outage() {
     let folder = quick_folder();
-    let (sink, taken, fails) = Memory::make();
+    let (sink, taken, fails) = Memory::sink();
     with_couriers(&durable(folder.path()), vec![("it", sink)], async |trail, couriers| {
         fill(trail, "before", 40).await;
         fails.store(3, Ordering::SeqCst);
@@ -129,7 +129,7 @@ fn a_restart_goes_on_where_it_was() {
     let folder = quick_folder();
     let all = Taken::default();
     for turn in 0..4 {
-        let (sink, taken, fails) = Memory::make();
+        let (sink, taken, fails) = Memory::sink();
         // The first two are cut short in the middle of an outage.
         let is_cut = turn < 2;
         with_couriers(&durable(folder.path()), vec![("it", sink)], async |trail, couriers| {
@@ -156,7 +156,7 @@ fn a_restart_goes_on_where_it_was() {
 fn a_cursor_that_is_damaged_or_gone_or_beyond_the_end_costs_repetition_alone() {
     let folder = quick_folder();
     let run = |events: usize| {
-        let (sink, taken, _) = Memory::make();
+        let (sink, taken, _) = Memory::sink();
         with_couriers(&durable(folder.path()), vec![("it", sink)], async |trail, couriers| {
             fill(trail, "uid", events).await;
             trail.stop().await.expect("a clean end");
@@ -186,7 +186,7 @@ fn a_cursor_that_is_damaged_or_gone_or_beyond_the_end_costs_repetition_alone() {
 #[test]
 fn a_sink_that_hangs_for_ever_delays_neither_another_nor_a_record() {
     let folder = quick_folder();
-    let (sink, taken, _) = Memory::make();
+    let (sink, taken, _) = Memory::sink();
     with_couriers(
         &durable(folder.path()),
         vec![("hangs", Box::new(Hanging)), ("quick", sink)],
@@ -215,7 +215,7 @@ fn lines_that_somebody_took_out_of_the_spool_are_counted_and_hold_up_nothing() {
     let text = String::from_utf8_lossy(bytes);
     let lines: Vec<&str> = text.split_inclusive('\n').collect();
     std::fs::write(folder.path().join(name), lines[..lines.len() - 3].concat()).expect("written");
-    let (sink, taken, _) = Memory::make();
+    let (sink, taken, _) = Memory::sink();
     with_couriers(&durable(folder.path()), vec![("it", sink)], async |trail, couriers| {
         trail.record(Class::Allow, None, event("last")).await.expect("a record");
         trail.stop().await.expect("a clean end");

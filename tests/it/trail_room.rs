@@ -79,6 +79,7 @@ fn durable_refuses_rather_than_loses_what_a_sink_has_not_taken() {
         index.register("stuck", [0; 3]);
         let mut recorded = 0;
         let error = loop {
+            assert!(recorded < 10_000, "it does not refuse");
             match trail.record(Class::Allow, None, event(&format!("uid-{recorded}"))).await {
                 Ok(_) => recorded += 1,
                 Err(error) => break error,

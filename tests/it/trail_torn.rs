@@ -176,7 +176,7 @@ fn what_no_crash_leaves_is_refused_and_left_as_it_is() {
     let lines: Vec<&str> = text.split_inclusive('\n').collect();
     let changed = text.replacen("last-1", "lest-1", 1);
     let removed = [&lines[..lines.len() - 2], &lines[lines.len() - 1..]].concat().concat();
-    let other = Files::read(finished(3).0.path());
+    let (_folder, other) = finished(3);
     let foreign = [&text[..], &other.lines(Class::Refused)[1]].concat();
     for wrong in [changed, removed, foreign] {
         let copy = Copy::of(folder.path());

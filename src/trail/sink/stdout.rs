@@ -24,6 +24,9 @@ pub(super) struct Stdout {
     writing: Option<(usize, JoinHandle<Written>)>,
 }
 
+/// Nothing, or how many bytes were written before it failed.
+type Written = Result<(), (usize, std::io::Error)>;
+
 impl Stdout {
     pub(super) fn open(_: &Settings) -> Self {
         Self::default()
