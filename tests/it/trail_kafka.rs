@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use jiff::SignedDuration;
@@ -16,15 +16,27 @@ use portcullis::trail::sink::Sink;
 use portcullis::trail::{self, Beginning, Class, Courier, Couriers, Guarantee, Spool, Trail};
 use serde_json::{Value, json};
 
-use crate::serve::until;
 use broker::{Broker, Message, PASSWORD, USER};
 use proxy::Proxy;
 
 const TOPIC: &str = "audit.portcullis";
 /// Decisions that are made through every outage.
 const DECISIONS: u64 = 50_000;
-/// How long it may take to catch up.
-const CATCH_UP: Duration = Duration::from_mins(5);
+/// How long anything may take: a broker on a busy machine is no quick starter.
+const PATIENCE: Duration = Duration::from_mins(5);
+
+/// Asks until there is an answer.
+#[track_caller]
+fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(Instant::now() < deadline, "waited in vain for {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
 
 /// Settings of the sink, as they stand in a configuration, with their files in `folder`.
 fn settings(folder: &Path, broker: &Broker, address: &str, topic: &str) -> Value {
@@ -163,7 +175,7 @@ async fn every_record_arrives_once_and_in_order_through_every_outage() {
     broker.resume();
 
     trail.stop().await.expect("stopped");
-    couriers.finish(CATCH_UP).await;
+    couriers.finish(PATIENCE).await;
     assert_eq!(couriers.behind(), [("kafka".to_owned(), 0)]);
     let (spooled, messages) = (lines(&directory), broker.read(TOPIC));
     let records: usize = spooled.values().map(Vec::len).sum();
@@ -191,7 +203,7 @@ async fn a_crash_brings_some_twice_and_their_headers_tell() {
         let courier = Courier::new("kafka", open(&settings).await, &index, &directory).expect("a courier");
         let couriers = Couriers::send(vec![courier]);
         decide(&trail, 1_500).await;
-        couriers.finish(CATCH_UP).await;
+        couriers.finish(PATIENCE).await;
         assert_eq!(couriers.behind(), [("kafka".to_owned(), 0)]);
         // As if it had ended before it wrote down how far it had come.
         let now = fs::read(&cursor).expect("a cursor");

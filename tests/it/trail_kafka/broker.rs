@@ -12,9 +12,9 @@ use krafka::Kafka;
 use krafka::admin::{CreateTopicsOptions, NewTopic};
 use tempfile::TempDir;
 
+use super::until;
 use crate::golden::repository;
 use crate::serve::pki::Authority;
-use crate::serve::until;
 
 /// Who writes.
 pub(crate) const USER: &str = "portcullis";
@@ -179,29 +179,32 @@ impl Broker {
         self.tool("kafka.admin.ConfigCommand", &change);
     }
 
-    fn tool(&self, class: &str, arguments: &[&str]) {
-        let mut tool = self.java(class);
-        tool.args(["--bootstrap-server", &self.inside.to_string()]).args(arguments);
-        let output = tool.output().expect("java runs");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    }
-
     /// Everything that is in a topic, as Kafka's own consumer reads it.
     pub(crate) fn read(&self, topic: &str) -> Vec<Message> {
-        let mut consumer = self.java("org.apache.kafka.tools.consumer.ConsoleConsumer");
-        consumer.args(["--bootstrap-server", &self.inside.to_string(), "--topic", topic]);
-        consumer.args(["--from-beginning", "--timeout-ms", "10000"]);
-        for what in ["partition", "headers", "key"] {
-            consumer.args(["--formatter-property", &format!("print.{what}=true")]);
-        }
-        let output = consumer.output().expect("java runs");
-        let text = String::from_utf8(output.stdout).expect("UTF-8");
+        let ends = self.tool("org.apache.kafka.tools.GetOffsetShell", &["--topic", topic]);
+        let end = |line: &str| line.rsplit_once(':').and_then(|(_, end)| end.parse::<u64>().ok());
+        let count: u64 = ends.lines().map(|line| end(line).expect("a number")).sum();
+        let count = count.to_string();
+        let whole = ["--topic", topic, "--from-beginning", "--max-messages", &count];
+        let shown = ["partition", "headers", "key"].map(|what| format!("print.{what}=true"));
+        let shown = shown.iter().flat_map(|property| ["--formatter-property", property]);
+        let arguments: Vec<&str> = whole.into_iter().chain(shown).collect();
+        let text = self.tool("org.apache.kafka.tools.consumer.ConsoleConsumer", &arguments);
         let messages = text.lines().filter(|line| line.starts_with("Partition:")).map(|line| {
             let mut fields = line.splitn(4, '\t').map(str::to_owned);
             let mut next = || fields.next().expect("a field");
             Message { partition: next(), headers: next(), key: next(), value: next() }
         });
         messages.collect()
+    }
+
+    /// Runs one of Kafka's own tools; returns what it prints.
+    fn tool(&self, class: &str, arguments: &[&str]) -> String {
+        let mut tool = self.java(class);
+        tool.args(["--bootstrap-server", &self.inside.to_string()]).args(arguments);
+        let output = tool.output().expect("java runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("UTF-8")
     }
 
     fn java(&self, class: &str) -> Command {
