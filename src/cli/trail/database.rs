@@ -84,11 +84,13 @@ async fn read(reader: &mut Reader, verification: &mut Verification) -> Result<Re
             tokio::time::sleep(PAUSE).await;
         }
         for stream in reader.streams().await? {
-            let cursor = cursors.entry(stream.clone()).or_insert_with(|| Cursor::new(stream));
+            let cursor = cursors.entry(stream.clone()).or_insert_with(|| Cursor::new(stream.clone()));
             loop {
                 let lines = reader.next(cursor).await?;
-                for line in &lines {
-                    if let Err(fault) = verification.take(line.as_bytes()) {
+                for (seq, line) in &lines {
+                    if let Err(mut fault) = verification.take(line.as_bytes()) {
+                        // Where the line cannot be believed, the row says which it is.
+                        fault.record.get_or_insert((stream.clone(), *seq));
                         return Ok(Err(fault));
                     }
                 }

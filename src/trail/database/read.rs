@@ -97,11 +97,11 @@ impl Reader {
         self.session.ask(&statement, &[]).await?.iter().map(|row| get(row, 0)).collect()
     }
 
-    /// The next lines of a stream, in order; none at its end.
+    /// The next lines of a stream, in order, each with the number that it stands under; none at its end.
     ///
     /// # Errors
     /// When it cannot be read.
-    pub async fn next(&mut self, cursor: &mut Cursor) -> Result<Vec<String>, DatabaseError> {
+    pub async fn next(&mut self, cursor: &mut Cursor) -> Result<Vec<(u64, String)>, DatabaseError> {
         let table = self.table("trail");
         // By the whole key: a number that stands here twice is not to be passed over.
         let statement = format!(
@@ -115,7 +115,7 @@ impl Reader {
         if let Some(last) = rows.last() {
             (*seq, *class, *time) = (get(last, 0)?, get(last, 1)?, get(last, 2)?);
         }
-        rows.iter().map(|row| get(row, 3)).collect()
+        rows.iter().map(|row| Ok((number(row, 0)?, get(row, 3)?))).collect()
     }
 
     /// How far each stream was forgotten by the database's owner: the first number that was not.
