@@ -10,9 +10,10 @@ use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
 
 use crate::cluster::{Cluster, Nowhere};
-use crate::config::{self, KeySettings, Reload, TrailSettings};
+use crate::config::{self, KeySettings, Reload, TrailSettings, Weaker};
 use crate::files::FileWatch;
 use crate::server::certs::{self, Source};
 use crate::server::installed::{self, Installed};
@@ -144,15 +145,8 @@ async fn serve(args: Args) -> Result<(), String> {
     if let Some(file) = args.config.clone() {
         watch_configuration(&app, file, text);
     }
-    if app.sampler.every() > 1 {
-        let app = Arc::clone(&app);
-        tokio::spawn(async move {
-            loop {
-                tokio::time::sleep(COUNTING).await;
-                record_omitted(&app).await;
-            }
-        });
-    }
+    let (ended, end) = oneshot::channel();
+    let counting = tokio::spawn(count(Arc::clone(&app), end));
     if let Some(key) = app.snapshot.load().trail().key.clone() {
         watch_key(&app, key);
     }
@@ -163,7 +157,8 @@ async fn serve(args: Args) -> Result<(), String> {
         greet(address);
     }
     crate::server::serve(Arc::clone(&app), listeners, acceptor, args.client_name, grace).await;
-    record_omitted(&app).await;
+    drop(ended);
+    let _ = counting.await;
     // An output that takes nothing, such as a full pipe that nobody reads, must not hold up the end.
     match tokio::time::timeout(STOPPING, app.trail.stop()).await {
         Ok(stopped) => stopped.map_err(|error| error.to_string())?,
@@ -240,6 +235,17 @@ async fn remember(settings: &TrailSettings, beginning: &Beginning) -> Result<Rem
     Ok(Remembering { trail, couriers, sampler: Sampler::new(settings.sample), redaction })
 }
 
+/// Writes counts down, the last ones at the end: no one is on its way when the trail stops.
+async fn count(app: Arc<App>, mut end: oneshot::Receiver<()>) {
+    loop {
+        let is_over = tokio::time::timeout(COUNTING, &mut end).await.is_ok();
+        record_omitted(&app).await;
+        if is_over {
+            break;
+        }
+    }
+}
+
 /// What was counted instead of written is written down as a number.
 async fn record_omitted(app: &App) {
     let omitted = app.sampler.take();
@@ -298,12 +304,14 @@ async fn record_reload(app: &App, reload: Reload) {
                 weaker = weaker.len(),
                 "the configuration was replaced"
             );
-            Record::Configuration { time, old, configuration: new.digest(), weaker }.to_bytes()
+            let weaker: Vec<Weaker> = weaker.iter().map(|weaker| app.redaction.weaker(weaker)).collect();
+            Record::Configuration { time, old, configuration: new.digest(), weaker: &weaker }.to_bytes()
         }
         Reload::Refused(error) => {
             tracing::error!(%error, "the changed configuration is refused; the last good one stays");
             let current = app.snapshot.load();
-            Record::Refused { time, configuration: current.digest(), errors: &error.0 }.to_bytes()
+            let errors: Vec<String> = error.0.iter().map(|problem| app.redaction.problem(problem)).collect();
+            Record::Refused { time, configuration: current.digest(), errors: &errors }.to_bytes()
         }
     };
     app.metrics.reloaded(matches!(reload, Reload::Taken { .. }));

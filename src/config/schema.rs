@@ -1,6 +1,6 @@
 //! JSON Schema of the configuration (draft 2020-12), for editors.
 
-use schemars::SchemaGenerator;
+use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
 use super::profile;
@@ -67,25 +67,40 @@ fn trail(generator: &mut SchemaGenerator) -> Value {
     let text = || json!({"type": "string"});
     let size = || json!({"type": "string", "pattern": "^[0-9]+(Ki|Mi|Gi|Ti)?$"});
     let time = || json!({"type": "string", "pattern": "^[0-9]+[smhd]$"});
-    let mut sink = serde_json::to_value(generator.subschema_for::<sink::Settings>()).unwrap_or_default();
-    sink["required"] = json!(["name"]);
+    let sink = sink(generator);
+    let mut spool = closed(json!({
+        "directory": text(),
+        "guarantee": {"enum": ["durable", "buffered"], "description": "durable: on the disk before the answer leaves"},
+        "maxSize": size(),
+        "segmentSize": size(),
+        "retention": closed(json!({"allow": time(), "refused": time(), "access": time()})),
+    }));
+    spool["required"] = json!(["directory"]);
+    let mut key = closed(json!({"file": text(), "name": text()}));
+    key["required"] = json!(["file"]);
     closed(json!({
         "file": text(),
         "cluster": text(),
-        "spool": closed(json!({
-            "directory": text(),
-            "guarantee": {"enum": ["durable", "buffered"], "description": "durable: on the disk before the answer leaves"},
-            "maxSize": size(),
-            "segmentSize": size(),
-            "retention": closed(json!({"allow": time(), "refused": time(), "access": time()})),
-        })),
-        "key": closed(json!({"file": text(), "name": text()})),
+        "spool": spool,
+        "key": key,
         "sinks": {"type": "array", "items": sink},
         "sample": {"type": "string", "pattern": "^1(/[1-9][0-9]*)?$", "description": "of decisions without a finding"},
         "redaction": {"enum": ["on", "off"]},
         "identities": {"enum": ["plain", "hmac"]},
         "identitiesKeyFile": text(),
     }))
+}
+
+/// The settings of a sink are the sink's; its name, which is ours, stands among them.
+fn sink(generator: &mut SchemaGenerator) -> Value {
+    let mut sink = Value::from(sink::Settings::json_schema(generator));
+    for kind in sink.get_mut("oneOf").and_then(Value::as_array_mut).into_iter().flatten() {
+        kind["properties"]["name"] = json!({"type": "string", "pattern": "^[a-z0-9-]{1,63}$"});
+        if let Some(required) = kind["required"].as_array_mut() {
+            required.push(json!("name"));
+        }
+    }
+    sink
 }
 
 fn closed(properties: Value) -> Value {

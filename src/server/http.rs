@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::body::{Body, Bytes};
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -46,11 +47,12 @@ pub(super) fn router(app: Arc<App>) -> Router {
     let with_token = |endpoint| {
         post(
             move |State(app): State<Arc<App>>,
-                  Path(token): Path<String>,
+                  token: Result<Path<String>, PathRejection>,
                   Extension(sender): Extension<Sender>,
                   RawQuery(query),
                   body: Body| {
-                let sender = sender.showing(&app, &token);
+                // What is no text is no token either.
+                let sender = sender.showing(&app, token.as_deref().map_or("", String::as_str));
                 serve(app, endpoint, sender, query, body)
             },
         )

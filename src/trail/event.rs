@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use jiff::fmt::temporal::DateTimePrinter;
 use serde::{Serialize, Serializer};
 
-use super::redact::{Redaction, redact};
-use crate::config::{Problem, Weaker};
+use super::redact::Redaction;
+use crate::config::Weaker;
 use crate::decision::{Decision, Endpoint, Judged};
 use crate::digest::sha256;
 use crate::mode::Mode;
@@ -121,6 +121,7 @@ impl<'a> Event<'a> {
             Operation::Delete => request.old,
             _ => request.options,
         });
+        let names = names(request);
         Self {
             time: request.received,
             cluster,
@@ -142,7 +143,7 @@ impl<'a> Event<'a> {
             dry_run: request.dry_run,
             decision: decision.verdict.as_str(),
             allowed: decision.allowed,
-            findings: decision.findings.iter().map(|finding| view(finding, redaction)).collect(),
+            findings: decision.findings.iter().map(|finding| view(finding, &names, redaction)).collect(),
             exception: None,
             patch: decision.patch.iter().map(|operation| redaction.text(operation.path().as_str())).collect(),
             object: sent.map(|raw| sha256(raw.get().as_bytes())),
@@ -235,8 +236,7 @@ pub enum Record<'a> {
         old: &'a str,
         /// Digest of the new one.
         configuration: &'a str,
-        /// Every policy that got weaker.
-        #[serde(serialize_with = "weakened")]
+        /// Every policy that got weaker, redacted.
         weaker: &'a [Weaker],
     },
     /// The installed webhook configurations began or ceased to lag behind the configuration.
@@ -258,9 +258,8 @@ pub enum Record<'a> {
         time: Timestamp,
         /// Digest of the one in force.
         configuration: &'a str,
-        /// What is wrong, one error each.
-        #[serde(serialize_with = "problems")]
-        errors: &'a [Problem],
+        /// What is wrong, one error each, redacted.
+        errors: &'a [String],
     },
 }
 
@@ -319,29 +318,24 @@ fn is_zero(number: &usize) -> bool {
     *number == 0
 }
 
-fn view<'a>(finding: &'a Judged, redaction: &Redaction) -> FindingView<'a> {
+/// The identities of a request, of which messages may speak.
+fn names<'a>(request: &'a Request<'a>) -> Vec<&'a str> {
+    let user = &request.user;
+    let groups = user.groups.iter().flatten().take(GROUPS).map(|group| cut(group));
+    let others = [&*request.namespace, request.display_name(), user.name(), user.uid.as_deref().unwrap_or_default()];
+    others.into_iter().map(cut).chain(groups).collect()
+}
+
+fn view<'a>(finding: &'a Judged, names: &[&str], redaction: &Redaction) -> FindingView<'a> {
     FindingView {
         policy: finding.meta.id,
         severity: finding.meta.severity,
         mode: finding.mode,
         configured: finding.configured,
-        path: redaction.text(&finding.place.shown()).into_owned(),
-        message: redaction.text(&finding.message),
+        path: redaction.quoting(&finding.place.shown(), names).into_owned(),
+        message: redaction.quoting(&finding.message, names),
         inherited: finding.inherited,
     }
-}
-
-fn problems<S: Serializer>(problems: &[Problem], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(problems.iter().map(|problem| redact(&problem.to_string()).into_owned()))
-}
-
-/// Settings are quoted in it, whatever they hold.
-fn weakened<S: Serializer>(weaker: &[Weaker], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(weaker.iter().map(|weaker| Weaker {
-        from: redact(&weaker.from).into_owned(),
-        to: redact(&weaker.to).into_owned(),
-        ..weaker.clone()
-    }))
 }
 
 fn micros<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {

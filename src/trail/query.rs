@@ -1,7 +1,6 @@
 //! Looking something up in a trail: which records are wanted, and how one reads.
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
@@ -78,19 +77,18 @@ impl<'l> Row<'l> {
         serde_json::from_slice(line).ok()
     }
 
-    /// The record in one line for people, and one more for each finding.
-    pub fn text(&self) -> String {
+    /// The record in one line for people, and one more for each finding, as they were written: what they hold may be
+    /// anything, also line ends.
+    pub fn lines(&self) -> Vec<String> {
         let Self { time, stream, seq, .. } = self;
         if let Some(record) = &self.record {
-            return format!("{time} {record} ({stream}:{seq})\n");
+            return vec![format!("{time} {record} ({stream}:{seq})")];
         }
         let Self { decision, operation, kind, namespace, name, user, .. } = self;
         let (kind, user) = (&kind.kind, &user.name);
-        let mut text = format!("{time} {decision} {operation} {kind} {namespace}/{name} by {user} ({stream}:{seq})\n");
-        for Finding { policy, path, message } in &self.findings {
-            let _ = writeln!(text, "  {policy}: {path} {message}");
-        }
-        text
+        let first = format!("{time} {decision} {operation} {kind} {namespace}/{name} by {user} ({stream}:{seq})");
+        let finding = |Finding { policy, path, message }: &Finding<'_>| format!("  {policy}: {path} {message}");
+        std::iter::once(first).chain(self.findings.iter().map(finding)).collect()
     }
 }
 
@@ -158,8 +156,8 @@ mod tests {
         assert!(fits(|filter| filter.since = time("2026-11-22").ok()));
         assert!(!fits(|filter| filter.until = time("2026-11-22T16:41:22Z").ok()));
         assert_eq!(
-            row.text(),
-            "2026-11-22T16:41:22.657752Z deny CREATE Pod shop/webA by alice (a1:7)\n  root-users: spec must \"be\"\n"
+            row.lines(),
+            ["2026-11-22T16:41:22.657752Z deny CREATE Pod shop/webA by alice (a1:7)", "  root-users: spec must \"be\""]
         );
     }
 

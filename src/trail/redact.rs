@@ -11,6 +11,7 @@ use std::sync::LazyLock;
 use aws_lc_rs::hmac::{self, HMAC_SHA256};
 use regex::Regex;
 
+use crate::config::{Problem, Weaker};
 use crate::digest::hex;
 
 /// Bytes of a pseudonym's HMAC that are kept.
@@ -24,34 +25,43 @@ struct Pattern {
     instead: &'static str,
 }
 
-/// In the order in which they are applied: the more telling first.
+/// Words that say in a name that its value is a secret.
+const NAME: &str = r"(?:passw(?:or)?d|passphrase|pwd|secret|token|(?:api|access|private|account|signing|encryption|client|shared)[_-]?key|credentials?)";
+/// A value: what stands for one already, something in quotation marks (as they are, escaped once or more often, or cut
+/// off), or everything to the next space, quotation mark or escaped line end. What only closes brackets or lists is left.
+const VALUE: &str = r#"(?:\[redacted[a-z -]*\]|"(?:[^"\\]|\\.)*"?|'(?:[^'\\]|\\.)*'?|\\"(?:[^"\\]|\\{3}["\\]|\\{2}[^"\\]|\\[^"\\])*(?:\\")?|\\'(?:[^'\\]|\\{3}['\\]|\\{2}[^'\\]|\\[^'\\])*(?:\\')?|\\{2,}["'][^"']*|(?:[^\s"'\\\]},;&]|[\]},;&]+[^\s"'\\\]},;&]|\\[^"'nrt])+)"#;
+
+/// In the order in which they are applied: the more telling first. A value may be escaped, so that the character before a
+/// secret may be the letter of an escape, and it may be cut off (`...`).
 static PATTERNS: LazyLock<Vec<Pattern>> = LazyLock::new(|| {
-    let rows: [(&str, &'static str); 9] = [
+    let named = format!(r#"(?i)(?P<k>[\w.-]*{NAME}[\w-]*\\*["']?\s*[=:](?:\s|\\[nrt])*){VALUE}"#);
+    let option = format!(r"(?i)(?P<k>--[\w-]*{NAME}[\w-]*\s+){VALUE}");
+    let rows: [(&str, &'static str); 10] = [
         // PEM, whole or cut off.
-        (r"(?s)-----BEGIN [A-Z0-9 ]*PRIVATE KEY.*?(?:-----END [A-Z0-9 ]*PRIVATE KEY-----|\z)", "[redacted key]"),
-        // JSON Web Tokens (RFC 7519), whole or cut off.
-        (r"\beyJ[A-Za-z0-9_-]{6,}(?:\.[A-Za-z0-9_-]+){0,2}", "[redacted token]"),
+        (
+            r"(?s)-----BEGIN [A-Z0-9 ]*PRIVATE KEY.*?(?:-----END [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----|\z)",
+            "[redacted key]",
+        ),
+        // A header: to the end of its line.
+        (r#"(?i)(?P<k>authorization\\*["']?\s*[=:]\s*\\*["']?)(?:[^"'\\\r\n]|\\[^"'nr])+"#, "$k[redacted]"),
+        (&named, "$k[redacted]"),
+        (&option, "$k[redacted]"),
+        // JSON Web Tokens (RFC 7519).
+        (r"eyJ(?:[A-Za-z0-9_-]{6,}(?:\.{1,2}[A-Za-z0-9_-]+){0,4}|[A-Za-z0-9_-]*\.\.\.)", "[redacted token]"),
         // Tokens by the prefixes that their issuers give them.
         (
-            r"\b(?:AKIA|ASIA)[0-9A-Z]{12,}|\bgh[pousr]_[A-Za-z0-9]{16,}|\bgithub_pat_\w{16,}|\bglpat-[\w-]{16,}|\bxox[abeoprs]-[\w-]{10,}|\bAIza[\w-]{30,}|\b[rs]k_(?:live|test)_\w{16,}|\bnpm_[A-Za-z0-9]{30,}|\bya29\.[\w-]{16,}|\bhvs\.[\w-]{16,}|\bdop_v1_[0-9a-f]{32,}|\bSG\.[\w-]{16,}\.[\w-]{16,}",
+            r"(?:AKIA|ASIA)(?:[0-9A-Z]{12,}|[0-9A-Z]*\.\.\.)|(?:gh[pousr]_|github_pat_|glpat-|xox[abeoprs]-|AIza|[rs]k_(?:live|test)_|npm_|ya29\.|hvs\.|dop_v1_)(?:[\w-]{10,}|[\w-]*\.\.\.)|SG\.(?:[\w-]{16,}(?:\.[\w-]+)?|[\w-]*\.\.\.)",
             "[redacted token]",
         ),
         // Credentials schemes (RFC 9110, 11.4).
-        (r"(?i)(?P<k>\b(?:bearer|basic|negotiate|digest)\s+)[A-Za-z0-9+/=._~-]{4,}", "$k[redacted]"),
+        (r"(?i)(?P<k>(?:bearer|basic|negotiate|digest)\s+)[A-Za-z0-9+/=._~-]{4,}", "$k[redacted]"),
         // The user information of a URL (RFC 3986, 3.2.1).
-        (r"(?P<k>[A-Za-z][A-Za-z0-9+.-]*://)[^/?#\s@]+@", "$k[redacted]@"),
-        // Name and value.
         (
-            r#"(?i)(?P<k>\b[\w.-]*(?:passw(?:or)?d|passphrase|pwd|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|credentials?|authorization)[\w-]*\\*["']?\s*[=:]\s*\\*["']?)[^\s"'\\,;&}\]]+"#,
-            "$k[redacted]",
+            r#"(?P<k>[A-Za-z][A-Za-z0-9+.-]*://)(?:[^/?#\s"']+(?P<e>@)|[^/?#\s"':]*:[^/?#\s"']*\.\.\.)"#,
+            "$k[redacted]$e",
         ),
-        // The same with quotation marks around a value that has spaces.
-        (
-            r#"(?i)(?P<k>\b[\w.-]*(?:passw(?:or)?d|passphrase|pwd|secret|token|api[_-]?key)[\w-]*\s*[=:]\s*)\\?"[^"]*"?"#,
-            "$k[redacted]",
-        ),
-        (r"[A-Za-z0-9._%+-]+@(?:[A-Za-z0-9-]+\.)+[A-Za-z]{2,}", "[redacted e-mail]"),
-        (r"\b\d{3}-\d{2}-\d{4}\b", "[redacted number]"),
+        (r"[\w.%+-]+@(?:(?:[\w-]+\.)+[\w-]{2,}|[\w.-]*\.\.\.)", "[redacted e-mail]"),
+        (r"(?P<k>^|[^0-9])[0-9]{3}-(?:[0-9]{2}-[0-9]{4}|[0-9]{0,2}(?:-[0-9]{0,3})?\.\.\.)", "$k[redacted number]"),
     ];
     let compiled =
         rows.into_iter().filter_map(|(found, instead)| Some(Pattern { found: Regex::new(found).ok()?, instead }));
@@ -97,6 +107,62 @@ impl Redaction {
         if self.is_off { Cow::Borrowed(text) } else { redact(text) }
     }
 
+    /// A text that quotes what somebody wrote about these names: where they are pseudonyms, they are that in its
+    /// quotation marks and brackets too.
+    pub fn quoting<'t>(&self, text: &'t str, names: &[&str]) -> Cow<'t, str> {
+        let text = self.text(text);
+        if self.pseudonyms.is_none() { text } else { Cow::Owned(self.replaced(&text, names)) }
+    }
+
+    fn replaced(&self, text: &str, names: &[&str]) -> String {
+        let mut replaced = String::with_capacity(text.len());
+        let (mut is_quoted, mut last) = (false, ' ');
+        let mut rest = text;
+        while let Some(next) = rest.chars().next() {
+            let is_word = |character: Option<char>| character.is_some_and(char::is_alphanumeric);
+            let begins = |name: &&&str| {
+                let after = rest.strip_prefix(**name).map(|after| after.chars().next());
+                !name.is_empty() && after.is_some_and(|after| !is_word(after) || !is_word(name.chars().last()))
+            };
+            let is_apart = |name: &&&str| !is_word(Some(last)) || !is_word(name.chars().next());
+            let found = names.iter().filter(begins).filter(is_apart).max_by_key(|name| name.len());
+            if let (true, Some(name)) = (is_quoted, found) {
+                replaced += &self.identity(name);
+                last = name.chars().last().unwrap_or(' ');
+                rest = &rest[name.len()..];
+                continue;
+            }
+            match next {
+                '"' if last != '\\' => is_quoted = !is_quoted,
+                '[' => is_quoted = true,
+                ']' => is_quoted = false,
+                _ => {}
+            }
+            replaced.push(next);
+            last = next;
+            rest = &rest[next.len_utf8()..];
+        }
+        replaced
+    }
+
+    /// What a change of the configuration made weaker: it quotes settings, whatever they hold, and names namespaces.
+    pub fn weaker(&self, weaker: &Weaker) -> Weaker {
+        let namespace = if weaker.namespace == "*" { "*".into() } else { self.identity(&weaker.namespace) };
+        Weaker {
+            namespace: namespace.into_owned(),
+            from: self.text(&weaker.from).into_owned(),
+            to: self.text(&weaker.to).into_owned(),
+            ..weaker.clone()
+        }
+    }
+
+    /// What is wrong with a configuration. The field and the message are looked at one by one: the name of a field does
+    /// not make a secret of our words.
+    pub fn problem(&self, problem: &Problem) -> String {
+        let (field, message) = (self.text(&problem.field).into_owned(), self.text(&problem.message).into_owned());
+        Problem { field, message, ..problem.clone() }.to_string()
+    }
+
     /// A name: of a user, a group, a namespace or an object.
     pub fn identity<'t>(&self, name: &'t str) -> Cow<'t, str> {
         match &self.pseudonyms {
@@ -115,7 +181,7 @@ mod tests {
 
     #[test]
     fn every_pattern_compiles() {
-        assert_eq!(PATTERNS.len(), 9);
+        assert_eq!(PATTERNS.len(), 10);
     }
 
     #[test]
@@ -123,11 +189,12 @@ mod tests {
         for (text, expected) in [
             ("must not be \"eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln\"", "must not be \"[redacted token]\""),
             ("must not be \"eyJhbGciOiJIUzI1...\"", "must not be \"[redacted token]...\""),
-            ("Authorization: Bearer abc.def-123", "Authorization: [redacted] [redacted]"),
+            ("Authorization: Bearer abc.def-123", "Authorization: [redacted]"),
             ("\"Basic dXNlcjpwYXNz\"", "\"Basic [redacted]\""),
             ("DB_PASSWORD=hunter2 next", "DB_PASSWORD=[redacted] next"),
-            ("{\\\"apiKey\\\": \\\"abc123\\\"}", "{\\\"apiKey\\\": \\\"[redacted]\\\"}"),
-            ("password: \"two words\"", "password: [redacted]"),
+            ("{\\\"apiKey\\\": \\\"abc 123\\\"}", "{\\\"apiKey\\\": [redacted]}"),
+            ("password: \"two words\", kept", "password: [redacted], kept"),
+            ("login --password hunter2 --user web", "login --password [redacted] --user web"),
             ("postgres://app:s3cret@db.example.com/x", "postgres://[redacted]@db.example.com/x"),
             ("AKIAIOSFODNN7EXAMPLE", "[redacted token]"),
             ("mail jane.doe+k8s@example.co.uk now", "mail [redacted e-mail] now"),

@@ -141,7 +141,7 @@ impl Wanted {
         let row = Row::read(line)?;
         self.filter().wants(&row).then(|| match self.format {
             Format::Json => format!("{}\n", String::from_utf8_lossy(line)),
-            Format::Text => row.text().lines().map(|line| escape(line) + "\n").collect(),
+            Format::Text => row.lines().iter().map(|line| escape(line) + "\n").collect(),
         })
     }
 }
@@ -211,9 +211,9 @@ fn each(
     for path in paths {
         if path.is_dir() {
             let streams = streams_of(path).map_err(|error| format!("{}: {error}", path.display()))?;
-            sources.extend(streams.into_iter().map(|files| Source::new(files.into())));
+            sources.extend(streams.into_iter().map(|files| Source::new(files.into(), true)));
         } else {
-            sources.push(Source::new(VecDeque::from([path.clone()])));
+            sources.push(Source::new(VecDeque::from([path.clone()]), false));
         }
     }
     for source in &mut sources {
@@ -236,11 +236,15 @@ struct Source {
     open: Option<(PathBuf, Box<dyn BufRead>)>,
     line: Option<Vec<u8>>,
     time: String,
+    /// Whether retention may take them away.
+    may_go: bool,
+    /// Lines that are no records.
+    passed_over: u64,
 }
 
 impl Source {
-    fn new(files: VecDeque<PathBuf>) -> Self {
-        Self { files, open: None, line: None, time: String::new() }
+    fn new(files: VecDeque<PathBuf>, may_go: bool) -> Self {
+        Self { files, open: None, line: None, time: String::new(), may_go, passed_over: 0 }
     }
 
     /// Goes to the next whole line.
@@ -248,20 +252,31 @@ impl Source {
         loop {
             if self.open.is_none() {
                 let Some(path) = self.files.pop_front() else { return Ok(()) };
-                let reader = open(&path, places).map_err(|error| format!("{}: {error}", path.display()))?;
-                self.open = Some((path, reader));
+                match open(&path, places) {
+                    Ok(reader) => self.open = Some((path, reader)),
+                    Err(error) if self.may_go && error.kind() == io::ErrorKind::NotFound => continue,
+                    Err(error) => return Err(format!("{}: {error}", path.display())),
+                }
             }
             let Some((path, reader)) = &mut self.open else { return Ok(()) };
             let mut line = Vec::new();
             let count = reader.read_until(b'\n', &mut line).map_err(|error| format!("{}: {error}", path.display()))?;
             // What is not whole is being written.
             if count == 0 || line.last() != Some(&b'\n') {
+                if self.passed_over > 0 {
+                    let (file, lines) = (path.display(), std::mem::take(&mut self.passed_over));
+                    eprintln!("{file}: {lines} lines are no records of a trail, and are passed over");
+                }
                 self.open = None;
                 continue;
             }
             *places.entry(path.clone()).or_default() += count as u64;
             line.pop();
-            self.time = Row::read(&line).map(|row| row.time.into_owned()).unwrap_or_default();
+            let Some(time) = Row::read(&line).map(|row| row.time.into_owned()) else {
+                self.passed_over += 1;
+                continue;
+            };
+            self.time = time;
             self.line = Some(line);
             return Ok(());
         }
