@@ -187,7 +187,7 @@ pub enum Record<'a> {
         /// Now.
         #[serde(serialize_with = "micros")]
         time: Timestamp,
-        /// A signed note of how far the stream and its sisters have come ([`super::checkpoint`]).
+        /// A signed note of how far the stream and its sisters have come.
         #[serde(skip_serializing_if = "Option::is_none")]
         note: Option<&'a str>,
     },
@@ -197,7 +197,7 @@ pub enum Record<'a> {
         /// Now.
         #[serde(serialize_with = "micros")]
         time: Timestamp,
-        /// A signed note ([`super::checkpoint`]).
+        /// A signed note.
         note: &'a str,
     },
     /// Records were removed from the front of the stream.

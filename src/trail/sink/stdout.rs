@@ -12,9 +12,6 @@ use super::{Batch, Delivery, Sink};
 #[serde(deny_unknown_fields)]
 pub struct Settings {}
 
-/// What became of a write: how many bytes were taken before it failed.
-type Written = Result<(), (usize, std::io::Error)>;
-
 /// The sink. Nothing can be taken back: what was begun of a batch is finished before anything else.
 #[derive(Default)]
 pub(super) struct Stdout {
