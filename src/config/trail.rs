@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 use super::compile::{KEY_KEYS, RETENTION_KEYS, SPOOL_KEYS, TRAIL_KEYS};
 use super::problem::{Fields, Problems};
 use super::{KeySettings, TrailSettings};
-use crate::document::Node;
+use crate::document::{Node, Value};
 use crate::trail::{Guarantee, NamedSink, Settings, sink};
 
 /// Bytes of a segment, and of all of them, unless the configuration says otherwise.
@@ -53,7 +53,9 @@ pub(super) fn trail(node: &Node, problems: &mut Problems) -> TrailSettings {
         "off" => Ok(true),
         _ => Err("must be on or off".to_owned()),
     };
-    let is_unredacted = fields.parsed("redaction", on, problems).unwrap_or(false);
+    // YAML 1.1 reads an unquoted `on` as true.
+    let is_on = fields.get("redaction").is_some_and(|node| matches!(node.value, Value::Bool(true)));
+    let is_unredacted = !is_on && fields.parsed("redaction", on, problems).unwrap_or(false);
     let hmac = |text: &str| match text {
         "plain" => Ok(false),
         "hmac" => Ok(true),

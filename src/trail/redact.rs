@@ -35,7 +35,7 @@ const VALUE: &str = r#"(?:\[redacted[a-z -]*\]|"(?:[^"\\]|\\.)*"?|'(?:[^'\\]|\\.
 /// secret may be the letter of an escape, and it may be cut off (`...`).
 static PATTERNS: LazyLock<Vec<Pattern>> = LazyLock::new(|| {
     let named = format!(r#"(?i)(?P<k>[\w.-]*{NAME}[\w-]*\\*["']?\s*[=:](?:\s|\\[nrt])*){VALUE}"#);
-    let option = format!(r"(?i)(?P<k>--[\w-]*{NAME}[\w-]*\s+){VALUE}");
+    let option = format!(r"(?i)(?P<k>--[\w.-]*{NAME}[\w-]*\s+){VALUE}");
     let rows: [(&str, &'static str); 10] = [
         // PEM, whole or cut off.
         (
@@ -54,13 +54,13 @@ static PATTERNS: LazyLock<Vec<Pattern>> = LazyLock::new(|| {
             "[redacted token]",
         ),
         // Credentials schemes (RFC 9110, 11.4).
-        (r"(?i)(?P<k>(?:bearer|basic|negotiate|digest)\s+)[A-Za-z0-9+/=._~-]{4,}", "$k[redacted]"),
+        (r"(?i)(?P<k>(?:bearer|basic|negotiate)\s+)[A-Za-z0-9+/=._~-]{4,}", "$k[redacted]"),
         // The user information of a URL (RFC 3986, 3.2.1).
         (
-            r#"(?P<k>[A-Za-z][A-Za-z0-9+.-]*://)(?:[^/?#\s"']+(?P<e>@)|[^/?#\s"':]*:[^/?#\s"']*\.\.\.)"#,
+            r#"(?P<k>[A-Za-z][A-Za-z0-9+.-]*://)(?:[^/?#\s"':@]*[:@][^/?#\s"']*\.\.\.|[^/?#\s"']+(?P<e>@))"#,
             "$k[redacted]$e",
         ),
-        (r"[\w.%+-]+@(?:(?:[\w-]+\.)+[\w-]{2,}|[\w.-]*\.\.\.)", "[redacted e-mail]"),
+        (r"(?P<k>\\[nrt]|)[\w.%+-]+@(?:(?:[\w-]+\.)+[\w-]{2,}|[\w.-]*\.\.\.)", "$k[redacted e-mail]"),
         (r"(?P<k>^|[^0-9])[0-9]{3}-(?:[0-9]{2}-[0-9]{4}|[0-9]{0,2}(?:-[0-9]{0,3})?\.\.\.)", "$k[redacted number]"),
     ];
     let compiled =

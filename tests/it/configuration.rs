@@ -3,5 +3,6 @@
 mod defaults;
 mod errors;
 mod meaning;
+mod trail;
 mod weaker;
 mod workloads;

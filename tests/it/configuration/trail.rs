@@ -1,0 +1,230 @@
+//! `trail` in the configuration: what each key must be, where it stands, and a way out.
+
+use portcullis::config::compile;
+use portcullis::config::schema::schema;
+use portcullis::document;
+use serde_json::Value;
+
+use super::errors::refused_below_head;
+use crate::judging::HEAD;
+
+fn taken(lines: &str) {
+    let text = format!("{HEAD}{lines}");
+    if let Err(error) = compile("config.yaml", &text, None) {
+        panic!("{text}\n{error}");
+    }
+}
+
+#[test]
+fn every_key_says_where_it_is_wrong_and_what_it_must_be() {
+    for (trail, wanted) in [
+        ("spool: {}", "3:16: trail.spool.directory: is missing: the folder of the spool"),
+        ("spool: s", "3:16: trail.spool: must be a mapping"),
+        ("spool: {directory: 7}", "3:28: trail.spool.directory: must be a string"),
+        ("spool: {directroy: s, directory: s}", "3:17: trail.spool.directroy: unknown key; did you mean directory?"),
+        ("spool: {directory: s, guarantee: sure}", "3:42: trail.spool.guarantee: must be durable or buffered"),
+        ("spool: {directory: s, maxSize: 1GB}", "3:40: trail.spool.maxSize: must be a size such as 512Mi or 2Gi"),
+        (
+            "spool: {directory: s, maxSize: 1Ki}",
+            "3:16: trail.spool.maxSize: must be at least 1Mi, and four times segmentSize",
+        ),
+        (
+            "spool: {directory: s, maxSize: 8Mi, segmentSize: 4Mi}",
+            "3:16: trail.spool.maxSize: must be at least 1Mi, and four times segmentSize",
+        ),
+        (
+            "spool: {directory: s, segmentSize: big}",
+            "3:44: trail.spool.segmentSize: must be a size such as 512Mi or 2Gi",
+        ),
+        (
+            "spool: {directory: s, retention: {allow: 1w}}",
+            "3:50: trail.spool.retention.allow: must be a time such as 12h or 90d",
+        ),
+        ("spool: {directory: s, retention: 90d}", "3:42: trail.spool.retention: must be a mapping"),
+        (
+            "spool: {directory: s, retention: {deny: 1d}}",
+            "3:43: trail.spool.retention.deny: unknown key; known keys are allow, refused, access",
+        ),
+        ("spool: {directory: s}, file: f", "3:8: trail.file: stands beside trail.spool; make it a sink of type file"),
+        ("key: {file: k}", "3:8: trail.key: needs trail.spool: checkpoints stand in a spool"),
+        ("sinks: [{name: a, type: stdout}]", "3:8: trail.sinks: needs trail.spool: sinks take from a spool"),
+        ("spool: {directory: s}, key: {}", "3:37: trail.key.file: is missing: an Ed25519 private key in PEM"),
+        (
+            "spool: {directory: s}, key: {file: k, name: a+b}",
+            "3:53: trail.key.name: must hold neither spaces nor plus signs",
+        ),
+        ("spool: {directory: s}, key: {file: k, name: ''}", "3:53: trail.key.name: must not be empty"),
+        ("spool: {directory: s}, key: {flie: k, file: k}", "3:38: trail.key.flie: unknown key; did you mean file?"),
+        ("cluster: \"a\\tb\"", "3:18: trail.cluster: must hold no control characters"),
+        ("sample: 10", "3:17: trail.sample: must be a string"),
+        ("sample: 1/0", "3:17: trail.sample: must be 1 (all), or a part such as 1/100"),
+        ("sample: 2/3", "3:17: trail.sample: must be 1 (all), or a part such as 1/100"),
+        ("sample: half", "3:17: trail.sample: must be 1 (all), or a part such as 1/100"),
+        ("redaction: some", "3:20: trail.redaction: must be on or off"),
+        ("identities: hash", "3:21: trail.identities: must be plain or hmac"),
+        ("identities: hmac", "3:8: trail.identities: hmac and identitiesKeyFile belong together: one needs the other"),
+        (
+            "identitiesKeyFile: f",
+            "3:8: trail.identities: hmac and identitiesKeyFile belong together: one needs the other",
+        ),
+        ("identites: plain", "3:9: trail.identites: unknown key; did you mean identities?"),
+    ] {
+        assert_eq!(refused_below_head(&format!("trail: {{{trail}}}\n")), [wanted], "{trail}");
+    }
+}
+
+#[test]
+fn every_key_takes_what_it_must() {
+    for trail in [
+        "spool: {directory: s}",
+        "spool: {directory: s, guarantee: buffered, maxSize: 4Mi, segmentSize: 1Mi, retention: {allow: 1s, refused: 2h, access: 3d}}",
+        "spool: {directory: s}, key: {file: k, name: audit.example.com/prod}",
+        "spool: {directory: s}, sinks: [{name: a, type: stdout}, {name: b-2, type: file, path: f}]",
+        "sample: \"1\"",
+        "sample: 1/100",
+        "redaction: off",
+        "redaction: on",
+        "identities: plain",
+        "identities: hmac, identitiesKeyFile: k",
+    ] {
+        taken(&format!("trail: {{{trail}}}\n"));
+    }
+}
+
+#[test]
+fn a_sink_is_named_with_its_place_and_what_is_wrong_in_it() {
+    for (sink, wanted) in [
+        ("{type: stdout}", "5:5: trail.sinks[0].name: is missing: what metrics call the sink"),
+        ("{name: A b, type: stdout}", "5:12: trail.sinks[0].name: must be lower-case letters, digits and hyphens"),
+        ("{name: a}", "5:5: trail.sinks[0]: missing field `type`"),
+        ("{name: a, type: file}", "5:5: trail.sinks[0]: missing field `path`"),
+        ("text", "5:5: trail.sinks[0]: must be a mapping"),
+    ] {
+        let lines = format!("trail:\n  sinks:\n  - {sink}\n  spool: {{directory: s}}\n");
+        assert_eq!(refused_below_head(&lines), [wanted], "{sink}");
+    }
+    for (sink, wanted) in [
+        ("{name: a, type: postgresql}", "unknown variant `postgresql`, expected one of "),
+        ("{name: a, type: file, path: f, pth: g}", "unknown field `pth`"),
+        ("{name: a, type: kafka, tpoic: x}", "unknown field `tpoic`"),
+        ("{name: a, type: s3, bukcet: x}", "unknown field `bukcet`"),
+        ("{name: a, type: webhook, urls: x}", "unknown field `urls`"),
+        ("{name: a, type: otlp, password: hunter2}", "unknown field `password`"),
+        ("{name: a, type: postgres, password: hunter2}", "unknown field `password`"),
+    ] {
+        let lines = format!("trail:\n  sinks:\n  - {sink}\n  spool: {{directory: s}}\n");
+        let refused = refused_below_head(&lines);
+        assert!(refused.len() == 1 && refused[0].starts_with("5:5: trail.sinks[0]"), "{refused:?}");
+        assert!(refused[0].contains(wanted) && !refused[0].contains("hunter2"), "{refused:?}");
+    }
+    let twice = "trail:\n  sinks: [{name: a, type: stdout}, {name: a, type: file, path: f}]\n  spool: {directory: s}\n";
+    assert_eq!(refused_below_head(twice), ["4:3: trail.sinks: the name a is here twice"]);
+}
+
+/// A trail with every key, and every kind of sink.
+const FULL: &str = "\
+trail:
+  cluster: prod-1
+  spool:
+    directory: /var/lib/portcullis/spool
+    guarantee: durable
+    maxSize: 2Gi
+    segmentSize: 16Mi
+    retention: {allow: 7d, refused: 90d, access: 90d}
+  key: {file: /etc/portcullis/key/key.pem, name: portcullis}
+  sample: 1/10
+  redaction: 'on'
+  identities: hmac
+  identitiesKeyFile: /etc/portcullis/identities/key
+  sinks:
+  - {name: out, type: stdout}
+  - {name: here, type: file, path: /var/log/trail.jsonl, maxBytes: 1000000, keep: 3}
+  - {name: db, type: postgres, host: db.example.com, port: 5432, database: trail, user: writing,
+     passwordFile: /etc/db/password, caFile: /etc/db/ca.pem, schema: portcullis, tls: verify-full}
+  - {name: bus, type: kafka, brokers: ['bus.example.com:9093'], topic: trail, user: portcullis,
+     passwordFile: /etc/bus/password, mechanism: SCRAM-SHA-256, caFile: /etc/bus/ca.pem}
+  - {name: store, type: s3, bucket: trail, endpoint: 'https://s3.example.com', region: eu-west-1, prefix: prod/,
+     accessKeyIdFile: /etc/s3/id, secretAccessKeyFile: /etc/s3/key, flushSize: 8Mi, flushInterval: 60s, objectLock: required}
+  - {name: logs, type: otlp, endpoint: 'https://otel.example.com', headers: {authorization: /etc/otel/authorization}}
+  - {name: hook, type: webhook, url: 'https://audit.example.com/trail', secretFile: /etc/hook/secret, insecure: false}
+";
+
+/// Whether a value fits a schema, as far as ours go.
+fn fits(root: &Value, schema: &Value, value: &Value) -> bool {
+    if let Some(way) = schema["$ref"].as_str() {
+        let target = root.pointer(way.trim_start_matches('#')).expect(way);
+        if !fits(root, target, value) {
+            return false;
+        }
+    }
+    let is = |kind: &Value| match kind.as_str().expect("a type") {
+        "object" => value.is_object(),
+        "array" => value.is_array(),
+        "string" => value.is_string(),
+        "boolean" => value.is_boolean(),
+        "integer" => value.is_u64(),
+        "null" => value.is_null(),
+        other => panic!("{other}: this test does not know the type"),
+    };
+    let has_type = match &schema["type"] {
+        Value::Null => true,
+        Value::Array(kinds) => kinds.iter().any(is),
+        kind => is(kind),
+    };
+    let is_listed = schema["enum"].as_array().is_none_or(|listed| listed.contains(value));
+    let is_constant = schema.get("const").is_none_or(|constant| constant == value);
+    let pattern = schema["pattern"].as_str().map(|pattern| regex::Regex::new(pattern).expect(pattern));
+    let is_matching = pattern.is_none_or(|pattern| value.as_str().is_some_and(|text| pattern.is_match(text)));
+    let one_of = schema["oneOf"].as_array();
+    let is_one = one_of.is_none_or(|all| all.iter().filter(|one| fits(root, one, value)).count() == 1);
+    let items = value.as_array().filter(|_| schema.get("items").is_some());
+    let fit_items = items.is_none_or(|items| items.iter().all(|item| fits(root, &schema["items"], item)));
+    let required = schema["required"].as_array().into_iter().flatten();
+    let is_whole =
+        !value.is_object() || required.into_iter().all(|key| value.get(key.as_str().expect("text")).is_some());
+    let fit_fields = value.as_object().into_iter().flatten().all(|(key, field)| {
+        match (schema["properties"].get(key), &schema["additionalProperties"]) {
+            (Some(known), _) => fits(root, known, field),
+            (None, Value::Bool(false)) => false,
+            (None, Value::Object(_)) => fits(root, &schema["additionalProperties"], field),
+            (None, _) => true,
+        }
+    });
+    has_type && is_listed && is_constant && is_matching && is_one && fit_items && is_whole && fit_fields
+}
+
+#[test]
+fn the_schema_takes_a_full_example_and_refuses_a_misspelt_key() {
+    taken(FULL);
+    let schema = schema();
+    let read = |text: &str| -> Value {
+        let documents = document::read(&format!("{HEAD}{text}")).expect("YAML");
+        serde_json::to_value(&documents[0]).expect("JSON")
+    };
+    assert!(fits(&schema, &schema, &read(FULL)));
+    for (right, wrong) in [
+        ("cluster:", "clustr:"),
+        ("guarantee:", "guarante:"),
+        ("guarantee: durable", "guarantee: sure"),
+        ("directory:", "folder:"),
+        ("refused:", "deny:"),
+        ("maxSize: 2Gi", "maxSize: 2GB"),
+        ("sample: 1/10", "sample: 2/10"),
+        ("identities: hmac", "identities: hash"),
+        ("file: /etc/portcullis/key/key.pem", "path: k"),
+        ("name: out, ", ""),
+        ("type: stdout", "type: out"),
+        ("keep: 3", "kept: 3"),
+        ("host:", "hots:"),
+        ("topic:", "tpoic:"),
+        ("bucket:", "bukcet:"),
+        ("endpoint: 'https://otel", "endpiont: 'https://otel"),
+        ("secretFile:", "secert:"),
+        ("insecure: false", "insecure: 'no'"),
+    ] {
+        let text = FULL.replacen(right, wrong, 1);
+        assert_ne!(text, FULL, "{right}");
+        assert!(!fits(&schema, &schema, &read(&text)), "{wrong}");
+        assert!(compile("config.yaml", &format!("{HEAD}{text}"), None).is_err(), "{wrong}");
+    }
+}

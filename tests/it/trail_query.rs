@@ -1,0 +1,227 @@
+//! `portcullis trail query` and `tail`: what is wanted of a trail, in the order of its times.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use jiff::{SignedDuration, Timestamp};
+use portcullis::trail::{Class, Settings, Trail, segments_of};
+use serde_json::{Value, json};
+
+use crate::serve::{json_lines, run, spawn, text, until};
+use crate::trail_spool::{Files, settings, with_trail};
+
+/// An event that is told from others in all that can be asked for.
+fn event(uid: &str, time: &str, fields: &[(&str, Value)]) -> (Class, Vec<u8>) {
+    let mut event = json!({
+        "time": time, "cluster": "it", "uid": uid, "operation": "CREATE", "kind": {"kind": "Pod"}, "namespace": "shop",
+        "name": "web", "user": {"name": "alice"}, "decision": "allow", "findings": [],
+    });
+    for (name, value) in fields {
+        event[*name] = value.clone();
+    }
+    let class = if event["decision"] == "allow" { Class::Allow } else { Class::Refused };
+    (class, event.to_string().into_bytes())
+}
+
+fn day(number: usize, uid: &str, fields: &[(&str, Value)]) -> (Class, Vec<u8>) {
+    event(uid, &format!("2036-01-{number:02}T12:00:00.000000Z"), fields)
+}
+
+fn finding(policy: &str) -> (&'static str, Value) {
+    ("findings", json!([{"policy": policy, "path": "spec.x", "message": "must \u{1b}[31mbe\nso"}]))
+}
+
+/// Two streams whose records take turns in time.
+fn events() -> Vec<(Class, Vec<u8>)> {
+    let deny = || ("decision", json!("deny"));
+    vec![
+        day(2, "two", &[]),
+        day(4, "four", &[("namespace", json!("pay"))]),
+        day(6, "six", &[("user", json!({"name": "bob"}))]),
+        day(1, "one", &[deny(), finding("root-users")]),
+        day(3, "three", &[deny(), finding("host-paths"), ("namespace", json!("pay"))]),
+        day(5, "five", &[("decision", json!("would-deny")), finding("root-users")]),
+    ]
+}
+
+fn write(settings: &Settings, events: Vec<(Class, Vec<u8>)>) {
+    with_trail(settings, None, async |trail: &Trail| {
+        for (class, body) in events {
+            trail.record(class, None, body).await.expect("a record");
+        }
+        trail.stop().await.expect("a clean end");
+    });
+}
+
+/// The uids that a query finds, in their order.
+fn found(args: &[&str], stdin: &str) -> Vec<String> {
+    let (code, stdout, stderr) = run(&[&["trail"], args, &["--format", "json"]].concat(), stdin);
+    assert_eq!(code, Some(0), "{stderr}");
+    let lines = stdout.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+    lines.filter_map(|line| Some(line["uid"].as_str()?.to_owned())).collect()
+}
+
+fn utf8(path: &Path) -> &str {
+    path.to_str().expect("UTF-8")
+}
+
+#[test]
+fn records_come_in_the_order_of_their_times_and_only_those_that_are_wanted() {
+    let folder = tempfile::tempdir().expect("a folder");
+    write(&settings(folder.path()), events());
+    let spool = utf8(folder.path());
+    let all = ["one", "two", "three", "four", "five", "six"];
+    let cases: [(&[&str], &[&str]); 14] = [
+        (&[], &all),
+        (&["--namespace", "pay"], &["three", "four"]),
+        (&["--user", "bob"], &["six"]),
+        (&["--policy", "root-users"], &["one", "five"]),
+        (&["--decision", "deny"], &["one", "three"]),
+        (&["--decision", "deny", "--namespace", "shop"], &["one"]),
+        (&["--namespace", "sho"], &[]),
+        (&["--since", "2036-01-05"], &["five", "six"]),
+        (&["--since", "2036-01-05T12:00:00Z"], &["five", "six"]),
+        (&["--since", "2036-01-05T13:00:00+01:00"], &["five", "six"]),
+        (&["--since", "2036-01-05T12:00:00.000001Z"], &["six"]),
+        (&["--until", "2036-01-02T12:00:00Z"], &["one"]),
+        (&["--since", "2036-01-02", "--until", "2036-01-04"], &["two", "three"]),
+        (&["--since", "1s"], &all),
+    ];
+    for (filter, wanted) in cases {
+        assert_eq!(found(&[&["query", spool], filter].concat(), ""), wanted, "{filter:?}");
+    }
+    for (count, wanted) in [("0", &all[6..]), ("2", &all[4..]), ("99", &all[..])] {
+        assert_eq!(found(&["tail", spool, "-n", count, "--since", "2036-01-01"], ""), wanted);
+    }
+    assert_eq!(found(&["tail", spool, "-n", "1", "--policy", "root-users"], ""), ["five"]);
+    // The same of files in any order, and of standard input.
+    let files = Files::read(folder.path());
+    let mut paths: Vec<String> = files.0.iter().map(|(name, _)| format!("{spool}/{name}")).collect();
+    paths.reverse();
+    let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
+    assert_eq!(found(&[&["query"], &paths[..]].concat(), ""), all);
+    let allowed = files.lines(Class::Allow).concat();
+    assert_eq!(found(&["query", "-"], &allowed), ["two", "four", "six"]);
+    assert_eq!(found(&["query", "-", &format!("{spool}/refused")], &allowed), all);
+}
+
+#[test]
+fn how_long_ago_is_a_time_too() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let ago = |hours: i64| (Timestamp::now() - SignedDuration::from_hours(hours)).to_string();
+    let events = vec![event("old", &ago(80), &[]), event("older", &ago(26), &[]), event("new", &ago(1), &[])];
+    write(&settings(folder.path()), events);
+    let spool = utf8(folder.path());
+    for (since, wanted) in [
+        ("2h", &["new"][..]),
+        ("90m", &["new"]),
+        ("30h", &["older", "new"]),
+        ("2d", &["older", "new"]),
+        ("4d", &["old", "older", "new"]),
+    ] {
+        assert_eq!(found(&["query", spool, "--since", since], ""), wanted, "{since}");
+    }
+    assert_eq!(found(&["query", spool, "--until", "3d"], ""), ["old"]);
+}
+
+#[test]
+fn json_is_the_record_as_it_is_and_text_is_for_people() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let forged = "x\n2036-01-01T00:00:00.000000Z allow CREATE Pod shop/forged by alice (a:1)\u{1b}[2J";
+    let hostile = [("decision", json!("deny")), finding("root-users"), ("name", json!(forged))];
+    write(&settings(folder.path()), vec![day(1, "one", &hostile)]);
+    let spool = utf8(folder.path());
+    let mut lines = Files::read(folder.path()).lines(Class::Refused);
+    lines.retain(|line| line.contains("\"uid\""));
+    let (code, stdout, stderr) = run(&["trail", "query", spool, "--decision", "deny", "--format", "json"], "");
+    assert_eq!((code, stdout.as_str()), (Some(0), lines[0].as_str()), "{stderr}");
+    let (_, stdout, _) = run(&["trail", "query", spool, "--decision", "deny"], "");
+    let record: Value = serde_json::from_str(&lines[0]).expect("JSON");
+    let id = format!("({}:{})", record["stream"].as_str().expect("text"), record["seq"]);
+    assert_eq!(
+        stdout,
+        format!(
+            "2036-01-01T12:00:00.000000Z deny CREATE Pod shop/x\\n2036-01-01T00:00:00.000000Z allow CREATE Pod \
+             shop/forged by alice (a:1)\\u{{1b}}[2J by alice {id}\n  root-users: spec.x must \\u{{1b}}[31mbe\\nso\n"
+        )
+    );
+}
+
+#[test]
+fn what_is_no_record_is_passed_over_and_what_cannot_be_read_is_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    write(&settings(folder.path()), events());
+    let mut lines = Files::read(folder.path()).lines(Class::Allow);
+    lines.retain(|line| line.contains("\"uid\""));
+    let broken = format!("no record\n{{}}\n{}\u{0}\n[1]\n{}{{\"torn\":", lines[0], lines[1]);
+    let file = folder.path().join("broken.jsonl");
+    fs::write(&file, &broken).expect("written");
+    assert_eq!(found(&["query", utf8(&file)], ""), ["two", "four"]);
+    let (_, _, stderr) = run(&["trail", "query", utf8(&file)], "");
+    assert!(stderr.contains("broken.jsonl: 4 lines are no records of a trail, and are passed over"), "{stderr}");
+    for (args, wanted) in [
+        (&["query", "/no/where"][..], "/no/where: No such file"),
+        (&["tail", "/no/where"], "/no/where: No such file"),
+        (&["query", utf8(&file), "--since", "yesterday"], "must be a time (2026-11-22T16:41:00Z), a day"),
+        (&["query", utf8(&file), "--format", "xml"], "possible values: text, json"),
+        (&["query"], "required arguments"),
+    ] {
+        let (code, stdout, stderr) = run(&[&["trail"], args].concat(), "");
+        assert_eq!((code, stdout.as_str()), (Some(2), ""), "{args:?}");
+        assert!(stderr.contains(wanted), "{stderr}");
+    }
+}
+
+#[test]
+fn following_shows_what_comes_over_new_segments_and_what_retention_takes_away() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut settings = settings(folder.path());
+    // Segments go while somebody reads, and not before they were read.
+    settings.retention = [SignedDuration::from_secs(6); 3];
+    settings.segment_bytes = 4 << 10;
+    with_trail(&settings, None, async |trail: &Trail| {
+        let body = |uid: &str| event(uid, &Timestamp::now().to_string(), &[]).1;
+        trail.record(Class::Allow, None, body("before")).await.expect("a record");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
+        command.args([
+            "trail",
+            "tail",
+            utf8(folder.path()),
+            "--follow",
+            "-n",
+            "1",
+            "--format",
+            "json",
+            "--user",
+            "alice",
+        ]);
+        let (mut child, stdout, stderr) = spawn(&mut command);
+        until("the record before", || text(&stdout).contains("before").then_some(()));
+        let mut sent = vec!["before".to_owned()];
+        for round in 0..6 {
+            for turn in 0..20 {
+                let uid = format!("uid-{round}-{turn}");
+                trail.record(Class::Allow, None, body(&uid)).await.expect("a record");
+                sent.push(uid);
+            }
+            // It has seen them before the next ones come: nothing that went was still to be shown.
+            until("what came", || text(&stdout).contains(sent.last().expect("a uid")).then_some(()));
+        }
+        until("retention", || {
+            // It may take away what is listed.
+            let segments = segments_of(folder.path()).expect("segments");
+            let texts = segments.iter().filter_map(|segment| fs::read_to_string(segment).ok());
+            texts.collect::<String>().contains("\"record\":\"retention\"").then_some(())
+        });
+        trail.record(Class::Refused, None, body("after")).await.expect("a record");
+        sent.push("after".to_owned());
+        until("what came after", || text(&stdout).contains("\"after\"").then_some(()));
+        assert!(child.try_wait().expect("its state").is_none(), "{}", text(&stderr));
+        let seen: Vec<String> =
+            json_lines(&stdout).iter().map(|line| line["uid"].as_str().expect("text").to_owned()).collect();
+        assert_eq!(seen, sent);
+        assert_eq!(text(&stderr), "");
+        trail.stop().await.expect("a clean end");
+    });
+}

@@ -1,0 +1,94 @@
+//! Sampling: what is not written is counted, and both together are what was asked.
+
+use std::fs;
+use std::path::Path;
+
+use portcullis::trail::segments_of;
+use serde_json::Value;
+
+use crate::serve::client::{Protocol, block};
+use crate::serve::{HARDENED, Serve, Server, bad_pod, good_pod, review, run, until};
+
+const CLIENTS: usize = 4;
+const EACH: usize = 60;
+
+fn records(spool: &Path) -> Vec<Value> {
+    let files = segments_of(spool).expect("segments");
+    let text: String = files.iter().map(|file| fs::read_to_string(file).expect("read")).collect();
+    text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+}
+
+fn written(records: &[Value], decision: &str) -> u64 {
+    records.iter().filter(|record| record["decision"] == decision).count() as u64
+}
+
+fn counted(records: &[Value]) -> u64 {
+    let counters = records.iter().filter(|record| record["record"] == "counters");
+    let rows = counters.flat_map(|record| record["omitted"].as_array().expect("a list"));
+    rows.map(|row| row["count"].as_u64().expect("a number")).sum()
+}
+
+/// Several clients at once, each with its share of good Pods, and of bad ones.
+fn ask(server: &Server) {
+    std::thread::scope(|scope| {
+        for client in 0..CLIENTS {
+            scope.spawn(move || {
+                block(async {
+                    let mut connection = server.client().connect(Protocol::Http2).await.expect("connected");
+                    for turn in 0..EACH {
+                        let namespace = format!("namespace-{}", turn % 3);
+                        let pod = if turn % 10 == 7 { bad_pod() } else { good_pod() };
+                        let asked = review(&format!("uid-{client}-{turn}"), &namespace, &pod);
+                        let answer = connection.review("/validate", &asked).await.expect("an answer").response();
+                        assert_eq!(answer["allowed"], turn % 10 != 7, "{answer}");
+                    }
+                });
+            });
+        }
+    });
+}
+
+/// How many are refused, and how many are not.
+const REFUSED: u64 = (CLIENTS * EACH / 10) as u64;
+const ALLOWED: u64 = (CLIENTS * EACH) as u64 - REFUSED;
+
+#[test]
+fn what_is_written_and_what_is_counted_are_what_was_asked() {
+    let server = Serve::new(&format!("{HARDENED}trail: {{spool: {{directory: spool}}, sample: 1/10}}\n")).start();
+    ask(&server);
+    // While it runs, the counts follow.
+    let spool = server.path("spool");
+    until("the counts", || {
+        let records = records(&spool);
+        (written(&records, "allow") + counted(&records) == ALLOWED).then_some(())
+    });
+    ask(&server);
+    // At once: what was not counted down yet is counted at the end.
+    let (status, _, stderr, folder, _) = server.stop();
+    assert_eq!(status.code(), Some(0), "{stderr}");
+    let spool = folder.path().join("spool");
+    let records = records(&spool);
+    assert_eq!(written(&records, "deny"), 2 * REFUSED, "refused ones are always written");
+    assert_eq!(written(&records, "allow"), (2 * ALLOWED).div_ceil(10));
+    assert_eq!(written(&records, "allow") + counted(&records), 2 * ALLOWED);
+    let counters: Vec<&Value> = records.iter().filter(|record| record["record"] == "counters").collect();
+    let row = &counters[0]["omitted"][0];
+    assert_eq!(
+        (&counters[0]["sample"], &row["endpoint"], &row["operation"], &row["kind"]),
+        (&10.into(), &"validate".into(), &"CREATE".into(), &"Pod".into())
+    );
+    assert!(row["namespace"].as_str().expect("text").starts_with("namespace-"));
+    let (code, said, _) = run(&["trail", "verify", spool.to_str().expect("UTF-8")], "");
+    assert_eq!(code, Some(0), "{said}");
+}
+
+#[test]
+fn nothing_is_sampled_unless_somebody_says_so() {
+    for sample in ["", ", sample: \"1\""] {
+        let server = Serve::new(&format!("{HARDENED}trail: {{spool: {{directory: spool}}{sample}}}\n")).start();
+        ask(&server);
+        let (_, _, _, folder, _) = server.stop();
+        let records = records(&folder.path().join("spool"));
+        assert_eq!((written(&records, "allow"), counted(&records)), (ALLOWED, 0));
+    }
+}
