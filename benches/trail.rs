@@ -16,10 +16,10 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 const REVIEW: &[u8] = include_bytes!("reviews/admitted.json");
 /// Turns that each way gets.
-const ROUNDS: usize = 15;
+const ROUNDS: usize = 10;
 /// Connections at once, and the requests on each in one turn.
 const CONNECTIONS: usize = 4;
-const REQUESTS: usize = 750;
+const REQUESTS: usize = 3_000;
 /// Of these that are not counted: the first turns fill caches.
 const WARM: usize = 2;
 

@@ -36,7 +36,7 @@ const CHECKPOINT_AGE: SignedDuration = SignedDuration::from_secs(60);
 const SEGMENT_AGE: SignedDuration = SignedDuration::from_hours(1);
 /// Bytes that the chain adds to a record, at most.
 const LINK: u64 = 256;
-/// The part of the spool that all records of one unknown caller may take.
+/// The part of the spool that one unknown caller may take in any case, and that is kept from those that have had theirs.
 const SHARE: u64 = 10;
 
 /// What is promised of a record when the answer leaves.
@@ -139,9 +139,7 @@ impl Spool {
             }
             let bytes = |place: usize| items[place].body.len() as u64 + LINK;
             places.retain(|place| {
-                let most = self.settings.max_bytes / SHARE;
-                let has_room =
-                    items[*place].source.is_none_or(|source| self.shares.has_room(source, bytes(*place), most));
+                let has_room = items[*place].source.is_none_or(|source| self.has_room(source, bytes(*place), now));
                 if !has_room {
                     results[*place] = Err(TrailError::Share);
                 }
@@ -149,7 +147,8 @@ impl Spool {
             });
             let wanted: u64 = places.iter().map(|place| bytes(*place)).sum();
             self.prepare(class, now);
-            while self.index.bytes() + wanted > self.settings.max_bytes && self.make_room(now) {}
+            let may_lose = self.settings.guarantee == Guarantee::Buffered;
+            while self.index.bytes() + wanted > self.settings.max_bytes && self.make_room(may_lose, now) {}
             if self.index.bytes() + wanted > self.settings.max_bytes {
                 refuse(&mut results, places, &TrailError::Full);
                 continue;
@@ -238,15 +237,28 @@ impl Spool {
         }
     }
 
-    /// Removes one segment before its time: the oldest that every sink has taken, or, where nothing is promised, the
-    /// oldest of all. Says whether there was one.
-    fn make_room(&mut self, now: Timestamp) -> bool {
+    /// Whether an unknown caller may take `bytes` more. One that has had its share still gets what the spool can spare:
+    /// all but the last part of it, once what every sink has taken is gone. An API server without a certificate is such
+    /// a caller too.
+    fn has_room(&mut self, source: IpAddr, bytes: u64, now: Timestamp) -> bool {
+        let share = self.settings.max_bytes / SHARE;
+        if self.shares.has_room(source, bytes, share) {
+            return true;
+        }
+        let most = self.settings.max_bytes - share;
+        while self.index.bytes() + bytes > most && self.make_room(false, now) {}
+        self.index.bytes() + bytes <= most
+    }
+
+    /// Removes one segment before its time: the oldest that every sink has taken, or, where others may be lost, the oldest
+    /// of all. Says whether there was one.
+    fn make_room(&mut self, may_lose: bool, now: Timestamp) -> bool {
         let oldest = |is_free: &dyn Fn(Class, &Segment) -> bool| {
             let fronts = Class::ALL.into_iter().filter_map(|class| Some((class, self.index.front(class)?)));
             fronts.filter(|(class, front)| is_free(*class, front)).min_by_key(|(_, front)| front.newest)
         };
         let taken = oldest(&|class, front| front.end <= self.index.needed(class));
-        let any = || if self.settings.guarantee == Guarantee::Buffered { oldest(&|_, _| true) } else { None };
+        let any = || if may_lose { oldest(&|_, _| true) } else { None };
         let Some((class, front)) = taken.or_else(any) else { return false };
         let lost = front.end.saturating_sub(self.index.needed(class).max(front.first));
         self.lost += lost;
