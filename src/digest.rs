@@ -9,6 +9,12 @@ pub(crate) fn sha256(bytes: &[u8]) -> String {
     hex(digest(&SHA256, bytes).as_ref())
 }
 
+/// The bytes of hexadecimal digits; a pair that is none counts as zero.
+pub(crate) fn unhex(digits: &str) -> impl Iterator<Item = u8> {
+    let pair = |at| digits.get(at..at + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok());
+    (0..digits.len() / 2).map(move |position| pair(position * 2).unwrap_or_default())
+}
+
 /// Lower-case hexadecimal digits.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {

@@ -237,6 +237,9 @@ async fn remember(settings: &TrailSettings, beginning: &Beginning) -> Result<Rem
 
 /// Writes counts down, the last ones at the end: no one is on its way when the trail stops.
 async fn count(app: Arc<App>, mut end: oneshot::Receiver<()>) {
+    if app.sampler.every() == 1 {
+        return;
+    }
     loop {
         let is_over = tokio::time::timeout(COUNTING, &mut end).await.is_ok();
         record_omitted(&app).await;

@@ -117,6 +117,9 @@ struct Kept {
 /// The findings of all outcomes, in their order. What a policy found twice, as configured and as labels ask, is one, as
 /// far as either acts; where that is because of a label, it says so.
 pub(super) fn merge(outcomes: &[Outcome<'_>], findings: Vec<Vec<Judged>>) -> Vec<Judged> {
+    if outcomes.iter().all(|outcome| outcome.policy.label.is_none()) {
+        return findings.into_iter().flatten().collect();
+    }
     let mut all: Vec<Kept> = Vec::new();
     for (position, findings) in findings.into_iter().enumerate() {
         for finding in findings {

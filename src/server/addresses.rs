@@ -1,4 +1,4 @@
-//! How many connections each address has.
+//! How much each address has: of connections, or of bytes.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -6,44 +6,65 @@ use std::sync::{Arc, Mutex};
 
 use crate::lock::lock;
 
-/// Counts connections by address, and lets no address have too many.
+/// Counts by address, and lets no address have too much.
 #[derive(Clone)]
 pub(super) struct Addresses {
-    open: Arc<Mutex<HashMap<IpAddr, usize>>>,
+    held: Arc<Mutex<HashMap<IpAddr, usize>>>,
     most: usize,
 }
 
-/// A place of one connection; it is given back when dropped.
+/// What one connection or body holds; it is given back when dropped.
 pub(super) struct Place {
     addresses: Addresses,
     address: IpAddr,
+    amount: usize,
 }
 
 impl Addresses {
-    /// At most so many connections for each address.
+    /// At most so much for each address.
     pub(super) fn new(most: usize) -> Self {
-        Self { open: Arc::default(), most }
+        Self { held: Arc::default(), most }
     }
 
-    /// A place for one more connection; `None` when the address has all it may.
+    /// A place for one more; `None` when the address has all it may.
     pub(super) fn enter(&self, address: IpAddr) -> Option<Place> {
-        let mut open = lock(&self.open);
-        let count = open.entry(address).or_default();
-        if *count == self.most {
-            return None;
+        let mut place = self.place(address);
+        place.grow(1).then_some(place)
+    }
+
+    /// Whether no address has anything.
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        lock(&self.held).is_empty()
+    }
+
+    /// A place that holds nothing yet.
+    pub(super) fn place(&self, address: IpAddr) -> Place {
+        Place { addresses: self.clone(), address, amount: 0 }
+    }
+}
+
+impl Place {
+    /// Takes what is missing of `amount`; false when the address has all it may.
+    pub(super) fn grow(&mut self, amount: usize) -> bool {
+        let mut held = lock(&self.addresses.held);
+        let grown = held.get(&self.address).copied().unwrap_or_default() - self.amount + amount;
+        if grown > self.addresses.most {
+            return false;
         }
-        *count += 1;
-        Some(Place { addresses: self.clone(), address })
+        held.insert(self.address, grown);
+        self.amount = amount;
+        true
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut open = lock(&self.addresses.open);
-        if let Some(count) = open.get_mut(&self.address) {
-            *count -= 1;
-            if *count == 0 {
-                open.remove(&self.address);
+        let mut held = lock(&self.addresses.held);
+        if let Some(amount) = held.get_mut(&self.address) {
+            *amount -= self.amount;
+            if *amount == 0 {
+                held.remove(&self.address);
             }
         }
     }
@@ -65,6 +86,18 @@ mod tests {
         assert!(addresses.enter(other).is_some());
         drop(first);
         assert!(addresses.enter(one).is_some());
-        assert_eq!(lock(&addresses.open).len(), 1);
+        assert_eq!(lock(&addresses.held).len(), 1);
+    }
+
+    #[test]
+    fn a_place_grows_within_what_its_address_may_have() {
+        let addresses = Addresses::new(10);
+        let (mut first, mut second) = (addresses.place([10, 0, 0, 1].into()), addresses.place([10, 0, 0, 1].into()));
+        assert!(first.grow(6) && second.grow(4));
+        assert!(!first.grow(7), "all is taken");
+        drop(second);
+        assert!(first.grow(7));
+        drop(first);
+        assert!(addresses.is_empty());
     }
 }

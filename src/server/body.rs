@@ -1,9 +1,7 @@
 //! Reads a review's body within its bounds.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::Mutex;
 use std::time::Instant;
 
 use axum::body::Body;
@@ -11,7 +9,7 @@ use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use crate::lock::lock;
+use super::addresses::{Addresses, Place};
 
 /// The largest review that is read, in bytes. An object may have 1.5 MiB in etcd; a review carries it twice, and JSON
 /// may be several times the size of the protobuf that is stored.
@@ -30,15 +28,8 @@ const DRAINED: usize = 64 << 20;
 /// The room that all bodies share.
 pub(super) struct Budget {
     all: Semaphore,
-    /// Bytes held by unknown callers, by address.
-    unknown: Mutex<HashMap<IpAddr, usize>>,
-}
-
-/// What an unknown caller holds of its share; it is given back when dropped.
-struct Share<'b> {
-    budget: &'b Budget,
-    address: IpAddr,
-    bytes: usize,
+    /// Bytes held by unknown callers.
+    unknown: Addresses,
 }
 
 /// What came.
@@ -57,7 +48,8 @@ pub(super) enum Read<'b> {
 /// The room that a body takes.
 pub(super) struct Room<'b> {
     all: Option<SemaphorePermit<'b>>,
-    share: Option<Share<'b>>,
+    /// What an unknown caller holds of its share.
+    share: Option<Place>,
 }
 
 /// Why a body was not read to its end.
@@ -86,14 +78,14 @@ impl fmt::Display for Cut {
 impl Budget {
     /// The room of one server.
     pub(super) fn new() -> Self {
-        Self { all: Semaphore::new(BUDGET / UNIT), unknown: Mutex::default() }
+        Self { all: Semaphore::new(BUDGET / UNIT), unknown: Addresses::new(SHARE) }
     }
 
     /// Reads a body until `deadline`. `unknown` is the address of a caller that nobody knows.
     pub(super) async fn read(&self, mut body: Body, unknown: Option<IpAddr>, deadline: Instant) -> Read<'_> {
         let deadline = deadline.into();
         let mut bytes = BytesMut::new();
-        let share = unknown.map(|address| Share { budget: self, address, bytes: 0 });
+        let share = unknown.map(|address| self.unknown.place(address));
         let mut held = Room { all: None, share };
         let cut = loop {
             let data = match tokio::time::timeout_at(deadline, next(&mut body)).await {
@@ -136,33 +128,6 @@ impl Budget {
     }
 }
 
-impl Share<'_> {
-    /// Takes what is missing of `length` bytes.
-    fn grow(&mut self, length: usize) -> bool {
-        let mut unknown = lock(&self.budget.unknown);
-        let held = unknown.get(&self.address).copied().unwrap_or_default();
-        let grown = held - self.bytes + length;
-        if grown > SHARE {
-            return false;
-        }
-        unknown.insert(self.address, grown);
-        self.bytes = length;
-        true
-    }
-}
-
-impl Drop for Share<'_> {
-    fn drop(&mut self) {
-        let mut unknown = lock(&self.budget.unknown);
-        if let Some(held) = unknown.get_mut(&self.address) {
-            *held -= self.bytes;
-            if *held == 0 {
-                unknown.remove(&self.address);
-            }
-        }
-    }
-}
-
 async fn drain(body: &mut Body) {
     let mut drained = 0;
     while let Ok(Some(data)) = next(body).await {
@@ -193,7 +158,7 @@ mod tests {
     use bytes::Bytes;
     use futures::stream;
 
-    use super::{BUDGET, Budget, Cut, HEAD, LIMIT, Read, SHARE, UNIT, lock};
+    use super::{BUDGET, Budget, Cut, HEAD, LIMIT, Read, SHARE, UNIT};
 
     fn body(piece: Bytes, count: usize) -> Body {
         Body::from_stream(stream::iter((0..count).map(move |_| Ok::<_, Infallible>(piece.clone()))))
@@ -252,6 +217,6 @@ mod tests {
         drop(first);
         assert!(matches!(budget.read(half(), one, later()).await, Read::Whole { .. }));
         drop(second);
-        assert!(lock(&budget.unknown).is_empty());
+        assert!(budget.unknown.is_empty());
     }
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use aws_lc_rs::constant_time::verify_slices_are_equal;
-use aws_lc_rs::digest::{SHA256, digest};
 
+use crate::digest::sha256;
 use crate::files::FileWatch;
 
 /// The least that a token may have, in bytes.
@@ -18,7 +18,7 @@ const MOST: usize = 2;
 #[derive(Clone)]
 pub struct Tokens {
     file: PathBuf,
-    accepted: Arc<ArcSwap<Vec<[u8; 32]>>>,
+    accepted: Arc<ArcSwap<Vec<String>>>,
 }
 
 impl Tokens {
@@ -33,8 +33,8 @@ impl Tokens {
 
     /// Whether `token` counts. Takes as long for a token that begins well as for any other.
     pub(super) fn accept(&self, token: &str) -> bool {
-        let shown = sha256(token);
-        self.accepted.load().iter().any(|known| verify_slices_are_equal(known, &shown).is_ok())
+        let shown = sha256(token.as_bytes());
+        self.accepted.load().iter().any(|known| verify_slices_are_equal(known.as_bytes(), shown.as_bytes()).is_ok())
     }
 
     /// Follows the file. One that cannot be used keeps the last good tokens.
@@ -56,7 +56,7 @@ impl Tokens {
     }
 }
 
-fn load(file: &Path) -> Result<Vec<[u8; 32]>, String> {
+fn load(file: &Path) -> Result<Vec<String>, String> {
     let named = |error: &dyn std::fmt::Display| format!("--path-token-file {}: {error}", file.display());
     let text = std::fs::read_to_string(file).map_err(|error| named(&error))?;
     let tokens: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
@@ -70,13 +70,7 @@ fn load(file: &Path) -> Result<Vec<[u8; 32]>, String> {
             "a token must be at least {LEAST} letters, digits, - . _ or ~: openssl rand -hex 32 makes one"
         )));
     }
-    Ok(tokens.into_iter().map(sha256).collect())
-}
-
-fn sha256(token: &str) -> [u8; 32] {
-    let mut bytes = [0; 32];
-    bytes.copy_from_slice(digest(&SHA256, token.as_bytes()).as_ref());
-    bytes
+    Ok(tokens.into_iter().map(|token| sha256(token.as_bytes())).collect())
 }
 
 #[cfg(test)]

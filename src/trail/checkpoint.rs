@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use super::class::Class;
 use super::event::printed;
 use super::key::{Signature, Signer, Verifier};
-use crate::digest::hex;
+use crate::digest::{hex, unhex};
 
 /// What the origin of every checkpoint begins with.
 const ORIGIN: &str = "portcullis.dev/trail/";
@@ -123,9 +123,7 @@ fn parts(note: &str) -> Option<(&str, &str)> {
 }
 
 fn base64(digits: &str) -> String {
-    let byte =
-        |at: usize| digits.get(at..at + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok()).unwrap_or_default();
-    STANDARD.encode((0..digits.len() / 2).map(|position| byte(position * 2)).collect::<Vec<u8>>())
+    STANDARD.encode(unhex(digits).collect::<Vec<u8>>())
 }
 
 fn unbase64(text: &str) -> Option<String> {

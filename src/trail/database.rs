@@ -11,7 +11,7 @@ use serde::Deserialize;
 use tokio_postgres::config::SslMode;
 
 use super::sink::tls;
-pub use read::{Cursor, Entry, Filter, Place, Reader};
+pub use read::{Cursor, Entry, Place, Reader};
 pub(super) use session::Session;
 
 /// The schema as it is shipped, under the name that it has unless another is asked for.

@@ -121,7 +121,7 @@ impl<'a> Event<'a> {
             Operation::Delete => request.old,
             _ => request.options,
         });
-        let names = names(request);
+        let names = if redaction.makes_pseudonyms() { names(request) } else { Vec::new() };
         Self {
             time: request.received,
             cluster,

@@ -75,11 +75,7 @@ impl Output {
             return Err(OutputError::Special(path.to_owned()));
         }
         let mut file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
-        match file.try_lock() {
-            Err(TryLockError::WouldBlock) => return Err(OutputError::Taken(path.to_owned())),
-            // Not every file system has locks.
-            Ok(()) | Err(TryLockError::Error(_)) => {}
-        }
+        claim(&file, path)?;
         let mut reader = BufReader::new(&file);
         let (mut line, mut number, mut length, mut last) = (Vec::new(), 0, 0, None);
         while reader.read_until(b'\n', &mut line)? > 0 {
@@ -198,6 +194,15 @@ pub(super) fn write(bytes: &[u8]) -> Result<(), (usize, io::Error)> {
         }
     }
     Ok(())
+}
+
+/// Two writers would tear each other's chains: `file` is ours for as long as it is open, or `name` is said to be taken.
+pub(super) fn claim(file: &File, name: &Path) -> Result<(), OutputError> {
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) => Err(OutputError::Taken(name.to_owned())),
+        // Not every file system has locks.
+        Ok(()) | Err(TryLockError::Error(_)) => Ok(()),
+    }
 }
 
 pub(super) fn new_id() -> Result<String, OutputError> {

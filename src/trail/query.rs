@@ -2,12 +2,17 @@
 
 use std::borrow::Cow;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::Deserialize;
 
+use super::class::Class;
+use crate::config::duration;
+
 /// Which records are wanted: those that fit everything that is named.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
+    /// The retention class. A line does not say it: only a database is asked for it.
+    pub class: Option<Class>,
     /// The namespace of the object.
     pub namespace: Option<String>,
     /// The name of the user.
@@ -120,16 +125,8 @@ pub fn time(text: &str) -> Result<Timestamp, String> {
     }
     let wrong =
         || "must be a time (2026-11-22T16:41:00Z), a day (2026-11-22) or how long ago (90m, 12h, 7d)".to_owned();
-    let (digits, unit) = text.split_at_checked(text.len().saturating_sub(1)).ok_or_else(wrong)?;
-    let seconds = match unit {
-        "s" => 1,
-        "m" => 60,
-        "h" => 3_600,
-        "d" => 86_400,
-        _ => return Err(wrong()),
-    };
-    let number: u32 = digits.parse().map_err(|_| wrong())?;
-    Timestamp::now().checked_sub(SignedDuration::from_secs(i64::from(number) * seconds)).map_err(|_| wrong())
+    let ago = duration(text).map_err(|_| wrong())?;
+    Timestamp::now().checked_sub(ago).map_err(|_| wrong())
 }
 
 #[cfg(test)]

@@ -107,6 +107,11 @@ impl Redaction {
         if self.is_off { Cow::Borrowed(text) } else { redact(text) }
     }
 
+    /// Whether identities become pseudonyms.
+    pub fn makes_pseudonyms(&self) -> bool {
+        self.pseudonyms.is_some()
+    }
+
     /// A text that quotes what somebody wrote about these names: where they are pseudonyms, they are that in its
     /// quotation marks and brackets too.
     pub fn quoting<'t>(&self, text: &'t str, names: &[&str]) -> Cow<'t, str> {

@@ -7,7 +7,7 @@ mod index;
 mod share;
 mod stream;
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -21,7 +21,7 @@ use super::checkpoint::{self, Head, Kind};
 use super::class::Class;
 use super::event::Record;
 use super::key::Signer;
-use super::output::OutputError;
+use super::output::{OutputError, claim};
 use share::Shares;
 use stream::Stream;
 
@@ -334,13 +334,9 @@ fn refuse(results: &mut [Result<String, TrailError>], places: Vec<usize>, error:
     }
 }
 
-/// Two writers would tear each other's chains.
+/// Held for as long as the spool is open.
 fn lock(root: &Path) -> Result<File, OutputError> {
-    let path = root.join("lock");
-    let file = OpenOptions::new().create(true).write(true).truncate(false).open(&path)?;
-    match file.try_lock() {
-        Err(TryLockError::WouldBlock) => Err(OutputError::Taken(root.to_owned())),
-        // Not every file system has locks.
-        Ok(()) | Err(TryLockError::Error(_)) => Ok(file),
-    }
+    let file = OpenOptions::new().create(true).write(true).truncate(false).open(root.join("lock"))?;
+    claim(&file, root)?;
+    Ok(file)
 }

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::chain::{self, Chain};
 use super::checkpoint::{self, Head};
 use super::key::Verifier;
-use crate::digest::sha256;
+use crate::digest::{sha256, unhex};
 
 /// The longest line that is read, in bytes.
 const LINE: usize = 16 << 20;
@@ -376,9 +376,6 @@ impl Seen {
 
 fn kept(hash: &str) -> [u8; KEPT] {
     let mut bytes = [0; KEPT];
-    for (position, byte) in bytes.iter_mut().enumerate() {
-        let digits = hash.get(position * 2..position * 2 + 2);
-        *byte = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()).unwrap_or_default();
-    }
+    bytes.iter_mut().zip(unhex(hash)).for_each(|(byte, read)| *byte = read);
     bytes
 }

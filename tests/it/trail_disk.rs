@@ -146,6 +146,14 @@ fn is_calm(server: &mut Server) {
     assert!(server.is_alive() && !server.stderr().contains("panicked"), "{}", server.stderr());
 }
 
+/// Asserts that the server comes to a clean end, and leaves a trail that is proven.
+fn ends_whole(server: Server, disk: &Disk) {
+    let (status, _, stderr, ..) = server.stop();
+    assert_eq!(status.code(), Some(0), "{stderr}");
+    let (code, said) = verified(&disk.spool());
+    assert_eq!(code, Some(0), "{said}");
+}
+
 #[test]
 fn a_full_disk_is_the_servers_own_trouble_and_space_heals_it() {
     if !is_root() {
@@ -167,10 +175,7 @@ fn a_full_disk_is_the_servers_own_trouble_and_space_heals_it() {
         assert!(healed["allowed"] == true && healed.get("warnings").is_none(), "{healed}");
         assert!(recorded(&disk, "healed"));
         is_calm(&mut server);
-        let (status, _, stderr, ..) = server.stop();
-        assert_eq!(status.code(), Some(0), "{stderr}");
-        let (code, said) = verified(&disk.spool());
-        assert_eq!(code, Some(0), "{said}");
+        ends_whole(server, &disk);
     }
 }
 
@@ -202,10 +207,7 @@ fn a_full_disk_under_buffered_loses_no_decision_uncounted() {
     let counted = server.metric("portcullis_unrecorded_total");
     assert!(missing > 0 && counted == Some(f64::from(u32::try_from(missing).expect("few"))), "{missing}: {counted:?}");
     is_calm(&mut server);
-    let (status, _, stderr, ..) = server.stop();
-    assert_eq!(status.code(), Some(0), "{stderr}");
-    let (code, said) = verified(&disk.spool());
-    assert_eq!(code, Some(0), "{said}");
+    ends_whole(server, &disk);
 }
 
 #[test]

@@ -47,6 +47,13 @@ pub(super) struct Connection {
     insecure: bool,
 }
 
+/// Runs what talks to a database to its end.
+pub(super) fn wait_for<T>(asked: impl Future<Output = Result<T, String>>) -> Result<T, String> {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
+    runtime.block_on(asked)
+}
+
 /// Prints the schema.
 pub(super) fn schema(args: &Schema) -> Result<ExitCode, String> {
     match args.database {
@@ -65,9 +72,7 @@ impl Connection {
     /// Reads everything that is there.
     pub(super) fn verify(&self, url: &str, verification: &mut Verification) -> Result<Result<(), Fault>, String> {
         let database = self.database(url)?;
-        let runtime =
-            tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
-        runtime.block_on(async {
+        wait_for(async {
             let mut reader = database.read().await.map_err(|error| format!("the database: {error}"))?;
             read(&mut reader, verification).await.map_err(|error| format!("the database: {error}"))
         })

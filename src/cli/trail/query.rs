@@ -11,8 +11,8 @@ use clap::ValueEnum;
 use jiff::Timestamp;
 
 use super::super::{escape, print};
-use super::database::Connection;
-use crate::trail::database::{DatabaseError, Filter as Conditions, Place};
+use super::database::{Connection, wait_for};
+use crate::trail::database::{Database, DatabaseError, Place};
 use crate::trail::query::{Filter, Row, time};
 use crate::trail::streams_of;
 
@@ -82,26 +82,24 @@ pub(super) struct Tail {
 }
 
 pub(super) fn query(args: &Query) -> Result<ExitCode, String> {
+    let wanted = args.wanted.shown();
     if let Some(url) = url(&args.paths)? {
-        return in_database(&args.database, url, &args.wanted, None, false);
+        return in_database(&args.database, url, &wanted, None, false);
     }
-    let mut places = Places::new();
-    each(&args.paths, &mut places, &mut |line| match args.wanted.show(line) {
-        Some(text) => print(&text).map(|_| ()),
-        None => Ok(()),
-    })?;
+    each(&args.paths, &mut Places::new(), &mut |line| wanted.print(line))?;
     Ok(ExitCode::SUCCESS)
 }
 
 pub(super) fn tail(args: &Tail) -> Result<ExitCode, String> {
+    let wanted = args.wanted.shown();
     if let Some(url) = url(&args.paths)? {
         let count = u32::try_from(args.lines).unwrap_or(u32::MAX);
-        return in_database(&args.database, url, &args.wanted, Some(count), args.follow);
+        return in_database(&args.database, url, &wanted, Some(count), args.follow);
     }
     let mut places = Places::new();
     let mut last = VecDeque::new();
     each(&args.paths, &mut places, &mut |line| {
-        if let Some(text) = args.wanted.show(line) {
+        if let Some(text) = wanted.text(line) {
             last.push_back(text);
             if last.len() > args.lines {
                 last.pop_front();
@@ -117,38 +115,43 @@ pub(super) fn tail(args: &Tail) -> Result<ExitCode, String> {
     }
     loop {
         std::thread::sleep(LOOK);
-        each(&args.paths, &mut places, &mut |line| match args.wanted.show(line) {
-            Some(text) => print(&text).map(|_| ()),
-            None => Ok(()),
-        })?;
+        each(&args.paths, &mut places, &mut |line| wanted.print(line))?;
     }
 }
 
+/// What is shown, and how.
+struct Shown {
+    filter: Filter,
+    format: Format,
+}
+
 impl Wanted {
-    fn filter(&self) -> Filter {
-        let Self { namespace, user, policy, decision, since, until, .. } = self;
+    fn shown(&self) -> Shown {
+        let Self { namespace, user, policy, decision, since, until, format } = self;
         let (namespace, user, policy, decision) = (namespace.clone(), user.clone(), policy.clone(), decision.clone());
-        Filter { namespace, user, policy, decision, since: *since, until: *until }
+        let filter = Filter { class: None, namespace, user, policy, decision, since: *since, until: *until };
+        Shown { filter, format: *format }
     }
+}
 
-    fn conditions(&self) -> Conditions {
-        let Filter { namespace, user, policy, decision, since, until } = self.filter();
-        Conditions { class: None, namespace, user, policy, decision, since, until }
-    }
-
+impl Shown {
     /// The record as it is shown, if it is wanted.
-    fn show(&self, line: &[u8]) -> Option<String> {
+    fn text(&self, line: &[u8]) -> Option<String> {
         let row = Row::read(line)?;
-        self.filter().wants(&row).then(|| match self.format {
+        self.filter.wants(&row).then(|| match self.format {
             Format::Json => format!("{}\n", String::from_utf8_lossy(line)),
             Format::Text => row.lines().iter().map(|line| escape(line) + "\n").collect(),
         })
+    }
+
+    fn print(&self, line: &[u8]) -> Result<(), String> {
+        self.text(line).map_or(Ok(()), |text| print(&text).map(|_| ()))
     }
 }
 
 /// The database that is asked, where it is one.
 fn url(paths: &[PathBuf]) -> Result<Option<&str>, String> {
-    let is_url = |path: &&PathBuf| path.to_str().is_some_and(|text| text.starts_with("postgres"));
+    let is_url = |path: &&PathBuf| path.to_str().is_some_and(Database::is_url);
     match (paths.iter().find(is_url), paths) {
         (None, _) => Ok(None),
         (Some(path), [_]) => Ok(path.to_str()),
@@ -160,27 +163,22 @@ fn url(paths: &[PathBuf]) -> Result<Option<&str>, String> {
 fn in_database(
     connection: &Connection,
     url: &str,
-    wanted: &Wanted,
+    wanted: &Shown,
     count: Option<u32>,
     follow: bool,
 ) -> Result<ExitCode, String> {
     let database = connection.database(url)?;
     let failed = |error: DatabaseError| format!("the database: {error}");
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
-    runtime.block_on(async {
+    wait_for(async {
         let mut reader = database.read().await.map_err(failed)?;
-        let conditions = wanted.conditions();
         let mut place: Option<Place> = None;
         let mut entries = match count {
-            Some(count) => reader.last(&conditions, count).await.map_err(failed)?,
-            None => reader.after(&conditions, None).await.map_err(failed)?,
+            Some(count) => reader.last(&wanted.filter, count).await.map_err(failed)?,
+            None => reader.after(&wanted.filter, None).await.map_err(failed)?,
         };
         loop {
             for entry in &entries {
-                if let Some(text) = wanted.show(entry.line.as_bytes()) {
-                    print(&text)?;
-                }
+                wanted.print(entry.line.as_bytes())?;
             }
             place = entries.pop().map(|last| last.place).or(place);
             let is_over = place.is_none() || count.is_some();
@@ -190,7 +188,7 @@ fn in_database(
             if is_over {
                 tokio::time::sleep(LOOK).await;
             }
-            entries = reader.after(&conditions, place.as_ref()).await.map_err(failed)?;
+            entries = reader.after(&wanted.filter, place.as_ref()).await.map_err(failed)?;
             if entries.is_empty() && !follow {
                 return Ok(ExitCode::SUCCESS);
             }

@@ -77,10 +77,10 @@ impl Validator for MissingSeccompProfiles {
     }
 }
 
-fn is_filter(profile: &str) -> bool {
+pub(super) fn is_filter(profile: &str) -> bool {
     matches!(profile, "RuntimeDefault" | "Localhost")
 }
 
-fn must_be_filter(profile: &str) -> String {
+pub(super) fn must_be_filter(profile: &str) -> String {
     format!("must be RuntimeDefault or Localhost, not {}", quoted(profile))
 }

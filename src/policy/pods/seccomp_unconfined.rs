@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::missing_seccomp_profiles::{is_filter, must_be_filter};
 use crate::facts::{Facts, Pending};
 use crate::object::{Metadata, Pod};
 use crate::policy::{Control, Meta, PodSecurityVersion, Policy, Report, Severity, Validator, quoted};
@@ -65,10 +66,8 @@ impl Validator for SeccompUnconfined {
 
 fn judge_fields(pod: &Pod<'_>, report: &mut Report) {
     for context in pod.security_contexts() {
-        let profile = context.seccomp_profile();
-        if let Some(profile) = profile.filter(|profile| !matches!(*profile, "RuntimeDefault" | "Localhost")) {
-            let message = format!("must be RuntimeDefault or Localhost, not {}", quoted(profile));
-            report.add(context.at("seccompProfile.type"), message);
+        if let Some(profile) = context.seccomp_profile().filter(|profile| !is_filter(profile)) {
+            report.add(context.at("seccompProfile.type"), must_be_filter(profile));
         }
     }
 }

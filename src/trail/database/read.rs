@@ -1,33 +1,14 @@
 //! What is read from the trail in a database, a page at a time: no statement lasts long, however much there is.
 
-use jiff::Timestamp;
 use tokio_postgres::Row;
 use tokio_postgres::types::{FromSql, ToSql, Type};
 
 use super::{Database, DatabaseError, Session};
 use crate::trail::class::Class;
+use crate::trail::query::Filter;
 
 /// Lines that are read at once.
 const PAGE: i64 = 1_000;
-
-/// Which records are asked for: those that everything here fits.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Filter {
-    /// The retention class.
-    pub class: Option<Class>,
-    /// The namespace, whole.
-    pub namespace: Option<String>,
-    /// The user's name, whole.
-    pub user: Option<String>,
-    /// The id of a policy that found something.
-    pub policy: Option<String>,
-    /// What was decided.
-    pub decision: Option<String>,
-    /// The first moment.
-    pub since: Option<Timestamp>,
-    /// The moment after the last.
-    pub until: Option<Timestamp>,
-}
 
 /// Where a record stands among all of them: by time, then by stream and number.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

@@ -2,7 +2,8 @@
 
 use jiff::{SignedDuration, Timestamp};
 use portcullis::trail::Class;
-use portcullis::trail::database::{Filter, Reader};
+use portcullis::trail::database::Reader;
+use portcullis::trail::query::Filter;
 use serde_json::{Value, json};
 
 use super::{Carried, events};
