@@ -48,7 +48,8 @@ fn whole(
     let origin = Origin { cluster: "", redaction: &Redaction::default() };
     let event = Event::new(&review.request, Endpoint::Validate, Caller::Certificate, origin, &decision, 0).to_bytes();
     lines.clear();
-    let id = chain.seal(&event, lines);
+    let seq = chain.seal(&event, lines);
+    let id = chain.id(seq);
     Some(encode(&review, Endpoint::Validate, &decision, Some(&id)))
 }
 

@@ -1,7 +1,8 @@
 //! What is remembered: every decision, one line of JSON, each line bound to the one before it by its hash.
 //!
 //! One thread owns the chains and the output. A request hands its event over and waits for the acknowledgement, so no
-//! answer leaves before its record is written; events that wait together are written together.
+//! answer leaves before its record is written; events that wait together are written together. Where nothing is promised
+//! nobody waits, and a moment's events are written at once.
 
 mod chain;
 mod checkpoint;
@@ -23,6 +24,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{mpsc, oneshot};
@@ -66,6 +68,9 @@ pub fn streams_of(folder: &Path) -> std::io::Result<Vec<Vec<PathBuf>>> {
 const QUEUE: usize = 4_096;
 /// Events written together.
 const BATCH: usize = 256;
+/// How long events gather where nothing is promised: what is lost of them when the process is killed, and what a moment's
+/// worth of them costs is one write and one wake-up.
+const GATHERING: Duration = Duration::from_millis(5);
 /// How often the spool is looked after.
 const TICK: SignedDuration = SignedDuration::from_secs(1);
 
@@ -98,7 +103,15 @@ struct Entry {
     class: Class,
     source: Option<IpAddr>,
     body: Vec<u8>,
-    written: oneshot::Sender<Result<String, TrailError>>,
+    /// Who waits for it, if anybody.
+    written: Option<oneshot::Sender<Result<String, TrailError>>>,
+}
+
+impl Message {
+    /// An event that nobody waits for.
+    fn is_left_behind(&self) -> bool {
+        matches!(self, Self::Event(Entry { written: None, .. }))
+    }
 }
 
 /// Where records go.
@@ -121,6 +134,9 @@ pub enum TrailError {
     /// The output refused it.
     #[error("the trail could not be written: {0}")]
     Output(String),
+    /// It was not written in the time that the caller had.
+    #[error("the trail took longer than the decision may wait")]
+    Late,
     /// The writer has ended.
     #[error("the trail is closed")]
     Closed,
@@ -150,7 +166,7 @@ impl Trail {
     /// When the first record cannot be written.
     pub fn direct(mut output: Output, beginning: &Beginning) -> Result<Self, OutputError> {
         let first = beginning.record(output.torn());
-        output.append(&[first], &mut Vec::new())?;
+        output.append(&[first])?;
         Self::run(Backend::Direct(output), Guarantee::Durable, None)
     }
 
@@ -182,10 +198,20 @@ impl Trail {
         let write = move || {
             let mut batch = Vec::with_capacity(BATCH);
             while messages.blocking_recv_many(&mut batch, BATCH) > 0 {
+                if batch.iter().all(Message::is_left_behind) {
+                    std::thread::sleep(GATHERING);
+                    batch.extend(std::iter::from_fn(|| messages.try_recv().ok()).take(QUEUE));
+                }
                 if let Some(answer) = backend.take(&mut batch, &counted) {
                     let stopped = backend.stop().map_err(|error| TrailError::Output(error.to_string()));
                     // Nobody may wait any more. Dropping what is left tells its senders that the trail is closed.
                     let _ = answer.send(stopped);
+                    messages.close();
+                    let rest = batch.drain(..).chain(std::iter::from_fn(|| messages.try_recv().ok()));
+                    let left = rest.filter(Message::is_left_behind).count();
+                    if left > 0 {
+                        tracing::error!(events = left, "decisions came after the end of the trail, and are not in it");
+                    }
                     break;
                 }
                 counted.lost.fetch_add(backend.take_lost(), Ordering::Relaxed);
@@ -202,11 +228,23 @@ impl Trail {
     /// [`TrailError`]: then there is no record.
     pub async fn record(&self, class: Class, source: Option<IpAddr>, body: Vec<u8>) -> Result<String, TrailError> {
         let (written, answer) = oneshot::channel();
-        self.queue.try_send(Message::Event(Entry { class, source, body, written })).map_err(|error| match error {
+        self.enqueue(Entry { class, source, body, written: Some(written) })?;
+        answer.await.unwrap_or(Err(TrailError::Closed))
+    }
+
+    /// Hands an event over, and waits for nothing. One that cannot be written later is counted ([`Self::take_unheard`]).
+    ///
+    /// # Errors
+    /// [`TrailError`]: then there is no record.
+    pub fn hand_over(&self, class: Class, source: Option<IpAddr>, body: Vec<u8>) -> Result<(), TrailError> {
+        self.enqueue(Entry { class, source, body, written: None })
+    }
+
+    fn enqueue(&self, entry: Entry) -> Result<(), TrailError> {
+        self.queue.try_send(Message::Event(entry)).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => TrailError::Full,
             mpsc::error::TrySendError::Closed(_) => TrailError::Closed,
-        })?;
-        answer.await.unwrap_or(Err(TrailError::Closed))
+        })
     }
 
     /// Another key signs checkpoints from now on.
@@ -251,15 +289,22 @@ impl Trail {
 }
 
 impl Backend {
-    /// Does what a batch asks for, in its order; hands out who waits for the end, if that is asked for.
+    /// Does what a batch asks for, in its order, up to the end, if that is asked for; hands out who waits for it.
     fn take(&mut self, batch: &mut Vec<Message>, counts: &Counts) -> Option<oneshot::Sender<Result<(), TrailError>>> {
         let is_patient = matches!(self, Self::Spool(spool) if spool.guarantee() == Guarantee::Buffered);
         let mut entries = Vec::with_capacity(batch.len());
-        for message in batch.drain(..) {
+        let end = batch.iter().position(|message| matches!(message, Message::Stop(_)));
+        for message in batch.drain(..end.map_or(batch.len(), |end| end + 1)) {
+            if entries.len() >= BATCH {
+                self.write(&mut entries, counts);
+            }
             match message {
                 // Whoever gave up waiting has answered that the decision could not be recorded, unless nothing was
                 // promised of it. One that gives up while its line is being written leaves that line behind.
-                Message::Event(entry) => entries.extend((is_patient || !entry.written.is_closed()).then_some(entry)),
+                Message::Event(entry) => {
+                    let is_given_up = !is_patient && entry.written.as_ref().is_some_and(oneshot::Sender::is_closed);
+                    entries.extend((!is_given_up).then_some(entry));
+                }
                 Message::Tick => {
                     self.write(&mut entries, counts);
                     if let Self::Spool(spool) = self {
@@ -288,10 +333,9 @@ impl Backend {
         }
         let results = match self {
             Self::Direct(output) => {
-                let mut ids = Vec::with_capacity(entries.len());
                 let bodies: Vec<&[u8]> = entries.iter().map(|entry| entry.body.as_slice()).collect();
-                match output.append(&bodies, &mut ids) {
-                    Ok(()) => ids.into_iter().map(Ok).collect(),
+                match output.append(&bodies) {
+                    Ok(first) => (first..).map(Ok).take(entries.len()).collect(),
                     Err(error) => vec![Err(TrailError::Output(error.to_string())); entries.len()],
                 }
             }
@@ -307,9 +351,11 @@ impl Backend {
         if let Some(Err(error)) = results.iter().find(|result| result.is_err()) {
             tracing::error!(%error, events = failed, "decisions could not be recorded");
         }
-        for (entry, result) in entries.drain(..).zip(results) {
-            // Nobody may wait any more.
-            if let Err(Err(_)) = entry.written.send(result) {
+        for (Entry { class, written, .. }, result) in entries.drain(..).zip(results) {
+            let is_error = result.is_err();
+            // Nobody may wait, or not any more.
+            let is_heard = written.is_some_and(|written| written.send(result.map(|seq| self.id(class, seq))).is_ok());
+            if is_error && !is_heard {
                 counts.unheard.fetch_add(1, Ordering::Relaxed);
             }
         }
@@ -319,9 +365,16 @@ impl Backend {
         match self {
             Self::Direct(output) => {
                 let last = Record::Stop { time: Timestamp::now(), note: None }.to_bytes();
-                output.append(&[last], &mut Vec::new())
+                output.append(&[last]).map(drop)
             }
             Self::Spool(spool) => Ok(spool.stop()?),
+        }
+    }
+
+    fn id(&self, class: Class, seq: u64) -> String {
+        match self {
+            Self::Direct(output) => output.id(seq),
+            Self::Spool(spool) => spool.id(class, seq),
         }
     }
 

@@ -23,7 +23,7 @@ use crate::decision::{self, Decision, Endpoint, Trouble};
 use crate::mutation::mutate;
 use crate::request::Request;
 use crate::review::{self, NoUid, Review};
-use crate::trail::{Caller, Class, Event, Guarantee, Origin, cut};
+use crate::trail::{Caller, Class, Event, Guarantee, Origin, TrailError, cut};
 
 /// The most that a decision may take on `/validate`, and on `/mutate`.
 const VALIDATE: Duration = Duration::from_secs(2);
@@ -185,26 +185,17 @@ async fn decide_and_record(
     }
     let origin = Origin { cluster: &snapshot.trail().cluster, redaction: &app.redaction };
     let event = Event::new(request, call.endpoint, call.sender.caller, origin, &decision, micros).to_bytes();
-    let guarantee = app.trail.guarantee();
-    let recording = match guarantee {
-        Guarantee::Durable => call.deadline.max(Instant::now()) + RECORDING,
-        Guarantee::Buffered => Instant::now() + HANDING_OVER,
-    };
-    let record = app.trail.record(class, call.sender.unknown(), event);
-    let recorded = tokio::time::timeout_at(recording.into(), record).await;
-    let id = match recorded {
-        Ok(Ok(id)) => Some(id),
-        // It is written when its turn comes, or counted then.
-        Err(_) if guarantee == Guarantee::Buffered => None,
-        Ok(Err(_)) if guarantee == Guarantee::Buffered => {
+    let id = match record(app, call, class, !decision.findings.is_empty(), event).await {
+        Ok(id) => id,
+        Err(error) => {
             app.metrics.unrecorded.inc();
-            tracing::error!(uid = cut(&request.uid), "a decision leaves without its record, as the guarantee allows");
-            None
-        }
-        Ok(Err(_)) | Err(_) => {
-            // No decision without its record.
-            app.metrics.unrecorded.inc();
-            decision = troubled(Trouble::Failed, "the decision could not be recorded; try again");
+            if app.trail.guarantee() == Guarantee::Durable {
+                // No decision without its record.
+                decision = troubled(Trouble::Failed, "the decision could not be recorded; try again");
+            } else {
+                let uid = cut(&request.uid);
+                tracing::error!(uid, %error, "a decision leaves without its record, as the guarantee allows");
+            }
             None
         }
     };
@@ -228,6 +219,30 @@ async fn decide_and_record(
         "decided"
     );
     review::encode(review, call.endpoint, &decision, id.as_deref())
+}
+
+/// Records an event, and says its id once what is promised of the record holds. Where nothing is, only a decision that has
+/// something to tell waits for its id, and that not for long.
+async fn record(
+    app: &App,
+    call: &Call,
+    class: Class,
+    is_telling: bool,
+    event: Vec<u8>,
+) -> Result<Option<String>, TrailError> {
+    let source = call.sender.unknown();
+    let is_durable = app.trail.guarantee() == Guarantee::Durable;
+    if !is_durable && !is_telling {
+        return app.trail.hand_over(class, source, event).map(|()| None);
+    }
+    let now = Instant::now();
+    let until = if is_durable { call.deadline.max(now) + RECORDING } else { now + HANDING_OVER };
+    match tokio::time::timeout_at(until.into(), app.trail.record(class, source, event)).await {
+        Ok(recorded) => recorded.map(Some),
+        Err(_) if is_durable => Err(TrailError::Late),
+        // It is written when its turn comes, or counted then.
+        Err(_) => Ok(None),
+    }
 }
 
 /// Whether a decision without a finding is written, rather than counted.

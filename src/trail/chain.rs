@@ -1,5 +1,7 @@
 //! The chain: each line carries the hash of the line before it, and its own.
 
+use std::io::{self, Write as _};
+
 use crate::digest::sha256;
 
 /// What `prev` is in a stream's first record.
@@ -22,8 +24,14 @@ impl Chain {
     pub(super) const BEGIN: &str = "{\"stream\":\"";
 
     /// How the next line begins.
-    pub(super) fn begin(&self) -> String {
-        format!("{}{}\",\"seq\":{},\"prev\":\"{}\",", Self::BEGIN, self.stream, self.next, self.prev)
+    pub(super) fn begin(&self) -> Vec<u8> {
+        let mut begin = Vec::new();
+        let _ = self.write_begin(&mut begin);
+        begin
+    }
+
+    fn write_begin(&self, out: &mut Vec<u8>) -> io::Result<()> {
+        write!(out, "{}{}\",\"seq\":{},\"prev\":\"{}\",", Self::BEGIN, self.stream, self.next, self.prev)
     }
 
     /// A new stream.
@@ -36,20 +44,25 @@ impl Chain {
         Self { stream, next: seq + 1, prev: hash }
     }
 
-    /// Appends the line of `body`, a JSON object with at least one field, to `lines`; returns its id. SHA-256 is taken
-    /// of the bytes of the line up to `,"hash":"`.
-    pub fn seal(&mut self, body: &[u8], lines: &mut Vec<u8>) -> String {
+    /// Appends the line of `body`, a JSON object with at least one field, to `lines`; returns its sequence number. SHA-256
+    /// is taken of the bytes of the line up to `,"hash":"`.
+    pub fn seal(&mut self, body: &[u8], lines: &mut Vec<u8>) -> u64 {
         let start = lines.len();
-        lines.extend_from_slice(self.begin().as_bytes());
+        // Into memory: it cannot fail.
+        let _ = self.write_begin(lines);
         lines.extend_from_slice(&body[1..body.len() - 1]);
         let hash = sha256(&lines[start..]);
         lines.extend_from_slice(SEAL.as_bytes());
         lines.extend_from_slice(hash.as_bytes());
         lines.extend_from_slice(b"\"}\n");
-        let id = format!("{}:{}", self.stream, self.next);
-        self.next += 1;
         self.prev = hash;
-        id
+        self.next += 1;
+        self.next - 1
+    }
+
+    /// The id of a decision: its stream, and its sequence number in it.
+    pub fn id(&self, seq: u64) -> String {
+        format!("{}:{seq}", self.stream)
     }
 }
 

@@ -155,7 +155,7 @@ impl<'a> Event<'a> {
 
     /// The event as JSON, unchained.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(1_024);
+        let mut bytes = Vec::with_capacity(2_048);
         // Strings and numbers into memory: nothing in it can fail.
         let _ = serde_json::to_writer(&mut bytes, self);
         bytes
@@ -310,6 +310,10 @@ fn user<'a>(user: &'a User<'a>, redaction: &Redaction) -> UserView<'a> {
 
 /// The text, no longer than an event or a log line holds.
 pub fn cut(text: &str) -> &str {
+    // No character is shorter than a byte.
+    if text.len() <= TEXT {
+        return text;
+    }
     text.char_indices().nth(TEXT).map_or(text, |(end, _)| &text[..end])
 }
 

@@ -88,7 +88,7 @@ impl Output {
         }
         let foreign = |line| OutputError::Foreign { file: path.to_owned(), line };
         let (chain, begin) = match last {
-            None => (Chain::new(new_id()?), Chain::BEGIN.to_owned()),
+            None => (Chain::new(new_id()?), Chain::BEGIN.as_bytes().to_owned()),
             Some((number, line)) => {
                 let (_, hash) = chain::open(line.trim_ascii_end()).ok_or_else(|| foreign(number))?;
                 let link: Link = serde_json::from_slice(&line).map_err(|_| foreign(number))?;
@@ -99,7 +99,7 @@ impl Output {
         };
         // Only what began as a record is cut off; a crash may leave zeros in the place of its bytes.
         let part = &line[..line.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1)];
-        let is_ours = part.starts_with(begin.as_bytes()) || begin.as_bytes().starts_with(part);
+        let is_ours = part.starts_with(&begin) || begin.starts_with(part);
         if !is_ours {
             return Err(foreign(number));
         }
@@ -117,23 +117,30 @@ impl Output {
         self.torn
     }
 
-    /// Appends a line for each body, and the id of each to `ids`.
+    /// Appends a line for each body; returns the sequence number of the first.
     ///
     /// # Errors
     /// When they cannot all be written. None of them then counts as written, although standard output may hold some.
-    pub fn append(&mut self, bodies: &[impl AsRef<[u8]>], ids: &mut Vec<String>) -> Result<(), OutputError> {
+    pub fn append(&mut self, bodies: &[impl AsRef<[u8]>]) -> Result<u64, OutputError> {
         self.target.recover()?;
         let mut chain = self.chain.clone();
         let mut lines = Vec::with_capacity(bodies.iter().map(|body| body.as_ref().len() + 256).sum());
         for body in bodies {
-            ids.push(chain.seal(body.as_ref(), &mut lines));
+            chain.seal(body.as_ref(), &mut lines);
         }
+        let first = self.chain.next;
         let written = self.target.write(lines);
         // Where a part stays, the chain goes on after it.
         if written.is_ok() || matches!(&self.target, Target::Stdout { rest } if !rest.is_empty()) {
             self.chain = chain;
         }
-        Ok(written?)
+        written?;
+        Ok(first)
+    }
+
+    /// The id of one of its records.
+    pub(super) fn id(&self, seq: u64) -> String {
+        self.chain.id(seq)
     }
 }
 

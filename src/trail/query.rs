@@ -30,8 +30,9 @@ pub struct Filter {
 /// A record as it is searched and shown.
 #[derive(Debug, Deserialize)]
 pub struct Row<'l> {
+    /// Id of its stream.
     #[serde(borrow)]
-    stream: Cow<'l, str>,
+    pub stream: Cow<'l, str>,
     seq: u64,
     /// When: RFC 3339, UTC, so that times compare as texts.
     #[serde(borrow)]

@@ -45,7 +45,8 @@ pub enum Guarantee {
     /// It is on the disk.
     #[default]
     Durable,
-    /// It was handed to the system. What could not be written is counted, and the answer leaves all the same.
+    /// It waits in memory to be written, with at most so many others: the answer of a decision without a finding does not
+    /// wait for it. What could not be written, or found no place, is counted.
     Buffered,
 }
 
@@ -123,14 +124,15 @@ impl Spool {
     pub(super) fn start(&mut self, record: impl Fn(u64) -> Vec<u8>) -> io::Result<()> {
         let now = Timestamp::now();
         for stream in &mut self.streams {
-            stream.append(&[&record(stream.torn)], &mut Vec::new(), now)?;
+            stream.append(&[&record(stream.torn)], now)?;
         }
-        self.checkpoints(now, |_| true);
+        // No earlier than what they follow.
+        self.checkpoints(Timestamp::now(), |_| true);
         Ok(())
     }
 
-    /// Appends what came together; says of each what became of it.
-    pub(super) fn append(&mut self, items: &[Item<'_>], now: Timestamp) -> Vec<Result<String, TrailError>> {
+    /// Appends what came together; says of each its sequence number, or why it has none.
+    pub(super) fn append(&mut self, items: &[Item<'_>], now: Timestamp) -> Vec<Result<u64, TrailError>> {
         let mut results = vec![Err(TrailError::Closed); items.len()];
         for class in Class::ALL {
             let mut places: Vec<usize> = (0..items.len()).filter(|place| items[*place].class == class).collect();
@@ -154,17 +156,16 @@ impl Spool {
                 continue;
             }
             let bodies: Vec<&[u8]> = places.iter().map(|place| items[*place].body).collect();
-            let mut ids = Vec::with_capacity(bodies.len());
             let stream = &mut self.streams[class.index()];
-            match stream.append(&bodies, &mut ids, now) {
-                Ok(()) => {
+            match stream.append(&bodies, now) {
+                Ok(first) => {
                     stream.has_events();
-                    let first = stream.begins();
-                    for (place, id) in places.into_iter().zip(ids) {
+                    let segment = stream.begins();
+                    for (place, seq) in places.into_iter().zip(first..) {
                         if let Some(source) = items[place].source {
-                            self.shares.take(source, bytes(place), class, first);
+                            self.shares.take(source, bytes(place), class, segment);
                         }
-                        results[place] = Ok(id);
+                        results[place] = Ok(seq);
                     }
                 }
                 Err(error) => {
@@ -174,6 +175,11 @@ impl Spool {
         }
         self.checkpoints(now, |stream| stream.since >= CHECKPOINT_RECORDS);
         results
+    }
+
+    /// The id of one of a class's records.
+    pub(super) fn id(&self, class: Class, seq: u64) -> String {
+        self.streams[class.index()].chain.id(seq)
     }
 
     /// What time brings about: checkpoints, retention, and the disk.
@@ -205,7 +211,7 @@ impl Spool {
             let note = self.note(class, Kind::Stop, time);
             let body = Record::Stop { time, note: Some(&note) }.to_bytes();
             let stream = &mut self.streams[class.index()];
-            stream.append(&[&body], &mut Vec::new(), time).and_then(|()| stream.sync())
+            stream.append(&[&body], time).and_then(|_| stream.sync())
         });
         ended.into_iter().collect()
     }
@@ -271,10 +277,10 @@ impl Spool {
         let removed = first - self.index.front(class).map_or(first, |segment| segment.first);
         let body = Record::Retention { time: now, first, removed, lost, reason }.to_bytes();
         // On a full disk there is no room for the record until something is gone: it is made anew then.
-        let said = stream.append(&[&body], &mut Vec::new(), now);
+        let said = stream.append(&[&body], now);
         let gone = stream.remove_before(first);
         if said.is_err() && gone.is_ok() {
-            let _ = stream.append(&[&body], &mut Vec::new(), now);
+            let _ = stream.append(&[&body], now);
         }
         self.shares.give_back(class, first);
         if lost > 0 {
@@ -311,7 +317,7 @@ impl Spool {
         let note = self.note(class, Kind::Checkpoint, now);
         let body = Record::Checkpoint { time: now, note: &note }.to_bytes();
         let stream = &mut self.streams[class.index()];
-        stream.append(&[&body], &mut Vec::new(), now)?;
+        stream.append(&[&body], now)?;
         (stream.since, stream.checked) = (0, now);
         Ok(())
     }
@@ -328,7 +334,7 @@ impl Spool {
     }
 }
 
-fn refuse(results: &mut [Result<String, TrailError>], places: Vec<usize>, error: &TrailError) {
+fn refuse(results: &mut [Result<u64, TrailError>], places: Vec<usize>, error: &TrailError) {
     for place in places {
         results[place] = Err(error.clone());
     }

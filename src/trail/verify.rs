@@ -351,7 +351,7 @@ impl Seen {
             return Err("carries a checkpoint of other records than those before it".to_owned());
         }
         // Else a checkpoint could be made a clean end, under the same signature.
-        if covered != [self.chain.begin().as_bytes(), statement.body(note).as_bytes()].concat() {
+        if covered != [self.chain.begin().as_slice(), statement.body(note).as_bytes()].concat() {
             return Err("is not what its own checkpoint says that it is".to_owned());
         }
         if keys.is_empty() {

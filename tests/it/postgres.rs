@@ -209,12 +209,18 @@ impl Postgres {
         Database::from_url(&url, "portcullis", Some(&password), Some(&ca), Tls::VerifyFull).expect("a database")
     }
 
+    /// What the command line needs to read it.
+    pub(crate) fn arguments(&self) -> [String; 5] {
+        let url = format!("postgres://reading@localhost:{}/trail", self.port);
+        let [password, ca] = ["password", "ca.pem"].map(|name| self.path(name).display().to_string());
+        [url, "--password-file".to_owned(), password, "--ca-file".to_owned(), ca]
+    }
+
     /// What `trail verify` says of it.
     pub(crate) fn verify(&self, more: &[&str]) -> (Option<i32>, String) {
-        let url = format!("postgres://reading@localhost:{}/trail", self.port);
-        let (password, ca) = (self.path("password"), self.path("ca.pem"));
-        let files = ["--password-file", password.to_str().expect("text"), "--ca-file", ca.to_str().expect("text")];
-        let (code, stdout, stderr) = run(&[&["trail", "verify", &url], &files[..], more].concat(), "");
+        let arguments = self.arguments();
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let (code, stdout, stderr) = run(&[&["trail", "verify"], &arguments[..], more].concat(), "");
         (code, stdout + &stderr)
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! The disks are small ones of the test's own; root mounts them.
 
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -10,6 +11,7 @@ use std::process::{Command, Stdio};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::serve::client::{Protocol, block};
 use crate::serve::{AUDIT, HARDENED, Serve, Server, bad_pod, good_pod, review, run, spawn, text, until};
 use crate::trail_spool::Files;
 
@@ -129,6 +131,10 @@ fn recorded(disk: &Disk, uid: &str) -> bool {
     Files::read(&disk.spool()).records().iter().any(|record| record["uid"] == uid)
 }
 
+/// Together more than wait in memory.
+const CLIENTS: u32 = 4;
+const EACH: u32 = 1_500;
+
 const TROUBLE: &str = "the decision could not be recorded; try again";
 
 #[track_caller]
@@ -197,7 +203,7 @@ fn a_full_disk_under_buffered_loses_no_decision_uncounted() {
     let (status, said) = server.get("/readyz?verbose");
     assert_eq!(status, 200);
     assert!(said.contains("decisions were not recorded"), "{said}");
-    assert!(server.stderr().contains("a decision leaves without its record"));
+    assert!(server.stderr().contains("decisions could not be recorded"));
     disk.empty();
     turns += 1;
     assert_eq!(ask(&server, &format!("uid-{turns}"), &good_pod())["allowed"], true);
@@ -267,6 +273,46 @@ fn a_disk_that_stalls_is_waited_for_as_far_as_was_promised() {
     is_calm(&mut server);
     assert_eq!(server.stop().0.code(), Some(0));
     assert_eq!(verified(&disk.spool()).0, Some(0));
+}
+
+#[test]
+fn what_waits_for_a_stalled_disk_is_bounded_and_the_rest_is_counted() {
+    if !is_root() {
+        return;
+    }
+    let disk = Disk::on_a_file();
+    let mut server = served(HARDENED, &disk, "buffered");
+    disk.stalls();
+    std::thread::scope(|threads| {
+        for name in 0..CLIENTS {
+            let client = server.client();
+            threads.spawn(move || {
+                block(async {
+                    let mut connection = client.connect(Protocol::Http1).await.expect("connected");
+                    for turn in 0..EACH {
+                        let asked = review(&format!("uid-{name}-{turn}"), "default", &good_pod());
+                        let answer = connection.review("/validate", &asked).await.expect("an answer").response();
+                        assert_eq!(answer["allowed"], true, "nobody waits");
+                    }
+                });
+            });
+        }
+    });
+    let counted = server.metric("portcullis_unrecorded_total").expect("a number");
+    assert!(counted > 0.0 && server.stderr().contains("a decision leaves without its record"), "{counted}");
+    assert!(server.get("/readyz?verbose").1.contains(&format!("{counted} decisions were not recorded")));
+    disk.goes_on();
+    is_calm(&mut server);
+    let (spool, all) = (disk.spool(), CLIENTS * EACH);
+    let written = || {
+        let records = Files::read(&spool).records();
+        let uids: HashSet<String> = records.iter().filter_map(|record| Some(record["uid"].as_str()?.into())).collect();
+        u32::try_from(uids.len()).expect("few")
+    };
+    let is_all = || (f64::from(written()) + counted - f64::from(all)).abs() < 0.5;
+    until("what waited", || is_all().then_some(()));
+    ends_whole(server, &disk);
+    assert!(is_all());
 }
 
 #[test]

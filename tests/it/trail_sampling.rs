@@ -83,6 +83,33 @@ fn what_is_written_and_what_is_counted_are_what_was_asked() {
 }
 
 #[test]
+fn the_counts_of_the_last_moment_are_written_at_the_end() {
+    let server = Serve::new(&format!("{HARDENED}trail: {{spool: {{directory: spool}}, sample: 1/1000000}}\n")).start();
+    let client = server.client();
+    // Until nobody answers any more: what was decided since the last counts came within the last second.
+    let asking = std::thread::spawn(move || {
+        block(async {
+            let mut answered = 0;
+            while let Ok(mut connection) = client.connect(Protocol::Http1).await {
+                let asked = review(&format!("uid-{answered}"), "default", &good_pod());
+                while let Ok(answer) = connection.review("/validate", &asked).await {
+                    assert_eq!(answer.response()["allowed"], true);
+                    answered += 1;
+                }
+            }
+            answered
+        })
+    });
+    let (status, _, stderr, folder, _) = server.stop();
+    assert_eq!(status.code(), Some(0), "{stderr}");
+    let answered: u64 = asking.join().expect("the client");
+    let records = records(&folder.path().join("spool"));
+    // The last one may have been decided and not answered.
+    let decided = written(&records, "allow") + counted(&records);
+    assert!(answered > 100 && (answered..=answered + 1).contains(&decided), "{answered} answered, {decided} recorded");
+}
+
+#[test]
 fn nothing_is_sampled_unless_somebody_says_so() {
     for sample in ["", ", sample: \"1\""] {
         let server = Serve::new(&format!("{HARDENED}trail: {{spool: {{directory: spool}}{sample}}}\n")).start();

@@ -219,7 +219,7 @@ fn each(
     }
     loop {
         let next =
-            sources.iter_mut().filter(|source| source.line.is_some()).min_by(|one, other| one.time.cmp(&other.time));
+            sources.iter_mut().filter(|source| source.line.is_some()).min_by(|one, other| one.place.cmp(&other.place));
         let Some(source) = next else { return Ok(()) };
         if let Some(line) = source.line.take() {
             each(&line)?;
@@ -233,7 +233,8 @@ struct Source {
     files: VecDeque<PathBuf>,
     open: Option<(PathBuf, Box<dyn BufRead>)>,
     line: Option<Vec<u8>>,
-    time: String,
+    /// Its time and its stream, which is the order of a database too.
+    place: (String, String),
     /// Whether retention may take them away.
     may_go: bool,
     /// Lines that are no records.
@@ -242,7 +243,7 @@ struct Source {
 
 impl Source {
     fn new(files: VecDeque<PathBuf>, may_go: bool) -> Self {
-        Self { files, open: None, line: None, time: String::new(), may_go, passed_over: 0 }
+        Self { files, open: None, line: None, place: Default::default(), may_go, passed_over: 0 }
     }
 
     /// Goes to the next whole line.
@@ -270,11 +271,11 @@ impl Source {
             }
             *places.entry(path.clone()).or_default() += count as u64;
             line.pop();
-            let Some(time) = Row::read(&line).map(|row| row.time.into_owned()) else {
+            let Some(place) = Row::read(&line).map(|row| (row.time.into_owned(), row.stream.into_owned())) else {
                 self.passed_over += 1;
                 continue;
             };
-            self.time = time;
+            self.place = place;
             self.line = Some(line);
             return Ok(());
         }

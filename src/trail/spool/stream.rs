@@ -137,23 +137,24 @@ impl Stream {
         Ok(())
     }
 
-    /// Appends a line for each body, and the id of each to `ids`: all of them, or none.
-    pub(super) fn append(&mut self, bodies: &[&[u8]], ids: &mut Vec<String>, now: Timestamp) -> io::Result<()> {
+    /// Appends a line for each body, all of them or none; returns the sequence number of the first.
+    pub(super) fn append(&mut self, bodies: &[&[u8]], now: Timestamp) -> io::Result<u64> {
         self.active.recover()?;
         let mut chain = self.chain.clone();
         let mut lines = Vec::with_capacity(bodies.iter().map(|body| body.len() + 256).sum());
-        let before = ids.len();
-        ids.extend(bodies.iter().map(|body| chain.seal(body, &mut lines)));
+        for body in bodies {
+            chain.seal(body, &mut lines);
+        }
         let written =
             self.active.write(&lines).and_then(|()| if self.is_durable { self.active.sync() } else { Ok(()) });
         if let Err(error) = written {
-            ids.truncate(before);
             self.active.cut_off();
             return Err(error);
         }
         self.active.length += lines.len() as u64;
         self.active.newest = now;
-        self.since += chain.next - self.chain.next;
+        let first = self.chain.next;
+        self.since += chain.next - first;
         self.chain = chain;
         self.index.update(self.class, |shelf| {
             shelf.grow(lines.len() as u64);
@@ -161,7 +162,7 @@ impl Stream {
                 shelf.publish(self.chain.next, self.active.length, now);
             }
         });
-        Ok(())
+        Ok(first)
     }
 
     /// Sees to it that what was written is on the disk. Not before may a sink have it: what a sink took must still be
