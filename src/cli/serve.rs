@@ -183,7 +183,8 @@ fn tls(args: &Args, issued: Option<Source>) -> Result<certs::Settings, String> {
             Source::Memory { certificate: made.cert.pem(), key: made.signing_key.serialize_pem() }
         }
     };
-    Ok(certs::Settings { source, client_ca: args.client_ca.clone(), http1_only: args.http1 })
+    let admits_without = args.path_token_file.is_some();
+    Ok(certs::Settings { source, client_ca: args.client_ca.clone(), admits_without, http1_only: args.http1 })
 }
 
 fn managed(secret: &str, service: &str) -> Result<Managed, String> {

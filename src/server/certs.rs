@@ -47,6 +47,8 @@ pub struct Settings {
     pub source: Source,
     /// PEM certificates of which one must have signed the client's.
     pub client_ca: Option<PathBuf>,
+    /// Whether a client may come without a certificate, because it may be known by something else.
+    pub admits_without: bool,
     /// Whether only HTTP/1.1 is offered.
     pub http1_only: bool,
 }
@@ -119,13 +121,30 @@ impl Settings {
             .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
             .map_err(|error| bad("TLS", &error.to_string()))?;
         let builder = match &self.client_ca {
-            Some(file) => builder.with_client_cert_verifier(verifier(file, contents.of(file)?, &provider)?),
+            Some(file) => builder.with_client_cert_verifier(self.verifier(file, contents.of(file)?, &provider)?),
             None => builder.with_no_client_auth(),
         };
         let mut config = builder.with_cert_resolver(Arc::new(rustls::sign::SingleCertAndKey::from(certified)));
         config.alpn_protocols = if self.http1_only { vec![] } else { vec![b"h2".to_vec()] };
         config.alpn_protocols.push(b"http/1.1".to_vec());
         Ok(Loaded { config: Arc::new(config), expires })
+    }
+
+    fn verifier(
+        &self,
+        file: &Path,
+        pem: &[u8],
+        provider: &Arc<CryptoProvider>,
+    ) -> Result<Arc<dyn ClientCertVerifier>, CertificateError> {
+        let name = file.display().to_string();
+        let mut roots = RootCertStore::empty();
+        for certificate in CertificateDer::pem_slice_iter(pem) {
+            let certificate = certificate.map_err(|_| bad(&name, "is no PEM"))?;
+            roots.add(certificate).map_err(|_| bad(&name, "holds something else than a CA certificate"))?;
+        }
+        let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
+        let builder = if self.admits_without { builder.allow_unauthenticated() } else { builder };
+        builder.build().map_err(|error| bad(&name, &error.to_string()))
     }
 
     fn files(&self) -> Vec<PathBuf> {
@@ -171,22 +190,6 @@ pub fn is_named(certificate: &CertificateDer<'_>, names: &[String]) -> bool {
         _ => None,
     });
     common.chain(dns).any(|name| names.iter().any(|wanted| wanted == name))
-}
-
-fn verifier(
-    file: &Path,
-    pem: &[u8],
-    provider: &Arc<CryptoProvider>,
-) -> Result<Arc<dyn ClientCertVerifier>, CertificateError> {
-    let name = file.display().to_string();
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(pem) {
-        let certificate = certificate.map_err(|_| bad(&name, "is no PEM"))?;
-        roots.add(certificate).map_err(|_| bad(&name, "holds something else than a CA certificate"))?;
-    }
-    WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider))
-        .build()
-        .map_err(|error| bad(&name, &error.to_string()))
 }
 
 fn bad(name: &str, what: &str) -> CertificateError {

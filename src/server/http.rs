@@ -203,6 +203,9 @@ async fn decide_and_record(
         app.metrics.shed.inc();
     }
     app.metrics.decided(call.endpoint, request.operation.as_str(), &decision, took);
+    // Where identities become pseudonyms in the trail, they are that here too.
+    let (namespace, name) = (cut(&request.namespace), cut(request.display_name()));
+    let (namespace, name) = (app.redaction.identity(namespace), app.redaction.identity(name));
     tracing::info!(
         endpoint = call.endpoint.as_str(),
         decision = decision.verdict.as_str(),
@@ -211,8 +214,8 @@ async fn decide_and_record(
         uid = cut(&request.uid),
         operation = request.operation.as_str(),
         kind = cut(&request.kind.kind),
-        namespace = cut(&request.namespace),
-        name = cut(request.display_name()),
+        namespace = &*namespace,
+        name = &*name,
         findings = decision.findings.len(),
         trouble = decision.trouble.as_ref().map(|(_, message)| message.as_str()),
         micros,

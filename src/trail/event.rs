@@ -155,7 +155,7 @@ impl<'a> Event<'a> {
 
     /// The event as JSON, unchained.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(2_048);
+        let mut bytes = Vec::with_capacity(1_024);
         // Strings and numbers into memory: nothing in it can fail.
         let _ = serde_json::to_writer(&mut bytes, self);
         bytes

@@ -150,7 +150,7 @@ fn plain(server: &Server) -> io::Result<StreamOwned<ClientConnection, TcpStream>
 }
 
 #[test]
-fn a_certificate_is_enough_whatever_the_path_holds() {
+fn a_certificate_or_a_token_is_enough() {
     let serve = guarded(&["--client-ca", "clients.pem"]);
     let clients = Authority::new("clients");
     fs::write(serve.path("clients.pem"), &clients.pem).expect("written");
@@ -162,6 +162,17 @@ fn a_certificate_is_enough_whatever_the_path_holds() {
     let trail = fs::read_to_string(server.path("trail.jsonl")).expect("read");
     assert_eq!(trail.matches("\"caller\":\"certificate\"").count(), 4);
     assert!(!trail.contains("\"caller\":\"path\""));
+    // And a token is enough for who has none; a certificate of somebody else's is not passed over.
+    let without = server.client();
+    assert_eq!(status(&without, &format!("/validate/{NEW}")), 200);
+    assert_eq!(status(&without, "/validate"), 401);
+    assert_eq!(status(&without, &format!("/mutate/{WRONG}")), 401);
+    let pair = Authority::new("strangers").issue(&["api-server"]);
+    let stranger = Client::with(server.address, &server.authority, &[&rustls::version::TLS13], Some(&pair));
+    let asked = review("asked", "default", &good_pod()).to_string().into_bytes();
+    assert!(stranger.post(BOTH[0], &format!("/validate/{NEW}"), asked).is_err());
+    let trail = fs::read_to_string(server.path("trail.jsonl")).expect("read");
+    assert_eq!(trail.matches("\"caller\":\"path\"").count(), 2);
 }
 
 #[test]

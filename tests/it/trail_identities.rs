@@ -49,6 +49,11 @@ fn pseudonyms_are_the_same_for_the_same_name_and_the_names_are_nowhere() {
         let line = trail.lines().find(|line| line.contains(word));
         assert!(line.is_none(), "{word}: {}", line.unwrap_or_default());
     }
+    let log = server.stderr();
+    for word in ["walrus", "zebra", "ferret"] {
+        let line = log.lines().find(|line| line.contains(word));
+        assert!(line.is_none(), "{word}: {}", line.unwrap_or_default());
+    }
     let lines: Vec<Value> = trail.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     let event = |uid: &str| lines.iter().find(|line| line["uid"] == uid).expect("an event");
     let (one, four) = (event("one"), event("four"));
