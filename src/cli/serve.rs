@@ -160,12 +160,13 @@ async fn serve(args: Args) -> Result<(), String> {
     drop(ended);
     let _ = counting.await;
     // An output that takes nothing, such as a full pipe that nobody reads, must not hold up the end.
-    match tokio::time::timeout(STOPPING, app.trail.stop()).await {
-        Ok(stopped) => stopped.map_err(|error| error.to_string())?,
-        Err(_) => return Err("the trail has no clean end: its output takes nothing".to_owned()),
-    }
+    let stopped = tokio::time::timeout(STOPPING, app.trail.stop()).await;
+    // What is there is brought on its way all the same.
     app.couriers.finish(FLUSHING).await;
-    Ok(())
+    match stopped {
+        Ok(stopped) => stopped.map_err(|error| error.to_string()),
+        Err(_) => Err("the trail has no clean end: its output takes nothing".to_owned()),
+    }
 }
 
 async fn issue(managed: &Managed, client: Option<&kube::Client>) -> Result<Issued, String> {

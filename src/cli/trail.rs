@@ -19,6 +19,8 @@ use crate::trail::{self, Fault, Report, Signer, Verification, Verifier};
 /// How often, and for how long, a line that is being written is waited for.
 const UNSETTLED: usize = 10;
 const SETTLE: Duration = Duration::from_millis(50);
+/// How often a spool is read that retention takes away meanwhile.
+const TURNS: usize = 5;
 /// The exit code of a trail in which nothing is amiss and not everything is proven.
 const UNPROVEN: u8 = 3;
 
@@ -63,6 +65,9 @@ struct Verify {
     /// The input is a part of a trail: what is not in it need not be missing
     #[arg(long)]
     excerpt: bool,
+    /// The input is what a sink was brought, at least once: a record may come again, as it was
+    #[arg(long)]
+    copy: bool,
 }
 
 pub(super) fn run(args: &Args) -> Result<ExitCode, String> {
@@ -79,10 +84,20 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, String> {
 }
 
 fn verify(args: &Verify) -> Result<ExitCode, String> {
-    let mut verification = Verification::with_keys(keys(&args.keys)?);
-    let result = match read(&mut verification, args)? {
-        Ok(()) => verification.finish(!args.excerpt),
-        Err(fault) => Err(fault),
+    let keys = keys(&args.keys)?;
+    let mut turn = 0;
+    let result = loop {
+        turn += 1;
+        let mut verification = Verification::with_keys(keys.clone());
+        if args.copy {
+            verification.copied();
+        }
+        let (read, has_shrunk) = read(&mut verification, args)?;
+        let result = read.and_then(|()| verification.finish(!args.excerpt));
+        // Retention took segments away while others were read: what is missing may be what it took.
+        if result.is_ok() || !has_shrunk || turn == TURNS {
+            break result;
+        }
     };
     match result {
         Ok(report) if report.streams.is_empty() => {
@@ -103,10 +118,25 @@ fn verify(args: &Verify) -> Result<ExitCode, String> {
 fn describe(report: &Report, is_keyless: bool) -> String {
     let mut text = String::new();
     for (id, stream) in &report.streams {
-        let trail::StreamReport { first, last, head, time, signed, .. } = stream;
+        let trail::StreamReport { first, last, head, time, signed, restarts, restarted, lost, repeated, .. } = stream;
         text += &format!("stream {id}: records {first} to {last}, the last of {time}, head {head}\n");
         if let Some(signed) = signed {
             text += &format!("  signed up to record {signed}\n");
+        }
+        if *first > 0 {
+            text += &format!(
+                "  records before {first} were removed by retention, {lost} of them before every sink had them\n"
+            );
+        }
+        if let Some((at, checked)) = restarted {
+            let checked = checked.map_or("nothing".to_owned(), |checked| format!("record {checked}"));
+            text += &format!(
+                "  went on {restarts} time(s) after an end without a stop, the last time at record {at}: what came after \
+                 the checkpoint before it, {checked}, was taken as it was found, and may have been cut off or replaced\n"
+            );
+        }
+        if *repeated > 0 {
+            text += &format!("  {repeated} record(s) came again, as they were\n");
         }
     }
     for unproven in &report.unproven {
@@ -136,7 +166,9 @@ fn keys(written: &[String]) -> Result<Vec<Verifier>, String> {
     Ok(keys)
 }
 
-fn read(verification: &mut Verification, args: &Verify) -> Result<Result<(), Fault>, String> {
+/// Reads everything; says too whether retention took something away meanwhile.
+fn read(verification: &mut Verification, args: &Verify) -> Result<(Result<(), Fault>, bool), String> {
+    let mut has_shrunk = false;
     for path in &args.paths {
         let name = path.display().to_string();
         let read = if Database::is_url(&name) {
@@ -144,21 +176,25 @@ fn read(verification: &mut Verification, args: &Verify) -> Result<Result<(), Fau
         } else if path.as_os_str() == "-" {
             verification.read(&name, stdin().lock(), &mut 0).map_err(|error| format!("{name}: {error}"))
         } else if path.is_dir() {
-            read_folder(verification, path)
+            read_folder(verification, path, &mut has_shrunk)
         } else {
             let file = File::open(path).map_err(|error| format!("{name}: {error}"))?;
             verification.read(&name, BufReader::new(file), &mut 0).map_err(|error| format!("{name}: {error}"))
         };
         if let Err(fault) = read? {
-            return Ok(Err(fault));
+            return Ok((Err(fault), has_shrunk));
         }
     }
-    Ok(Ok(()))
+    Ok((Ok(()), has_shrunk))
 }
 
 /// A spool: the segments of every stream. What was written while they were read is read afterwards, so that a checkpoint
 /// does not speak of more than was seen.
-fn read_folder(verification: &mut Verification, folder: &Path) -> Result<Result<(), Fault>, String> {
+fn read_folder(
+    verification: &mut Verification,
+    folder: &Path,
+    has_shrunk: &mut bool,
+) -> Result<Result<(), Fault>, String> {
     let mut places: BTreeMap<PathBuf, (u64, u64)> = BTreeMap::new();
     for is_first in [true, false] {
         if !is_first {
@@ -169,7 +205,10 @@ fn read_folder(verification: &mut Verification, folder: &Path) -> Result<Result<
             let failed = |error: std::io::Error| format!("{}: {error}", segment.display());
             let mut file = match File::open(&segment) {
                 // Retention may come first, and says so in the stream.
-                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                Err(error) if error.kind() == ErrorKind::NotFound => {
+                    *has_shrunk = true;
+                    continue;
+                }
                 opened => opened.map_err(failed)?,
             };
             let end = settled(&mut file).map_err(failed)?;

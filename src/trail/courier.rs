@@ -10,11 +10,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::class::Class;
+use super::event::Record;
 use super::sink::{Appetite, Batch, Sink};
 use super::spool::{Index, Segment};
 
@@ -45,6 +47,8 @@ pub struct Courier {
     cursor: PathBuf,
     tally: Arc<Tally>,
     routes: [Route; 3],
+    /// Streams of which the sink had more records than there are: how many, and how many there are.
+    ahead: Vec<(Class, u64, u64)>,
 }
 
 /// Where a courier is in a stream.
@@ -85,10 +89,22 @@ impl Courier {
         let folder = directory.join("cursors");
         std::fs::create_dir_all(&folder)?;
         let cursor = folder.join(format!("{name}.json"));
-        let next = read_cursor(&cursor, index);
+        let (next, ahead) = read_cursor(&cursor, index);
         index.register(name, next);
         let routes = next.map(|next| Route { next, ..Route::default() });
-        Ok(Self { name: name.to_owned(), sink, index: Arc::clone(index), cursor, tally: Arc::default(), routes })
+        let (name, index) = (name.to_owned(), Arc::clone(index));
+        Ok(Self { name, sink, index, cursor, tally: Arc::default(), routes, ahead })
+    }
+
+    /// The records of the streams of which the sink has had more than there are. A sink gets nothing that is not on the
+    /// disk: records were taken from the spool's end, or it is an older copy of what it was.
+    pub(super) fn ahead(&self) -> Vec<(Class, Vec<u8>)> {
+        let time = Timestamp::now();
+        let record = |(class, had, end): &(Class, u64, u64)| {
+            let record = Record::SinkAhead { time, sink: &self.name, had: *had, end: *end };
+            (*class, record.to_bytes())
+        };
+        self.ahead.iter().map(record).collect()
     }
 
     async fn run(mut self, mut hurry: watch::Receiver<bool>) {
@@ -98,7 +114,7 @@ impl Courier {
             let is_hurried = *hurry.borrow_and_update();
             let (mut has_moved, mut due) = (false, None);
             for class in Class::ALL {
-                match self.carry(class, is_hurried).await {
+                match self.carry(class, is_hurried, &mut hurry).await {
                     Step::Carried => has_moved = true,
                     Step::Gathering(until) => due = Some(due.map_or(until, |due: Instant| due.min(until))),
                     Step::Nothing => {}
@@ -130,7 +146,7 @@ impl Courier {
     }
 
     /// Hands over what comes next of a stream.
-    async fn carry(&mut self, class: Class, is_hurried: bool) -> Step {
+    async fn carry(&mut self, class: Class, is_hurried: bool, hurry: &mut watch::Receiver<bool>) -> Step {
         if let Some(due) = self.gathering(class).filter(|_| !is_hurried) {
             return Step::Gathering(due);
         }
@@ -167,17 +183,23 @@ impl Courier {
             self.tally.failures.fetch_add(1, Ordering::Relaxed);
             let rest = self.sink.rest().min(LONGEST_REST).max(pause);
             tracing::warn!(%error, sink = self.name, pause_ms = rest.as_millis(), "a sink did not take its records; they are kept");
-            tokio::time::sleep(rest).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
+            // At the end there is no time for long pauses: it may be back.
+            let is_over = async { hurry.wait_for(|is_hurried| *is_hurried).await.is_ok() };
+            match tokio::time::timeout(rest, is_over).await {
+                Ok(_) if *hurry.borrow() => tokio::time::sleep(PAUSE).await,
+                _ => pause = (pause * 2).min(LONGEST_PAUSE),
+            }
         }
         if !loaded.bytes.is_empty() {
             self.tally.delivered.fetch_add(loaded.route.next - loaded.first, Ordering::Relaxed);
         }
-        self.index.taken(&self.name, class, loaded.route.next);
+        let next = loaded.route.next;
         self.routes[class.index()] = loaded.route;
         if let Err(error) = self.save() {
             tracing::warn!(%error, sink = self.name, "how far the sink has come could not be written down");
         }
+        // Only now may it be removed: it must not be missed after a crash.
+        self.index.taken(&self.name, class, next);
         Step::Carried
     }
 
@@ -238,8 +260,8 @@ fn skip(file: &mut std::fs::File, segment: &Segment, next: u64) -> io::Result<u6
 }
 
 /// Where a sink was: the next record of each stream. It gets everything that is there of a stream where that is not
-/// known: at least once. It cannot have had what the stream has not.
-fn read_cursor(file: &Path, index: &Index) -> [u64; 3] {
+/// known: at least once. And of which classes it has had more than there is: how many, and how many there are.
+fn read_cursor(file: &Path, index: &Index) -> ([u64; 3], Vec<(Class, u64, u64)>) {
     let known = match std::fs::read(file) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
         read => read.and_then(|text| Ok(serde_json::from_slice::<Vec<(String, u64)>>(&text)?)),
@@ -248,10 +270,20 @@ fn read_cursor(file: &Path, index: &Index) -> [u64; 3] {
         tracing::warn!(%error, file = %file.display(), "how far a sink had come is not known; it gets everything again");
         Vec::new()
     });
-    Class::ALL.map(|class| {
+    let mut ahead = Vec::new();
+    let next = Class::ALL.map(|class| {
         let (stream, (first, end)) = (index.stream(class), index.records(class));
-        known.iter().find(|(id, _)| *id == stream).map_or(first, |(_, next)| *next.min(&end))
-    })
+        let had = known.iter().find(|(id, _)| *id == stream).map_or(first, |(_, next)| *next);
+        if had > end {
+            tracing::error!(
+                file = %file.display(), class = class.as_str(), had, end,
+                "a sink had more records than there are: some were taken from the spool's end, or it is an older copy"
+            );
+            ahead.push((class, had, end));
+        }
+        had.min(end)
+    });
+    (next, ahead)
 }
 
 impl Couriers {

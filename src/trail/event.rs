@@ -215,6 +215,19 @@ pub enum Record<'a> {
         /// Why: `age` or `size`.
         reason: &'static str,
     },
+    /// A sink has had more records of the stream than the spool had when it was opened.
+    #[serde(rename = "sink-ahead")]
+    SinkAhead {
+        /// Now.
+        #[serde(serialize_with = "micros")]
+        time: Timestamp,
+        /// The sink's name.
+        sink: &'a str,
+        /// How many it has had.
+        had: u64,
+        /// How many there were.
+        end: u64,
+    },
     /// Decisions that were counted instead of written, since the last such record.
     #[serde(rename = "counters")]
     Counters {

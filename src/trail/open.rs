@@ -40,6 +40,11 @@ pub async fn open(settings: &TrailSettings, beginning: &Beginning) -> Result<(Tr
         couriers.push(courier.map_err(|error| format!("the sink {}: {error}", sink.name))?);
     }
     let trail = Trail::spooled(spool, beginning).map_err(named)?;
+    for (class, body) in couriers.iter().flat_map(Courier::ahead) {
+        if let Err(error) = trail.record(class, None, body).await {
+            tracing::error!(%error, "what a sink had more than the spool could not be recorded");
+        }
+    }
     Ok((trail, Couriers::send(couriers)))
 }
 

@@ -227,7 +227,7 @@ impl Spool {
         let age = self.settings.retention[class.index()].clamp(TICK, SEGMENT_AGE);
         if stream.is_due(self.settings.segment_bytes, age, now) {
             match stream.roll(now) {
-                Ok(()) => self.checkpoint(class, now),
+                Ok(()) => self.checkpoints(now, |_| true),
                 Err(error) => tracing::error!(%error, class = class.as_str(), "no new segment could be begun"),
             }
         }
@@ -290,11 +290,11 @@ impl Spool {
             .is_ok()
     }
 
+    /// Where one stream is due, all get a checkpoint: each says of the others how far they had come, so that one alone
+    /// cannot be cut back unseen.
     fn checkpoints(&mut self, now: Timestamp, is_due: impl Fn(&Stream) -> bool) {
-        for class in Class::ALL {
-            if is_due(&self.streams[class.index()]) {
-                self.checkpoint(class, now);
-            }
+        if self.streams.iter().any(is_due) {
+            Class::ALL.into_iter().for_each(|class| self.checkpoint(class, now));
         }
     }
 

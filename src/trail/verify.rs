@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{self, BufRead};
 
+use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::chain::{self, Chain};
@@ -26,9 +27,15 @@ pub(super) struct Link {
     record: Option<String>,
     note: Option<String>,
     first: Option<u64>,
+    lost: Option<u64>,
 }
 
 impl Link {
+    /// When it was made.
+    pub(super) fn time(&self) -> Option<Timestamp> {
+        self.time.as_deref()?.parse().ok()
+    }
+
     fn is(&self, record: &str) -> bool {
         self.record.as_deref() == Some(record)
     }
@@ -58,6 +65,14 @@ pub struct Stream {
     pub signed: Option<u64>,
     /// Whether the last record is a `stop`. Without it, records may be missing from the end.
     pub is_stopped: bool,
+    /// How often it went on after an end without a `stop`.
+    pub restarts: u64,
+    /// The first record after the last of these, and the checkpoint that came before it.
+    pub restarted: Option<(u64, Option<u64>)>,
+    /// Records that retention removed although some sink needed them, as far as it is still said.
+    pub lost: u64,
+    /// Records that came once more than they should, as what a sink was brought may.
+    pub repeated: u64,
 }
 
 /// The first thing that is not as it was written.
@@ -99,8 +114,12 @@ pub struct Verification {
     claims: Vec<(Head, String, u64)>,
     /// The first record of each stream that whoever keeps the trail did not remove.
     forgotten: BTreeMap<String, u64>,
+    /// What its owner dropped from the middle of a stream.
+    gaps: Vec<String>,
     /// Whether what is read now came while the rest was read.
     is_catching_up: bool,
+    /// Whether it is what a sink was brought, at least once.
+    is_copy: bool,
 }
 
 /// What was seen of a stream so far.
@@ -113,6 +132,8 @@ struct Seen {
     kept_from: u64,
     /// The same, as far as a signed checkpoint covers it.
     kept_signed: u64,
+    /// The last checkpoint; where there are keys, that one of them signed.
+    checked: Option<u64>,
 }
 
 /// Reads one trail to its end. Nothing is known of what should be there beside it.
@@ -133,6 +154,11 @@ impl Verification {
     /// One that trusts checkpoints signed by one of `keys`.
     pub fn with_keys(keys: Vec<Verifier>) -> Self {
         Self { keys, ..Self::default() }
+    }
+
+    /// What is read is what a sink was brought: a record may come again, as it was.
+    pub fn copied(&mut self) {
+        self.is_copy = true;
     }
 
     /// What comes now was written while the rest was read. Where its checkpoints speak of records that were not read,
@@ -192,7 +218,7 @@ impl Verification {
     /// # Errors
     /// [`Fault`] for what is not there although the rest says that it was.
     pub fn finish(self, is_whole: bool) -> Result<Report, Fault> {
-        let mut report = Report::default();
+        let mut report = Report { unproven: self.gaps.clone(), ..Report::default() };
         for (id, seen) in &self.streams {
             if seen.stream.first > seen.kept_from {
                 let (from, to) = (seen.kept_from, seen.stream.first - 1);
@@ -292,8 +318,23 @@ impl Verification {
         let seen = self.streams.entry(link.stream.clone()).or_insert_with(|| Seen::from(&link));
         let expected = &seen.chain;
         if link.seq < expected.next {
+            if self.is_copy && seen.has(link.seq, hash) {
+                seen.stream.repeated += 1;
+                return Ok(());
+            }
             return Err(broken(format!("was repeated or moved: record {} was due", expected.next)));
         }
+        if link.seq > expected.next && self.forgotten.get(&link.stream).is_some_and(|next| link.seq <= *next) {
+            // A day that its owner dropped took it: a record of that day may come after one of the next.
+            self.gaps.push(format!(
+                "records {} to {} of stream {} are not here: the database says that its owner dropped them",
+                expected.next,
+                link.seq - 1,
+                link.stream
+            ));
+            seen.begin_anew(&link);
+        }
+        let expected = &seen.chain;
         if link.seq > expected.next {
             let missing = link.seq - expected.next;
             return Err(broken(format!(
@@ -307,6 +348,10 @@ impl Verification {
         if seen.stream.is_stopped && !link.is("start") {
             return Err(broken("comes after a clean end, and no start record before it: it was added".to_owned()));
         }
+        if link.is("start") && !seen.stream.is_stopped && link.seq > seen.stream.first {
+            seen.stream.restarts += 1;
+            seen.stream.restarted = Some((link.seq, seen.checked));
+        }
         if link.is("checkpoint") || link.is("stop") {
             let sisters = seen.check(&link, covered, &self.keys).map_err(broken)?;
             if !self.is_catching_up {
@@ -315,6 +360,7 @@ impl Verification {
         }
         if link.is("retention") {
             seen.kept_from = seen.kept_from.max(link.first.unwrap_or_default());
+            seen.stream.lost += link.lost.unwrap_or_default();
         }
         seen.stream.last = link.seq;
         hash.clone_into(&mut seen.stream.head);
@@ -334,7 +380,20 @@ impl Seen {
             (chain.next, chain.prev) = (link.seq, link.prev.clone());
         }
         let stream = Stream { first: link.seq, ..Stream::default() };
-        Self { chain, stream, hashes: Vec::new(), kept_from: 0, kept_signed: 0 }
+        Self { chain, stream, hashes: Vec::new(), kept_from: 0, kept_signed: 0, checked: None }
+    }
+
+    /// What comes before is not here any more.
+    fn begin_anew(&mut self, link: &Link) {
+        (self.chain.next, self.chain.prev) = (link.seq, link.prev.clone());
+        self.stream.first = link.seq;
+        self.hashes.clear();
+    }
+
+    /// Whether a record was read before as it is.
+    fn has(&self, seq: u64, hash: &str) -> bool {
+        let place = seq.checked_sub(self.stream.first).and_then(|place| usize::try_from(place).ok());
+        place.and_then(|place| self.hashes.get(place)).is_some_and(|found| *found == kept(hash))
     }
 
     /// Takes a checkpoint; hands out what it says of its sisters.
@@ -355,10 +414,11 @@ impl Seen {
             return Err("is not what its own checkpoint says that it is".to_owned());
         }
         if keys.is_empty() {
+            self.checked = Some(link.seq);
             return Ok(statement.sisters);
         }
         if checkpoint::is_signed(note, keys) {
-            self.stream.signed = Some(link.seq);
+            (self.checked, self.stream.signed) = (Some(link.seq), Some(link.seq));
             self.kept_signed = self.kept_from;
             return Ok(statement.sisters);
         }

@@ -52,6 +52,7 @@ mod trail_otlp;
 mod trail_postgres;
 mod trail_query;
 mod trail_redaction;
+mod trail_restart;
 mod trail_room;
 mod trail_s3;
 mod trail_sampling;

@@ -125,6 +125,26 @@ fn everything_comes_in_order_at_least_once_also_after_an_outage() {
 }
 
 #[test]
+fn the_end_does_not_wait_out_a_long_pause() {
+    let folder = quick_folder();
+    let (sink, taken, fails) = Memory::sink();
+    with_couriers(&durable(folder.path()), vec![("it", sink)], async |trail, couriers| {
+        fails.store(usize::MAX, Ordering::SeqCst);
+        fill(trail, "uid", 5).await;
+        let failures = || couriers.tallies().next().expect("one").1.failures.load(Ordering::Relaxed);
+        // By then it pauses for 6.4 seconds.
+        while failures() < 7 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        fails.store(0, Ordering::SeqCst);
+        trail.stop().await.expect("a clean end");
+        couriers.finish(Duration::from_secs(2)).await;
+        assert!(couriers.behind().iter().all(|(_, behind)| *behind == 0), "{:?}", couriers.behind());
+    });
+    is_everything(&taken, folder.path());
+}
+
+#[test]
 fn a_restart_goes_on_where_it_was() {
     let folder = quick_folder();
     let all = Taken::default();

@@ -1,7 +1,7 @@
 //! One stream of the spool: a folder of segments, the last of which grows.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -16,6 +16,8 @@ use crate::digest::sha256;
 
 /// Digits of the sequence number that names a segment.
 const NAME: usize = 20;
+/// Bytes at the end of a segment in which its last record is looked for first.
+const TAIL: u64 = 16 << 10;
 /// The file that holds the stream's id.
 const IDENTITY: &str = "stream";
 
@@ -85,9 +87,10 @@ impl Stream {
         let mut shelved = Vec::new();
         for (position, (first, path)) in segments.iter().enumerate() {
             let end = segments.get(position + 1).map_or(chain.next, |(first, _)| *first);
-            let metadata = std::fs::metadata(path)?;
-            let newest = metadata.modified().ok().and_then(|time| Timestamp::try_from(time).ok()).unwrap_or(now);
-            shelved.push(Segment { path: path.clone(), first: *first, end, bytes: metadata.len(), newest });
+            let bytes = std::fs::metadata(path)?.len();
+            // As the last record says: the file's own time is anybody's to set.
+            let newest = newest(path, bytes)?.map_or(now, |newest| newest.min(now));
+            shelved.push(Segment { path: path.clone(), first: *first, end, bytes, newest });
         }
         let (first, path) = segments.pop().unwrap_or_default();
         let file = OpenOptions::new().append(true).open(&path)?;
@@ -279,6 +282,24 @@ fn is_empty(path: &Path) -> bool {
 
 pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
+}
+
+/// When the last record of a segment was made.
+fn newest(path: &Path, bytes: u64) -> io::Result<Option<Timestamp>> {
+    let mut file = File::open(path)?;
+    let (mut tail, mut length) = (Vec::new(), TAIL.min(bytes));
+    loop {
+        tail.clear();
+        file.seek(SeekFrom::Start(bytes - length))?;
+        (&mut file).take(length).read_to_end(&mut tail)?;
+        let lines = tail.strip_suffix(b"\n").unwrap_or(&tail);
+        let before = lines.iter().rposition(|byte| *byte == b'\n');
+        if before.is_some() || length == bytes {
+            let link: Option<Link> = serde_json::from_slice(&lines[before.map_or(0, |at| at + 1)..]).ok();
+            return Ok(link.and_then(|link| link.time()));
+        }
+        length = (length * 8).min(bytes);
+    }
 }
 
 /// Where a segment ends.

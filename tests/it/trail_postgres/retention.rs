@@ -72,6 +72,35 @@ fn what_the_owner_dropped_from_the_front_of_a_stream_is_unproven_and_no_more_tha
     }
 }
 
+#[test]
+fn what_the_owner_dropped_from_the_middle_is_unproven_too() {
+    // Around midnight a record of the old day may follow one of the new.
+    let mut chain = Chain::new("a1".to_owned());
+    let mut lines = Vec::new();
+    let start = Record::Start { time: Timestamp::now(), cluster: "", configuration: "", version: "", torn: 0 };
+    chain.seal(&start.to_bytes(), &mut lines);
+    for _ in 0..5 {
+        chain.seal(&events()[0], &mut lines);
+    }
+    let lines: Vec<&[u8]> = lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).collect();
+    let read = |next: Option<u64>| {
+        let mut verification = Verification::default();
+        if let Some(next) = next {
+            verification.forgotten("a1".to_owned(), next);
+        }
+        for place in [2, 4, 5] {
+            verification.take(lines[place])?;
+        }
+        verification.finish(true)
+    };
+    let report = read(Some(4)).expect("no fault");
+    assert!(!report.is_proven());
+    assert!(report.unproven.iter().any(|one| one.contains("records 3 to 3 of stream a1 are not here")), "{report:?}");
+    for too_little in [None, Some(3)] {
+        assert!(read(too_little).expect_err("a fault").message.contains("comes too early"));
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_schema_is_applied_again_beside_its_records_and_under_another_name() {
     let postgres = Postgres::start();
