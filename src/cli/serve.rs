@@ -77,7 +77,8 @@ pub(super) struct Args {
     /// and no more from callers that are not known
     #[arg(long, value_name = "FILE")]
     path_token_file: Option<PathBuf>,
-    /// Seconds from SIGTERM to the end; shorter than the Pod's terminationGracePeriodSeconds
+    /// Seconds from SIGTERM until connections are cut; at least five shorter than the Pod's terminationGracePeriodSeconds, as
+    /// the trail takes up to four more
     #[arg(long, value_name = "SECONDS", default_value_t = 20)]
     grace: u64,
 }

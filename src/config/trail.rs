@@ -144,12 +144,12 @@ fn named_sink(node: &Node, path: &str, problems: &mut Problems) -> Option<NamedS
     }
     let mut value = serde_json::to_value(node).unwrap_or_default();
     value.as_object_mut().map(|fields| fields.remove("name"));
-    match serde_path_to_error::deserialize::<_, sink::Settings>(value) {
+    match sink::Settings::read(value) {
         Ok(settings) => Some(NamedSink { name: name?, settings }),
-        Err(error) => {
-            let below = error.path().to_string();
-            let below = if below == "." { String::new() } else { format!(".{below}") };
-            problems.add(node.position, &format!("{path}{below}"), error.inner().to_string());
+        Err(wrong) => {
+            let place = wrong.path.iter().try_fold(node, |node, key| node.get(key)).unwrap_or(node);
+            let path = std::iter::once(path).chain(wrong.path.iter().map(String::as_str)).collect::<Vec<_>>().join(".");
+            problems.add(place.position, &path, wrong.message);
             None
         }
     }

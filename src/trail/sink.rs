@@ -16,6 +16,9 @@ use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use serde_path_to_error::Segment;
 
 use super::class::Class;
 
@@ -82,6 +85,35 @@ impl Default for Appetite {
     }
 }
 
+/// What is written of a sink of one type.
+fn of<T: DeserializeOwned>(value: Value) -> Result<T, Wrong> {
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let path = error.path().iter().filter_map(|segment| match segment {
+            Segment::Map { key } => Some(key.clone()),
+            Segment::Seq { index } => Some(index.to_string()),
+            Segment::Enum { .. } | Segment::Unknown => None,
+        });
+        Wrong { path: path.collect(), message: without_values(&error.inner().to_string()) }
+    })
+}
+
+/// What serde says, without the value that it found.
+fn without_values(message: &str) -> String {
+    let is_about_a_value = message.starts_with("invalid ") || message.starts_with("unknown variant");
+    let Some((_, expected)) = message.rsplit_once(", expected ").filter(|_| is_about_a_value) else {
+        return message.to_owned();
+    };
+    let expected = match expected {
+        "a boolean" => "true or false",
+        "a map" => "a mapping",
+        "a sequence" => "a list",
+        "path string" => "the name of a file",
+        "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number",
+        other => other,
+    };
+    format!("must be {expected}")
+}
+
 /// What is written of a sink.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "lowercase")]
@@ -102,7 +134,40 @@ pub enum Settings {
     Webhook(webhook::Settings),
 }
 
+/// What is wrong with what is written of a sink: where below it, and what it must be. It never repeats a value: that may
+/// be a secret that somebody wrote in the place of its file.
+pub(crate) struct Wrong {
+    /// The keys that lead there.
+    pub(crate) path: Vec<String>,
+    /// What it must be.
+    pub(crate) message: String,
+}
+
 impl Settings {
+    /// Reads what is written of a sink.
+    ///
+    /// # Errors
+    /// [`Wrong`].
+    pub(crate) fn read(mut value: Value) -> Result<Self, Wrong> {
+        let kind = value.as_object_mut().and_then(|fields| fields.remove("type"));
+        match kind.as_ref().map(|kind| kind.as_str().unwrap_or_default()) {
+            Some("stdout") => of(value).map(Self::Stdout),
+            Some("file") => of(value).map(Self::File),
+            Some("postgres") => of(value).map(Self::Postgres),
+            Some("kafka") => of(value).map(Self::Kafka),
+            Some("s3") => of(value).map(Self::S3),
+            Some("otlp") => of(value).map(Self::Otlp),
+            Some("webhook") => of(value).map(Self::Webhook),
+            other => Err(Wrong {
+                path: other.map(|_| "type".to_owned()).into_iter().collect(),
+                message: match other {
+                    Some(_) => "must be one of stdout, file, postgres, kafka, s3, otlp, webhook".to_owned(),
+                    None => "missing field `type`".to_owned(),
+                },
+            }),
+        }
+    }
+
     /// Makes the sink ready, for the records of that cluster.
     ///
     /// # Errors

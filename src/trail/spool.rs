@@ -294,7 +294,9 @@ impl Spool {
     /// cannot be cut back unseen.
     fn checkpoints(&mut self, now: Timestamp, is_due: impl Fn(&Stream) -> bool) {
         if self.streams.iter().any(is_due) {
-            Class::ALL.into_iter().for_each(|class| self.checkpoint(class, now));
+            for class in Class::ALL {
+                self.checkpoint(class, now);
+            }
         }
     }
 

@@ -13,7 +13,8 @@ use crate::trail_spool::{Files, event, finished, pem, settings, verifier, with_t
 
 /// Writes to a spool that then has no clean end.
 fn killed(folder: &Path, class: Class, count: usize) {
-    with_trail(&settings(folder), Some(1), async |trail| {
+    let settings = portcullis::trail::Settings { segment_bytes: 1 << 20, ..settings(folder) };
+    with_trail(&settings, Some(1), async |trail| {
         for turn in 0..count {
             trail.record(class, None, event(&format!("uid-{turn}"))).await.expect("a record");
         }

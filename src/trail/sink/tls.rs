@@ -55,7 +55,29 @@ fn roots(ca: Option<&Path>) -> Result<RootCertStore, String> {
 /// # Errors
 /// When it cannot be read, or is empty.
 pub(in crate::trail) fn secret(file: &Path) -> Result<String, String> {
-    let text = std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
+    let text = std::fs::read_to_string(file).map_err(|error| match file.to_str() {
+        // It may be the secret itself.
+        Some(name) if !name.contains('/') || name.contains(char::is_whitespace) => {
+            format!("the file that is named for a secret cannot be read ({error}); its name is not shown")
+        }
+        _ => format!("{}: {error}", file.display()),
+    })?;
     let text = text.trim_end_matches(['\r', '\n']);
     if text.is_empty() { Err(format!("{}: is empty", file.display())) } else { Ok(text.to_owned()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::secret;
+
+    #[test]
+    fn a_secret_in_the_place_of_its_file_is_not_shown() {
+        for written in ["hunter2", "Bearer hunter2", "/x Bearer hunter2"] {
+            let error = secret(Path::new(written)).expect_err("no such file");
+            assert!(error.contains("is not shown") && !error.contains("hunter2"), "{error}");
+        }
+        assert!(secret(Path::new("/no/where")).expect_err("no such file").starts_with("/no/where: "));
+    }
 }
