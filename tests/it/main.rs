@@ -56,6 +56,7 @@ mod trail_restart;
 mod trail_room;
 mod trail_s3;
 mod trail_sampling;
+mod trail_sink_file;
 mod trail_spool;
 mod trail_tamper;
 mod trail_torn;

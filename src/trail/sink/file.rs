@@ -1,13 +1,18 @@
 //! A file that is set aside when it is full, and some of those before it.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::super::chain::Chain;
 use super::{Batch, Delivery, Sink};
+
+/// Bytes that are read at once from the end.
+const BLOCK: usize = 64 << 10;
 
 /// Settings.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
@@ -37,20 +42,37 @@ pub(super) struct Rotated {
     file: File,
     /// Bytes of whole deliveries.
     length: u64,
+    /// Whether there is more in the file than that.
+    is_torn: bool,
 }
 
 impl Rotated {
+    /// Opens the file, or begins it. What a crash left of a line is cut off: it comes again.
     pub(super) fn open(settings: &Settings) -> Result<Self, String> {
-        let named = |error: io::Error| format!("{}: {error}", settings.path.display());
+        let name = settings.path.display();
+        let named = |error: io::Error| format!("{name}: {error}");
         if std::fs::metadata(&settings.path).is_ok_and(|metadata| !metadata.is_file()) {
-            return Err(format!("{}: is no regular file", settings.path.display()));
+            return Err(format!("{name}: is no regular file"));
         }
-        let file = OpenOptions::new().append(true).create(true).open(&settings.path).map_err(named)?;
-        let length = file.metadata().map_err(named)?.len();
-        Ok(Self { settings: settings.clone(), file, length })
+        let file = OpenOptions::new().read(true).append(true).create(true).open(&settings.path).map_err(named)?;
+        if !is_trail(&file).map_err(named)? {
+            return Err(format!("{name}: is no trail; name another file, or move this one away"));
+        }
+        let found = file.metadata().map_err(named)?.len();
+        let length = whole(&file, found).map_err(named)?;
+        if length < found {
+            let bytes = found - length;
+            tracing::warn!(file = %name, bytes, "a sink's file ended in part of a record, which is cut off");
+            file.set_len(length).map_err(named)?;
+        }
+        Ok(Self { settings: settings.clone(), file, length, is_torn: false })
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if self.is_torn {
+            self.file.set_len(self.length)?;
+            self.is_torn = false;
+        }
         // Whoever else set it aside meant to.
         let is_gone = !self.settings.path.exists();
         if is_gone || self.length > 0 && self.length + bytes.len() as u64 > self.settings.max_bytes {
@@ -60,7 +82,7 @@ impl Rotated {
         match written {
             Ok(()) => self.length += bytes.len() as u64,
             // It comes again, whole.
-            Err(_) => self.file.set_len(self.length)?,
+            Err(_) => self.is_torn = self.file.set_len(self.length).is_err(),
         }
         written
     }
@@ -89,4 +111,44 @@ impl Sink for Rotated {
             async move { tokio::task::block_in_place(|| self.write(batch.bytes)).map_err(|error| error.to_string()) },
         )
     }
+}
+
+/// Whether a file begins as a trail does, or holds no more than what a crash left of that: a part, and zeros.
+fn is_trail(file: &File) -> io::Result<bool> {
+    let (mut reader, begin) = (BufReader::new(file), Chain::BEGIN.as_bytes());
+    let mut found = Vec::new();
+    reader.by_ref().take(begin.len() as u64).read_to_end(&mut found)?;
+    let written = found.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    if written == begin.len() || !begin.starts_with(&found[..written]) {
+        return Ok(found == begin);
+    }
+    loop {
+        let bytes = reader.fill_buf()?;
+        if bytes.is_empty() || bytes.iter().any(|byte| *byte != 0) {
+            return Ok(bytes.is_empty());
+        }
+        let count = bytes.len();
+        reader.consume(count);
+    }
+}
+
+/// Where the last whole line ends. One with zeros in it is none: they stand where a crash came before the bytes.
+fn whole(file: &File, length: u64) -> io::Result<u64> {
+    let mut buffer = vec![0; BLOCK];
+    let (mut start, mut end) = (length, None);
+    while start > 0 {
+        let count = usize::try_from(start).map_or(BLOCK, |left| left.min(BLOCK));
+        start -= count as u64;
+        let block = &mut buffer[..count];
+        file.read_exact_at(block, start)?;
+        for (place, byte) in block.iter().enumerate().rev() {
+            match (byte, end) {
+                (0, _) => end = None,
+                (b'\n', Some(end)) => return Ok(end),
+                (b'\n', None) => end = Some(start + place as u64 + 1),
+                _ => {}
+            }
+        }
+    }
+    Ok(end.unwrap_or_default())
 }
