@@ -99,6 +99,37 @@ fn what_comes_after_a_torn_end_is_whole() {
 }
 
 #[test]
+fn whoever_sets_it_aside_puts_another_in_its_place_or_empties_it_loses_nothing_that_comes_after() {
+    sinks::block_on(async {
+        let spooled = Spooled::new(1 << 20);
+        let (path, aside) = (spooled.path("kept.jsonl"), spooled.path("aside.jsonl"));
+        let couriers = spooled.carry(&[("kept", &settings(&path))]).await;
+        let mut lines = Vec::new();
+        for round in 0..4 {
+            spooled.decide(round * 10, 10).await;
+            sinks::caught_up(&couriers, "kept").await;
+            let text = fs::read_to_string(&path).expect("read");
+            assert!(!text.contains('\0'), "round {round}");
+            lines.extend(text.lines().map(str::to_owned));
+            match round {
+                // As logrotate does: with `create`, with `nocreate`, and with `copytruncate`.
+                0 => {
+                    fs::rename(&path, &aside).expect("renamed");
+                    fs::write(&path, "").expect("written");
+                }
+                1 => fs::rename(&path, &aside).expect("renamed"),
+                _ => fs::write(&path, "").expect("emptied"),
+            }
+        }
+        let mut all = spooled.all();
+        lines.sort();
+        all.sort();
+        assert!(lines == all, "{} lines of {}", lines.len(), all.len());
+        couriers.finish(Duration::ZERO).await;
+    });
+}
+
+#[test]
 fn a_server_goes_on_after_a_torn_end_and_says_what_it_cut_off() {
     let serve = Serve::new(&format!(
         "{HARDENED}trail: {{spool: {{directory: spool}}, sinks: [{{name: kept, type: file, path: kept.jsonl}}]}}\n"

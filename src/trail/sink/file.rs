@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::PathBuf;
 
 use schemars::JsonSchema;
@@ -73,8 +73,14 @@ impl Rotated {
             self.file.set_len(self.length)?;
             self.is_torn = false;
         }
-        // Whoever else set it aside meant to.
-        let is_gone = !self.settings.path.exists();
+        // Whoever else set it aside meant to, also who put another in its place, or emptied it.
+        let ours = self.file.metadata()?;
+        let is_gone = match std::fs::metadata(&self.settings.path) {
+            Ok(there) => (there.dev(), there.ino()) != (ours.dev(), ours.ino()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => true,
+            Err(error) => return Err(error),
+        };
+        self.length = ours.len();
         if is_gone || self.length > 0 && self.length + bytes.len() as u64 > self.settings.max_bytes {
             self.set_aside(is_gone)?;
         }
