@@ -141,8 +141,8 @@ fn ask_in(server: &Server, namespaces: &[String]) {
 fn made_up_names_grow_no_record_and_a_full_disk_loses_no_count() {
     let serve = Serve::new(&format!("{HARDENED}trail: {{file: trail.jsonl, sample: 1/1000000}}\n"));
     let server = serve.file_limit(8192).start();
-    let made_up = (0..600).map(|turn| format!("namespace-{turn}"));
-    let hostile = (0..600).map(|turn| format!("{turn}-{}", "\u{1}".repeat(900)));
+    let made_up = (0..500).map(|turn| format!("namespace-{turn}"));
+    let hostile = (0..100).map(|turn| format!("{turn}-{}", "\u{1}".repeat(900)));
     let namespaces: Vec<String> = made_up.chain(hostile).collect();
     ask_in(&server, &namespaces);
     until("a full disk", || server.stderr().contains("counts of decisions could not be recorded").then_some(()));
