@@ -21,7 +21,7 @@ use crate::server::managed::{Issued, Managed, trust};
 use crate::server::tokens::Tokens;
 use crate::server::{App, Callers, Drain, Listeners, Remembering};
 use crate::telemetry;
-use crate::trail::{self, Beginning, Class, Record, Redaction, Sampler, Signer};
+use crate::trail::{self, Beginning, Class, Omitted, Record, Redaction, Sampler, Signer};
 use crate::webhooks::Target;
 
 /// What `--dev` serves.
@@ -254,15 +254,12 @@ async fn count(app: Arc<App>, mut end: oneshot::Receiver<()>) {
 
 /// What was counted instead of written is written down as a number.
 async fn record_omitted(app: &App) {
-    let omitted = app.sampler.take();
-    if omitted.is_empty() {
-        return;
-    }
-    let sample = app.sampler.every();
-    let body = Record::Counters { time: Timestamp::now(), sample, omitted: &omitted }.to_bytes();
-    if let Err(error) = app.trail.record(Class::Allow, None, body).await {
+    let write = |omitted: &[Omitted]| {
+        let body = Record::Counters { time: Timestamp::now(), sample: app.sampler.every(), omitted }.to_bytes();
+        async { app.trail.record(Class::Allow, None, body).await.map(drop) }
+    };
+    if let Err(error) = app.sampler.write_down(write).await {
         tracing::error!(%error, "counts of decisions could not be recorded; they are kept");
-        app.sampler.put_back(omitted);
     }
 }
 

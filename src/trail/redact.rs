@@ -27,32 +27,62 @@ struct Pattern {
 
 /// Words that say in a name that its value is a secret.
 const NAME: &str = r"(?:passw(?:or)?d|passphrase|pwd|secret|token|(?:api|access|private|account|signing|encryption|client|shared)[_-]?key|credentials?)";
-/// A value: what stands for one already, something in quotation marks (as they are, escaped once or more often, or cut
-/// off), or everything to the next space, quotation mark or escaped line end. What only closes brackets or lists is left.
-const VALUE: &str = r#"(?:\[redacted[a-z -]*\]|"(?:[^"\\]|\\.)*"?|'(?:[^'\\]|\\.)*'?|\\"(?:[^"\\]|\\{3}["\\]|\\{2}[^"\\]|\\[^"\\])*(?:\\")?|\\'(?:[^'\\]|\\{3}['\\]|\\{2}[^'\\]|\\[^'\\])*(?:\\')?|\\{2,}["'][^"']*|(?:[^\s"'\\\]},;&]|[\]},;&]+[^\s"'\\\]},;&]|\\[^"'nrt])+)"#;
+/// Words that say so where they are the last of a name. Innocent ones begin or end like them: `bypass`, `author`.
+const LAST: &str = r"(?:(?:admin|db|pg|require|root|user)?pass|auth|cookie|signature|j?session[_-]?id|phpsessid)";
+/// Where a word begins, which may be after the letter of an escape.
+const EDGE: &str = r"(?:^|[^A-Za-z]|\\[nrt0])";
+/// Space, escaped or not.
+const SPACE: &str = r"(?:\s|\\[nrt])";
+/// A value in quotation marks: as they are, escaped once or more often, or cut off.
+const QUOTED: &str = r#""(?:[^"\\]|\\.)*"?|'(?:[^'\\]|\\.)*'?|\\"(?:[^"\\]|\\{3}["\\]|\\{2}[^"\\]|\\[^"\\])*(?:\\")?|\\'(?:[^'\\]|\\{3}['\\]|\\{2}[^'\\]|\\[^'\\])*(?:\\')?|\\{2,}["'][^"']*"#;
+/// A value without them: everything to the next space, quotation mark or escaped line end. What only closes brackets or
+/// lists is left.
+const BARE: &str = r#"(?:[^\s"'\\\]},;&]|[\]},;&]+[^\s"'\\\]},;&]|\\[^"'nrt])+"#;
+/// What stands for a value already.
+const DONE: &str = r"\[redacted[a-z -]*\]";
 
 /// In the order in which they are applied: the more telling first. A value may be escaped, so that the character before a
 /// secret may be the letter of an escape, and it may be cut off (`...`).
 static PATTERNS: LazyLock<Vec<Pattern>> = LazyLock::new(|| {
-    let named = format!(r#"(?i)(?P<k>[\w.-]*{NAME}[\w-]*\\*["']?\s*[=:](?:\s|\\[nrt])*){VALUE}"#);
-    let option = format!(r"(?i)(?P<k>--[\w.-]*{NAME}[\w-]*\s+){VALUE}");
-    let rows: [(&str, &'static str); 10] = [
+    let value = format!("(?:{DONE}|{QUOTED}|{BARE})");
+    // Headers: to the end of the line, over what is quoted in it.
+    let header = r#"(?i)(?P<k>authorization\\*["']?\s*[=:]\s*\\*["']?|cookie(?:\s*:\s+\\*["']?|\\*["']?\s*:\s*\\*["']|:[\w.-]+=))(?:="[^\s"'\\,;:)}\]][^"'\\\r\n]*"?|=\\+"[^\s"'\\,;:)}\]][^"'\\\r\n]*(?:\\+")?|\\*'\w|[^"'\\\r\n]|\\[^"'nr])+"#;
+    let named = format!(r#"(?i)(?P<k>[\w.-]*{NAME}[\w-]*\\*["']?\s*[=:]{SPACE}*){value}"#);
+    // `auth:1.4` is an image, `"auth": it` a name and what is said of it.
+    let word = format!("(?:{EDGE}{LAST}|(?-i:[a-z]Pass))");
+    let last = format!(
+        r#"(?i)(?:(?P<k>{word}(?:\\*["']?\s*=|\s*:{SPACE}){SPACE}*|{EDGE}sig=){value}|(?P<q>{word}\\*["']?\s*:{SPACE}*)(?:{QUOTED}))"#
+    );
+    let option = format!(r"(?i)(?P<k>--(?:[\w.-]*{NAME}[\w-]*|(?:[\w.-]*[_.-])?{LAST}){SPACE}+){value}");
+    // Of `curl` and others; `-u 1000:1000` are numbers of a user and a group, `-u https://` is an address.
+    let name = r#"[a-z_][^\s:"'\\]*:"#;
+    let user = format!(
+        r#"(?i)(?P<k>(?:^|[^\w-]|\\[nrt0])(?:-u|--(?:proxy-)?user)(?:=|{SPACE})+)(?:(?P<d>\\*"{name})/?(?:[^"\\/]|\\+[^"\\])(?:[^"\\]|\\+[^"\\])*|(?P<s>\\*'{name})/?(?:[^'\\/]|\\+[^'\\])(?:[^'\\]|\\+[^'\\])*|(?P<n>{name})(?:{DONE}|/?[^\s"'\\/](?:[^\s"'\\]|\\[^"'nrt])*))"#
+    );
+    // Prefixes that words end in too, or names begin with.
+    let apart = format!(
+        r"(?P<k>{EDGE})(?:(?:sk|pypi)-(?:\w{{20,}}[\w-]*|\w*\.\.\.)|sk-(?:ant|proj|svcacct|or-v1)-(?:[\w-]{{10,}}|[\w-]*\.\.\.)|hf_(?:[A-Za-z0-9]{{20,}}|[A-Za-z0-9]*\.\.\.))"
+    );
+    let rows: [(&str, &'static str); 14] = [
         // PEM, whole or cut off.
         (
             r"(?s)-----BEGIN [A-Z0-9 ]*PRIVATE KEY.*?(?:-----END [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----|\z)",
             "[redacted key]",
         ),
-        // A header: to the end of its line.
-        (r#"(?i)(?P<k>authorization\\*["']?\s*[=:]\s*\\*["']?)(?:[^"'\\\r\n]|\\[^"'nr])+"#, "$k[redacted]"),
+        (header, "$k[redacted]"),
         (&named, "$k[redacted]"),
+        (&last, "$k$q[redacted]"),
         (&option, "$k[redacted]"),
+        (&user, "$k$d$s$n[redacted]"),
         // JSON Web Tokens (RFC 7519).
         (r"eyJ(?:[A-Za-z0-9_-]{6,}(?:\.{1,2}[A-Za-z0-9_-]+){0,4}|[A-Za-z0-9_-]*\.\.\.)", "[redacted token]"),
         // Tokens by the prefixes that their issuers give them.
         (
-            r"(?:AKIA|ASIA)(?:[0-9A-Z]{12,}|[0-9A-Z]*\.\.\.)|(?:gh[pousr]_|github_pat_|glpat-|xox[abeoprs]-|AIza|[rs]k_(?:live|test)_|npm_|ya29\.|hvs\.|dop_v1_)(?:[\w-]{10,}|[\w-]*\.\.\.)|SG\.(?:[\w-]{16,}(?:\.[\w-]+)?|[\w-]*\.\.\.)",
+            r"(?:AKIA|ASIA)(?:[0-9A-Z]{12,}|[0-9A-Z]*\.\.\.)|(?:gh[pousr]_|github_pat_|glpat-|xox[abeoprs]-|AIza|[rs]k_(?:live|test)_|npm_|ya29\.|hv[bs]\.|dop_v1_|dckr_pat_|pypi-AgE|shpat_|ATATT|AGE-SECRET-KEY-1)(?:[\w-]{10,}|[\w-]*\.\.\.)|SG\.(?:[\w-]{16,}(?:\.[\w-]+)?|[\w-]*\.\.\.)",
             "[redacted token]",
         ),
+        (&apart, "$k[redacted token]"),
+        (r"(?P<k>hooks\.slack\.com/(?:services|triggers|workflows)/)[\w/-]+", "$k[redacted]"),
         // Credentials schemes (RFC 9110, 11.4).
         (r"(?i)(?P<k>(?:bearer|basic|negotiate)\s+)[A-Za-z0-9+/=._~-]{4,}", "$k[redacted]"),
         // The user information of a URL (RFC 3986, 3.2.1).
@@ -186,7 +216,7 @@ mod tests {
 
     #[test]
     fn every_pattern_compiles() {
-        assert_eq!(PATTERNS.len(), 10);
+        assert_eq!(PATTERNS.len(), 14);
     }
 
     #[test]
@@ -199,6 +229,17 @@ mod tests {
             ("DB_PASSWORD=hunter2 next", "DB_PASSWORD=[redacted] next"),
             ("{\\\"apiKey\\\": \\\"abc 123\\\"}", "{\\\"apiKey\\\": [redacted]}"),
             ("password: \"two words\", kept", "password: [redacted], kept"),
+            ("DB_PASS=hunter2 next", "DB_PASS=[redacted] next"),
+            ("MYSQL_PASS: hunter2, x", "MYSQL_PASS: [redacted], x"),
+            ("{\\\"auth\\\":\\\"hunter2\\\"}", "{\\\"auth\\\":[redacted]}"),
+            ("value\\npass=hunter2\\nnext", "value\\npass=[redacted]\\nnext"),
+            ("run --pass hunter2 --port 1", "run --pass [redacted] --port 1"),
+            ("https://a.example.com/b?sv=1&sig=aB%2B3%3D \"x\"", "https://a.example.com/b?sv=1&sig=[redacted] \"x\""),
+            ("Cookie: a=\"b\"; session=hunter2\nHost: x", "Cookie: [redacted]\nHost: x"),
+            ("curl -u admin:hunter2 https://x", "curl -u admin:[redacted] https://x"),
+            ("curl --user 'admin:two words' x", "curl --user 'admin:[redacted]' x"),
+            ("curl -u \\\"admin:it\\'s\\\" x", "curl -u \\\"admin:[redacted]\\\" x"),
+            ("https://hooks.slack.com/services/T0/B0/abc, x", "https://hooks.slack.com/services/[redacted], x"),
             ("login --password hunter2 --user web", "login --password [redacted] --user web"),
             ("postgres://app:s3cret@db.example.com/x", "postgres://[redacted]@db.example.com/x"),
             ("AKIAIOSFODNN7EXAMPLE", "[redacted token]"),

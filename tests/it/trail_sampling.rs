@@ -119,3 +119,47 @@ fn nothing_is_sampled_unless_somebody_says_so() {
         assert_eq!((written(&records, "allow"), counted(&records)), (ALLOWED, 0));
     }
 }
+
+/// Asks about good Pods in namespaces of these names, twenty to a connection.
+fn ask_in(server: &Server, namespaces: &[String]) {
+    std::thread::scope(|scope| {
+        for namespaces in namespaces.chunks(20) {
+            scope.spawn(move || {
+                block(async {
+                    let mut connection = server.client().connect(Protocol::Http2).await.expect("connected");
+                    for namespace in namespaces {
+                        let asked = review("uid", namespace, &good_pod());
+                        connection.review("/validate", &asked).await.expect("an answer");
+                    }
+                });
+            });
+        }
+    });
+}
+
+#[test]
+fn made_up_names_grow_no_record_and_a_full_disk_loses_no_count() {
+    let serve = Serve::new(&format!("{HARDENED}trail: {{file: trail.jsonl, sample: 1/1000000}}\n"));
+    let server = serve.file_limit(8192).start();
+    let made_up = (0..500).map(|turn| format!("namespace-{turn}"));
+    let hostile = (0..100).map(|turn| format!("{turn}-{}", "\u{1}".repeat(900)));
+    let namespaces: Vec<String> = made_up.chain(hostile).collect();
+    ask_in(&server, &namespaces);
+    until("a full disk", || server.stderr().contains("counts of decisions could not be recorded").then_some(()));
+    ask_in(&server, &namespaces);
+    let pid = server.pid().to_string();
+    let raised = std::process::Command::new("prlimit").args(["--pid", &pid, "--fsize=unlimited:unlimited"]).status();
+    assert!(raised.expect("prlimit").success());
+    let (status, _, stderr, folder, _) = server.stop();
+    assert_eq!(status.code(), Some(0), "{stderr}");
+    let file = folder.path().join("trail.jsonl");
+    let text = fs::read_to_string(&file).expect("read");
+    let records: Vec<Value> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    assert_eq!(written(&records, "allow") + counted(&records), 2 * namespaces.len() as u64);
+    let longest = text.lines().map(str::len).max();
+    assert!(longest < Some(64 << 10), "{longest:?}");
+    let rows = |record: &Value| record["omitted"].as_array().map_or(0, Vec::len);
+    assert!(records.iter().any(|record| rows(record) > 100) && records.iter().all(|record| rows(record) <= 256));
+    let (code, said, _) = run(&["trail", "verify", file.to_str().expect("UTF-8")], "");
+    assert_eq!(code, Some(0), "{said}");
+}
