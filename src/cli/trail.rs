@@ -1,6 +1,7 @@
 //! `portcullis trail`: looks into an audit trail.
 
 mod database;
+mod input;
 mod query;
 
 use std::collections::BTreeMap;
