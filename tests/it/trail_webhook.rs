@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use futures::future::join_all;
 use jiff::Timestamp;
 use portcullis::trail::Class;
 use portcullis::trail::sink::Batch;
@@ -120,9 +121,11 @@ fn a_backlog_passes_a_receiver_that_limits_its_bodies() {
         for (limit, most_refused) in [(512 << 10, 0), (40_000, 12)] {
             let (receiver, refused) = limited(&authority, &Arc::new(AtomicUsize::new(limit))).await;
             let spooled = Spooled::new(8 << 20);
-            spooled.decide(0, 6_000).await;
+            let long = json!({"decision": "allow", "name": "x".repeat(2_000)}).to_string().into_bytes();
+            let recorded = (0..900).map(|_| spooled.trail.record(Class::Allow, None, long.clone()));
+            join_all(recorded).await.into_iter().for_each(|id| assert!(id.is_ok(), "{id:?}"));
+            spooled.decide(0, 2_000).await;
             spooled.trail.stop().await.expect("a clean end");
-            assert!(spooled.lines(Class::Allow).len() > 3 << 19, "no backlog");
             let couriers = spooled.carry(&[("hook", &settings(&secure(&spooled, &receiver, &authority)))]).await;
             couriers.finish(PATIENCE).await;
             assert_eq!(failures(&couriers, "hook"), 0);
