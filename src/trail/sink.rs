@@ -42,6 +42,28 @@ impl<'b> Batch<'b> {
         self.first + lines.saturating_sub(1)
     }
 
+    /// The first records, that together have no more than so many bytes, one at least; and those after them.
+    fn split(self, most: usize) -> (Self, Self) {
+        let (mut end, mut count) = (0, 0);
+        for line in self.bytes.split_inclusive(|byte| *byte == b'\n') {
+            if end > 0 && end + line.len() > most {
+                break;
+            }
+            end += line.len();
+            count += 1;
+        }
+        let (bytes, later) = self.bytes.split_at(end);
+        (Self { bytes, ..self }, Self { first: self.first + count, bytes: later, ..self })
+    }
+
+    /// The records from one on.
+    fn from(self, seq: u64) -> Self {
+        let before = usize::try_from(seq.saturating_sub(self.first)).unwrap_or(usize::MAX);
+        let lines = self.bytes.split_inclusive(|byte| *byte == b'\n').take(before);
+        let bytes = &self.bytes[lines.map(<[u8]>::len).sum()..];
+        Self { first: self.first.max(seq), bytes, ..self }
+    }
+
     /// Each record: its sequence number, and its line without the newline.
     pub fn records(&self) -> impl Iterator<Item = (u64, &'b [u8])> {
         let lines = self.bytes.split_inclusive(|byte| *byte == b'\n');

@@ -1,5 +1,6 @@
 //! The trail as OpenTelemetry logs, at a collector that fails, rejects and asks for rest.
 
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -157,7 +158,7 @@ fn rejected_records_and_strange_answers_are_failures_that_are_said_without_a_sec
     block_on(async {
         let receiver = Receiver::start(None, |number, _| match number {
             0 => rejected(2, "too old\nX"),
-            1 => rejected(1, "who is collector-token-1?"),
+            1 => rejected(2, "who is collector-token-1?"),
             2 => rejected(0, "a warning"),
             3 => Reply::Take(b"<html>hello</html>".to_vec()),
             4 => Reply::Refuse(401, Vec::new(), TOKEN.as_bytes().to_vec()),
@@ -168,10 +169,7 @@ fn rejected_records_and_strange_answers_are_failures_that_are_said_without_a_sec
         let spooled = Spooled::new(4 << 20);
         let mut opened = settings(&sink(&spooled, receiver.address)).open(CLUSTER).await.expect("opened");
         let error = deliver(&mut *opened, &spooled).await.expect_err("rejected");
-        assert!(
-            error.starts_with("2 of the records from ") && error.ends_with(":0 on were rejected: too old\\nX"),
-            "{error}"
-        );
+        assert!(error.starts_with("record ") && error.ends_with(":0 and 1 more were rejected: too old\\nX"), "{error}");
         for wanted in [Some("repeats a secret"), None, Some("none of OTLP"), Some("401"), Some("307"), None] {
             let result = deliver(&mut *opened, &spooled).await;
             match (wanted, result) {
@@ -187,6 +185,101 @@ fn rejected_records_and_strange_answers_are_failures_that_are_said_without_a_sec
         let error = deliver(&mut *opened, &spooled).await.expect_err("no token");
         assert!(error.contains("token: No such file"), "{error}");
     });
+}
+
+/// A batch of records with nothing but numbers.
+fn numbered(count: usize) -> String {
+    (0..count).map(|number| format!("{{\"uid\":\"uid-{number}\"}}\n")).collect()
+}
+
+#[test]
+fn what_is_rejected_in_part_is_narrowed_down_and_only_that_comes_again() {
+    block_on(async {
+        let requests: Arc<Mutex<Vec<Vec<String>>>> = Arc::default();
+        let (seen, is_lenient) = (Arc::clone(&requests), Arc::new(AtomicBool::new(false)));
+        let lenient = Arc::clone(&is_lenient);
+        let receiver = Receiver::start(None, move |_, got| {
+            let bodies: Vec<String> = records(got).iter().map(body).collect();
+            let is_bad = |body: &&String| body.contains("\"uid-123\"") || body.contains("\"uid-900\"");
+            let bad = bodies.iter().filter(is_bad).count();
+            seen.lock().expect("requests").push(bodies);
+            if lenient.load(Ordering::SeqCst) {
+                taken()
+            } else {
+                rejected(i64::try_from(bad).expect("a count"), "for collector-token-1: old")
+            }
+        })
+        .await;
+        let spooled = Spooled::new(4 << 20);
+        let mut opened = settings(&sink(&spooled, receiver.address)).open(CLUSTER).await.expect("opened");
+        let bytes = numbered(1_000);
+        let batch = Batch { stream: "s1", class: Class::Allow, first: 50, bytes: bytes.as_bytes() };
+        let requests = || std::mem::take(&mut *requests.lock().expect("requests"));
+        let bad: Vec<String> = [123, 900].map(|number| format!("{{\"uid\":\"uid-{number}\"}}")).into();
+        let error = opened.deliver(&batch).await.expect_err("rejected");
+        assert_eq!(error, "record s1:173 and 1 more were rejected: (what it said repeats a secret)");
+        let first = requests();
+        assert!(first.len() < 50, "{} requests", first.len());
+        let mut all: Vec<String> = first.concat();
+        assert!(all.len() < 4_000, "{} records", all.len());
+        all.sort();
+        all.dedup();
+        assert_eq!(all.len(), 1_000);
+        for _ in 0..2 {
+            let again = opened.deliver(&batch).await.expect_err("rejected again");
+            assert_eq!((again, requests()), (error.clone(), vec![bad.clone()]));
+        }
+        is_lenient.store(true, Ordering::SeqCst);
+        assert_eq!(opened.deliver(&batch).await, Ok(()));
+        assert_eq!(requests(), [bad]);
+        assert_eq!(opened.deliver(&batch).await, Ok(()));
+        assert_eq!(requests().concat().len(), 1_000, "the next time it is new");
+    });
+}
+
+#[test]
+fn a_backlog_passes_a_collector_that_limits_its_bodies_and_a_record_too_large_is_named() {
+    block_on(async {
+        let authority = Authority::new("collector");
+        for (limit, most_refused) in [(512 << 10, 0), (40_000, 12)] {
+            let refused = Arc::<AtomicUsize>::default();
+            let count = Arc::clone(&refused);
+            let receiver = Receiver::start(Some(&authority), move |_, got| {
+                if got.body.len() <= limit {
+                    return taken();
+                }
+                count.fetch_add(1, Ordering::SeqCst);
+                Reply::Refuse(413, Vec::new(), Vec::new())
+            })
+            .await;
+            let spooled = Spooled::new(8 << 20);
+            spooled.decide(0, 6_000).await;
+            spooled.trail.stop().await.expect("a clean end");
+            let settings = settings(&secure(&spooled, &receiver, &authority));
+            let couriers = spooled.carry(&[("otlp", &settings)]).await;
+            couriers.finish(PATIENCE).await;
+            let refused = refused.load(Ordering::SeqCst);
+            assert!(failures(&couriers, "otlp") == 0 && refused <= most_refused, "{limit}: {refused} were too large");
+            let sent: Vec<String> = receiver.taken().iter().flat_map(records).map(|record| body(&record)).collect();
+            for class in Class::ALL {
+                let lines = String::from_utf8(spooled.lines(class)).expect("UTF-8");
+                let wanted: Vec<&str> = lines.lines().collect();
+                let of_class =
+                    sent.iter().filter(|line| wanted.first().is_some_and(|first| stream(first) == stream(line)));
+                assert!(of_class.eq(wanted.iter()), "{limit}: {}", class.as_str());
+            }
+            let mut opened = settings.open(CLUSTER).await.expect("opened");
+            let long = format!("{}{{\"uid\":\"{}\"}}\n", numbered(3), "x".repeat(limit));
+            let batch = Batch { stream: "s1", class: Class::Allow, first: 50, bytes: long.as_bytes() };
+            let error = opened.deliver(&batch).await.expect_err("too large");
+            assert!(error.contains("record s1:53, of ") && error.contains("413"), "{error}");
+        }
+    });
+}
+
+fn stream(line: &str) -> String {
+    let line: Value = serde_json::from_str(line).expect("JSON");
+    line["stream"].as_str().expect("a stream").to_owned()
 }
 
 #[test]

@@ -1,8 +1,11 @@
 //! The trail as signed batches over HTTP: what a receiver can tell of them, and who waits for whom.
 
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use futures::future::join_all;
 use jiff::Timestamp;
 use portcullis::trail::Class;
 use portcullis::trail::sink::Batch;
@@ -59,11 +62,7 @@ fn every_line_arrives_through_every_outage_and_a_repeated_batch_is_known_by_its_
         })
         .await;
         let spooled = Spooled::new(4 << 20);
-        let mut secure = sink(&spooled, &receiver);
-        secure["url"] = json!(format!("https://localhost:{}/hooks/trail", receiver.address.port()));
-        secure["insecure"] = json!(false);
-        secure["caFile"] = json!(spooled.file("ca.crt", &authority.pem));
-        let couriers = spooled.carry(&[("hook", &settings(&secure))]).await;
+        let couriers = spooled.carry(&[("hook", &settings(&secure(&spooled, &receiver, &authority)))]).await;
         spooled.decide(0, 5_000).await;
         spooled.trail.stop().await.expect("a clean end");
         couriers.finish(PATIENCE).await;
@@ -89,6 +88,86 @@ fn every_line_arrives_through_every_outage_and_a_repeated_batch_is_known_by_its_
             }
             assert!(all == spooled.lines(class), "{} ({repeated} repeated)", class.as_str());
         }
+    });
+}
+
+fn secure(spooled: &Spooled, receiver: &Receiver, authority: &Authority) -> Value {
+    let mut secure = sink(spooled, receiver);
+    secure["url"] = json!(format!("https://localhost:{}/hooks/trail", receiver.address.port()));
+    secure["insecure"] = json!(false);
+    secure["caFile"] = json!(spooled.file("ca.crt", &authority.pem));
+    secure
+}
+
+/// One that answers 413 above so many bytes, and counts how often.
+async fn limited(authority: &Authority, limit: &Arc<AtomicUsize>) -> (Receiver, Arc<AtomicUsize>) {
+    let (limit, refused) = (Arc::clone(limit), Arc::<AtomicUsize>::default());
+    let count = Arc::clone(&refused);
+    let receiver = Receiver::start(Some(authority), move |_, got| {
+        if got.body.len() <= limit.load(Ordering::SeqCst) {
+            return taken();
+        }
+        count.fetch_add(1, Ordering::SeqCst);
+        Reply::Refuse(413, Vec::new(), Vec::new())
+    })
+    .await;
+    (receiver, refused)
+}
+
+#[test]
+fn a_backlog_passes_a_receiver_that_limits_its_bodies() {
+    block_on(async {
+        let authority = Authority::new("receiver");
+        for (limit, most_refused) in [(512 << 10, 0), (40_000, 12)] {
+            let (receiver, refused) = limited(&authority, &Arc::new(AtomicUsize::new(limit))).await;
+            let spooled = Spooled::new(8 << 20);
+            let long = json!({"decision": "allow", "name": "x".repeat(2_000)}).to_string().into_bytes();
+            let recorded = (0..900).map(|_| spooled.trail.record(Class::Allow, None, long.clone()));
+            join_all(recorded).await.into_iter().for_each(|id| assert!(id.is_ok(), "{id:?}"));
+            spooled.decide(0, 2_000).await;
+            spooled.trail.stop().await.expect("a clean end");
+            let couriers = spooled.carry(&[("hook", &settings(&secure(&spooled, &receiver, &authority)))]).await;
+            couriers.finish(PATIENCE).await;
+            assert_eq!(failures(&couriers, "hook"), 0);
+            let refused = refused.load(Ordering::SeqCst);
+            assert!(refused <= most_refused, "{limit}: {refused} were too large");
+            for class in Class::ALL {
+                let taken = receiver.taken();
+                let of_class = taken.iter().filter(|got| got.header("portcullis-class") == class.as_str());
+                let bytes: Vec<u8> = of_class.flat_map(|got| got.body.to_vec()).collect();
+                assert!(bytes == spooled.lines(class), "{limit}: {}", class.as_str());
+            }
+        }
+    });
+}
+
+#[test]
+fn a_record_that_is_too_large_by_itself_is_named_and_those_before_it_are_not_sent_again() {
+    block_on(async {
+        let authority = Authority::new("receiver");
+        let limit = Arc::new(AtomicUsize::new(2_000));
+        let (receiver, _) = limited(&authority, &limit).await;
+        let spooled = Spooled::new(4 << 20);
+        let mut opened = settings(&secure(&spooled, &receiver, &authority)).open("").await.expect("opened");
+        let line = |seq: usize| format!("{}\n", "x".repeat(if seq == 7 { 4_999 } else { 99 }));
+        let lines: Vec<String> = (0..12).map(line).collect();
+        let whole = lines.concat();
+        let batch = Batch { stream: "s1", class: Class::Allow, first: 30, bytes: whole.as_bytes() };
+        for _ in 0..2 {
+            let error = opened.deliver(&batch).await.expect_err("too large");
+            assert!(error.contains("s1:37, of 5000 bytes") && error.contains("413"), "{error}");
+        }
+        let sent = || receiver.taken().iter().flat_map(|got| got.body.to_vec()).collect::<Vec<u8>>();
+        assert!(sent() == lines[..7].concat().as_bytes());
+        limit.store(5_000, Ordering::SeqCst);
+        assert_eq!(opened.deliver(&batch).await, Ok(()));
+        assert!(sent() == whole.as_bytes());
+        let taken = receiver.taken();
+        let numbers = taken.iter().map(|got| (got.header("portcullis-first"), got.header("portcullis-last")));
+        assert!(numbers.clone().any(|numbers| numbers == ("37", "37")), "{:?}", numbers.collect::<Vec<_>>());
+        // What was taken whole may come again, and then goes out again.
+        assert_eq!(opened.deliver(&batch).await, Ok(()));
+        assert!(sent() == whole.repeat(2).as_bytes());
     });
 }
 

@@ -9,6 +9,8 @@
 
 BEGIN;
 SET LOCAL client_min_messages = warning;
+-- Nothing of another schema, where others may create, gets into what is made here.
+SET LOCAL search_path = pg_catalog, pg_temp;
 
 DO $$
 BEGIN
@@ -27,29 +29,33 @@ SET LOCAL ROLE portcullis_owner;
 REVOKE ALL ON SCHEMA portcullis FROM PUBLIC;
 GRANT USAGE ON SCHEMA portcullis TO portcullis_writer, portcullis_reader;
 
+-- What runs as the owner must never see a type or a function of the caller: a temporary schema comes before all others
+-- for types, and plpgsql keeps a function as it was compiled when a session first called it. So each has a path of its
+-- own, names what it uses, and nobody but the owner may call it; append() alone is the writer's.
+
 -- The fields of a line. jsonb cannot hold the character NUL, which anybody may put into a name: here it reads U+FFFD, in
 -- the line it stays as it is.
-CREATE OR REPLACE FUNCTION portcullis.fields(line text) RETURNS jsonb
+CREATE OR REPLACE FUNCTION portcullis.fields(line text) RETURNS pg_catalog.jsonb
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
-RETURN pg_catalog.replace(line, '\u0000', '\ufffd')::jsonb;
+RETURN pg_catalog.replace(line, '\u0000', '\ufffd')::pg_catalog.jsonb;
 
 -- The time of a line. PostgreSQL calls a cast from text to timestamptz dependent on the session's settings, and takes it in
 -- no generated column; what a line says, RFC 3339 in UTC, reads the same under all of them. (Not in SQL: what cannot be
 -- inlined there costs more than all the rest.)
 CREATE OR REPLACE FUNCTION portcullis.moment(line text) RETURNS timestamptz
-LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS $$
+LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  RETURN (portcullis.fields(line) ->> 'time')::timestamptz;
+  RETURN (portcullis.fields(line) ->> 'time')::pg_catalog.timestamptz;
 END $$;
 
 -- The policies that found something, each once.
 CREATE OR REPLACE FUNCTION portcullis.policies(line text) RETURNS text[]
-LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS $$
+LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-  found_by jsonb := jsonb_path_query_array(portcullis.fields(line), '$.findings[*].policy');
+  found_by pg_catalog.jsonb := pg_catalog.jsonb_path_query_array(portcullis.fields(line), '$.findings[*].policy');
 BEGIN
   IF found_by = '[]' THEN RETURN '{}'; END IF;
-  RETURN ARRAY(SELECT DISTINCT policy FROM jsonb_array_elements_text(found_by) AS policy ORDER BY policy);
+  RETURN ARRAY(SELECT DISTINCT policy FROM pg_catalog.jsonb_array_elements_text(found_by) AS policy ORDER BY policy);
 END $$;
 
 -- A partition's key can be no generated column. So `class`, which a line does not say, and `time` are given; that `time`
@@ -111,9 +117,10 @@ CREATE TABLE IF NOT EXISTS portcullis.forgotten (
 );
 
 -- Makes the partition for a moment: a day of `allow`, which is the bulk and kept for a shorter time, a month of the others.
--- It is made beside the table and then attached, because that waits for no reader and lets none wait.
+-- It is made beside the table and then attached, because that waits for no reader and lets none wait. The bounds are written
+-- and read in one way, whatever the session's.
 CREATE OR REPLACE FUNCTION portcullis.partition(of_class text, at timestamptz) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' SET datestyle = 'ISO, YMD' AS $$
 DECLARE
   unit text := CASE of_class WHEN 'allow' THEN 'day' ELSE 'month' END;
   low  timestamp := date_trunc(unit, at AT TIME ZONE 'UTC');
@@ -124,6 +131,8 @@ BEGIN
   PERFORM pg_advisory_xact_lock(hashtextextended('portcullis.partition', 0));
   IF to_regclass(format('portcullis.%I', part)) IS NOT NULL THEN RETURN; END IF;
   EXECUTE format('CREATE TABLE portcullis.%I (LIKE portcullis.trail INCLUDING ALL)', part);
+  -- With a column of its type somebody else could keep it from being dropped.
+  EXECUTE format('REVOKE ALL ON TYPE portcullis.%I FROM PUBLIC', part);
   EXECUTE format('ALTER TABLE portcullis.%I ATTACH PARTITION portcullis.%I FOR VALUES FROM (%L) TO (%L)',
     'trail_' || of_class, part, low AT TIME ZONE 'UTC', high AT TIME ZONE 'UTC');
 END $$;
@@ -168,7 +177,7 @@ END $$;
 
 -- Drops the partitions of a class that hold nothing from `before` on; notes how far each stream is gone.
 CREATE OR REPLACE FUNCTION portcullis.forget(of_class text, before timestamptz) RETURNS SETOF text
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' SET datestyle = 'ISO, YMD' AS $$
 DECLARE
   part text;
 BEGIN
@@ -184,7 +193,21 @@ BEGIN
   END LOOP;
 END $$;
 
-REVOKE ALL ON FUNCTION portcullis.append(text, text[]), portcullis.partition(text, timestamptz), portcullis.forget(text, timestamptz) FROM PUBLIC;
+-- Whoever may call a function or use a table by default, or was allowed to by somebody, no longer is.
+REVOKE ALL ON FUNCTION portcullis.fields(text), portcullis.moment(text), portcullis.policies(text),
+  portcullis.append(text, text[]), portcullis.partition(text, timestamptz), portcullis.forget(text, timestamptz)
+  FROM PUBLIC, portcullis_writer, portcullis_reader;
+DO $$
+DECLARE
+  owned regclass;
+BEGIN
+  FOR owned IN SELECT oid FROM pg_class
+    WHERE relnamespace = 'portcullis'::regnamespace AND relowner = 'portcullis_owner'::regrole AND relkind IN ('r', 'p')
+  LOOP
+    EXECUTE format('REVOKE ALL ON TABLE %s FROM PUBLIC, portcullis_writer, portcullis_reader', owned);
+    EXECUTE format('REVOKE ALL ON TYPE %s FROM PUBLIC, portcullis_writer, portcullis_reader', owned);
+  END LOOP;
+END $$;
 GRANT EXECUTE ON FUNCTION portcullis.append(text, text[]) TO portcullis_writer;
 GRANT SELECT ON portcullis.trail, portcullis.conflicts, portcullis.forgotten TO portcullis_reader;
 COMMIT;

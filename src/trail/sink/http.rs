@@ -10,16 +10,54 @@ use jiff::fmt::rfc2822;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::{Response, StatusCode, Url, redirect};
 
-use super::tls;
+use super::{Appetite, tls};
 
 /// How long a connection may take.
 const CONNECT: Duration = Duration::from_secs(5);
 /// How long a request may take with its answer: less than a courier's patience, so that it is told why.
 const REQUEST: Duration = Duration::from_secs(50);
+/// Bytes of a request's records, well below the 1 MiB that a server takes unless told otherwise.
+const ROOM: usize = 512 << 10;
+/// How much is handed over at once: with its last record, and what is said of each, mostly one request.
+pub(super) const APPETITE: Appetite = Appetite { bytes: 384 << 10, records: 1_000, wait: Duration::ZERO };
+/// Requests that are taken before one of twice the size is tried again.
+const STEADY: u32 = 64;
 /// Bytes of an answer that are read.
 pub(super) const ANSWER: usize = 64 << 10;
 /// Characters of another's text that are said.
 const SAID: usize = 128;
+
+/// How much goes into one request: half of what was too large, and after a while more again.
+pub(super) struct Room {
+    /// Bytes of the records. A longer one goes alone.
+    pub(super) bytes: usize,
+    /// Requests that were taken since it changed.
+    taken: u32,
+}
+
+impl Room {
+    pub(super) fn new() -> Self {
+        Self { bytes: ROOM, taken: 0 }
+    }
+
+    /// A request of so many bytes was too large.
+    pub(super) fn shrink(&mut self, bytes: usize) {
+        *self = Self { bytes: (bytes / 2).max(1), taken: 0 };
+    }
+
+    /// A request was taken.
+    pub(super) fn taken(&mut self) {
+        self.taken += 1;
+        if self.taken >= STEADY {
+            *self = Self { bytes: (self.bytes * 2).min(ROOM), taken: 0 };
+        }
+    }
+}
+
+/// What is said of a record that is too large by itself.
+pub(super) fn too_large(stream: &str, seq: u64, bytes: usize) -> String {
+    format!("the other end does not take record {stream}:{seq}, of {bytes} bytes: it answered 413; raise its limit")
+}
 
 /// An address from a configuration: `https`, or `http` where the settings say that it may be.
 ///
@@ -137,7 +175,20 @@ mod tests {
     use jiff::Timestamp;
     use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, RETRY_AFTER};
 
-    use super::{retry_after, said, url};
+    use super::{ROOM, Room, STEADY, retry_after, said, url};
+
+    #[test]
+    fn room_is_halved_at_once_and_comes_back_slowly() {
+        let mut room = Room::new();
+        room.shrink(ROOM / 2);
+        assert_eq!(room.bytes, ROOM / 4);
+        for (requests, wanted) in [(STEADY - 1, ROOM / 4), (1, ROOM / 2), (STEADY, ROOM), (STEADY, ROOM)] {
+            (0..requests).for_each(|_| room.taken());
+            assert_eq!(room.bytes, wanted);
+        }
+        room.shrink(1);
+        assert_eq!(room.bytes, 1);
+    }
 
     #[test]
     fn an_address_is_https_unless_the_settings_say_otherwise() {

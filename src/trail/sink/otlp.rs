@@ -1,6 +1,6 @@
 //! A collector of OpenTelemetry logs, over OTLP/HTTP with protobuf: each line is the body of a log record.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -11,12 +11,15 @@ use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, Key
 use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs, ScopeLogs, SeverityNumber};
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use prost::Message;
-use reqwest::Url;
 use reqwest::header::CONTENT_TYPE;
+use reqwest::{StatusCode, Url};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Batch, Delivery, Sink, http};
+use super::{Appetite, Batch, Delivery, Sink, http};
+
+/// What a record takes in a message beside its own bytes, at most.
+const FRAMING: usize = 8;
 
 /// Settings.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
@@ -40,7 +43,30 @@ pub(super) struct Otlp {
     url: Url,
     client: reqwest::Client,
     resource: Resource,
+    room: http::Room,
+    left: Left,
     rest: Duration,
+}
+
+/// What is left of a batch that was not taken whole. Records are told by their places in it.
+#[derive(Default)]
+struct Left {
+    stream: String,
+    first: u64,
+    count: usize,
+    /// What goes out next, in order: each a request, or several where it is too large.
+    groups: VecDeque<Vec<usize>>,
+    /// What was rejected, and what was said of it.
+    rejected: Vec<usize>,
+    said: String,
+}
+
+/// What became of a request.
+enum Answer {
+    Taken,
+    /// So many of its records were rejected; which ones is not said.
+    Rejected(usize, String),
+    TooLarge,
 }
 
 /// What is told of a record beside its line.
@@ -84,20 +110,59 @@ impl Otlp {
             attributes.push(text("k8s.cluster.name", cluster));
         }
         let resource = Resource { attributes, ..Resource::default() };
-        Ok(Self { settings: settings.clone(), url, client, resource, rest: Duration::ZERO })
+        let (settings, room) = (settings.clone(), http::Room::new());
+        Ok(Self { settings, url, client, resource, room, left: Left::default(), rest: Duration::ZERO })
     }
 
+    /// Posts what is left of a batch; halves what is rejected in part, until what is rejected stands alone. May be dropped
+    /// at any point, and begun again.
     async fn post(&mut self, batch: &Batch<'_>) -> Result<(), String> {
         self.rest = Duration::ZERO;
+        let records: Vec<LogRecord> =
+            batch.records().map(|(seq, line)| log_record(batch, seq, line)).collect::<Result<_, _>>()?;
+        if !self.left.is_of(batch, records.len()) {
+            self.left = Left::new(batch, records.len());
+        }
+        while let Some(mut group) = self.left.groups.pop_front() {
+            let (count, bytes) = fitting(group.iter().map(|place| records[*place].encoded_len()), self.room.bytes);
+            if count < group.len() {
+                self.left.groups.push_front(group.split_off(count));
+            }
+            self.left.groups.push_front(group.clone());
+            let answer = self.send(group.iter().map(|place| records[*place].clone()).collect()).await?;
+            if let (Answer::TooLarge, [place]) = (&answer, group.as_slice()) {
+                return Err(http::too_large(batch.stream, batch.first + *place as u64, bytes));
+            }
+            self.left.groups.pop_front();
+            match answer {
+                Answer::Taken => self.room.taken(),
+                Answer::Rejected(rejected, said) if rejected >= group.len() => {
+                    self.left.rejected.extend(group);
+                    self.left.said = said;
+                }
+                Answer::Rejected(..) => self.left.halve(group),
+                Answer::TooLarge => {
+                    self.room.shrink(bytes);
+                    self.left.groups.push_front(group);
+                }
+            }
+        }
+        self.left.outcome()
+    }
+
+    async fn send(&mut self, records: Vec<LogRecord>) -> Result<Answer, String> {
         let headers = http::headers(&self.settings.headers)?;
         let request = self
             .client
             .post(self.url.clone())
             .headers(headers.clone())
             .header(CONTENT_TYPE, "application/x-protobuf")
-            .body(self.message(batch)?.encode_to_vec());
+            .body(self.message(records).encode_to_vec());
         let response = request.send().await.map_err(http::cause)?;
         let status = response.status();
+        if status == StatusCode::PAYLOAD_TOO_LARGE {
+            return Ok(Answer::TooLarge);
+        }
         if !status.is_success() {
             self.rest = http::retry_after(response.headers(), Timestamp::now());
             return Err(http::refusal(status));
@@ -106,31 +171,78 @@ impl Otlp {
         let answer = ExportLogsServiceResponse::decode(body.as_slice())
             .map_err(|_| "the answer is none of OTLP with protobuf: is this the endpoint of a collector?".to_owned())?;
         let partial = answer.partial_success.unwrap_or_default();
-        match partial.rejected_log_records {
-            0 => Ok(()),
-            rejected => Err(format!(
-                "{rejected} of the records from {}:{} on were rejected: {}",
-                batch.stream,
-                batch.first,
-                http::said(&partial.error_message, &headers)
-            )),
-        }
+        Ok(match partial.rejected_log_records {
+            0 => Answer::Taken,
+            // A number that is none may mean all of them.
+            rejected => Answer::Rejected(
+                usize::try_from(rejected).unwrap_or(usize::MAX),
+                http::said(&partial.error_message, &headers),
+            ),
+        })
     }
 
-    fn message(&self, batch: &Batch<'_>) -> Result<ExportLogsServiceRequest, String> {
-        let log_records = batch.records().map(|(seq, line)| log_record(batch, seq, line)).collect::<Result<_, _>>()?;
+    fn message(&self, log_records: Vec<LogRecord>) -> ExportLogsServiceRequest {
         let scope = InstrumentationScope { name: "portcullis.trail".to_owned(), ..InstrumentationScope::default() };
         let scope_logs = vec![ScopeLogs { scope: Some(scope), log_records, ..ScopeLogs::default() }];
         let resource = Some(self.resource.clone());
-        Ok(ExportLogsServiceRequest {
+        ExportLogsServiceRequest {
             resource_logs: vec![ResourceLogs { resource, scope_logs, ..ResourceLogs::default() }],
-        })
+        }
     }
+}
+
+impl Left {
+    fn new(batch: &Batch<'_>, count: usize) -> Self {
+        let groups = VecDeque::from([(0..count).collect()]);
+        Self { stream: batch.stream.to_owned(), first: batch.first, count, groups, ..Self::default() }
+    }
+
+    /// Whether it is of that batch, and not the end of one that was taken.
+    fn is_of(&self, batch: &Batch<'_>, count: usize) -> bool {
+        let is_same = self.stream == batch.stream && self.first == batch.first && self.count == count;
+        is_same && !self.groups.is_empty()
+    }
+
+    fn halve(&mut self, mut group: Vec<usize>) {
+        self.groups.push_front(group.split_off(group.len() / 2));
+        self.groups.push_front(group);
+    }
+
+    /// Once every group went out. What was rejected goes out again the next time, together, and nothing else.
+    fn outcome(&mut self) -> Result<(), String> {
+        let rejected = std::mem::take(&mut self.rejected);
+        let Some(place) = rejected.first() else { return Ok(()) };
+        let (stream, seq) = (&self.stream, self.first + *place as u64);
+        let others = match rejected.len() - 1 {
+            0 => "was".to_owned(),
+            others => format!("and {others} more were"),
+        };
+        let error = format!("record {stream}:{seq} {others} rejected: {}", self.said);
+        self.groups = VecDeque::from([rejected]);
+        Err(error)
+    }
+}
+
+/// How many records fit into a request, one at least, and their bytes.
+fn fitting(sizes: impl Iterator<Item = usize>, most: usize) -> (usize, usize) {
+    let (mut count, mut bytes) = (0, 0);
+    for size in sizes.map(|size| size + FRAMING) {
+        if count > 0 && bytes + size > most {
+            break;
+        }
+        count += 1;
+        bytes += size;
+    }
+    (count, bytes)
 }
 
 impl Sink for Otlp {
     fn deliver<'s>(&'s mut self, batch: &'s Batch<'s>) -> Delivery<'s> {
         Box::pin(self.post(batch))
+    }
+
+    fn appetite(&self) -> Appetite {
+        http::APPETITE
     }
 
     fn rest(&self) -> Duration {

@@ -2,7 +2,8 @@
 //!
 //! The signature is HMAC-SHA256 over the timestamp, a dot and the body. A receiver computes it anew, compares it in
 //! constant time, and refuses timestamps that are too old, so that what somebody recorded cannot be sent again later.
-//! A delivery that is repeated within that time is told apart by its stream and the records' numbers.
+//! A delivery that is repeated within that time is told apart by the stream and the numbers in its lines: the headers are
+//! not signed.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,12 +11,12 @@ use std::time::Duration;
 
 use aws_lc_rs::hmac;
 use jiff::Timestamp;
-use reqwest::Url;
-use reqwest::header::{CONTENT_TYPE, HeaderMap};
+use reqwest::header::CONTENT_TYPE;
+use reqwest::{Response, StatusCode, Url};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Batch, Delivery, Sink, http, tls};
+use super::{Appetite, Batch, Delivery, Sink, http, tls};
 use crate::digest::hex;
 
 /// Secrets that a file may hold: the one in use, and the one before or after it.
@@ -46,6 +47,9 @@ pub(super) struct Webhook {
     settings: Settings,
     url: Url,
     client: reqwest::Client,
+    room: http::Room,
+    /// Up to where a batch was taken that was not taken whole: its stream, and the next record.
+    taken: Option<(String, u64)>,
     rest: Duration,
 }
 
@@ -55,11 +59,41 @@ impl Webhook {
         let client = http::client(&url, settings.ca_file.as_deref())?;
         http::headers(&settings.headers)?;
         secrets(&settings.secret_file)?;
-        Ok(Self { settings: settings.clone(), url, client, rest: Duration::ZERO })
+        let (settings, room) = (settings.clone(), http::Room::new());
+        Ok(Self { settings, url, client, room, taken: None, rest: Duration::ZERO })
     }
 
+    /// Posts what of a batch was not taken before, in as many requests as it needs. May be dropped at any point.
     async fn post(&mut self, batch: &Batch<'_>) -> Result<(), String> {
         self.rest = Duration::ZERO;
+        let mut rest = match self.taken.take() {
+            Some((stream, next)) if stream == batch.stream => batch.from(next),
+            _ => *batch,
+        };
+        while !rest.bytes.is_empty() {
+            self.taken = Some((rest.stream.to_owned(), rest.first));
+            let (piece, later) = rest.split(self.room.bytes);
+            let response = self.send(&piece).await?;
+            match response.status() {
+                status if status.is_success() => {
+                    self.room.taken();
+                    rest = later;
+                }
+                StatusCode::PAYLOAD_TOO_LARGE if piece.last() > piece.first => self.room.shrink(piece.bytes.len()),
+                status => {
+                    self.rest = http::retry_after(response.headers(), Timestamp::now());
+                    return Err(match status {
+                        StatusCode::PAYLOAD_TOO_LARGE => http::too_large(piece.stream, piece.first, piece.bytes.len()),
+                        status => http::refusal(status),
+                    });
+                }
+            }
+        }
+        self.taken = None;
+        Ok(())
+    }
+
+    async fn send(&self, batch: &Batch<'_>) -> Result<Response, String> {
         let timestamp = Timestamp::now().as_second().to_string();
         let signature = signature(&secrets(&self.settings.secret_file)?, &timestamp, batch.bytes);
         let last = batch.last();
@@ -75,19 +109,17 @@ impl Webhook {
             .header("portcullis-first", batch.first)
             .header("portcullis-last", last)
             .header("idempotency-key", format!("{}:{}-{last}", batch.stream, batch.first));
-        let response = request.body(batch.bytes.to_vec()).send().await.map_err(http::cause)?;
-        let (status, headers): (_, &HeaderMap) = (response.status(), response.headers());
-        if status.is_success() {
-            return Ok(());
-        }
-        self.rest = http::retry_after(headers, Timestamp::now());
-        Err(http::refusal(status))
+        request.body(batch.bytes.to_vec()).send().await.map_err(http::cause)
     }
 }
 
 impl Sink for Webhook {
     fn deliver<'s>(&'s mut self, batch: &'s Batch<'s>) -> Delivery<'s> {
         Box::pin(self.post(batch))
+    }
+
+    fn appetite(&self) -> Appetite {
+        http::APPETITE
     }
 
     fn rest(&self) -> Duration {

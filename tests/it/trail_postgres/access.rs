@@ -76,6 +76,102 @@ async fn the_role_that_writes_can_do_nothing_else() {
     assert!(count.get::<_, i64>(0) > 3);
 }
 
+/// A type in the caller's temporary schema, which comes before all others, with a check that says who runs it.
+const SNARE: &str = "CREATE FUNCTION pg_temp.snare(value pg_catalog.jsonb) RETURNS boolean LANGUAGE plpgsql AS $$
+    BEGIN
+      IF current_user = 'portcullis_owner' THEN RAISE EXCEPTION 'the snare runs as the owner'; END IF;
+      RETURN true;
+    END $$;
+    CREATE DOMAIN pg_temp.jsonb AS pg_catalog.jsonb CHECK (pg_temp.snare(VALUE))";
+/// Another collation than any other call has: so the functions are compiled for this session under its path, as for `append`.
+const CALLS: [&str; 3] = [
+    r#"SELECT portcullis.policies('{"findings":[]}' COLLATE "C")"#,
+    r#"SELECT portcullis.moment('{"time":"2026-01-01T00:00:00Z"}' COLLATE "C")"#,
+    r#"SELECT portcullis.fields('{}' COLLATE "C")"#,
+];
+
+fn appending(seq: u8) -> String {
+    let line =
+        format!(r#"{{"stream":"aa","seq":{seq},"time":"2025-11-22T00:00:00.000000Z","findings":[],"hash":"h"}}"#);
+    format!("SELECT portcullis.append('allow', ARRAY['{line}'])")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_of_the_caller_runs_as_the_owner() {
+    let postgres = Postgres::start();
+    for role in ["writing", "reading"] {
+        let client = postgres.superuser().await;
+        client.batch_execute(&format!("SET SESSION AUTHORIZATION {role}; {SNARE}")).await.expect("a snare");
+        for call in CALLS {
+            let error = client.batch_execute(call).await.expect_err(call);
+            assert_eq!(error.code().map(SqlState::code), Some("42501"), "{role}: {call}: {error:?}");
+        }
+        match (role, client.batch_execute(&appending(0)).await) {
+            ("writing", result) => result.expect("appended"),
+            (_, result) => {
+                assert_eq!(result.expect_err("reading").code().map(SqlState::code), Some("42501"));
+            }
+        }
+    }
+    // Even where somebody may call them: each has its own path.
+    postgres.sql("GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA portcullis TO writing");
+    let client = postgres.superuser().await;
+    client.batch_execute(&format!("SET SESSION AUTHORIZATION writing; {SNARE}")).await.expect("a snare");
+    for call in CALLS {
+        client.batch_execute(call).await.expect(call);
+    }
+    client.batch_execute(&appending(1)).await.expect("appended");
+    let count = postgres.superuser().await.query_one("SELECT count(*) FROM portcullis.trail", &[]).await;
+    assert_eq!(count.expect("a row").get::<_, i64>(0), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_schema_that_is_applied_again_takes_back_what_was_granted() {
+    let postgres = Postgres::start();
+    let client = postgres.superuser().await;
+    client.batch_execute(&format!("SET SESSION AUTHORIZATION writing; {}", appending(0))).await.expect("appended");
+    // As it once was, and what somebody made of that.
+    postgres.sql(
+        "GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA portcullis TO PUBLIC;
+         GRANT ALL ON ALL TABLES IN SCHEMA portcullis TO PUBLIC, portcullis_writer, portcullis_reader;
+         ALTER FUNCTION portcullis.policies(text) RESET ALL",
+    );
+    client.batch_execute("DELETE FROM portcullis.trail WHERE seq = 7").await.expect("still granted");
+    postgres.apply("portcullis");
+    for role in ["writing", "reading"] {
+        client.batch_execute(&format!("SET SESSION AUTHORIZATION {role}")).await.expect("a role");
+        for statement in CALLS.into_iter().chain([
+            "DELETE FROM portcullis.trail",
+            "DELETE FROM portcullis.trail_allow_20251122",
+            "UPDATE portcullis.forgotten SET next = 0",
+            "TRUNCATE portcullis.conflicts",
+        ]) {
+            let error = client.batch_execute(statement).await.expect_err(statement);
+            assert_eq!(error.code().map(SqlState::code), Some("42501"), "{role}: {statement}: {error:?}");
+        }
+    }
+    client.batch_execute("SELECT line FROM portcullis.trail").await.expect("reading reads");
+    client.batch_execute(&format!("SET SESSION AUTHORIZATION writing; {}", appending(1))).await.expect("appended");
+    let open = "SELECT count(*) FROM pg_proc WHERE pronamespace = 'portcullis'::regnamespace AND prolang <> 14 AND proconfig IS NULL";
+    assert_eq!(client.query_one(open, &[]).await.expect("a row").get::<_, i64>(0), 0, "a function without a path");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_keeps_a_partition_from_being_dropped() {
+    let postgres = Postgres::start();
+    let client = postgres.superuser().await;
+    client.batch_execute(&format!("SET SESSION AUTHORIZATION writing; {}", appending(0))).await.expect("appended");
+    for role in ["writing", "reading"] {
+        client.batch_execute(&format!("SET SESSION AUTHORIZATION {role}")).await.expect("a role");
+        for table in ["trail", "trail_allow", "trail_allow_20251122", "conflicts", "forgotten"] {
+            let statement = format!("CREATE TEMP TABLE held_{table} (held portcullis.{table})");
+            let error = client.batch_execute(&statement).await.expect_err(&statement);
+            assert_eq!(error.code().map(SqlState::code), Some("42501"), "{role}: {statement}: {error:?}");
+        }
+    }
+    postgres.sql("SELECT portcullis.forget('allow', now())");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn only_the_right_server_is_believed() {
     let postgres = Postgres::start();
