@@ -123,6 +123,8 @@ impl Redaction {
     /// # Errors
     /// When the file cannot be read, or holds too little.
     pub fn new(is_off: bool, key: Option<&Path>) -> Result<Self, String> {
+        // The first decision should not wait until the patterns are compiled, which takes a while.
+        LazyLock::force(&PATTERNS);
         let Some(file) = key else { return Ok(Self { is_off, pseudonyms: None }) };
         let bytes = std::fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?;
         let bytes = bytes.trim_ascii_end();
