@@ -44,16 +44,10 @@ impl<'b> Batch<'b> {
 
     /// The first records, that together have no more than so many bytes, one at least; and those after them.
     fn split(self, most: usize) -> (Self, Self) {
-        let (mut end, mut count) = (0, 0);
-        for line in self.bytes.split_inclusive(|byte| *byte == b'\n') {
-            if end > 0 && end + line.len() > most {
-                break;
-            }
-            end += line.len();
-            count += 1;
-        }
+        let lines = self.bytes.split_inclusive(|byte| *byte == b'\n');
+        let (count, end) = fitting(lines.map(<[u8]>::len), most);
         let (bytes, later) = self.bytes.split_at(end);
-        (Self { bytes, ..self }, Self { first: self.first + count, bytes: later, ..self })
+        (Self { bytes, ..self }, Self { first: self.first + count as u64, bytes: later, ..self })
     }
 
     /// The records from one on.
@@ -69,6 +63,19 @@ impl<'b> Batch<'b> {
         let lines = self.bytes.split_inclusive(|byte| *byte == b'\n');
         (self.first..).zip(lines.map(|line| line.strip_suffix(b"\n").unwrap_or(line)))
     }
+}
+
+/// How many records of these sizes, one at least, fit into so many bytes, and their bytes.
+fn fitting(sizes: impl Iterator<Item = usize>, most: usize) -> (usize, usize) {
+    let (mut count, mut bytes) = (0, 0);
+    for size in sizes {
+        if count > 0 && bytes + size > most {
+            break;
+        }
+        count += 1;
+        bytes += size;
+    }
+    (count, bytes)
 }
 
 /// What became of a delivery: nothing to say, or why it failed.

@@ -5,14 +5,14 @@
 use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::serve::client::{Protocol, block};
-use crate::serve::{AUDIT, HARDENED, Serve, Server, bad_pod, good_pod, review, run, spawn, text, until};
+use crate::serve::{AUDIT, HARDENED, Serve, Server, bad_pod, good_pod, review, spawn, text, until, verify};
 use crate::trail_spool::Files;
 
 /// A disk that is gone when this is dropped.
@@ -122,11 +122,6 @@ fn until_unrecorded(server: &Server, pod: &Value) -> (Value, usize) {
     (answer, turn)
 }
 
-fn verified(spool: &Path) -> (Option<i32>, String) {
-    let (code, stdout, stderr) = run(&["trail", "verify", spool.to_str().expect("UTF-8")], "");
-    (code, stdout + &stderr)
-}
-
 fn recorded(disk: &Disk, uid: &str) -> bool {
     Files::read(&disk.spool()).records().iter().any(|record| record["uid"] == uid)
 }
@@ -156,7 +151,7 @@ fn is_calm(server: &mut Server) {
 fn ends_whole(server: Server, disk: &Disk) {
     let (status, _, stderr, ..) = server.stop();
     assert_eq!(status.code(), Some(0), "{stderr}");
-    let (code, said) = verified(&disk.spool());
+    let (code, said) = verify(&disk.spool());
     assert_eq!(code, Some(0), "{said}");
 }
 
@@ -174,7 +169,7 @@ fn a_full_disk_is_the_servers_own_trouble_and_space_heals_it() {
         is_trouble(&ask(&server, "still", &good_pod()), refuses);
         assert!(!recorded(&disk, &format!("uid-{turn}")) && !recorded(&disk, "still"));
         assert!(recorded(&disk, "uid-1"));
-        let (code, said) = verified(&disk.spool());
+        let (code, said) = verify(&disk.spool());
         assert_eq!(code, Some(3), "no part of a line is left: {said}");
         disk.empty();
         let healed = ask(&server, "healed", &good_pod());
@@ -258,7 +253,7 @@ fn a_disk_that_stalls_is_waited_for_as_far_as_was_promised() {
     assert!(recorded(&disk, "before") && recorded(&disk, "after"));
     is_calm(&mut server);
     assert_eq!(server.stop().0.code(), Some(0));
-    assert_eq!(verified(&disk.spool()).0, Some(0));
+    assert_eq!(verify(&disk.spool()).0, Some(0));
 
     let disk = Disk::on_a_file();
     let mut server = served(HARDENED, &disk, "buffered");
@@ -272,7 +267,7 @@ fn a_disk_that_stalls_is_waited_for_as_far_as_was_promised() {
     assert_eq!(server.metric("portcullis_unrecorded_total"), Some(0.0));
     is_calm(&mut server);
     assert_eq!(server.stop().0.code(), Some(0));
-    assert_eq!(verified(&disk.spool()).0, Some(0));
+    assert_eq!(verify(&disk.spool()).0, Some(0));
 }
 
 #[test]

@@ -11,8 +11,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::serve::client::{Client, Protocol, block};
-use crate::serve::{AUDIT, Serve, Server, bad_pod, good_pod, review, run};
-use crate::trail_spool::{Files, Random, pem, quick_folder, verifier};
+use crate::serve::{AUDIT, Serve, Server, bad_pod, good_pod, review};
+use crate::trail_spool::{Files, Random, pem, quick_folder, verified};
 
 /// Kills, unless the environment says otherwise.
 const KILLS: usize = 200;
@@ -63,12 +63,6 @@ async fn load(client: Client, name: String, turns: &AtomicUsize, answered: &Mute
             answered.lock().expect("a lock").push(uid);
         }
     }
-}
-
-fn verified(spool: &Path) -> (Option<i32>, String) {
-    let key = verifier(1).to_string();
-    let (code, stdout, stderr) = run(&["trail", "verify", "--key", &key, spool.to_str().expect("UTF-8")], "");
-    (code, stdout + &stderr)
 }
 
 #[test]

@@ -9,7 +9,7 @@ use portcullis::trail::{Class, Report};
 use serde_json::Value;
 
 use crate::serve::{HARDENED, Serve, Server, bad_pod, review, run};
-use crate::trail_spool::{Files, event, finished, pem, settings, verifier, with_trail};
+use crate::trail_spool::{Files, event, finished, pem, settings, verified, verifier, with_trail};
 
 /// Writes to a spool that then has no clean end.
 fn killed(folder: &Path, class: Class, count: usize) {
@@ -49,12 +49,6 @@ fn cut(folder: &Path, class: Class, kept: usize) {
             fs::write(&segment, lines.concat()).expect("written");
         }
     }
-}
-
-fn verified(folder: &Path) -> (Option<i32>, String) {
-    let key = verifier(1).to_string();
-    let (code, stdout, stderr) = run(&["trail", "verify", "--key", &key, folder.to_str().expect("UTF-8")], "");
-    (code, stdout + &stderr)
 }
 
 #[test]

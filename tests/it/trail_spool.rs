@@ -12,7 +12,7 @@ use portcullis::trail::{
 };
 use tempfile::TempDir;
 
-use crate::serve::until;
+use crate::serve::{run, until};
 
 /// Bytes of a segment, so that a hundred records fill several.
 pub(crate) const SEGMENT: u64 = 8 << 10;
@@ -122,6 +122,13 @@ pub(crate) fn finished(events: usize) -> (TempDir, Files) {
     });
     let files = Files::read(folder.path());
     (folder, files)
+}
+
+/// What the program says of a spool whose checkpoints key 1 signed: exit code and text.
+pub(crate) fn verified(folder: &Path) -> (Option<i32>, String) {
+    let key = verifier(1).to_string();
+    let (code, stdout, stderr) = run(&["trail", "verify", "--key", &key, folder.to_str().expect("UTF-8")], "");
+    (code, stdout + &stderr)
 }
 
 /// The segments of a spool, in the order in which they are verified: class and file, and what is in it.

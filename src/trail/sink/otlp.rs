@@ -16,7 +16,7 @@ use reqwest::{StatusCode, Url};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Appetite, Batch, Delivery, Sink, http};
+use super::{Appetite, Batch, Delivery, Sink, fitting, http};
 
 /// What a record takes in a message beside its own bytes, at most.
 const FRAMING: usize = 8;
@@ -124,7 +124,8 @@ impl Otlp {
             self.left = Left::new(batch, records.len());
         }
         while let Some(mut group) = self.left.groups.pop_front() {
-            let (count, bytes) = fitting(group.iter().map(|place| records[*place].encoded_len()), self.room.bytes);
+            let sizes = group.iter().map(|place| records[*place].encoded_len() + FRAMING);
+            let (count, bytes) = fitting(sizes, self.room.bytes);
             if count < group.len() {
                 self.left.groups.push_front(group.split_off(count));
             }
@@ -221,19 +222,6 @@ impl Left {
         self.groups = VecDeque::from([rejected]);
         Err(error)
     }
-}
-
-/// How many records fit into a request, one at least, and their bytes.
-fn fitting(sizes: impl Iterator<Item = usize>, most: usize) -> (usize, usize) {
-    let (mut count, mut bytes) = (0, 0);
-    for size in sizes.map(|size| size + FRAMING) {
-        if count > 0 && bytes + size > most {
-            break;
-        }
-        count += 1;
-        bytes += size;
-    }
-    (count, bytes)
 }
 
 impl Sink for Otlp {

@@ -46,21 +46,37 @@ async fn the_owner_drops_old_partitions_of_a_class_and_verify_says_so() {
     assert!(said.contains("whole as far as it goes"), "{said}");
 }
 
+/// The lines of a stream: its start, and so many decisions.
+fn stream(decisions: usize) -> Vec<Vec<u8>> {
+    let mut chain = Chain::new("a1".to_owned());
+    let start = Record::Start { time: Timestamp::now(), cluster: "", configuration: "", version: "", torn: 0 };
+    let event = &events()[0];
+    let bodies = std::iter::once(start.to_bytes()).chain((0..decisions).map(|_| event.clone()));
+    bodies
+        .map(|body| {
+            let mut line = Vec::new();
+            chain.seal(&body, &mut line);
+            line.pop();
+            line
+        })
+        .collect()
+}
+
+/// A verification that was told up to where the owner dropped the stream, if at all.
+fn told(next: Option<u64>) -> Verification {
+    let mut verification = Verification::default();
+    if let Some(next) = next {
+        verification.forgotten("a1".to_owned(), next);
+    }
+    verification
+}
+
 #[test]
 fn what_the_owner_dropped_from_the_front_of_a_stream_is_unproven_and_no_more_than_that() {
-    let mut chain = Chain::new("a1".to_owned());
-    let mut lines = Vec::new();
-    let start = Record::Start { time: Timestamp::now(), cluster: "", configuration: "", version: "", torn: 0 };
-    chain.seal(&start.to_bytes(), &mut lines);
-    for _ in 0..4 {
-        chain.seal(&events()[0], &mut lines);
-    }
-    let rest = |next: Option<u64>| {
-        let mut verification = Verification::default();
-        if let Some(next) = next {
-            verification.forgotten("a1".to_owned(), next);
-        }
-        for line in lines.split(|byte| *byte == b'\n').skip(2).filter(|line| !line.is_empty()) {
+    let lines = stream(4);
+    let rest = |next| {
+        let mut verification = told(next);
+        for line in &lines[2..] {
             verification.take(line).expect("as it was written");
         }
         verification.finish(true)
@@ -75,21 +91,11 @@ fn what_the_owner_dropped_from_the_front_of_a_stream_is_unproven_and_no_more_tha
 #[test]
 fn what_the_owner_dropped_from_the_middle_is_unproven_too() {
     // Around midnight a record of the old day may follow one of the new.
-    let mut chain = Chain::new("a1".to_owned());
-    let mut lines = Vec::new();
-    let start = Record::Start { time: Timestamp::now(), cluster: "", configuration: "", version: "", torn: 0 };
-    chain.seal(&start.to_bytes(), &mut lines);
-    for _ in 0..5 {
-        chain.seal(&events()[0], &mut lines);
-    }
-    let lines: Vec<&[u8]> = lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).collect();
-    let read = |next: Option<u64>| {
-        let mut verification = Verification::default();
-        if let Some(next) = next {
-            verification.forgotten("a1".to_owned(), next);
-        }
+    let lines = stream(5);
+    let read = |next| {
+        let mut verification = told(next);
         for place in [2, 4, 5] {
-            verification.take(lines[place])?;
+            verification.take(&lines[place])?;
         }
         verification.finish(true)
     };
