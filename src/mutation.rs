@@ -40,7 +40,7 @@ pub fn mutate(snapshot: &Snapshot, request: &Request<'_>) -> Mutation {
         };
         for (place, edit) in edits {
             let editor = if setter.mode == Mode::Enforce { &mut editor } else { &mut imagined };
-            if request.sent.is_some_and(|raw| apply(editor, raw.get(), &edit)) {
+            if request.sent.is_some_and(|raw| apply(editor, raw.get(), setter.meta.id, &edit)) {
                 findings.push(described(setter, place, &edit));
             }
         }
@@ -103,11 +103,11 @@ fn run(setter: &Setter, target: &Target<'_, '_>) -> Option<Vec<(Place, Edit)>> {
     Some(edits.into_edits())
 }
 
-fn apply(editor: &mut Option<Editor>, raw: &str, edit: &Edit) -> bool {
+fn apply(editor: &mut Option<Editor>, raw: &str, policy: &'static str, edit: &Edit) -> bool {
     if editor.is_none() {
         *editor = Editor::new(raw);
     }
-    editor.as_mut().is_some_and(|editor| editor.apply(edit))
+    editor.as_mut().is_some_and(|editor| editor.apply(policy, edit))
 }
 
 fn described(setter: &Setter, place: Place, edit: &Edit) -> Judged {

@@ -34,6 +34,9 @@ pub struct Operation {
     op: &'static str,
     path: PointerBuf,
     value: Value,
+    /// Id of the policy that asked for it; not part of the patch.
+    #[serde(skip)]
+    policy: &'static str,
 }
 
 impl Editor {
@@ -44,9 +47,10 @@ impl Editor {
         Some(Self { object, operations: Vec::new() })
     }
 
-    /// Makes a change; returns whether there was one to make.
-    pub fn apply(&mut self, edit: &Edit) -> bool {
-        match edit {
+    /// Makes a change that `policy` asks for; returns whether there was one to make.
+    pub fn apply(&mut self, policy: &'static str, edit: &Edit) -> bool {
+        let before = self.operations.len();
+        let is_done = match edit {
             Edit::Set(path, value) => self.add(&path.pointer(), value.clone()),
             Edit::Append(path, value) => {
                 let list = path.pointer();
@@ -55,7 +59,11 @@ impl Editor {
                     _ => self.add(&list, Value::Array(vec![value.clone()])),
                 }
             }
+        };
+        for operation in &mut self.operations[before..] {
+            operation.policy = policy;
         }
+        is_done
     }
 
     /// The object as it is now.
@@ -109,7 +117,7 @@ impl Editor {
         if self.object.assign(&path, value.clone()).is_err() {
             return false;
         }
-        self.operations.push(Operation { op: "add", path, value });
+        self.operations.push(Operation { op: "add", path, value, policy: "" });
         true
     }
 }
@@ -118,6 +126,11 @@ impl Operation {
     /// Where it adds.
     pub fn path(&self) -> &Pointer {
         &self.path
+    }
+
+    /// Id of the policy that asked for it.
+    pub fn policy(&self) -> &'static str {
+        self.policy
     }
 }
 
@@ -131,7 +144,8 @@ mod tests {
     fn edited(raw: &str, edits: &[Edit]) -> (serde_json::Value, serde_json::Value) {
         let mut editor = Editor::new(raw).expect("JSON");
         for edit in edits {
-            editor.apply(edit);
+            editor.apply("a-policy", edit);
+            assert!(editor.operations().iter().all(|operation| operation.policy() == "a-policy"));
         }
         (editor.object().clone(), serde_json::to_value(editor.operations()).expect("JSON"))
     }
