@@ -3,6 +3,7 @@
 
 mod inherited;
 mod labels;
+pub mod selection;
 #[cfg(test)]
 mod tests;
 
@@ -111,6 +112,8 @@ pub struct Judged {
     pub failed: bool,
     /// Whether it is something set, or that would be, rather than something that must be otherwise.
     pub sets: bool,
+    /// How many places it stands for.
+    pub count: usize,
 }
 
 impl Judged {
@@ -258,6 +261,7 @@ fn judged(request: &Request<'_>, outcome: &Outcome<'_>) -> Vec<Judged> {
             inherited: false,
             failed,
             sets: false,
+            count: finding.count,
         }
     };
     match &outcome.result {
@@ -269,7 +273,7 @@ fn judged(request: &Request<'_>, outcome: &Outcome<'_>) -> Vec<Judged> {
             };
             // What did not come in time is a fact about another object.
             let rests_on_cluster = *failure == Failure::TimedOut;
-            let finding = Finding { place: Place::object(), message: message.to_owned(), rests_on_cluster };
+            let finding = Finding { place: Place::object(), message: message.to_owned(), rests_on_cluster, count: 1 };
             vec![judged(&finding, true)]
         }
     }

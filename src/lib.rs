@@ -30,6 +30,7 @@
 //! 12. No annotation or label of the evaluated object turns a policy off or vouches for it. The labels of its namespace,
 //!     where they count at all, only tighten ([`labels`]).
 
+mod bound;
 pub mod cli;
 pub mod cluster;
 pub mod config;

@@ -126,5 +126,15 @@ fn failed(setter: &Setter) -> Judged {
 
 fn judged(setter: &Setter, place: Place, message: String, failed: bool) -> Judged {
     let configured = (setter.configured > setter.mode).then_some(setter.configured);
-    Judged { meta: setter.meta, place, message, mode: setter.mode, configured, inherited: false, failed, sets: true }
+    Judged {
+        meta: setter.meta,
+        place,
+        message,
+        mode: setter.mode,
+        configured,
+        inherited: false,
+        failed,
+        sets: true,
+        count: 1,
+    }
 }

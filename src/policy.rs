@@ -107,6 +107,8 @@ pub struct Finding {
     pub message: String,
     /// Whether another object of the cluster could put it right: such a finding refuses Pods only.
     pub rests_on_cluster: bool,
+    /// How many places it stands for.
+    pub count: usize,
 }
 
 /// Findings of one policy that are told apart.
@@ -124,12 +126,12 @@ pub struct Report {
 impl Report {
     /// A finding that the object alone decides.
     pub fn add(&mut self, place: Place, message: impl Into<String>) {
-        self.push(Finding { place, message: message.into(), rests_on_cluster: false });
+        self.push(Finding { place, message: message.into(), rests_on_cluster: false, count: 1 });
     }
 
     /// A finding that rests on another object of the cluster.
     pub fn add_resting(&mut self, place: Place, message: impl Into<String>) {
-        self.push(Finding { place, message: message.into(), rests_on_cluster: true });
+        self.push(Finding { place, message: message.into(), rests_on_cluster: true, count: 1 });
     }
 
     fn push(&mut self, finding: Finding) {
@@ -148,6 +150,7 @@ impl Report {
                 place: Place { within: Within::Many, ..Place::object() },
                 message: format!("must be put right in {} more places", self.more),
                 rests_on_cluster: self.more == self.more_resting,
+                count: self.more,
             });
         }
         self.findings

@@ -101,6 +101,7 @@ impl Reading {
             inherited: false,
             failed: true,
             sets: false,
+            count: 1,
         })
     }
 }

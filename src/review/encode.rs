@@ -1,5 +1,6 @@
 //! [`Decision`] → bytes.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use base64::Engine as _;
@@ -8,6 +9,7 @@ use serde::Serialize;
 
 use super::Review;
 use super::decode::V1BETA1;
+use crate::bound::{Room, fit};
 use crate::decision::{Decision, Endpoint, Judged, Trouble};
 use crate::mode::Mode;
 use crate::policy::cut;
@@ -20,6 +22,16 @@ const WARNINGS: usize = 12;
 const WARNINGS_TOTAL: usize = 3_800;
 /// Findings that a refusal spells out.
 const FINDINGS: usize = 64;
+/// Bytes of a refusal's lines, as JSON writes them; the same again for its causes. The place that each line has in any
+/// case, and the most that it has.
+const REFUSAL: usize = 24 << 10;
+const LINE: usize = 256;
+const LONGEST_LINE: usize = 1_024;
+/// Bytes of one cause's field, and the place that each has in any case.
+const LONGEST_FIELD: usize = 512;
+const FIELD: usize = 96;
+/// Bytes of what is said of a request that could not be judged.
+const TROUBLE: usize = 2 << 10;
 /// Bytes of one audit annotation.
 const ANNOTATION: usize = 1_024;
 /// How long a caller waits that was turned away for want of room, in seconds.
@@ -127,12 +139,16 @@ fn annotations<'a>(review: &Review<'_>, endpoint: Endpoint, decision: &'a Decisi
 /// What a refusal says: a line a finding, with policy, field, what must be, and how.
 pub fn refusal(decision: &Decision) -> String {
     if let Some((_, message)) = &decision.trouble {
-        return message.clone();
+        return fit(message.into(), TROUBLE).into_owned();
     }
     let refusing: Vec<&Judged> = decision.findings.iter().filter(|finding| finding.refuses()).collect();
-    let mut lines: Vec<String> = refusing.iter().take(FINDINGS).map(|finding| line(finding)).collect();
-    if refusing.len() > FINDINGS {
-        lines.push(format!("and {} more", refusing.len() - FINDINGS));
+    let (told, others) = refusing.split_at(refusing.len().min(FINDINGS));
+    let mut room = Room::new(REFUSAL, told.len(), LINE);
+    let mut lines: Vec<Cow<'_, str>> =
+        told.iter().map(|finding| room.text(line(finding).into(), LONGEST_LINE)).collect();
+    let more: usize = others.iter().map(|finding| finding.count).sum();
+    if more > 0 {
+        lines.push(format!("and {more} more").into());
     }
     lines.join("\n")
 }
@@ -196,16 +212,16 @@ fn status(decision: &Decision) -> Status {
         429 => "TooManyRequests",
         _ => "ServiceUnavailable",
     };
-    let causes: Vec<Cause> = decision
-        .findings
-        .iter()
-        .filter(|finding| finding.refuses())
-        .take(FINDINGS)
-        .map(|finding| Cause {
-            field: finding.place.path.to_string(),
-            message: format!("{}: {} ({})", finding.meta.id, finding.message, finding.meta.fix),
-        })
-        .collect();
+    let told: Vec<&Judged> = decision.findings.iter().filter(|one| one.refuses()).take(FINDINGS).collect();
+    let (mut fields, mut messages) = (Room::new(REFUSAL / 2, told.len(), FIELD), Room::new(REFUSAL, told.len(), LINE));
+    let cause = |finding: &Judged| {
+        let message = format!("{}: {} ({})", finding.meta.id, finding.message, finding.meta.fix);
+        Cause {
+            field: fields.text(finding.place.path.to_string().into(), LONGEST_FIELD).into_owned(),
+            message: messages.text(message.into(), LONGEST_LINE).into_owned(),
+        }
+    };
+    let causes: Vec<Cause> = told.into_iter().map(cause).collect();
     let busy = matches!(decision.trouble, Some((Trouble::Busy, _)));
     let details =
         (busy || !causes.is_empty()).then(|| Details { retry_after_seconds: busy.then_some(RETRY_AFTER), causes });

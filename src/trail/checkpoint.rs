@@ -10,8 +10,8 @@ use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 
 use super::class::Class;
-use super::event::printed;
 use super::key::{Signature, Signer, Verifier};
+use super::record::printed;
 use crate::digest::{hex, unhex};
 
 /// What the origin of every checkpoint begins with.
@@ -136,7 +136,7 @@ mod tests {
     use jiff::Timestamp;
 
     use super::super::class::Class;
-    use super::super::event::{Record, printed};
+    use super::super::record::{Record, printed};
     use super::{Head, Kind, Statement, is_signed, note, read};
 
     #[test]

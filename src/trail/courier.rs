@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::class::Class;
-use super::event::Record;
+use super::record::Record;
 use super::sink::{Appetite, Batch, Sink};
 use super::spool::{Index, Segment};
 

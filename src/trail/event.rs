@@ -1,23 +1,50 @@
-//! The audit event, and the records that frame a stream.
+//! The audit event.
+//!
+//! Whoever may create a pod decides how much there is to say of it. So an event is bounded in bytes, as JSON writes them:
+//! what is cut from a text is marked, what is left out of a list is counted.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use jiff::fmt::temporal::DateTimePrinter;
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
+use super::record::micros;
 use super::redact::Redaction;
-use crate::config::Weaker;
+use crate::bound::{Room, beginning};
+use crate::decision::selection::{Selection, select};
 use crate::decision::{Decision, Endpoint, Judged};
 use crate::digest::sha256;
 use crate::mode::Mode;
 use crate::object::Object;
+use crate::policy;
 use crate::request::{Kind, Operation, Request, User};
 
-/// Groups of a user that an event holds.
-const GROUPS: usize = 64;
+/// Bytes of one record, at most, whatever the object: its line in the trail, the chain's fields and the newline among
+/// them. The bounds below add up to 116 KiB, the ids of all policies in both counts of omitted entries included. Kafka
+/// takes messages of 1,048,588 bytes unless told otherwise, many receivers 1 MiB, and some queues 256 KiB.
+pub const RECORD: usize = 128 << 10;
 /// Characters of one text in an event.
 const TEXT: usize = 1_024;
+/// Bytes of a name, a uid and the like, of which an event holds less than sixteen.
+const SHORT: usize = 2 << 10;
+/// Groups of a user that an event holds; bytes of all of them, and the place that each has in any case.
+const GROUPS: usize = 64;
+const GROUPS_BYTES: usize = 16 << 10;
+const GROUP: usize = 128;
+/// Findings that an event holds, and operations of a patch.
+const ENTRIES: usize = 64;
+/// Bytes of the paths and messages of all findings, and the place that each text has in any case.
+const FINDINGS_BYTES: usize = 32 << 10;
+const FINDING: usize = 192;
+/// Bytes of the paths of a patch, and the place that each has in any case.
+const PATCH_BYTES: usize = 12 << 10;
+const PATH: usize = 128;
+/// Bytes of one path and of one message, at most.
+const LONGEST_PATH: usize = 512;
+const LONGEST_MESSAGE: usize = 1_024;
+/// Characters of a text in which secrets are looked for; more than an event holds of it, so that none is cut in two.
+const LOOKED_AT: usize = 4_096;
 
 /// How the caller of a review was known. Any pod that reaches the port could forge one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -53,8 +80,12 @@ pub struct Event<'a> {
     decision: &'static str,
     allowed: bool,
     findings: Vec<FindingView<'a>>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    findings_omitted: BTreeMap<&'static str, usize>,
     exception: Option<()>,
     patch: Vec<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    patch_omitted: BTreeMap<&'static str, usize>,
     object: Option<String>,
     configuration: &'a str,
     version: &'static str,
@@ -93,7 +124,7 @@ struct FindingView<'a> {
     mode: Mode,
     #[serde(skip_serializing_if = "Option::is_none")]
     configured: Option<Mode>,
-    path: String,
+    path: Cow<'a, str>,
     message: Cow<'a, str>,
     inherited: bool,
 }
@@ -122,30 +153,34 @@ impl<'a> Event<'a> {
             _ => request.options,
         });
         let names = if redaction.makes_pseudonyms() { names(request) } else { Vec::new() };
+        let (findings, findings_omitted) = findings(&decision.findings, &names, redaction);
+        let (patch, patch_omitted) = patch(decision, redaction);
         Self {
             time: request.received,
-            cluster,
+            cluster: short(cluster),
             endpoint,
             caller,
-            uid: cut(&request.uid),
+            uid: short(&request.uid),
             operation: request.operation,
             resource: Resource {
-                group: cut(&request.resource.group),
-                version: cut(&request.resource.version),
-                resource: cut(&request.resource.resource),
-                subresource: cut(&request.subresource),
+                group: short(&request.resource.group),
+                version: short(&request.resource.version),
+                resource: short(&request.resource.resource),
+                subresource: short(&request.subresource),
             },
             kind: kind(&request.kind),
-            namespace: redaction.identity(cut(&request.namespace)),
-            name: redaction.identity(cut(request.display_name())),
+            namespace: identity(&request.namespace, redaction),
+            name: identity(request.display_name(), redaction),
             object_uid: object_uid(request),
             user: user(&request.user, redaction),
             dry_run: request.dry_run,
             decision: decision.verdict.as_str(),
             allowed: decision.allowed,
-            findings: decision.findings.iter().map(|finding| view(finding, &names, redaction)).collect(),
+            findings,
+            findings_omitted,
             exception: None,
-            patch: decision.patch.iter().map(|operation| redaction.text(operation.path().as_str())).collect(),
+            patch,
+            patch_omitted,
             object: sent.map(|raw| sha256(raw.get().as_bytes())),
             configuration: &decision.configuration,
             version: env!("CARGO_PKG_VERSION"),
@@ -162,161 +197,27 @@ impl<'a> Event<'a> {
     }
 }
 
-/// A record of the stream itself.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase", tag = "record")]
-pub enum Record<'a> {
-    /// A stream begins, or a restart continues it.
-    #[serde(rename = "start")]
-    Start {
-        /// Now.
-        #[serde(serialize_with = "micros")]
-        time: Timestamp,
-        /// Name of the cluster.
-        cluster: &'a str,
-        /// Digest of the configuration in force.
-        configuration: &'a str,
-        /// Version of this program.
-        version: &'static str,
-        /// Bytes of a torn last line that were cut off.
-        torn: u64,
-    },
-    /// The clean end.
-    #[serde(rename = "stop")]
-    Stop {
-        /// Now.
-        #[serde(serialize_with = "micros")]
-        time: Timestamp,
-        /// A signed note of how far the stream and its sisters have come.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        note: Option<&'a str>,
-    },
-    /// How far the stream and its sisters have come.
-    #[serde(rename = "checkpoint")]
-    Checkpoint {
-        /// Now.
-        #[serde(serialize_with = "micros")]
-        time: Timestamp,
-        /// A signed note.
-        note: &'a str,
-    },
-    /// Records were removed from the front of the stream.
-    #[serde(rename = "retention")]
-    Retention {
-        /// Now.
-        #[serde(serialize_with = "micros")]
-        time: Timestamp,
-        /// The first record that is still here.
-        first: u64,
-        /// How many records were removed.
-        removed: u64,
-        /// How many of them some sink had not taken.
-        lost: u64,
-        /// Why: `age` or `size`.
-        reason: &'static str,
-    },
-    /// A sink has had more records of the stream than the spool had when it was opened.
-    #[serde(rename = "sink-ahead")]
-    SinkAhead {
-        /// Now.
-        #[serde(serialize_with = "micros")]
-        time: Timestamp,
-        /// The sink's name.
-        sink: &'a str,
-        /// How many it has had.
-        had: u64,
-        /// How many there were.
-        end: u64,
-    },
-    /// Decisions that were counted instead of written, since the last such record.
-    #[serde(rename = "counters")]
-    Counters {
-        /// Now.
-        #[serde(serialize_with = "micros")]
-        time: Timestamp,
-        /// Of how many decisions without a finding one was written.
-        sample: u64,
-        /// How many were not, by endpoint, operation, kind and namespace.
-        omitted: &'a [Omitted],
-    },
-    /// Another configuration is in force.
-    #[serde(rename = "configuration")]
-    Configuration {
-        /// Now.
-        #[serde(serialize_with = "micros")]
-        time: Timestamp,
-        /// Digest of the one before.
-        old: &'a str,
-        /// Digest of the new one.
-        configuration: &'a str,
-        /// Every policy that got weaker, redacted.
-        weaker: &'a [Weaker],
-    },
-    /// The installed webhook configurations began or ceased to lag behind the configuration.
-    #[serde(rename = "webhooks")]
-    Webhooks {
-        /// Now.
-        #[serde(serialize_with = "micros")]
-        time: Timestamp,
-        /// Digest of the configuration in force.
-        configuration: &'a str,
-        /// What lags; empty when nothing does.
-        lag: &'a [String],
-    },
-    /// A changed configuration was refused; the one before stays in force.
-    #[serde(rename = "configuration-refused")]
-    Refused {
-        /// Now.
-        #[serde(serialize_with = "micros")]
-        time: Timestamp,
-        /// Digest of the one in force.
-        configuration: &'a str,
-        /// What is wrong, one error each, redacted.
-        errors: &'a [String],
-    },
-}
-
-/// Decisions of one sort that were counted instead of written.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct Omitted {
-    /// `validate` or `mutate`.
-    pub endpoint: &'static str,
-    /// `CREATE` and so on.
-    pub operation: &'static str,
-    /// The kind.
-    pub kind: String,
-    /// The namespace.
-    pub namespace: String,
-    /// How many.
-    pub count: u64,
-}
-
-impl Record<'_> {
-    /// The record as JSON, unchained.
-    pub fn to_bytes(&self) -> Vec<u8> {
-        serde_json::to_vec(self).unwrap_or_default()
-    }
-}
-
 /// The uid of the object, or of the one before: a DELETE carries no other.
 fn object_uid<'a>(request: &'a Request<'a>) -> Cow<'a, str> {
     if let Some(object) = &request.object {
-        return Cow::Borrowed(cut(object.metadata().uid()));
+        return Cow::Borrowed(short(object.metadata().uid()));
     }
     let old = request.old.and_then(|old| Object::read(old, None).ok());
-    Cow::Owned(old.map_or_else(String::new, |old| cut(old.metadata().uid()).to_owned()))
+    Cow::Owned(old.map_or_else(String::new, |old| short(old.metadata().uid()).to_owned()))
 }
 
 fn kind<'a>(kind: &'a Kind<'_>) -> KindView<'a> {
-    KindView { group: cut(&kind.group), version: cut(&kind.version), kind: cut(&kind.kind) }
+    KindView { group: short(&kind.group), version: short(&kind.version), kind: short(&kind.kind) }
 }
 
 fn user<'a>(user: &'a User<'a>, redaction: &Redaction) -> UserView<'a> {
     let groups = user.groups.as_deref().unwrap_or_default();
+    let mut room = Room::new(GROUPS_BYTES, groups.len().min(GROUPS), GROUP);
+    let mut shown = |group: &'a str| room.text(redaction.identity(cut(group)), SHORT);
     UserView {
-        name: redaction.identity(cut(user.name())),
-        uid: redaction.identity(user.uid.as_deref().map_or("", cut)),
-        groups: groups.iter().take(GROUPS).map(|group| redaction.identity(cut(group))).collect(),
+        name: identity(user.name(), redaction),
+        uid: identity(user.uid.as_deref().unwrap_or_default(), redaction),
+        groups: groups.iter().take(GROUPS).map(|group| shown(group)).collect(),
         groups_omitted: groups.len().saturating_sub(GROUPS),
     }
 }
@@ -330,8 +231,21 @@ pub fn cut(text: &str) -> &str {
     text.char_indices().nth(TEXT).map_or(text, |(end, _)| &text[..end])
 }
 
+/// The text, no longer than an event holds, also as JSON writes it.
+pub(super) fn short(text: &str) -> &str {
+    beginning(cut(text), SHORT)
+}
+
+/// A name, or its pseudonym.
+fn identity<'t>(name: &'t str, redaction: &Redaction) -> Cow<'t, str> {
+    match redaction.identity(cut(name)) {
+        Cow::Borrowed(name) => Cow::Borrowed(short(name)),
+        pseudonym @ Cow::Owned(_) => pseudonym,
+    }
+}
+
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
-fn is_zero(number: &usize) -> bool {
+pub(super) fn is_zero(number: &usize) -> bool {
     *number == 0
 }
 
@@ -343,24 +257,41 @@ fn names<'a>(request: &'a Request<'a>) -> Vec<&'a str> {
     others.into_iter().map(cut).chain(groups).collect()
 }
 
-fn view<'a>(finding: &'a Judged, names: &[&str], redaction: &Redaction) -> FindingView<'a> {
-    FindingView {
+/// The findings that an event tells, and how many it does not.
+fn findings<'a>(
+    findings: &'a [Judged],
+    names: &[&str],
+    redaction: &Redaction,
+) -> (Vec<FindingView<'a>>, BTreeMap<&'static str, usize>) {
+    let Selection { kept, omitted } = select(findings, ENTRIES);
+    let mut room = Room::new(FINDINGS_BYTES, 2 * kept.len(), FINDING);
+    let view = |finding: &'a Judged| FindingView {
         policy: finding.meta.id,
         severity: finding.meta.severity,
         mode: finding.mode,
         configured: finding.configured,
-        path: redaction.quoting(&finding.place.shown(), names).into_owned(),
-        message: redaction.quoting(&finding.message, names),
+        path: room.text(quoting(finding.place.shown().into(), names, redaction), LONGEST_PATH),
+        message: room.text(quoting(Cow::Borrowed(&finding.message), names, redaction), LONGEST_MESSAGE),
         inherited: finding.inherited,
+    };
+    (kept.into_iter().map(view).collect(), omitted)
+}
+
+/// The paths of a patch that an event tells, and how many it does not.
+fn patch<'a>(decision: &'a Decision, redaction: &Redaction) -> (Vec<Cow<'a, str>>, BTreeMap<&'static str, usize>) {
+    let Selection { kept, omitted } = select(&decision.patch, ENTRIES);
+    let mut room = Room::new(PATCH_BYTES, kept.len(), PATH);
+    let paths = kept
+        .into_iter()
+        .map(|operation| room.text(quoting(Cow::Borrowed(operation.path().as_str()), &[], redaction), LONGEST_PATH));
+    (paths.collect(), omitted)
+}
+
+/// A text that quotes what somebody wrote, redacted.
+fn quoting<'t>(text: Cow<'t, str>, names: &[&str], redaction: &Redaction) -> Cow<'t, str> {
+    let text = if text.len() > LOOKED_AT { Cow::Owned(policy::cut(text.chars(), LOOKED_AT)) } else { text };
+    match text {
+        Cow::Borrowed(text) => redaction.quoting(text, names),
+        Cow::Owned(text) => Cow::Owned(redaction.quoting(&text, names).into_owned()),
     }
-}
-
-fn micros<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&printed(*time))
-}
-
-/// RFC 3339 with microseconds, UTC.
-pub(super) fn printed(time: Timestamp) -> String {
-    const PRINTER: DateTimePrinter = DateTimePrinter::new().precision(Some(6));
-    PRINTER.timestamp_to_string(&time)
 }

@@ -3,15 +3,19 @@
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
-use super::event::Omitted;
+use super::record::Omitted;
+use crate::bound::encoded;
 use crate::lock::lock;
 
 /// Sorts that are told apart; what comes beyond them is counted under `*`.
 const SORTS: usize = 1_024;
 /// Bytes of a kind or a namespace that is told apart; Kubernetes knows none that is longer.
 const NAME: usize = 253;
-/// Rows of one record.
+/// Rows of one record, and their bytes.
 const ROWS: usize = 256;
+const BYTES: usize = 64 << 10;
+/// Bytes of a row beside its names, at most.
+const ROW: usize = 128;
 
 /// Writes one decision in so many, and counts the others exactly.
 #[derive(Debug)]
@@ -94,7 +98,11 @@ impl Sampler {
         W: Future<Output = Result<(), E>>,
     {
         let mut outcome = Ok(());
-        for rows in self.take().chunks(ROWS) {
+        let omitted = self.take();
+        let mut rest = omitted.as_slice();
+        while !rest.is_empty() {
+            let (rows, later) = rest.split_at(fitting(rest));
+            rest = later;
             if let Err(error) = write(rows).await {
                 self.put_back(rows);
                 outcome = Err(error);
@@ -121,6 +129,16 @@ impl Sampler {
             state.add(row.endpoint, row.operation, [&row.kind, &row.namespace], row.count);
         }
     }
+}
+
+/// How many rows one record holds, one at least.
+fn fitting(rows: &[Omitted]) -> usize {
+    let mut bytes = 0;
+    let fits = |row: &&Omitted| {
+        bytes += ROW + encoded(&row.kind) + encoded(&row.namespace);
+        bytes <= BYTES
+    };
+    rows.iter().take(ROWS).take_while(fits).count().max(1)
 }
 
 #[cfg(test)]

@@ -19,9 +19,9 @@ use super::TICK;
 use super::TrailError;
 use super::checkpoint::{self, Head, Kind};
 use super::class::Class;
-use super::event::Record;
 use super::key::Signer;
 use super::output::{OutputError, claim};
+use super::record::Record;
 use share::Shares;
 use stream::Stream;
 

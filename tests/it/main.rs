@@ -37,6 +37,7 @@ mod server_tls;
 mod sinks;
 mod sources;
 mod standards;
+mod trail_bound;
 mod trail_buffered;
 mod trail_courier;
 mod trail_disk;
