@@ -4,6 +4,7 @@
 //! is watched, and a slow poll catches what the watch misses (network file systems, a folder that was replaced).
 
 use std::collections::BTreeSet;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +19,26 @@ const SETTLE: Duration = Duration::from_millis(25);
 const UNSETTLED: usize = 40;
 /// How often files are looked at without being told.
 const POLL: Duration = Duration::from_secs(5);
+
+/// `ENFILE`, `EMFILE` and `ENOMEM`: the system, or the process, has no more open files or memory to give.
+const SHORT_OF: [i32; 3] = [23, 24, 12];
+
+/// Whether a file could not be read for want of something that comes back: it tells nothing about the file, and the next
+/// look may succeed.
+pub(crate) fn is_passing(error: &io::Error) -> bool {
+    error.raw_os_error().is_some_and(|code| SHORT_OF.contains(&code))
+}
+
+/// Reads a file that is read again and again; `None` when it cannot be read for now.
+pub(crate) fn read(file: &Path) -> Option<io::Result<Vec<u8>>> {
+    match std::fs::read(file) {
+        Err(error) if is_passing(&error) => {
+            tracing::warn!(%error, file = %file.display(), "a file cannot be read for now; it is tried again");
+            None
+        }
+        read => Some(read),
+    }
+}
 
 /// Wakes its owner when one of some files may have changed.
 pub(crate) struct FileWatch {

@@ -14,9 +14,10 @@ use tokio::sync::oneshot;
 
 use crate::cluster::{Cluster, Nowhere};
 use crate::config::{self, KeySettings, Reload, TrailSettings, Weaker};
-use crate::files::FileWatch;
+use crate::files::{self, FileWatch};
 use crate::server::certs::{self, Source};
 use crate::server::installed::{self, Installed};
+use crate::server::limits;
 use crate::server::managed::{Issued, Managed, trust};
 use crate::server::tokens::Tokens;
 use crate::server::{App, Callers, Drain, Listeners, Remembering};
@@ -40,8 +41,8 @@ pub(super) struct Args {
     /// Configuration file; it is read again when it changes
     #[arg(long, value_name = "FILE", required_unless_present = "dev")]
     config: Option<PathBuf>,
-    /// Address for admission reviews (TLS)
-    #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:8443")]
+    /// Address for admission reviews (TLS); [::] takes IPv4 too, and is 0.0.0.0 where there is no IPv6
+    #[arg(long, value_name = "ADDRESS", default_value = "[::]:8443")]
     listen: SocketAddr,
     /// Address for /livez, /readyz and /metrics (plain HTTP)
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
@@ -85,6 +86,8 @@ pub(super) struct Args {
 
 pub(super) fn run(args: Args) -> Result<ExitCode, String> {
     telemetry::start();
+    // Before anything is opened that may be many.
+    limits::raise();
     // One provider everywhere; kube's client takes the process's default.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let runtime =
@@ -271,7 +274,8 @@ fn watch_key(app: &Arc<App>, key: KeySettings) {
         let mut current = Signer::read(&key.file, &key.name).map(|signer| signer.verifier()).ok();
         loop {
             watch.changed().await;
-            match Signer::read(&key.file, &key.name) {
+            let Some(read) = files::read(&key.file) else { continue };
+            match Signer::of(read, &key.file, &key.name) {
                 Ok(signer) if Some(signer.verifier()) != current => {
                     tracing::info!(key = %signer.verifier(), "another key signs checkpoints; this key verifies them");
                     current = Some(signer.verifier());

@@ -35,7 +35,9 @@ pub async fn watch<F: Future<Output = ()>>(
     let mut last = Ok(first);
     loop {
         files.changed().await;
-        let text = tokio::fs::read_to_string(&file).await.map_err(|error| error.to_string());
+        let Some(read) = crate::files::read(&file) else { continue };
+        let text = read.map_err(|error| error.to_string());
+        let text = text.and_then(|bytes| String::from_utf8(bytes).map_err(|error| error.to_string()));
         if text == last {
             continue;
         }

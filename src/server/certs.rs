@@ -1,6 +1,7 @@
 //! The serving certificate and the client CA: read whole, checked, swapped while connections run.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ use rustls::server::{ServerConfig, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use crate::files::FileWatch;
+use crate::files::{self, FileWatch};
 
 /// Where certificates come from.
 #[derive(Debug, Clone)]
@@ -62,7 +63,7 @@ pub struct Loaded {
 }
 
 /// What the files held when they were read, or why they could not be.
-#[derive(PartialEq, Eq)]
+#[derive(Default, PartialEq, Eq)]
 pub struct Contents(BTreeMap<PathBuf, Result<Vec<u8>, String>>);
 
 impl Contents {
@@ -81,16 +82,17 @@ impl Settings {
     /// # Errors
     /// When a file cannot be read or parsed, or key and certificate do not belong together.
     pub fn load(&self) -> Result<(Loaded, Contents), CertificateError> {
-        let contents = self.read();
+        let contents = self.read(|file| Some(std::fs::read(file))).unwrap_or_default();
         Ok((self.build(&contents)?, contents))
     }
 
-    fn read(&self) -> Contents {
+    /// What the files hold; `None` when one of them cannot be read for now.
+    fn read(&self, read: impl Fn(&Path) -> Option<io::Result<Vec<u8>>>) -> Option<Contents> {
         let read = |file: PathBuf| {
-            let bytes = std::fs::read(&file).map_err(|error| error.to_string());
-            (file, bytes)
+            let bytes = read(&file)?.map_err(|error| error.to_string());
+            Some((file, bytes))
         };
-        Contents(self.files().into_iter().map(read).collect())
+        self.files().into_iter().map(read).collect::<Option<_>>().map(Contents)
     }
 
     fn build(&self, contents: &Contents) -> Result<Loaded, CertificateError> {
@@ -167,8 +169,9 @@ pub async fn watch(
     let files = settings.files();
     let watch = FileWatch::new(files.iter().map(PathBuf::as_path));
     loop {
-        let now = settings.read();
-        if now != last {
+        if let Some(now) = settings.read(files::read)
+            && now != last
+        {
             last = now;
             each(settings.build(&last).map(|loaded| {
                 current.store(loaded.config);

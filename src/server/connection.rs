@@ -24,6 +24,7 @@ use super::addresses::Addresses;
 use super::certs::is_named;
 use super::drain::{Drain, Phase};
 use super::http::Sender;
+use super::limits::Most;
 use crate::trail::Caller;
 
 /// From the first byte to the end of the TLS handshake.
@@ -42,13 +43,6 @@ const PONG: Duration = Duration::from_secs(10);
 const STREAMS: u32 = 250;
 /// Bytes of a request's headers.
 const HEADERS: u32 = 64 << 10;
-/// Connections at once, on each port.
-const CONNECTIONS: usize = 4_096;
-/// Connections at once from one address: too few for one pod to take every place. An API server opens one a call over
-/// HTTP/1.1, and has 600 requests in flight at the most by default; several behind one proxy share its address.
-const PER_ADDRESS: usize = 1_024;
-/// The same on the admin port, where probes and scrapers come.
-const PER_PROBE: usize = 64;
 /// How long to wait when the system has no more sockets.
 const NO_SOCKETS: Duration = Duration::from_millis(100);
 
@@ -69,10 +63,10 @@ struct Serving {
 }
 
 /// Accepts TLS connections until the drain is over, then waits for those that are open.
-pub(super) async fn accept_tls(listener: TcpListener, router: Router, app: Arc<App>, gate: Gate) {
+pub(super) async fn accept_tls(listener: TcpListener, router: Router, app: Arc<App>, gate: Gate, most: Most) {
     let tasks = TaskTracker::new();
-    let room = Arc::new(Semaphore::new(CONNECTIONS));
-    let addresses = Addresses::new(PER_ADDRESS);
+    let room = Arc::new(Semaphore::new(most.all));
+    let addresses = Addresses::new(most.address);
     loop {
         let Some((stream, address)) = accept(&listener, &app.drain).await else { break };
         let Some(place) = addresses.enter(address.ip()) else {
@@ -111,15 +105,16 @@ pub(super) async fn accept_tls(listener: TcpListener, router: Router, app: Arc<A
 }
 
 /// Accepts plain connections for as long as it is polled: probes and scrapers are answered until the end.
-pub(super) async fn accept_plain(listener: TcpListener, router: Router) {
+pub(super) async fn accept_plain(listener: TcpListener, router: Router, most: Most) {
     let drain = Drain::default();
-    let room = Arc::new(Semaphore::new(CONNECTIONS));
-    let addresses = Addresses::new(PER_PROBE);
+    let room = Arc::new(Semaphore::new(most.all));
+    let addresses = Addresses::new(most.address);
     loop {
         let Ok((stream, address)) = listener.accept().await else {
             tokio::time::sleep(NO_SOCKETS).await;
             continue;
         };
+        let address = plain(address);
         let Some(place) = addresses.enter(address.ip()) else { continue };
         let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return };
         let sender = Sender { caller: Caller::Unknown, address: address.ip() };
@@ -142,7 +137,7 @@ async fn accept(listener: &TcpListener, drain: &Drain) -> Option<(TcpStream, Soc
         match accepted {
             Ok((stream, address)) => {
                 let _ = stream.set_nodelay(true);
-                return Some((stream, address));
+                return Some((stream, plain(address)));
             }
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
@@ -150,6 +145,11 @@ async fn accept(listener: &TcpListener, drain: &Drain) -> Option<(TcpStream, Soc
             }
         }
     }
+}
+
+/// An IPv4 address as such, also where a socket of both families shows it as an IPv6 one.
+fn plain(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
 async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, serving: Serving) {

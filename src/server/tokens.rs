@@ -1,5 +1,6 @@
 //! Secrets in the path of a review (`/validate/TOKEN`): what an API server shows that has no client certificate.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -7,7 +8,7 @@ use arc_swap::ArcSwap;
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 
 use crate::digest::sha256;
-use crate::files::FileWatch;
+use crate::files::{self, FileWatch};
 
 /// The least that a token may have, in bytes.
 const LEAST: usize = 32;
@@ -27,7 +28,7 @@ impl Tokens {
     /// # Errors
     /// When the file cannot be read, or holds something else. No token is quoted.
     pub fn read(file: &Path) -> Result<Self, String> {
-        let accepted = Arc::new(ArcSwap::from_pointee(load(file)?));
+        let accepted = Arc::new(ArcSwap::from_pointee(load(file, std::fs::read(file))?));
         Ok(Self { file: file.to_owned(), accepted })
     }
 
@@ -42,7 +43,8 @@ impl Tokens {
         let watch = FileWatch::new([self.file.as_path()]);
         loop {
             watch.changed().await;
-            match load(&self.file) {
+            let Some(read) = files::read(&self.file) else { continue };
+            match load(&self.file, read) {
                 Ok(tokens) if tokens != **self.accepted.load() => {
                     tracing::info!(tokens = tokens.len(), "the path tokens were replaced");
                     self.accepted.store(Arc::new(tokens));
@@ -56,9 +58,9 @@ impl Tokens {
     }
 }
 
-fn load(file: &Path) -> Result<Vec<String>, String> {
+fn load(file: &Path, read: io::Result<Vec<u8>>) -> Result<Vec<String>, String> {
     let named = |error: &dyn std::fmt::Display| format!("--path-token-file {}: {error}", file.display());
-    let text = std::fs::read_to_string(file).map_err(|error| named(&error))?;
+    let text = String::from_utf8(read.map_err(|error| named(&error))?).map_err(|_| named(&"must be text"))?;
     let tokens: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     if tokens.is_empty() || tokens.len() > MOST {
         return Err(named(&"must hold one token, or the new and the old one, one a line"));

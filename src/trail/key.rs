@@ -56,9 +56,16 @@ impl Signer {
     /// # Errors
     /// [`KeyError`] for a file that cannot be read, or holds something else.
     pub fn read(file: &Path, name: &str) -> Result<Self, KeyError> {
+        Self::of(std::fs::read(file), file, name)
+    }
+
+    /// The key that was read from a file.
+    ///
+    /// # Errors
+    /// [`KeyError`] for a file that could not be read, or holds something else.
+    pub(crate) fn of(read: std::io::Result<Vec<u8>>, file: &Path, name: &str) -> Result<Self, KeyError> {
         let shown = file.display().to_string();
-        let pem = std::fs::read(file)
-            .map_err(|error| KeyError::Unreadable { file: shown.clone(), message: error.to_string() })?;
+        let pem = read.map_err(|error| KeyError::Unreadable { file: shown.clone(), message: error.to_string() })?;
         Self::from_pem(&pem, name).ok_or(KeyError::Private(shown))
     }
 

@@ -12,6 +12,7 @@ mod configuration;
 mod corpora;
 mod defaults;
 mod deploy;
+mod descriptors;
 mod failures;
 mod fixtures;
 mod golden;

@@ -32,7 +32,7 @@ pub(crate) struct Serve {
     config: String,
     args: Vec<String>,
     grace: u64,
-    file_limit: Option<u64>,
+    limits: String,
     folder: TempDir,
     authority: Authority,
 }
@@ -58,7 +58,7 @@ impl Serve {
         let authority = Authority::new("serving");
         authority.issue(&["localhost"]).write(folder.path());
         std::fs::write(folder.path().join("config.yaml"), config).expect("written");
-        Self { config: "config.yaml".into(), args: Vec::new(), grace: 4, file_limit: None, folder, authority }
+        Self { config: "config.yaml".into(), args: Vec::new(), grace: 4, limits: String::new(), folder, authority }
     }
 
     /// A place in its folder.
@@ -92,7 +92,14 @@ impl Serve {
 
     /// Bytes of the largest file that it may write, a multiple of 512.
     pub(crate) fn file_limit(mut self, bytes: u64) -> Self {
-        self.file_limit = Some(bytes);
+        // A write past the limit fails then, instead of ending the process.
+        self.limits += &format!("trap '' XFSZ; ulimit -S -f {}; ", bytes / 512);
+        self
+    }
+
+    /// The files that it may have open, until it raises that limit, and to what it may.
+    pub(crate) fn descriptors(mut self, soft: u64, hard: u64) -> Self {
+        self.limits += &format!("ulimit -S -n {soft}; ulimit -H -n {hard}; ");
         self
     }
 
@@ -103,16 +110,8 @@ impl Serve {
 
     /// The command, not started.
     pub(crate) fn command(&self) -> Command {
-        let mut command = match self.file_limit {
-            None => Command::new(env!("CARGO_BIN_EXE_portcullis")),
-            Some(bytes) => {
-                let mut shell = Command::new("sh");
-                // A write past the limit fails then, instead of ending the process.
-                let script = format!("trap '' XFSZ; ulimit -S -f {}; exec \"$0\" \"$@\"", bytes / 512);
-                shell.args(["-c", &script, env!("CARGO_BIN_EXE_portcullis")]);
-                shell
-            }
-        };
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("{}exec \"$0\" \"$@\"", self.limits), env!("CARGO_BIN_EXE_portcullis")]);
         let path = self.folder.path();
         command
             .arg("serve")

@@ -98,8 +98,8 @@ fn what_belongs_together_agrees() {
         // Probes ask the admin port, from outside the Pod.
         let ports = container["ports"].as_array().expect("ports");
         let port = |name: &str| ports.iter().find(|port| port["name"] == name).expect(name)["containerPort"].clone();
-        assert_eq!(argument("admin-listen"), format!("0.0.0.0:{}", port("admin")));
-        assert_eq!(argument("listen"), format!("0.0.0.0:{}", port("reviews")));
+        assert_eq!(argument("admin-listen"), format!("[::]:{}", port("admin")));
+        assert_eq!(argument("listen"), format!("[::]:{}", port("reviews")));
         for (probe, path) in [("livenessProbe", "/livez"), ("readinessProbe", "/readyz")] {
             let asked = &container[probe]["httpGet"];
             assert_eq!((asked["path"].as_str(), asked["port"].as_str()), (Some(path), Some("admin")), "{probe}");
