@@ -269,6 +269,7 @@ fn judged(request: &Request<'_>, outcome: &Outcome<'_>) -> Vec<Judged> {
         Err(failure) => {
             let message = match failure {
                 Failure::Panicked => "could not be judged: the policy failed on this object; please report it",
+                Failure::Exhausted => "could not be judged: the object holds more than the policy may look at",
                 Failure::TimedOut => "could not be judged: the cluster did not answer in time; try again",
             };
             // What did not come in time is a fact about another object.

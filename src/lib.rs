@@ -51,6 +51,7 @@ pub mod policy;
 pub mod request;
 pub mod review;
 pub mod server;
+mod steps;
 pub mod telemetry;
 pub mod trail;
 pub mod webhooks;

@@ -32,6 +32,8 @@ pub struct Metrics {
     pub connections: IntGauge,
     /// Reviews turned away for want of room.
     pub shed: IntCounter,
+    /// Reviews that wait to be decided.
+    pub reviews_waiting: IntGauge,
     /// Decisions that the trail did not take.
     pub unrecorded: IntCounter,
     /// Events that wait to be written.
@@ -84,6 +86,7 @@ impl Metrics {
             unauthorized: counter("unauthorized_total", "Requests turned away: their caller is not known."),
             connections: gauge("connections", "Connections now open on the TLS port."),
             shed: counter("shed_total", "Reviews turned away for want of room."),
+            reviews_waiting: gauge("reviews_waiting", "Reviews that wait for a deciding thread."),
             unrecorded: counter("unrecorded_total", "Decisions that the trail did not take."),
             trail_waiting: gauge("trail_waiting", "Events that wait to be written."),
             spool_bytes: gauge("spool_bytes", "Bytes in the spool."),

@@ -5,6 +5,7 @@ mod image;
 pub(crate) mod mapping;
 mod metadata;
 mod path;
+mod place;
 mod pod;
 mod quantity;
 mod security;
@@ -25,65 +26,11 @@ pub use container::{Container, ContainerList};
 pub use image::{Image, Malformed};
 pub use metadata::Metadata;
 pub use path::Path;
+pub use place::{Place, PlaceRef, Within};
 pub use pod::{ImageUse, Pod, VolumeUse};
 pub use security::{SeLinuxOptions, Security};
 pub use text::{Text, TextMap};
 pub use workload::{TemplatePath, Workload, Workloads};
-
-/// Where a finding stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
-    /// From the root of the submitted object.
-    pub path: Path,
-    /// The same place without list positions, for comparing with the old object.
-    pub within: Within,
-}
-
-impl Place {
-    /// The object as a whole.
-    pub fn object() -> Self {
-        Self { path: Path::root(), within: Within::Object { field: String::new() } }
-    }
-
-    /// A field outside any pod.
-    pub fn field(path: Path) -> Self {
-        let within = Within::Object { field: path.without_positions() };
-        Self { path, within }
-    }
-
-    /// The path as messages show it: `.` for the object as a whole.
-    pub fn shown(&self) -> String {
-        if self.path.is_root() { ".".to_owned() } else { self.path.to_string() }
-    }
-}
-
-/// The part of the object that a place belongs to.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Within {
-    /// A container, by list and name, and the field below it.
-    Container {
-        /// The list it stands in.
-        list: ContainerList,
-        /// Its name.
-        name: String,
-        /// Its image, as written.
-        image: String,
-        /// The field, list positions left out.
-        field: String,
-    },
-    /// The pod, outside its containers.
-    Pod {
-        /// The field.
-        field: String,
-    },
-    /// The object, outside any pod.
-    Object {
-        /// The field, list positions left out.
-        field: String,
-    },
-    /// No one place: what stands for many findings is never what was there before.
-    Many,
-}
 
 /// Characters of a path that are shown.
 const PATH: usize = 128;

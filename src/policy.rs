@@ -9,13 +9,14 @@ pub mod page;
 mod pods;
 mod standard;
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use serde::{Deserialize, Serialize};
 
 use crate::facts::{Facts, Pending};
 use crate::object::{Place, Within};
 use crate::request::Request;
+use crate::steps::{self, Allowance};
 
 pub use standard::PodSecurityVersion;
 
@@ -113,10 +114,13 @@ pub struct Finding {
 
 /// Findings of one policy that are told apart.
 const FINDINGS: usize = 128;
+/// Steps of a finding, kept or not.
+const FINDING_STEPS: u32 = 4;
 
-/// The findings of one policy about one request.
-#[derive(Debug, Default)]
+/// The findings of one policy about one request, and how much the policy may look at.
+#[derive(Debug)]
 pub struct Report {
+    allowance: Allowance,
     findings: Vec<Finding>,
     /// How many more there were, and how many of them rest on the cluster.
     more: usize,
@@ -124,23 +128,48 @@ pub struct Report {
 }
 
 impl Report {
-    /// A finding that the object alone decides.
-    pub fn add(&mut self, place: Place, message: impl Into<String>) {
-        self.push(Finding { place, message: message.into(), rests_on_cluster: false, count: 1 });
+    /// An empty report of a policy that may take so many steps: one for each item of a list that it looks at, and a few
+    /// for each finding.
+    pub fn with_budget(steps: u32) -> Self {
+        Self { allowance: Allowance::new(steps), findings: Vec::new(), more: 0, more_resting: 0 }
+    }
+
+    /// A finding that the object alone decides. Place and message are written out only if it is one of those kept, so hand
+    /// in `format_args!` rather than a text.
+    pub fn add(&mut self, place: impl Into<Place>, message: impl fmt::Display) {
+        self.push(place, message, false);
     }
 
     /// A finding that rests on another object of the cluster.
-    pub fn add_resting(&mut self, place: Place, message: impl Into<String>) {
-        self.push(Finding { place, message: message.into(), rests_on_cluster: true, count: 1 });
+    pub fn add_resting(&mut self, place: impl Into<Place>, message: impl fmt::Display) {
+        self.push(place, message, true);
     }
 
-    fn push(&mut self, finding: Finding) {
+    fn push(&mut self, place: impl Into<Place>, message: impl fmt::Display, rests_on_cluster: bool) {
+        if !steps::take(FINDING_STEPS) {
+            return;
+        }
         if self.findings.len() < FINDINGS {
-            self.findings.push(finding);
+            self.findings.push(Finding {
+                place: place.into(),
+                message: message.to_string(),
+                rests_on_cluster,
+                count: 1,
+            });
         } else {
             self.more += 1;
-            self.more_resting += usize::from(finding.rests_on_cluster);
+            self.more_resting += usize::from(rests_on_cluster);
         }
+    }
+
+    /// Whether the policy needed more steps than it had: then its findings are not all.
+    pub fn is_exhausted(&self) -> bool {
+        self.allowance.is_exhausted()
+    }
+
+    /// Steps that were taken so far.
+    pub fn steps(&self) -> u64 {
+        self.allowance.taken()
     }
 
     /// The findings. Those that are too many are one at the end.
@@ -162,10 +191,17 @@ const QUOTED: usize = 128;
 /// Stands for what was cut off. A warning travels in an HTTP header, which not every client reads as UTF-8.
 const CUT: &str = "...";
 
-/// A value as messages quote it: in quotation marks, control characters escaped, cut at 128 characters.
-pub fn quoted(value: &str) -> String {
-    let shown: String = cut(value.chars(), QUOTED).chars().flat_map(char::escape_debug).collect();
-    format!("\"{shown}\"")
+/// A value as messages quote it: in quotation marks, control characters escaped, cut at 128 characters. It is written out
+/// only where the message is.
+pub fn quoted(value: &str) -> impl fmt::Display {
+    fmt::from_fn(move |out| {
+        out.write_str("\"")?;
+        cut(value.chars(), QUOTED)
+            .chars()
+            .flat_map(char::escape_debug)
+            .try_for_each(|character| out.write_char(character))?;
+        out.write_str("\"")
+    })
 }
 
 /// A text of at most so many characters, the mark of what was cut off among them.

@@ -5,6 +5,7 @@ mod admin;
 mod body;
 pub mod certs;
 mod connection;
+mod deciding;
 mod drain;
 mod http;
 pub mod installed;
@@ -21,8 +22,8 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpSocket};
-use tokio::sync::Semaphore;
 
+use self::deciding::Deciding;
 use self::installed::Installed;
 use self::limits::Limits;
 use self::tokens::Tokens;
@@ -36,9 +37,6 @@ pub use drain::{Drain, Phase};
 
 /// Connections that wait to be accepted.
 const BACKLOG: u32 = 4_096;
-/// Reviews that are worked on at once. The worst that the bounds on lists and findings let through takes 2 MiB, so that
-/// all of them together stay within half of what `deploy/` allows the pod.
-const RUNNING: usize = 128;
 
 /// Everything that requests share.
 pub struct App {
@@ -68,7 +66,7 @@ pub struct App {
     pub drain: Drain,
     stores_complete: AtomicBool,
     bodies: body::Budget,
-    running: Semaphore,
+    deciding: Deciding,
 }
 
 /// How decisions are remembered.
@@ -142,7 +140,10 @@ fn with_fallback<T>(address: SocketAddr, open: impl Fn(SocketAddr) -> io::Result
 }
 
 impl App {
-    /// What requests share. Until the cluster's stores are complete, reviews are answered with 503.
+    /// What requests share. Until the cluster's stores are complete, reviews are answered with 503. Needs a runtime.
+    ///
+    /// # Errors
+    /// When the threads that decide cannot be had.
     pub fn new(
         snapshot: Arc<ArcSwap<Snapshot>>,
         cluster: Result<Arc<Cluster>, Nowhere>,
@@ -150,7 +151,7 @@ impl App {
         callers: Callers,
         installed: Installed,
         drain: Drain,
-    ) -> Arc<Self> {
+    ) -> io::Result<Arc<Self>> {
         let world: Arc<dyn World> = match &cluster {
             Ok(cluster) => Arc::<Cluster>::clone(cluster),
             Err(nowhere) => Arc::new(*nowhere),
@@ -173,7 +174,7 @@ impl App {
             installed,
             drain,
             bodies: body::Budget::new(),
-            running: Semaphore::new(RUNNING),
+            deciding: Deciding::start()?,
         });
         if let Some(cluster) = app.cluster.clone() {
             let app = Arc::clone(&app);
@@ -183,7 +184,7 @@ impl App {
                 tracing::info!("the stores are complete");
             });
         }
-        app
+        Ok(app)
     }
 
     fn is_complete(&self) -> bool {
@@ -233,6 +234,7 @@ impl App {
     fn refresh_gauges(&self) {
         let seconds = self.cluster.as_ref().map_or(0, |cluster| cluster.staleness().as_secs());
         self.metrics.store_staleness.set(seconds.try_into().unwrap_or(i64::MAX));
+        self.metrics.reviews_waiting.set(self.deciding.waiting().try_into().unwrap_or(i64::MAX));
         self.metrics.trail_waiting.set(self.trail.waiting().try_into().unwrap_or(i64::MAX));
         self.metrics.unrecorded.inc_by(self.trail.take_unheard());
         let bytes = self.trail.index().map_or(0, |index| index.bytes());
@@ -248,16 +250,19 @@ impl App {
 }
 
 /// Serves until [`Drain`] reaches its last phase and connections have ended, or `grace` has passed since.
+///
+/// # Errors
+/// When the admin port's thread cannot be had.
 pub async fn serve(
     app: Arc<App>,
     listeners: Listeners,
     tls: Arc<ArcSwap<ServerConfig>>,
     client_names: Vec<String>,
     grace: Duration,
-) {
+) -> io::Result<()> {
     let limits = Limits::now();
-    let admin = connection::accept_plain(listeners.admin, admin::router(Arc::clone(&app)), limits.probes);
-    let admin = tokio::spawn(admin);
+    // Until the end: probes and scrapers are answered as long as anybody is.
+    let _admin = admin::start(listeners.admin, Arc::clone(&app), limits.probes)?;
     let gate = connection::Gate { tls, client_names: client_names.into() };
     let router = http::router(Arc::clone(&app));
     let reviews = connection::accept_tls(listeners.reviews, router, Arc::clone(&app), gate, limits.reviews);
@@ -269,7 +274,7 @@ pub async fn serve(
         () = reviews => {}
         () = left => tracing::warn!("some connections did not end within the grace, and are cut"),
     }
-    admin.abort();
+    Ok(())
 }
 
 #[cfg(test)]

@@ -142,7 +142,8 @@ async fn serve(args: Args) -> Result<(), String> {
         ..Target::service()
     }));
     let nowhere = if args.dev { Nowhere::LeftOut } else { Nowhere::Missed };
-    let app = App::new(Arc::clone(&snapshot), cluster.ok_or(nowhere), remembering, callers, installed, drain);
+    let app = App::new(Arc::clone(&snapshot), cluster.ok_or(nowhere), remembering, callers, installed, drain)
+        .map_err(|error| format!("the threads that decide: {error}"))?;
     app.metrics.certificate_expiry.set(loaded.expires);
     let acceptor = Arc::new(ArcSwap::new(loaded.config));
     watch_certificates(&app, tls, contents, &acceptor);
@@ -160,7 +161,9 @@ async fn serve(args: Args) -> Result<(), String> {
     if args.dev {
         greet(address);
     }
-    crate::server::serve(Arc::clone(&app), listeners, acceptor, args.client_name, grace).await;
+    crate::server::serve(Arc::clone(&app), listeners, acceptor, args.client_name, grace)
+        .await
+        .map_err(|error| format!("the admin port: {error}"))?;
     drop(ended);
     let _ = counting.await;
     // An output that takes nothing, such as a full pipe that nobody reads, must not hold up the end.

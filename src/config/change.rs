@@ -94,7 +94,7 @@ fn scopes(old: &Scope, new: &Scope, namespace: &str) -> Vec<Weaker> {
         let of = |scope: &Scope| scope.settings.get(meta.id).unwrap_or(&none).to_string();
         let (from, to) = (of(old), of(new));
         if from != to {
-            found.push(weaker(meta.id, Change::Settings, &quoted(&from), &quoted(&to)));
+            found.push(weaker(meta.id, Change::Settings, &quoted(&from).to_string(), &quoted(&to).to_string()));
         }
     }
     found

@@ -1,6 +1,8 @@
 //! What the labels of a request's namespace add to what is configured there: the policies, and what is said of them.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
 use std::time::Instant;
 
 use super::{Judged, cap};
@@ -122,21 +124,29 @@ pub(super) fn merge(outcomes: &[Outcome<'_>], findings: Vec<Vec<Judged>>) -> Vec
         return findings.into_iter().flatten().collect();
     }
     let mut all: Vec<Kept> = Vec::new();
+    // Those of which one may be the same finding.
+    let mut alike: HashMap<u64, Vec<usize>> = HashMap::new();
+    let hasher = RandomState::new();
     for (position, findings) in findings.into_iter().enumerate() {
         for finding in findings {
             // What one outcome says twice is two.
-            let is_same = |kept: &&mut Kept| {
+            let is_same = |kept: &Kept| {
                 kept.last != position
                     && std::ptr::eq(kept.finding.meta, finding.meta)
                     && kept.finding.message == finding.message
                     && kept.finding.place == finding.place
             };
-            match all.iter_mut().find(is_same) {
+            let alike = alike.entry(hasher.hash_one((finding.meta.id, &finding.message, &finding.place))).or_default();
+            let same = alike.iter().copied().find(|index| is_same(&all[*index]));
+            match same.map(|index| &mut all[index]) {
                 Some(kept) if strength(&finding) > strength(&kept.finding) => {
                     *kept = Kept { finding, by: position, last: position };
                 }
                 Some(kept) => kept.last = position,
-                None => all.push(Kept { finding, by: position, last: position }),
+                None => {
+                    alike.push(all.len());
+                    all.push(Kept { finding, by: position, last: position });
+                }
             }
         }
     }

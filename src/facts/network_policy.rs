@@ -3,6 +3,8 @@
 
 use serde::Deserialize;
 
+use crate::steps::counted;
+
 /// A direction of traffic, as seen from the pod.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -162,11 +164,11 @@ impl NetworkPolicy {
 impl Selector {
     /// Whether it selects something with these labels.
     pub fn selects<'l>(&self, label: impl Fn(&str) -> Option<&'l str>) -> bool {
-        self.0.iter().all(|requirement| {
+        counted(&self.0).all(|requirement| {
             let value = label(&requirement.key);
             match &requirement.operator {
-                Operator::In(values) => value.is_some_and(|value| values.iter().any(|one| one == value)),
-                Operator::NotIn(values) => value.is_none_or(|value| values.iter().all(|one| one != value)),
+                Operator::In(values) => value.is_some_and(|value| counted(values).any(|one| one == value)),
+                Operator::NotIn(values) => value.is_none_or(|value| counted(values).all(|one| one != value)),
                 Operator::Exists => value.is_some(),
                 Operator::DoesNotExist => value.is_none(),
                 Operator::Invalid => false,

@@ -1,10 +1,10 @@
 //! A container, whichever list it stands in.
 
-use super::path::Path;
+use super::place::{Below, Of, PlaceRef};
 use super::pod::{Pod, profile_type};
 use super::spec::{ContainerSpec, SecurityContext};
 use super::text::Text;
-use super::{Place, Within};
+use crate::steps::counted;
 
 /// The list of a pod spec that a container stands in. Sidecars are init containers with `restartPolicy: Always`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -59,26 +59,34 @@ impl<'r, 'a> Container<'r, 'a> {
     }
 
     /// The place of a field below this container: `at("securityContext.privileged")`.
-    pub fn at(&self, field: &str) -> Place {
-        self.below(Path::root().fields(field))
+    pub fn at<'s>(&self, field: &'s str) -> PlaceRef<'s>
+    where
+        'r: 's,
+    {
+        self.below(Below::Field(field))
     }
 
     /// The place of a list's item below this container, or of a field in it: `at_item("ports", 2, "hostPort")`.
-    pub fn at_item(&self, list: &str, position: usize, field: &str) -> Place {
-        self.below(Path::root().fields(list).index(position).fields(field))
+    pub fn at_item<'s>(&self, list: &'s str, position: usize, field: &'s str) -> PlaceRef<'s>
+    where
+        'r: 's,
+    {
+        self.below(Below::Item(list, position, field))
     }
 
     /// The place of a map's entry below this container: `at_key("resources.limits", "memory")`.
-    pub fn at_key(&self, map: &str, key: &str) -> Place {
-        self.below(Path::root().fields(map).key(key))
+    pub fn at_key<'s>(&self, map: &'s str, key: &'s str) -> PlaceRef<'s>
+    where
+        'r: 's,
+    {
+        self.below(Below::Key(map, key))
     }
 
-    fn below(&self, path: Path) -> Place {
-        let field = path.without_positions();
-        let within =
-            Within::Container { list: self.list, name: self.name().to_owned(), image: self.image().to_owned(), field };
-        let container = self.pod.path().fields("spec").fields(self.list.field()).index(self.position);
-        Place { path: container.join(path), within }
+    pub(super) fn below<'s>(&self, below: Below<'s>) -> PlaceRef<'s>
+    where
+        'r: 's,
+    {
+        PlaceRef { of: Of::Container(*self), below }
     }
 
     /// `securityContext.runAsNonRoot` of the container itself.
@@ -118,25 +126,27 @@ impl<'r, 'a> Container<'r, 'a> {
     }
 
     /// `securityContext.capabilities.drop`
-    pub fn dropped_capabilities(&self) -> &'r [Text<'a>] {
-        self.context().and_then(|context| context.capabilities.as_ref()?.drop.as_deref()).unwrap_or_default()
+    pub fn dropped_capabilities(&self) -> impl Iterator<Item = &'r str> {
+        let dropped = self.context().and_then(|context| context.capabilities.as_ref()?.drop.as_deref());
+        counted(dropped.unwrap_or_default()).map(Text::as_str)
     }
 
     /// `securityContext.capabilities.add`
-    pub fn added_capabilities(&self) -> &'r [Text<'a>] {
-        self.context().and_then(|context| context.capabilities.as_ref()?.add.as_deref()).unwrap_or_default()
+    pub fn added_capabilities(&self) -> impl Iterator<Item = &'r str> {
+        let added = self.context().and_then(|context| context.capabilities.as_ref()?.add.as_deref());
+        counted(added.unwrap_or_default()).map(Text::as_str)
     }
 
     /// The volume mounts: position, volume name and mount path.
     pub fn mounts(&self) -> impl Iterator<Item = (usize, &'r str, &'r str)> {
-        self.spec.volume_mounts.iter().flatten().enumerate().map(|(position, mount)| {
+        counted(self.spec.volume_mounts.iter().flatten()).enumerate().map(|(position, mount)| {
             (position, mount.name.as_deref().unwrap_or_default(), mount.mount_path.as_deref().unwrap_or_default())
         })
     }
 
     /// Every path at which something is mounted or a device stands.
     pub fn mounted_paths(&self) -> impl Iterator<Item = &'r str> {
-        let devices = self.spec.volume_devices.iter().flatten();
+        let devices = counted(self.spec.volume_devices.iter().flatten());
         self.mounts().map(|(_, _, path)| path).chain(devices.filter_map(|device| device.device_path.as_deref()))
     }
 
@@ -147,7 +157,7 @@ impl<'r, 'a> Container<'r, 'a> {
 
     /// The ports that it takes of the node: position and `hostPort`.
     pub fn host_ports(&self) -> impl Iterator<Item = (usize, i64)> {
-        let ports = self.spec.ports.iter().flatten().enumerate();
+        let ports = counted(self.spec.ports.iter().flatten()).enumerate();
         ports.filter_map(|(position, port)| Some((position, port.host_port.filter(|number| *number != 0)?)))
     }
 

@@ -6,11 +6,12 @@ use super::container::{Container, ContainerList};
 use super::mapping;
 use super::metadata::Metadata;
 use super::path::Path;
+use super::place::{Below, Of, PlaceRef};
 use super::security::Security;
 use super::spec::{PodSpec, Profile, Resources, SecurityContext};
 use super::text::Text;
 use super::volume::Volume;
-use super::{Place, Within};
+use crate::steps::counted;
 
 /// A pod or pod template, and where it stands in the submitted object.
 pub struct Pod<'a> {
@@ -32,19 +33,20 @@ pub(super) struct Body<'a> {
 /// An image that a pod asks for: of a container or of an image volume.
 pub struct ImageUse<'r> {
     /// The field that names it.
-    pub place: Place,
+    pub place: PlaceRef<'r>,
     /// The reference as written; empty where it is absent.
     pub reference: &'r str,
 }
 
 /// A volume of a pod.
+#[derive(Clone, Copy)]
 pub struct VolumeUse<'r, 'a> {
-    pod: &'r Pod<'a>,
-    position: usize,
+    pub(super) pod: &'r Pod<'a>,
+    pub(super) position: usize,
     volume: &'r Volume<'a>,
 }
 
-impl<'r, 'a> VolumeUse<'r, 'a> {
+impl<'r> VolumeUse<'r, '_> {
     /// Its name, empty where it has none.
     pub fn name(&self) -> &'r str {
         self.volume.name.as_deref().unwrap_or_default()
@@ -52,16 +54,16 @@ impl<'r, 'a> VolumeUse<'r, 'a> {
 
     /// The fields that say where its content comes from, such as `configMap`: as written, whether Kubernetes knows them or
     /// not.
-    pub fn sources(&self) -> &'r [Text<'a>] {
-        &self.volume.sources
+    pub fn sources(&self) -> impl Iterator<Item = &'r str> {
+        counted(&self.volume.sources).map(Text::as_str)
     }
 
     /// The place of a field below the volume: `at("hostPath")`.
-    pub fn at(&self, field: &str) -> Place {
-        Place {
-            path: self.pod.path().fields("spec.volumes").index(self.position).fields(field),
-            within: Within::Pod { field: format!("volumes/{}", self.name()) },
-        }
+    pub fn at<'s>(&self, field: &'s str) -> PlaceRef<'s>
+    where
+        'r: 's,
+    {
+        PlaceRef { of: Of::Volume(*self), below: Below::Field(field) }
     }
 }
 
@@ -94,7 +96,7 @@ impl<'a> Pod<'a> {
             (ContainerList::Ephemeral, spec.and_then(|spec| spec.ephemeral_containers.as_deref())),
         ];
         lists.into_iter().flat_map(move |(list, containers)| {
-            let containers = containers.unwrap_or_default().iter().enumerate();
+            let containers = counted(containers.unwrap_or_default()).enumerate();
             containers.map(move |(position, spec)| Container { pod: self, list, position, spec })
         })
     }
@@ -111,15 +113,17 @@ impl<'a> Pod<'a> {
     }
 
     /// The place of a field of the pod: `at("spec.securityContext.runAsUser")`.
-    pub fn at(&self, field: &str) -> Place {
-        Place { path: self.path().fields(field), within: Within::Pod { field: field.to_owned() } }
+    pub fn at<'s>(&'s self, field: &'s str) -> PlaceRef<'s> {
+        self.below(Below::Field(field))
     }
 
     /// The place of a list's item, or of a field in it: `at_item("spec.securityContext.sysctls", 2, "name")`.
-    pub fn at_item(&self, list: &str, position: usize, field: &str) -> Place {
-        let path = Path::root().fields(list).index(position).fields(field);
-        let within = Within::Pod { field: path.without_positions() };
-        Place { path: self.path().join(path), within }
+    pub fn at_item<'s>(&'s self, list: &'s str, position: usize, field: &'s str) -> PlaceRef<'s> {
+        self.below(Below::Item(list, position, field))
+    }
+
+    pub(super) fn below<'s>(&'s self, below: Below<'s>) -> PlaceRef<'s> {
+        PlaceRef { of: Of::Pod(self), below }
     }
 
     /// `spec.securityContext.runAsNonRoot`
@@ -150,7 +154,7 @@ impl<'a> Pod<'a> {
     /// `spec.securityContext.sysctls`: position and name.
     pub fn sysctls(&self) -> impl Iterator<Item = (usize, &str)> {
         let sysctls = self.context().and_then(|context| context.sysctls.as_deref()).unwrap_or_default();
-        sysctls.iter().map(|sysctl| sysctl.name.as_deref().unwrap_or_default()).enumerate()
+        counted(sysctls).map(|sysctl| sysctl.name.as_deref().unwrap_or_default()).enumerate()
     }
 
     /// `spec.automountServiceAccountToken`
@@ -184,7 +188,7 @@ impl<'a> Pod<'a> {
 
     /// Its volumes.
     pub fn volumes<'r>(&'r self) -> impl Iterator<Item = VolumeUse<'r, 'a>> {
-        let volumes = self.spec(|spec| spec.volumes.as_deref()).unwrap_or_default().iter().enumerate();
+        let volumes = counted(self.spec(|spec| spec.volumes.as_deref()).unwrap_or_default()).enumerate();
         volumes.map(move |(position, volume)| VolumeUse { pod: self, position, volume })
     }
 
@@ -209,11 +213,8 @@ impl<'a> Pod<'a> {
     }
 
     /// The place of an annotation.
-    pub fn annotation_place(&self, key: &str) -> Place {
-        Place {
-            path: self.path().fields("metadata.annotations").key(key),
-            within: Within::Pod { field: format!("metadata.annotations/{key}") },
-        }
+    pub fn annotation_place<'s>(&'s self, key: &'s str) -> PlaceRef<'s> {
+        self.below(Below::Key("metadata.annotations", key))
     }
 
     /// Whether the pod as a whole (KEP-2837) may take only so much of `resource`.

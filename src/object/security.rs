@@ -1,7 +1,7 @@
 //! A security context: the pod's own, or a container's.
 
-use super::Place;
 use super::container::Container;
+use super::place::{Below, PlaceRef};
 use super::pod::{Pod, profile_type};
 use super::spec::SecurityContext;
 
@@ -36,10 +36,13 @@ impl<'r, 'a> Security<'r, 'a> {
     }
 
     /// The place of a field below the context: `at("seccompProfile.type")`.
-    pub fn at(&self, field: &str) -> Place {
+    pub fn at<'s>(&self, field: &'s str) -> PlaceRef<'s>
+    where
+        'r: 's,
+    {
         match &self.holder {
-            Holder::Pod(pod) => pod.at(&format!("spec.securityContext.{field}")),
-            Holder::Container(container) => container.at(&format!("securityContext.{field}")),
+            Holder::Pod(pod) => pod.below(Below::Context(field)),
+            Holder::Container(container) => container.below(Below::Context(field)),
         }
     }
 

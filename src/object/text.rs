@@ -3,8 +3,11 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::ops::Deref;
+use std::sync::OnceLock;
 
 use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
+
+use crate::steps::{counted, take};
 
 /// A string that borrows from the request where it holds no escape.
 ///
@@ -92,17 +95,36 @@ const ENTRIES: usize = 4_096;
 /// A map of strings (labels, annotations): few entries, so a list is searched. A repeated key's last value counts,
 /// and `null` reads as the empty string, as in Go.
 #[derive(Debug, Clone, Default)]
-pub struct TextMap<'a>(Vec<(Text<'a>, Text<'a>)>);
+pub struct TextMap<'a> {
+    entries: Vec<(Text<'a>, Text<'a>)>,
+    /// Positions of the entries by key, where there are too many to search one by one.
+    by_key: OnceLock<Vec<usize>>,
+}
+
+/// Entries that are searched one by one.
+const FEW: usize = 32;
 
 impl TextMap<'_> {
     /// Every entry, a repeated key's earlier values too.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(key, value)| (key.as_str(), value.as_str()))
+        counted(&self.entries).map(|(key, value)| (key.as_str(), value.as_str()))
     }
 
     /// The value under `key`.
     pub fn get(&self, key: &str) -> Option<&str> {
-        self.0.iter().rev().find(|(name, _)| name.as_str() == key).map(|(_, value)| value.as_str())
+        take(1);
+        if self.entries.len() <= FEW {
+            return self.entries.iter().rev().find(|(name, _)| name.as_str() == key).map(|(_, value)| value.as_str());
+        }
+        let name = |position: usize| self.entries[position].0.as_str();
+        let by_key = self.by_key.get_or_init(|| {
+            let mut positions: Vec<usize> = (0..self.entries.len()).collect();
+            // Stable: the last of those with one key is the one that counts.
+            positions.sort_by(|one, other| name(*one).cmp(name(*other)));
+            positions
+        });
+        let last = by_key[..by_key.partition_point(|position| name(*position) <= key)].last()?;
+        (name(*last) == key).then(|| self.entries[*last].1.as_str())
     }
 }
 
@@ -123,7 +145,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for TextMap<'a> {
                     }
                     entries.push((key, value.unwrap_or_default()));
                 }
-                Ok(TextMap(entries))
+                Ok(TextMap { entries, by_key: OnceLock::new() })
             }
         }
         deserializer.deserialize_map(Entries)

@@ -86,13 +86,15 @@ pub struct Edits(Vec<(Place, Edit)>);
 
 impl Edits {
     /// Sets a field where nothing is.
-    pub fn set(&mut self, place: Place, value: impl Into<Value>) {
+    pub fn set(&mut self, place: impl Into<Place>, value: impl Into<Value>) {
+        let place = place.into();
         let edit = Edit::Set(place.path.clone(), value.into());
         self.0.push((place, edit));
     }
 
     /// Appends to a list.
-    pub fn append(&mut self, place: Place, value: Value) {
+    pub fn append(&mut self, place: impl Into<Place>, value: Value) {
+        let place = place.into();
         let edit = Edit::Append(place.path.clone(), value);
         self.0.push((place, edit));
     }

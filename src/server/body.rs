@@ -21,7 +21,7 @@ const SHARE: usize = BUDGET / 10;
 /// Bytes of one permit.
 const UNIT: usize = 1 << 10;
 /// Bytes kept of a body that is too much: the uid stands at the front.
-const HEAD: usize = 64 << 10;
+pub(super) const HEAD: usize = 64 << 10;
 /// Bytes that are read and thrown away, so that the caller gets to read the answer.
 const DRAINED: usize = 64 << 20;
 

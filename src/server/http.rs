@@ -16,7 +16,8 @@ use futures::FutureExt;
 use jiff::Timestamp;
 
 use super::App;
-use super::body::{Cut, Read};
+use super::body::{Cut, HEAD, Read};
+use super::deciding::Refusal;
 use super::drain::Phase;
 use crate::config::Snapshot;
 use crate::decision::{self, Decision, Endpoint, Trouble};
@@ -36,6 +37,9 @@ const LEAST: Duration = Duration::from_millis(100);
 const RECORDING: Duration = Duration::from_millis(250);
 /// What it may take where it promises nothing.
 const HANDING_OVER: Duration = Duration::from_millis(50);
+
+/// What is said of a decision that panicked.
+const FAILED: &str = "the server failed on this object; please report it";
 
 /// The TLS port's routes.
 pub(super) fn router(app: Arc<App>) -> Router {
@@ -89,6 +93,7 @@ impl Sender {
 }
 
 /// One request, with its time of arrival.
+#[derive(Clone, Copy)]
 struct Call {
     endpoint: Endpoint,
     sender: Sender,
@@ -107,7 +112,7 @@ async fn serve(app: Arc<App>, endpoint: Endpoint, sender: Sender, query: Option<
         // Before the body is read: whoever is nobody takes nothing.
         (StatusCode::UNAUTHORIZED, [(header::CONNECTION, "close")], "the caller is not known\n").into_response()
     } else if app.is_complete() {
-        answer(&app, &call, body).await
+        answer(&app, call, body).await
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "the server is starting: its stores are not complete yet\n").into_response()
     };
@@ -117,42 +122,80 @@ async fn serve(app: Arc<App>, endpoint: Endpoint, sender: Sender, query: Option<
     response
 }
 
-async fn answer(app: &App, call: &Call, body: Body) -> Response {
+async fn answer(app: &Arc<App>, call: Call, body: Body) -> Response {
     let snapshot = app.snapshot.load_full();
-    let read = app.bodies.read(body, call.sender.unknown(), call.deadline).await;
-    // Only now: a body that comes slowly takes no place from one that is here.
-    let place = app.running.try_acquire();
-    let (bytes, cut) = match &read {
-        Read::Whole { bytes, .. } => (bytes, place.is_err().then_some(Cut::NoRoom)),
-        Read::Part(head, cut) => (head, Some(*cut)),
-    };
-    let decoded = match cut {
-        None => review::decode(bytes, snapshot.workloads(), call.received),
-        Some(cut) => review::partial(bytes, call.received, &cut.to_string()),
-    };
-    let review = match decoded {
-        Ok(review) => review,
-        Err(NoUid { message }) => {
-            app.metrics.unanswerable.inc();
-            tracing::warn!(endpoint = call.endpoint.as_str(), message, "a request held no uid to answer to");
-            let status = if cut == Some(Cut::Late) { StatusCode::REQUEST_TIMEOUT } else { StatusCode::BAD_REQUEST };
-            // Whoever does not speak to us gets no connection to keep.
-            return (status, [(header::CONNECTION, "close")], message + "\n").into_response();
+    let unknown = call.sender.unknown();
+    // The room that the body takes is held until the answer is made, wherever that happens.
+    let read = app.bodies.read(body, unknown, call.deadline).await;
+    let bytes = match &read {
+        Read::Whole { bytes, .. } => bytes,
+        Read::Part(head, cut) => {
+            let trouble = match cut {
+                Cut::NoRoom => Trouble::Busy,
+                Cut::TooLarge | Cut::Late => Trouble::Failed,
+                Cut::Broken => Trouble::Unreadable,
+            };
+            let is_late = *cut == Cut::Late;
+            return answer_undecided(app, call, &snapshot, head, trouble, &cut.to_string(), is_late).await;
         }
     };
-    let trouble = cut.map(|cut| match cut {
-        Cut::NoRoom => Trouble::Busy,
-        Cut::TooLarge | Cut::Late => Trouble::Failed,
-        Cut::Broken => Trouble::Unreadable,
-    });
-    let body = decide_and_record(app, call, &snapshot, &review, trouble).await;
+    let caller = app.deciding.caller(call.sender.address, unknown.is_none(), bytes);
+    let deciding = {
+        let (app, snapshot, bytes) = (Arc::clone(app), Arc::clone(&snapshot), bytes.clone());
+        async move {
+            match review::decode(&bytes, snapshot.workloads(), call.received) {
+                Ok(review) => answered(decide_and_record(&app, call, &snapshot, &review, None).await),
+                Err(error) => unanswerable(&app, call, error, StatusCode::BAD_REQUEST),
+            }
+        }
+    };
+    match app.deciding.run(caller, bytes, call.deadline, deciding).await {
+        Ok(response) => response,
+        Err(refusal) => {
+            let (trouble, message) = match refusal {
+                Refusal::Busy => (Trouble::Busy, Cut::NoRoom.to_string()),
+                Refusal::Failed => (Trouble::Failed, FAILED.to_owned()),
+            };
+            let head = &bytes[..bytes.len().min(HEAD)];
+            answer_undecided(app, call, &snapshot, head, trouble, &message, false).await
+        }
+    }
+}
+
+/// The answer to a review that could not be decided; `head` is the front of it.
+async fn answer_undecided(
+    app: &App,
+    call: Call,
+    snapshot: &Snapshot,
+    head: &[u8],
+    trouble: Trouble,
+    message: &str,
+    is_late: bool,
+) -> Response {
+    match review::partial(head, call.received, message) {
+        Ok(review) => answered(decide_and_record(app, call, snapshot, &review, Some(trouble)).await),
+        Err(error) => {
+            let status = if is_late { StatusCode::REQUEST_TIMEOUT } else { StatusCode::BAD_REQUEST };
+            unanswerable(app, call, error, status)
+        }
+    }
+}
+
+fn answered(body: Vec<u8>) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], Bytes::from(body)).into_response()
+}
+
+fn unanswerable(app: &App, call: Call, NoUid { message }: NoUid, status: StatusCode) -> Response {
+    app.metrics.unanswerable.inc();
+    tracing::warn!(endpoint = call.endpoint.as_str(), message, "a request held no uid to answer to");
+    // Whoever does not speak to us gets no connection to keep.
+    (status, [(header::CONNECTION, "close")], message + "\n").into_response()
 }
 
 /// The decision, its record, and the answer: in this order.
 async fn decide_and_record(
     app: &App,
-    call: &Call,
+    call: Call,
     snapshot: &Snapshot,
     review: &Review<'_>,
     trouble: Option<Trouble>,
@@ -173,7 +216,7 @@ async fn decide_and_record(
                 }
             };
             let decided = AssertUnwindSafe(deciding).catch_unwind().await;
-            decided.unwrap_or_else(|_| troubled(Trouble::Failed, "the server failed on this object; please report it"))
+            decided.unwrap_or_else(|_| troubled(Trouble::Failed, FAILED))
         }
     };
     let took = call.arrived.elapsed();
@@ -228,7 +271,7 @@ async fn decide_and_record(
 /// something to tell waits for its id, and that not for long.
 async fn record(
     app: &App,
-    call: &Call,
+    call: Call,
     class: Class,
     is_telling: bool,
     event: Vec<u8>,
@@ -249,7 +292,7 @@ async fn record(
 }
 
 /// Whether a decision without a finding is written, rather than counted.
-fn is_written(app: &App, call: &Call, request: &Request<'_>) -> bool {
+fn is_written(app: &App, call: Call, request: &Request<'_>) -> bool {
     let namespace = app.redaction.identity(cut(&request.namespace));
     app.sampler.is_written(call.endpoint.as_str(), request.operation.as_str(), cut(&request.kind.kind), &namespace)
 }

@@ -29,6 +29,7 @@ mod removed;
 mod serve;
 mod server_admin;
 mod server_certificates;
+mod server_cpu;
 mod server_defaults;
 mod server_drain;
 mod server_load;

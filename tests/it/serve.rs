@@ -33,6 +33,7 @@ pub(crate) struct Serve {
     args: Vec<String>,
     grace: u64,
     limits: String,
+    program: PathBuf,
     folder: TempDir,
     authority: Authority,
 }
@@ -58,7 +59,9 @@ impl Serve {
         let authority = Authority::new("serving");
         authority.issue(&["localhost"]).write(folder.path());
         std::fs::write(folder.path().join("config.yaml"), config).expect("written");
-        Self { config: "config.yaml".into(), args: Vec::new(), grace: 4, limits: String::new(), folder, authority }
+        let program = env!("CARGO_BIN_EXE_portcullis").into();
+        let (config, limits) = ("config.yaml".into(), String::new());
+        Self { config, args: Vec::new(), grace: 4, limits, program, folder, authority }
     }
 
     /// A place in its folder.
@@ -103,6 +106,12 @@ impl Serve {
         self
     }
 
+    /// The program, where it is another than the one that was built for the tests.
+    pub(crate) fn program(mut self, program: impl Into<PathBuf>) -> Self {
+        self.program = program.into();
+        self
+    }
+
     /// Who signs its certificate.
     pub(crate) fn authority(&self) -> &Authority {
         &self.authority
@@ -111,7 +120,7 @@ impl Serve {
     /// The command, not started.
     pub(crate) fn command(&self) -> Command {
         let mut command = Command::new("sh");
-        command.args(["-c", &format!("{}exec \"$0\" \"$@\"", self.limits), env!("CARGO_BIN_EXE_portcullis")]);
+        command.args(["-c", &format!("{}exec \"$0\" \"$@\"", self.limits)]).arg(&self.program);
         let path = self.folder.path();
         command
             .arg("serve")

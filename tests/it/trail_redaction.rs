@@ -126,7 +126,7 @@ fn around() -> impl Strategy<Value = (String, String)> {
 
 /// As messages of policies quote a value.
 fn quoted(value: &str) -> String {
-    portcullis::policy::quoted(value)
+    portcullis::policy::quoted(value).to_string()
 }
 
 proptest! {

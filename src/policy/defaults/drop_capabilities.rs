@@ -40,8 +40,8 @@ impl Mutator for DefaultDropCapabilities {
         for container in target.linux_pods().flat_map(|pod| target.containers(pod)) {
             // A privileged container has every capability, whatever it drops; one that adds ALL would lose what it
             // asked for, because runtimes add ALL before they drop ALL.
-            let wants_all = container.added_capabilities().iter().any(|name| name.eq_ignore_ascii_case("ALL"));
-            if container.dropped_capabilities().is_empty() && !container.is_privileged() && !wants_all {
+            let wants_all = container.added_capabilities().any(|name| name.eq_ignore_ascii_case("ALL"));
+            if container.dropped_capabilities().next().is_none() && !container.is_privileged() && !wants_all {
                 edits.set(container.at("securityContext.capabilities.drop"), json!(["ALL"]));
             }
         }

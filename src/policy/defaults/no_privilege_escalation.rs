@@ -37,9 +37,9 @@ impl Mutator for DefaultNoPrivilegeEscalation {
     fn set(&self, target: &Target<'_, '_>, edits: &mut Edits) {
         for container in target.linux_pods().flat_map(|pod| target.containers(pod)) {
             // ValidateSecurityContext refuses the pair (K/pkg/apis/core/validation/validation.go).
-            let mut added = container.added_capabilities().iter();
+            let mut added = container.added_capabilities();
             let is_mighty =
-                container.is_privileged() || added.any(|name| *name == "SYS_ADMIN" || *name == "CAP_SYS_ADMIN");
+                container.is_privileged() || added.any(|name| name == "SYS_ADMIN" || name == "CAP_SYS_ADMIN");
             if !is_mighty && container.allow_privilege_escalation().is_none() {
                 edits.set(container.at("securityContext.allowPrivilegeEscalation"), false);
             }

@@ -79,7 +79,8 @@ fn judge_mounts(pod: &Pod<'_>, report: &mut Report) {
             .any(|(_, volume, path)| path.trim_end_matches('/') == MOUNT_PATH && volume.starts_with(VOLUME_PREFIX))
     });
     if mounted {
-        report.add(pod.at(FIELD), format!("must be false: the token of ServiceAccount {} is mounted", account(pod)));
+        report
+            .add(pod.at(FIELD), format_args!("must be false: the token of ServiceAccount {} is mounted", account(pod)));
     }
 }
 
@@ -92,17 +93,20 @@ fn judge_field(pod: &Pod<'_>, namespace: &str, facts: &Facts<'_>, report: &mut R
             Known::Found(found) if found.automount_token == Some(false) => {}
             Known::Found(_) | Known::Absent | Known::LeftOut => report.add_resting(
                 pod.at(FIELD),
-                format!("must be false: it is absent, and ServiceAccount {} does not say false", account(pod)),
+                format_args!("must be false: it is absent, and ServiceAccount {} does not say false", account(pod)),
             ),
             Known::Unknown(why) => report.add_resting(
                 pod.at(FIELD),
-                format!("must be false: it is absent, and ServiceAccount {} could not be read ({why})", account(pod)),
+                format_args!(
+                    "must be false: it is absent, and ServiceAccount {} could not be read ({why})",
+                    account(pod)
+                ),
             ),
         },
     }
     Ok(())
 }
 
-fn account(pod: &Pod<'_>) -> String {
+fn account(pod: &Pod<'_>) -> impl std::fmt::Display {
     quoted(pod.service_account())
 }

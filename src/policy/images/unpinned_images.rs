@@ -1,5 +1,7 @@
 //! `unpinned-images`: every image is named by its digest.
 
+use std::fmt;
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -47,14 +49,18 @@ impl Validator for UnpinnedImages {
                         Some(_) => "names a tag, which can move",
                         None => "names no tag, which means latest",
                     };
-                    let example = quoted(&format!("{}@sha256:<digest>", image.reference));
-                    report.add(image.place, format!("must end in a digest: {shown} {what}; write {example}"));
+                    // Written out only where the finding is kept.
+                    let message = fmt::from_fn(|out| {
+                        let example = format!("{}@sha256:<digest>", image.reference);
+                        write!(out, "must end in a digest: {shown} {what}; write {}", quoted(&example))
+                    });
+                    report.add(image.place, message);
                 }
                 Err(Malformed::Empty) => report.add(image.place, "must name an image by its digest"),
                 Err(error @ Malformed::Digest) => {
-                    report.add(image.place, format!("must end in a digest: {shown} {error}"));
+                    report.add(image.place, format_args!("must end in a digest: {shown} {error}"));
                 }
-                Err(error) => report.add(image.place, format!("must be an image with a digest: {shown} {error}")),
+                Err(error) => report.add(image.place, format_args!("must be an image with a digest: {shown} {error}")),
             }
         }
         Ok(())

@@ -46,15 +46,16 @@ impl Validator for AppArmorOverrides {
             for context in pod.security_contexts() {
                 let profile = context.app_armor_profile();
                 if let Some(profile) = profile.filter(|profile| !matches!(*profile, "RuntimeDefault" | "Localhost")) {
-                    let message = format!("must be RuntimeDefault or Localhost, not {}", quoted(profile));
-                    report.add(context.at("appArmorProfile.type"), message);
+                    let place = context.at("appArmorProfile.type");
+                    report.add(place, format_args!("must be RuntimeDefault or Localhost, not {}", quoted(profile)));
                 }
             }
             for (key, profile) in pod.metadata().into_iter().flat_map(Metadata::annotations) {
                 let is_kept = matches!(profile, "" | "runtime/default") || profile.starts_with("localhost/");
                 if key.starts_with(ANNOTATION) && !is_kept {
-                    let message = format!("must be runtime/default or localhost/PROFILE, not {}", quoted(profile));
-                    report.add(pod.annotation_place(key), message);
+                    let place = pod.annotation_place(key);
+                    let profile = quoted(profile);
+                    report.add(place, format_args!("must be runtime/default or localhost/PROFILE, not {profile}"));
                 }
             }
         }

@@ -33,7 +33,7 @@ impl Policy for HostPaths {
 impl Validator for HostPaths {
     fn judge(&self, request: &Request<'_>, _: &Facts<'_>, report: &mut Report) -> Result<(), Pending> {
         for volume in request.pods().iter().flat_map(Pod::volumes) {
-            if volume.sources().iter().any(|source| source == "hostPath") {
+            if volume.sources().any(|source| source == "hostPath") {
                 report.add(volume.at("hostPath"), "must not be set: the volume is a part of the node's file system");
             }
         }

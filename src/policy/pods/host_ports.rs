@@ -38,7 +38,7 @@ impl Validator for HostPorts {
         for container in request.containers() {
             for (position, port) in container.host_ports() {
                 let place = container.at_item("ports", position, "hostPort");
-                report.add(place, format!("must not be set: the container would take port {port} of its node"));
+                report.add(place, format_args!("must not be set: the container would take port {port} of its node"));
             }
         }
         Ok(())

@@ -77,8 +77,8 @@ impl Validator for HostProbes {
         }
         for container in request.containers() {
             for (field, host) in container.called_hosts() {
-                let message = format!("must not be {}: only the pod itself may be called", quoted(host));
-                report.add(container.at(&field), message);
+                let host = quoted(host);
+                report.add(container.at(&field), format_args!("must not be {host}: only the pod itself may be called"));
             }
         }
         Ok(())

@@ -1,5 +1,7 @@
 //! `missing-seccomp-profiles`: system calls are filtered.
 
+use std::fmt;
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -81,6 +83,6 @@ pub(super) fn is_filter(profile: &str) -> bool {
     matches!(profile, "RuntimeDefault" | "Localhost")
 }
 
-pub(super) fn must_be_filter(profile: &str) -> String {
-    format!("must be RuntimeDefault or Localhost, not {}", quoted(profile))
+pub(super) fn must_be_filter(profile: &str) -> impl fmt::Display {
+    fmt::from_fn(move |out| write!(out, "must be RuntimeDefault or Localhost, not {}", quoted(profile)))
 }

@@ -62,7 +62,8 @@ impl Validator for ProcMounts {
             let is_relaxed = self.level == Level::Baseline && self.version.is_since(35);
             let is_exempt = is_relaxed && container.pod().has_user_namespace();
             if let Some(kind) = container.proc_mount().filter(|kind| *kind != "Default" && !is_exempt) {
-                report.add(container.at("securityContext.procMount"), format!("must be Default, not {}", quoted(kind)));
+                let kind = quoted(kind);
+                report.add(container.at("securityContext.procMount"), format_args!("must be Default, not {kind}"));
             }
         }
         Ok(())

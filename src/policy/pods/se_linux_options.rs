@@ -60,13 +60,13 @@ impl Validator for SeLinuxOptions {
             let Some(options) = context.se_linux_options() else { continue };
             let is_engine = self.version.is_since(31) && options.kind == "container_engine_t";
             if !CONTAINERS.contains(&options.kind) && !is_engine {
-                let message =
-                    format!("must be a type of containers, such as container_t, not {}", quoted(options.kind));
+                let kind = quoted(options.kind);
+                let message = format_args!("must be a type of containers, such as container_t, not {kind}");
                 report.add(context.at("seLinuxOptions.type"), message);
             }
             for (field, value) in [("seLinuxOptions.user", options.user), ("seLinuxOptions.role", options.role)] {
                 if !value.is_empty() {
-                    report.add(context.at(field), format!("must not be set, to {}", quoted(value)));
+                    report.add(context.at(field), format_args!("must not be set, to {}", quoted(value)));
                 }
             }
         }

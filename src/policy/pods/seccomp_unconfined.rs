@@ -1,5 +1,7 @@
 //! `seccomp-unconfined`: nobody switches the filter of system calls off.
 
+use std::collections::HashSet;
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -73,12 +75,13 @@ fn judge_fields(pod: &Pod<'_>, report: &mut Report) {
 }
 
 fn judge_annotations(pod: &Pod<'_>, report: &mut Report) {
+    let names: HashSet<&str> = pod.containers().map(|container| container.name()).collect();
     for (key, profile) in pod.metadata().into_iter().flat_map(Metadata::annotations) {
-        let is_container = |name: &str| pod.containers().any(|container| container.name() == name);
-        let counts = key == OF_POD || key.strip_prefix(OF_CONTAINER).is_some_and(is_container);
+        let counts = key == OF_POD || key.strip_prefix(OF_CONTAINER).is_some_and(|name| names.contains(name));
         let is_filter = matches!(profile, "runtime/default" | "docker/default") || profile.starts_with("localhost/");
         if counts && !is_filter {
-            let message = format!("must be runtime/default or localhost/PROFILE, not {}", quoted(profile));
+            let profile = quoted(profile);
+            let message = format_args!("must be runtime/default or localhost/PROFILE, not {profile}");
             report.add(pod.annotation_place(key), message);
         }
     }

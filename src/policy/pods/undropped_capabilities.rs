@@ -58,13 +58,13 @@ impl Validator for UndroppedCapabilities {
                 continue;
             }
             // The standard compares letter by letter: `all` is not `ALL`.
-            if !container.dropped_capabilities().iter().any(|name| name == "ALL") {
+            if !container.dropped_capabilities().any(|name| name == "ALL") {
                 report.add(container.at("securityContext.capabilities.drop"), "must include \"ALL\"");
             }
-            let added = container.added_capabilities().iter().enumerate();
+            let added = container.added_capabilities().enumerate();
             for (position, name) in added.filter(|(_, name)| *name != "NET_BIND_SERVICE") {
                 let place = container.at_item("securityContext.capabilities.add", position, "");
-                report.add(place, format!("must not be {}: only \"NET_BIND_SERVICE\" may be added", quoted(name)));
+                report.add(place, format_args!("must not be {}: only \"NET_BIND_SERVICE\" may be added", quoted(name)));
             }
         }
         Ok(())

@@ -58,8 +58,8 @@ impl Validator for UnsafeSysctls {
     fn judge(&self, request: &Request<'_>, _: &Facts<'_>, report: &mut Report) -> Result<(), Pending> {
         for pod in request.pods() {
             for (position, name) in pod.sysctls().filter(|(_, name)| !self.is_safe(name)) {
-                let message = format!("must be a safe sysctl, not {}", quoted(name));
-                report.add(pod.at_item("spec.securityContext.sysctls", position, "name"), message);
+                let place = pod.at_item("spec.securityContext.sysctls", position, "name");
+                report.add(place, format_args!("must be a safe sysctl, not {}", quoted(name)));
             }
         }
         Ok(())

@@ -51,14 +51,13 @@ impl Policy for VolumeTypes {
 impl Validator for VolumeTypes {
     fn judge(&self, request: &Request<'_>, _: &Facts<'_>, report: &mut Report) -> Result<(), Pending> {
         for volume in request.pods().iter().flat_map(Pod::volumes) {
-            let sources = volume.sources();
-            if sources.iter().any(|source| MANAGED.contains(&source.as_str())) {
+            if volume.sources().any(|source| MANAGED.contains(&source)) {
                 continue;
             }
-            match sources.first() {
+            match volume.sources().next() {
                 Some(source) => {
-                    let message = format!("must be of another type: {} is not managed by Kubernetes", quoted(source));
-                    report.add(volume.at(source), message);
+                    let (place, source) = (volume.at(source), quoted(source));
+                    report.add(place, format_args!("must be of another type: {source} is not managed by Kubernetes"));
                 }
                 // The API server completes such a volume as an emptyDir.
                 None if request.source == Source::Manifest => {}

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, SupportedProtocolVersion};
 use serde_json::Value;
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
@@ -33,6 +33,7 @@ pub(crate) const BOTH: [Protocol; 2] = [Protocol::Http1, Protocol::Http2];
 #[derive(Clone)]
 pub(crate) struct Client {
     address: SocketAddr,
+    source: Option<IpAddr>,
     config: ClientConfig,
 }
 
@@ -81,14 +82,27 @@ impl Client {
         };
         // Each connection is a handshake of its own.
         config.resumption = rustls::client::Resumption::disabled();
-        Self { address, config }
+        Self { address, source: None, config }
+    }
+
+    /// The same client, calling from this address of the machine.
+    pub(crate) fn from(mut self, source: impl Into<IpAddr>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    async fn reach(&self) -> io::Result<TcpStream> {
+        let Some(source) = self.source else { return TcpStream::connect(self.address).await };
+        let socket = TcpSocket::new_v4()?;
+        socket.bind(SocketAddr::new(source, 0))?;
+        socket.connect(self.address).await
     }
 
     /// A secured connection that was offered these protocols.
     pub(crate) async fn secure(&self, alpn: &[&[u8]]) -> io::Result<TlsStream<TcpStream>> {
         let mut config = self.config.clone();
         config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
-        let stream = TcpStream::connect(self.address).await?;
+        let stream = self.reach().await?;
         let name = ServerName::try_from("localhost").expect("a name");
         let connecting = TlsConnector::from(Arc::new(config)).connect(name, stream);
         tokio::time::timeout(PATIENCE, connecting).await?

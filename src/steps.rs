@@ -1,0 +1,76 @@
+//! How much a policy looks at: a count instead of a clock, so that a policy that takes too long takes too long every time.
+//!
+//! The engine allows so many steps before a policy runs. Whatever hands a policy the items of a list takes one for each,
+//! and hands out no more once none are left: a policy need not know of it, and none can forget it. The count is the
+//! thread's, because a policy runs on one thread from its beginning to its end.
+
+use std::cell::Cell;
+use std::marker::PhantomData;
+
+thread_local! {
+    /// Steps that are left; below zero once they are exhausted.
+    static LEFT: Cell<i64> = const { Cell::new(i64::MAX) };
+}
+
+/// Steps that are allowed until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Allowance {
+    allowed: i64,
+    /// It stays on its thread.
+    _thread: PhantomData<*const ()>,
+}
+
+impl Allowance {
+    /// Allows so many steps on this thread.
+    pub(crate) fn new(steps: u32) -> Self {
+        let allowed = i64::from(steps);
+        LEFT.set(allowed);
+        Self { allowed, _thread: PhantomData }
+    }
+
+    /// Whether more were needed.
+    #[expect(clippy::unused_self, reason = "only whoever allowed steps asks for them")]
+    pub(crate) fn is_exhausted(&self) -> bool {
+        LEFT.get() < 0
+    }
+
+    /// Steps that were taken.
+    pub(crate) fn taken(&self) -> u64 {
+        (self.allowed - LEFT.get()).try_into().unwrap_or(0)
+    }
+}
+
+impl Drop for Allowance {
+    fn drop(&mut self) {
+        LEFT.set(i64::MAX);
+    }
+}
+
+/// Takes so many steps; false when there are not as many.
+pub(crate) fn take(steps: u32) -> bool {
+    let left = LEFT.get().saturating_sub(i64::from(steps));
+    LEFT.set(left);
+    left >= 0
+}
+
+/// The items of a list, a step for each; it ends early when no steps are left.
+pub(crate) fn counted<I: IntoIterator>(items: I) -> impl Iterator<Item = I::Item> {
+    items.into_iter().take_while(|_| take(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Allowance, counted, take};
+
+    #[test]
+    fn a_list_ends_when_no_steps_are_left_and_is_whole_where_none_are_counted() {
+        assert_eq!(counted(0..100).count(), 100);
+        let allowance = Allowance::new(10);
+        assert_eq!(counted(0..10).count(), 10);
+        assert!(!allowance.is_exhausted());
+        assert_eq!((counted(0..10).count(), allowance.is_exhausted()), (0, true));
+        assert!(!take(0), "it stays so");
+        drop(allowance);
+        assert_eq!(counted(0..100).count(), 100);
+    }
+}
