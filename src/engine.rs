@@ -12,15 +12,11 @@ use crate::mode::Mode;
 use crate::policy::defaults::Mutator;
 use crate::policy::{Finding, Meta, Report, Validator};
 use crate::request::Request;
+use crate::steps::POLICY;
 
 /// How often policies run while facts come in. A policy asks for all it needs in one round, or in two where one answer
 /// leads to the next question.
 const ROUNDS: usize = 4;
-
-/// Steps of one policy on one object. An API server takes requests of 3 MiB, and an item of a list has four bytes there at
-/// the least: this is ten steps for each. A policy that looks at every item a few times never needs as many; one that
-/// looks at every item for each other one does, and would hold a thread for seconds.
-const STEPS: u32 = 8 << 20;
 
 /// A policy in force, with its settings and modes.
 #[derive(Clone)]
@@ -120,7 +116,7 @@ pub fn judge_at_once<'p>(policies: &'p [Active], request: &Request<'_>, facts: &
 }
 
 fn run(policy: &Active, request: &Request<'_>, facts: &Facts<'_>) -> Result<Vec<Finding>, Failure> {
-    let mut report = Report::with_budget(STEPS);
+    let mut report = Report::with_budget(POLICY);
     // A policy shares nothing with the outside that a panic could leave half written: `facts` only ever gains whole
     // answers.
     let judged = catch_unwind(AssertUnwindSafe(|| policy.validator.judge(request, facts, &mut report)));

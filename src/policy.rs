@@ -213,3 +213,29 @@ pub(crate) fn cut(text: impl IntoIterator<Item = char>, most: usize) -> String {
     }
     kept.into_iter().collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::fmt;
+
+    use super::{FINDINGS, Report};
+    use crate::object::Place;
+
+    #[test]
+    fn of_many_findings_only_those_are_written_out_that_are_kept() {
+        let written = Cell::new(0);
+        let message = || {
+            fmt::from_fn(|out| {
+                written.set(written.get() + 1);
+                out.write_str("must be good")
+            })
+        };
+        let mut report = Report::with_budget(1_000_000);
+        (0..10_000).for_each(|_| report.add(Place::object(), message()));
+        assert!(!report.is_exhausted());
+        let findings = report.into_findings();
+        assert_eq!((written.get(), findings.len()), (FINDINGS, FINDINGS + 1));
+        assert_eq!(findings[FINDINGS].message, "must be put right in 9872 more places");
+    }
+}

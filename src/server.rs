@@ -262,7 +262,7 @@ pub async fn serve(
 ) -> io::Result<()> {
     let limits = Limits::now();
     // Until the end: probes and scrapers are answered as long as anybody is.
-    let _admin = admin::start(listeners.admin, Arc::clone(&app), limits.probes)?;
+    let _admin = admin::start(listeners.admin, admin::router(Arc::clone(&app)), limits.probes)?;
     let gate = connection::Gate { tls, client_names: client_names.into() };
     let router = http::router(Arc::clone(&app));
     let reviews = connection::accept_tls(listeners.reviews, router, Arc::clone(&app), gate, limits.reviews);

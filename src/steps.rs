@@ -7,6 +7,11 @@
 use std::cell::Cell;
 use std::marker::PhantomData;
 
+/// Steps of one policy on one object. An API server takes requests of 3 MiB, and an item of a list has four bytes there at
+/// the least: this is ten steps for each. A policy that looks at every item a few times never needs as many; one that
+/// looks at every item for each other one does, and would hold a thread for seconds.
+pub(crate) const POLICY: u32 = 8 << 20;
+
 thread_local! {
     /// Steps that are left; below zero once they are exhausted.
     static LEFT: Cell<i64> = const { Cell::new(i64::MAX) };

@@ -3,7 +3,7 @@
 
 use serde::Deserialize;
 
-use crate::steps::counted;
+use crate::steps::{counted, take};
 
 /// A direction of traffic, as seen from the pod.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize, schemars::JsonSchema)]
@@ -164,6 +164,7 @@ impl NetworkPolicy {
 impl Selector {
     /// Whether it selects something with these labels.
     pub fn selects<'l>(&self, label: impl Fn(&str) -> Option<&'l str>) -> bool {
+        take(1);
         counted(&self.0).all(|requirement| {
             let value = label(&requirement.key);
             match &requirement.operator {

@@ -21,8 +21,8 @@ pub(super) struct Admin {
     _end: oneshot::Sender<()>,
 }
 
-/// Answers probes and scrapers from now on. What they are told is read without waiting for any worker.
-pub(super) fn start(listener: TcpListener, app: Arc<App>, most: Most) -> std::io::Result<Admin> {
+/// Answers probes and scrapers from now on.
+pub(super) fn start(listener: TcpListener, router: Router, most: Most) -> std::io::Result<Admin> {
     let listener = listener.into_std()?;
     let (end, ended) = oneshot::channel();
     let serve = move || -> std::io::Result<()> {
@@ -30,7 +30,7 @@ pub(super) fn start(listener: TcpListener, app: Arc<App>, most: Most) -> std::io
         runtime.block_on(async {
             let listener = TcpListener::from_std(listener)?;
             tokio::select! {
-                () = accept_plain(listener, router(app), most) => {}
+                () = accept_plain(listener, router, most) => {}
                 _ = ended => {}
             }
             Ok(())
@@ -44,8 +44,8 @@ pub(super) fn start(listener: TcpListener, app: Arc<App>, most: Most) -> std::io
     Ok(Admin { _end: end })
 }
 
-/// The admin port's routes.
-fn router(app: Arc<App>) -> Router {
+/// The admin port's routes. What they tell is read without waiting for any worker.
+pub(super) fn router(app: Arc<App>) -> Router {
     Router::new()
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))
@@ -71,4 +71,33 @@ async fn readyz(State(app): State<Arc<App>>, RawQuery(query): RawQuery) -> impl 
 async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
     app.refresh_gauges();
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], app.metrics.render())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::time::Duration;
+
+    use axum::Router;
+    use axum::routing::get;
+    use tokio::net::TcpListener;
+
+    use super::start;
+    use crate::server::limits::Most;
+
+    /// The one worker of this test waits for the answer itself.
+    #[tokio::test(flavor = "current_thread")]
+    async fn probes_are_answered_while_every_worker_is_busy() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a socket");
+        let address = listener.local_addr().expect("its address");
+        let router = Router::new().route("/livez", get(|| async { "ok\n" }));
+        let admin = start(listener, router, Most { all: 8, address: 8 }).expect("a thread");
+        let mut stream = std::net::TcpStream::connect(address).expect("a connection");
+        stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a timeout");
+        stream.write_all(b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").expect("written");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("ok\n"), "{answer}");
+        drop(admin);
+    }
 }
