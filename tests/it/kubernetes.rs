@@ -36,7 +36,7 @@ mod validators;
 use std::time::{Duration, Instant};
 
 /// The most that anything here is waited for.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Looks again and again until there is something to see; panics when that takes too long.
 #[track_caller]

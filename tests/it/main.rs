@@ -22,6 +22,7 @@ mod kubernetes;
 mod labels;
 mod pages;
 mod policies;
+mod ports;
 mod postgres;
 mod properties;
 mod remedies;

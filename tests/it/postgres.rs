@@ -2,7 +2,6 @@
 
 pub(crate) mod proxy;
 
-use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -14,6 +13,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio_postgres::{Client, NoTls};
 
+use crate::ports::Port;
 use crate::serve::pki::Authority;
 use crate::serve::{run, until};
 
@@ -26,6 +26,7 @@ pub(crate) const PASSWORD: &str = "correct-horse-battery-staple";
 pub(crate) struct Postgres {
     folder: TempDir,
     pub(crate) port: u16,
+    _reserved: Port,
     child: Option<Child>,
 }
 
@@ -69,8 +70,8 @@ impl Postgres {
         }
         let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
         std::fs::set_permissions(path.join("tls.key"), private).expect("private");
-        let port = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port").port();
-        let mut postgres = Self { folder, port, child: None };
+        let reserved = Port::reserve();
+        let mut postgres = Self { folder, port: reserved.number(), _reserved: reserved, child: None };
         postgres.up();
         postgres
             .sql("CREATE ROLE admin LOGIN CREATEROLE; CREATE DATABASE trail; GRANT CREATE ON DATABASE trail TO admin");

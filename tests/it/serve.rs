@@ -1,6 +1,7 @@
 //! The real program, served: started with free ports, watched over its outputs, and ended with its test.
 
 pub(crate) mod client;
+mod output;
 pub(crate) mod pki;
 
 use std::io::{Read, Write};
@@ -8,17 +9,17 @@ use std::net::{SocketAddr, TcpStream};
 use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use client::{Answer, Client, Protocol};
+pub(crate) use output::{Output, json_lines, text};
 use pki::Authority;
 
-/// The most that a test waits for anything.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+/// The most that a test waits for anything: a machine may be busy.
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 /// What refuses. These servers have no cluster, and a Pod whose NetworkPolicies nobody can read is refused: that policy
 /// is off. It ends among the policies, so that a test may add some.
 pub(crate) const HARDENED: &str = "apiVersion: portcullis.dev/v1alpha1\nkind: Configuration\nprofile: hardened\n\
@@ -49,8 +50,6 @@ pub(crate) struct Server {
     stdout: Output,
     stderr: Output,
 }
-
-pub(crate) type Output = Arc<Mutex<Vec<u8>>>;
 
 impl Serve {
     /// A server with this configuration; its files are `config.yaml`, `tls.crt` and `tls.key` in [`Serve::path`].
@@ -159,8 +158,8 @@ impl Serve {
 pub(crate) fn spawn(command: &mut Command) -> (Running, Output, Output) {
     let mut child =
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("started");
-    let stdout = follow(child.stdout.take().expect("a pipe"));
-    let stderr = follow(child.stderr.take().expect("a pipe"));
+    let stdout = Output::follow(child.stdout.take().expect("a pipe"));
+    let stderr = Output::follow(child.stderr.take().expect("a pipe"));
     (Running(child), stdout, stderr)
 }
 
@@ -186,27 +185,6 @@ impl Drop for Running {
         let _ = self.kill();
         let _ = self.wait();
     }
-}
-
-fn follow(mut pipe: impl Read + Send + 'static) -> Output {
-    let output = Output::default();
-    let kept = Arc::clone(&output);
-    std::thread::spawn(move || {
-        let mut buffer = [0; 8192];
-        while let Ok(count @ 1..) = pipe.read(&mut buffer) {
-            kept.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(&buffer[..count]);
-        }
-    });
-    output
-}
-
-/// What an output held so far.
-pub(crate) fn text(output: &Output) -> String {
-    String::from_utf8_lossy(&output.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
-}
-
-pub(crate) fn json_lines(output: &Output) -> Vec<Value> {
-    text(output).lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
 }
 
 /// Asks again until there is an answer.
@@ -303,9 +281,7 @@ impl Server {
     pub(crate) fn stop(mut self) -> (ExitStatus, String, String, TempDir, Authority) {
         self.signal("TERM");
         let status = self.ended();
-        let (stdout, stderr) = (Arc::clone(&self.stdout), Arc::clone(&self.stderr));
-        // The readers hold one more of each until they have seen the end.
-        until("the last output", || (Arc::strong_count(&stdout) == 2 && Arc::strong_count(&stderr) == 2).then_some(()));
+        until("the last output", || (self.stdout.is_over() && self.stderr.is_over()).then_some(()));
         let folder = std::mem::replace(&mut self.folder, tempfile::tempdir().expect("a folder"));
         let authority = std::mem::replace(&mut self.authority, Authority::new("none"));
         (status, self.stdout(), self.stderr(), folder, authority)

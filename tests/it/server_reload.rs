@@ -1,6 +1,7 @@
 //! A configuration is replaced while requests come in.
 
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::symlink;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -135,7 +136,7 @@ fn a_trail_moved_by_a_reload_is_said_to_wait_for_the_next_start() {
 #[test]
 fn no_request_fails_while_two_hundred_reloads_happen() {
     const RELOADS: usize = 200;
-    let server = Serve::new(HARDENED).start();
+    let server = Serve::new(&format!("# 000\n{HARDENED}")).start();
     let ends = Arc::new(AtomicBool::new(false));
     let done = Arc::new(AtomicUsize::new(0));
     let load: Vec<_> = BOTH
@@ -158,12 +159,14 @@ fn no_request_fails_while_two_hundred_reloads_happen() {
         })
         .collect();
     for turn in 1..=RELOADS {
-        let text = format!("# {turn}\n{HARDENED}");
+        // As long as the one before: a write in place is then one step, and no reader sees half of it.
+        let text = format!("# {turn:03}\n{HARDENED}");
         if turn % 2 == 0 {
             fs::write(server.path("next"), text).expect("written");
             fs::rename(server.path("next"), server.path("config.yaml")).expect("renamed");
         } else {
-            fs::write(server.path("config.yaml"), text).expect("written");
+            let file = fs::OpenOptions::new().write(true).open(server.path("config.yaml"));
+            file.expect("opened").write_all(text.as_bytes()).expect("written");
         }
         let taken = "portcullis_configuration_reloads_total{result=\"taken\"}";
         until("the reload", || (server.metric(taken) >= Some(f64::from(u32::try_from(turn).ok()?))).then_some(()));

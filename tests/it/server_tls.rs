@@ -2,13 +2,12 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::time::Duration;
 
 use rustls::version::{TLS12, TLS13};
 
 use crate::serve::client::{BOTH, Client};
 use crate::serve::pki::{Authority, Pair};
-use crate::serve::{HARDENED, Serve, Server, good_pod, review, until};
+use crate::serve::{HARDENED, PATIENCE, Serve, Server, good_pod, review, until};
 
 #[test]
 fn tls_1_2_and_1_3_are_accepted() {
@@ -28,7 +27,7 @@ fn tls_1_2_and_1_3_are_accepted() {
 fn tls_1_1_is_not_offered() {
     let server = Serve::new(HARDENED).start();
     let mut stream = TcpStream::connect(server.address).expect("connected");
-    stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a timeout");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
     stream.write_all(&hello_of_tls_1_1()).expect("sent");
     let mut answer = [0; 7];
     stream.read_exact(&mut answer).expect("an alert");
@@ -82,7 +81,7 @@ fn a_handshake_that_does_not_come_is_cut_off() {
     let mut begun = TcpStream::connect(server.address).expect("connected");
     begun.write_all(&hello_of_tls_1_1()[..20]).expect("sent");
     for stream in [&mut silent, &mut begun] {
-        stream.set_read_timeout(Some(Duration::from_secs(15))).expect("a timeout");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
         assert_eq!(stream.read(&mut [0; 16]).expect("the end, not a timeout"), 0);
     }
     until("the metric", || (server.metric("portcullis_tls_handshake_failures_total") == Some(2.0)).then_some(()));

@@ -4,7 +4,6 @@ pub(crate) mod moto;
 pub(crate) mod proxy;
 pub(crate) mod receiver;
 
-use std::net::TcpListener;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -137,11 +136,6 @@ pub(crate) fn block_on<T>(test: impl Future<Output = T>) -> T {
         .build()
         .expect("a runtime")
         .block_on(test)
-}
-
-/// A port at which nobody listens.
-pub(crate) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port").port()
 }
 
 fn decision(number: usize) -> (Class, Vec<u8>) {

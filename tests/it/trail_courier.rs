@@ -10,7 +10,7 @@ use portcullis::trail::sink::{Batch, Delivery, Sink};
 use portcullis::trail::{Class, Courier, Couriers, Guarantee, Settings, Trail};
 use serde_json::json;
 
-use crate::serve::{HARDENED, Serve, bad_pod, good_pod, review, run, until};
+use crate::serve::{HARDENED, PATIENCE, Serve, bad_pod, good_pod, review, run, until};
 use crate::trail_spool::{Files, beginning, event, fill, open, pem, quick_folder, settings, verifier};
 
 /// What a sink took: the deliveries, in their order.
@@ -74,7 +74,7 @@ fn with_couriers<T>(
 }
 
 async fn all_taken(couriers: &Couriers) {
-    couriers.finish(Duration::from_secs(20)).await;
+    couriers.finish(PATIENCE).await;
     assert!(couriers.behind().iter().all(|(_, behind)| *behind == 0), "{:?}", couriers.behind());
 }
 
@@ -138,7 +138,7 @@ fn the_end_does_not_wait_out_a_long_pause() {
         }
         fails.store(0, Ordering::SeqCst);
         trail.stop().await.expect("a clean end");
-        couriers.finish(Duration::from_secs(2)).await;
+        couriers.finish(Duration::from_secs(5)).await;
         assert!(couriers.behind().iter().all(|(_, behind)| *behind == 0), "{:?}", couriers.behind());
     });
     is_everything(&taken, folder.path());

@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::serve::client::{Client, Protocol, block};
-use crate::serve::{AUDIT, Serve, Server, bad_pod, good_pod, review};
+use crate::serve::{AUDIT, Serve, Server, bad_pod, good_pod, review, until};
 use crate::trail_spool::{Files, Random, pem, quick_folder, verified};
 
 /// Kills, unless the environment says otherwise.
@@ -82,6 +82,12 @@ fn whatever_was_answered_before_a_kill_is_in_the_spool() {
                 let (client, turns, answered) = (client.clone(), &turns, &answered);
                 threads.spawn(move || block(load(client, format!("kill-{kill}-{number}"), turns, answered)));
             }
+            // Every other one lives long enough for one answer at least, however slow the machine is.
+            if kill % 2 == 0 {
+                let first = format!("kill-{kill}-");
+                let is_first = |uid: &String| uid.starts_with(&first);
+                until("an answer", || answered.lock().expect("a lock").iter().rev().any(is_first).then_some(()));
+            }
             std::thread::sleep(life);
             if kill % EVERY == EVERY - 1 {
                 let (code, said) = verified(&spool);
@@ -112,5 +118,5 @@ fn whatever_was_answered_before_a_kill_is_in_the_spool() {
     let torn = starts.filter(|record| record["torn"] != 0).count();
     assert_eq!(torn, warned, "what is torn is in the trail and was warned of");
     eprintln!("{kills} kills, {} answered, {} recorded, {torn} torn tails", answered.len(), seen.len());
-    assert!(answered.len() > kills, "there was load");
+    assert!(answered.len() >= kills / 2, "there was load");
 }

@@ -15,9 +15,10 @@ use portcullis::trail::sink::Batch;
 use prost::Message;
 use serde_json::{Value, json};
 
+use crate::ports::Port;
 use crate::serve::pki::Authority;
 use crate::sinks::receiver::{Got, Receiver, Reply};
-use crate::sinks::{CLUSTER, PATIENCE, Spooled, block_on, caught_up, failures, free_port, refusal, settings};
+use crate::sinks::{CLUSTER, PATIENCE, Spooled, block_on, caught_up, failures, refusal, settings};
 
 const TOKEN: &str = "Bearer collector-token-1";
 
@@ -316,7 +317,8 @@ fn a_certificate_of_another_is_no_collector_and_one_out_of_reach_does_not_stop_t
         let mut opened = wrong.open(CLUSTER).await.expect("opened");
         let error = deliver(&mut *opened, &spooled).await.expect_err("another's certificate");
         assert!(error.contains("certificate"), "{error}");
-        let nobody = settings(&sink(&spooled, format!("127.0.0.1:{}", free_port())));
+        let port = Port::reserve();
+        let nobody = settings(&sink(&spooled, port.address()));
         let mut opened = nobody.open(CLUSTER).await.expect("opened");
         let error = deliver(&mut *opened, &spooled).await.expect_err("nobody");
         assert!(error.contains("refused"), "{error}");

@@ -339,8 +339,12 @@ fn following_shows_all_that_a_sink_writes_into_files_that_it_sets_aside() {
         let spooled = Spooled::new(1 << 20);
         let kept = Kept(spooled.file("trail.jsonl", ""));
         let settings = json!({"type": "file", "path": kept.0, "maxBytes": 8 << 10, "keep": 1_000});
-        let (_child, stdout, stderr) = follow(&kept.0, &[]);
         let couriers = spooled.carry(&[("kept", &sinks::settings(&settings))]).await;
+        sinks::caught_up(&couriers, "kept").await;
+        // What it has shown of the file, it has opened: it may be set aside now.
+        let (_child, stdout, stderr) = follow(&kept.0, &[]);
+        let begun = fs::metadata(&kept.0).expect("a file").len();
+        until("the beginning", || (text(&stdout).len() as u64 == begun).then_some(()));
         for round in 0..40 {
             spooled.decide(round * 50, 50).await;
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -361,8 +365,8 @@ fn following_shows_all_that_a_sink_writes_into_files_that_it_sets_aside() {
 fn following_shows_what_comes_over_new_segments_and_what_retention_takes_away() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut settings = settings(folder.path());
-    // Segments go while somebody reads, and not before they were read.
-    settings.retention = [SignedDuration::from_secs(6); 3];
+    // Segments go while somebody reads, and not before they were read: there is room for more than two rounds.
+    settings.max_bytes = 32 << 10;
     settings.segment_bytes = 4 << 10;
     with_trail(&settings, None, async |trail: &Trail| {
         let body = |uid: &str| event(uid, &Timestamp::now().to_string(), &[]).1;

@@ -11,6 +11,9 @@ use serde_json::Value;
 use crate::serve::{HARDENED, Serve, Server, bad_pod, review, run};
 use crate::trail_spool::{Files, event, finished, pem, settings, verified, verifier, with_trail};
 
+/// Records after which one is signed for.
+const CHECKPOINT_RECORDS: usize = 1_024;
+
 /// Writes to a spool that then has no clean end.
 fn killed(folder: &Path, class: Class, count: usize) {
     let settings = portcullis::trail::Settings { segment_bytes: 1 << 20, ..settings(folder) };
@@ -18,8 +21,16 @@ fn killed(folder: &Path, class: Class, count: usize) {
         for turn in 0..count {
             trail.record(class, None, event(&format!("uid-{turn}"))).await.expect("a record");
         }
-        // A second passes, and what was written is on the disk; then it is gone.
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        // All of it is written, and what signs for it; then it is gone.
+        let is_written = || {
+            let lines = Files::read(folder).lines(class);
+            let signed = lines.iter().filter(|line| line.contains("\"record\":\"checkpoint\"")).count();
+            let last = format!("\"uid-{}\"", count - 1);
+            signed > count / CHECKPOINT_RECORDS && lines.iter().any(|line| line.contains(&last))
+        };
+        while !is_written() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     });
 }
 
@@ -115,7 +126,9 @@ fn the_age_of_a_record_is_its_own_and_not_its_files() {
     // And what retention takes, `verify` says.
     let settings = portcullis::trail::Settings { retention: [SignedDuration::from_secs(1); 3], ..settings };
     with_trail(&settings, Some(1), async |trail| {
-        tokio::time::sleep(Duration::from_millis(2_500)).await;
+        while !Files::read(folder.path()).records().iter().any(|record| record["record"] == "retention") {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
         trail.stop().await.expect("a clean end");
     });
     let (code, said) = verified(folder.path());

@@ -11,12 +11,11 @@ use portcullis::trail::Class;
 use portcullis::trail::sink::Batch;
 use serde_json::{Value, json};
 
+use crate::ports::Port;
 use crate::serve::pki::Authority;
 use crate::serve::{HARDENED, Serve, good_pod, review, verify};
 use crate::sinks::receiver::{Got, Receiver, Reply};
-use crate::sinks::{
-    CLUSTER, PATIENCE, Spooled, block_on, caught_up, eventually, failures, free_port, refusal, settings,
-};
+use crate::sinks::{CLUSTER, PATIENCE, Spooled, block_on, caught_up, eventually, failures, refusal, settings};
 
 const OLD: &str = "the-older-of-two-secrets";
 const NEW: &str = "the-newer-of-two-secrets";
@@ -244,6 +243,7 @@ fn one_that_never_answers_delays_neither_another_nor_a_decision() {
 fn the_served_program_delivers_what_it_decides_and_ends_in_time_beside_sinks_out_of_reach() {
     block_on(async {
         let receiver = Receiver::start(None, |_, _| taken()).await;
+        let nobody = Port::reserve();
         let serve = Serve::new(&format!(
             "{HARDENED}trail:\n  cluster: {CLUSTER}\n  spool: {{directory: spool}}\n  sinks:\n  \
              - {{name: hook, type: webhook, url: \"http://{}/\", insecure: true, secretFile: secret}}\n  \
@@ -251,7 +251,7 @@ fn the_served_program_delivers_what_it_decides_and_ends_in_time_beside_sinks_out
              - {{name: bucket, type: s3, endpoint: \"http://127.0.0.1:{port}\", insecure: true, bucket: trail, \
              flushSize: 1Mi, flushInterval: 30s, accessKeyIdFile: secret, secretAccessKeyFile: secret}}\n",
             receiver.address,
-            port = free_port()
+            port = nobody.number()
         ));
         std::fs::write(serve.path("secret"), NEW).expect("written");
         let served = move || {

@@ -16,7 +16,7 @@ use crate::kubernetes::plane::Plane;
 use crate::serve::review;
 
 /// How long the audit log may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_mins(1);
 const USER: &str = "system:serviceaccount:portcullis:portcullis";
 
 /// One verb on one resource, as a rule grants it.

@@ -5,7 +5,6 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use axum::http::Method;
 use serde_json::{Value, json};
@@ -17,6 +16,7 @@ use super::plane::Plane;
 use super::space::Space;
 use super::{PATIENCE, eventually};
 use crate::judging;
+use crate::ports::Port;
 
 /// The program under test.
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_portcullis");
@@ -29,6 +29,7 @@ const GRACE: &str = "4";
 pub(crate) struct Portcullis {
     dir: TempDir,
     server: Server,
+    _port: Port,
     plane: PathBuf,
     arguments: Vec<String>,
     admin: Client,
@@ -51,10 +52,12 @@ impl Portcullis {
         write_certificates(dir.path());
         configure(dir.path(), configuration);
         let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
-        let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        let server = Server::start(dir.path(), Some(&plane.place.kubeconfig), any, &arguments);
+        // Its webhooks lead to it there, also after a restart.
+        let port = Port::reserve();
+        let server = Server::start(dir.path(), Some(&plane.place.kubeconfig), port.address(), &arguments);
         let (kubeconfig, admin) = (plane.place.kubeconfig.clone(), plane.admin.clone());
-        let mut portcullis = Self { dir, server, plane: kubeconfig, arguments, admin, registered: Vec::new() };
+        let mut portcullis =
+            Self { dir, server, _port: port, plane: kubeconfig, arguments, admin, registered: Vec::new() };
         portcullis.register(spaces);
         portcullis
     }
@@ -271,7 +274,7 @@ fn keep(log: &Mutex<String>, line: &str) {
 
 /// A GET over plain HTTP.
 fn get(address: SocketAddr, path: &str) -> Option<String> {
-    let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(2)).ok()?;
+    let mut stream = TcpStream::connect(address).ok()?;
     stream.set_read_timeout(Some(PATIENCE)).ok()?;
     write!(stream, "GET {path} HTTP/1.0\r\nhost: {address}\r\n\r\n").ok()?;
     let mut text = String::new();

@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::StreamExt;
 use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::{Body, Bytes, Frame};
 use hyper::client::conn::{http1, http2};
@@ -15,6 +16,7 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, SupportedProtocolVersion};
 use serde_json::Value;
 use tokio::net::{TcpSocket, TcpStream};
+use tokio::sync::oneshot;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
@@ -161,6 +163,18 @@ pub(crate) fn pieces(pieces: Vec<Bytes>, pause: Duration) -> Sending {
         Some((Ok(Frame::data(piece)), (rest, false)))
     });
     StreamBody::new(stream).boxed_unsync()
+}
+
+/// A body whose second half waits until it is let go.
+pub(crate) fn held(text: &str) -> (Sending, oneshot::Sender<()>) {
+    let (front, back) = text.split_at(text.len() / 2);
+    let [front, back] = [front, back].map(|half| Ok(Frame::data(Bytes::from(half.to_owned()))));
+    let (release, released) = oneshot::channel::<()>();
+    let waiting = futures::stream::once(async {
+        let _ = released.await;
+        back
+    });
+    (StreamBody::new(futures::stream::once(async { front }).chain(waiting)).boxed_unsync(), release)
 }
 
 impl Connection {

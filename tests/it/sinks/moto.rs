@@ -11,7 +11,8 @@ use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use serde_json::{Value, json};
 
-use super::{Spooled, eventually, free_port};
+use super::{Spooled, eventually};
+use crate::ports::Port;
 use crate::serve::{Output, Running, spawn, text};
 
 /// Signs nothing; moto wants to see who asks, and for which service.
@@ -26,6 +27,7 @@ pub(crate) struct Moto {
     pub(crate) address: SocketAddr,
     client: reqwest::Client,
     _process: Running,
+    _port: Port,
     log: Output,
 }
 
@@ -42,13 +44,14 @@ pub(crate) enum Bucket {
 
 impl Moto {
     pub(crate) async fn start(bucket: Bucket) -> Self {
-        let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
+        let port = Port::reserve();
+        let address = port.address();
         let mut command = Command::new(program());
         command.args(["-H", "127.0.0.1", "-p", &address.port().to_string()]).stdin(Stdio::null());
         let (process, _, log) = spawn(&mut command);
         // Its requests are plain text.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let moto = Self { address, client: reqwest::Client::new(), _process: process, log };
+        let moto = Self { address, client: reqwest::Client::new(), _process: process, _port: port, log };
         eventually("moto", async || moto.client.get(moto.url("/moto-api/")).send().await.ok()).await;
         let mut create = moto.client.put(moto.url("/trail")).header("authorization", ANYBODY.replace("SERVICE", "s3"));
         if bucket != Bucket::Plain {

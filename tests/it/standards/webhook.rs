@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::sync::LazyLock;
 
@@ -21,6 +20,7 @@ use super::{Level, NEWEST, pods, run, snapshot, upstream};
 use crate::judging;
 use crate::kubernetes::eventually;
 use crate::kubernetes::plane::Plane;
+use crate::ports::Port;
 use crate::serve::client::{Client, Connection, Protocol, whole};
 use crate::serve::pki::Authority;
 
@@ -31,6 +31,7 @@ const PODS: u64 = 2_000;
 struct Webhook {
     child: Child,
     client: Client,
+    _port: Port,
     _dir: TempDir,
 }
 
@@ -84,15 +85,11 @@ impl Webhook {
     /// Starts one that knows the namespaces.
     fn start() -> Self {
         LazyLock::force(&NAMESPACES);
-        // It does not choose its port. Where somebody else was faster with the one found, it ends, and the next is tried.
-        (0..5).find_map(|_| Self::try_start()).expect("the webhook starts")
-    }
-
-    fn try_start() -> Option<Self> {
         let dir = TempDir::new().expect("a folder");
         let authority = Authority::new("it");
         authority.issue(&["localhost"]).write(dir.path());
-        let address = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port");
+        let port = Port::reserve();
+        let address = port.address();
         let child = Command::new(&upstream().webhook)
             .args(["--kubeconfig".as_ref(), Plane::shared().place.kubeconfig.as_os_str()])
             .args(["--bind-address", "127.0.0.1", "--secure-port", &address.port().to_string()])
@@ -102,14 +99,13 @@ impl Webhook {
             .stderr(File::create(dir.path().join("log")).expect("a log"))
             .spawn()
             .expect("the webhook starts");
-        let mut webhook = Self { child, client: Client::new(address, &authority), _dir: dir };
-        let is_up = eventually("the webhook knows the namespaces", || {
-            let ended = webhook.child.try_wait().expect("it is our child").is_some();
+        let mut webhook = Self { child, client: Client::new(address, &authority), _port: port, _dir: dir };
+        eventually("the webhook knows the namespaces", || {
+            assert!(webhook.child.try_wait().expect("it is our child").is_none(), "it ended");
             let ready = webhook.client.send(Protocol::Http1, Method::GET, "/readyz", whole(""));
-            let is_ready = ready.is_ok_and(|answer| answer.status == 200);
-            (ended || is_ready).then_some(!ended)
+            ready.is_ok_and(|answer| answer.status == 200).then_some(())
         });
-        is_up.then_some(webhook)
+        webhook
     }
 
     fn judge(&self) -> Judge {

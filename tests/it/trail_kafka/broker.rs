@@ -3,7 +3,7 @@
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -14,6 +14,7 @@ use tempfile::TempDir;
 
 use super::until;
 use crate::golden::repository;
+use crate::ports::Port;
 use crate::serve::pki::Authority;
 
 /// Who writes.
@@ -28,6 +29,7 @@ pub(crate) struct Broker {
     pub(crate) outside: SocketAddr,
     /// Plain text.
     pub(crate) inside: SocketAddr,
+    _ports: [Port; 3],
     process: Option<Process>,
 }
 
@@ -53,8 +55,9 @@ impl Broker {
         let authority = Authority::new("brokers");
         let pair = authority.issue(&["127.0.0.1"]);
         fs::write(dir.path().join("broker.pem"), pair.key + &pair.certificate).expect("written");
-        let [controller, inside, outside] = free_ports();
-        let mut broker = Self { dir, authority, outside, inside, process: None };
+        let ports = [0; 3].map(|_| Port::reserve());
+        let [controller, inside, outside] = ports.each_ref().map(Port::address);
+        let mut broker = Self { dir, authority, outside, inside, _ports: ports, process: None };
         let advertised = advertised.unwrap_or(outside);
         let path = |name: &str| broker.path(name).display().to_string();
         let login = "org.apache.kafka.common.security.scram.ScramLoginModule required;";
@@ -240,17 +243,4 @@ fn jars() -> &'static Path {
         assert!(output.status.success(), "tools/kafka/build failed: {}", output.status);
         String::from_utf8(output.stdout).expect("a path").trim_end().into()
     })
-}
-
-/// Ports that nobody listens at, below those that connections are given: they have to be free again after an outage.
-fn free_ports() -> [SocketAddr; 3] {
-    let mut random = [0; 2];
-    aws_lc_rs::rand::fill(&mut random).expect("random numbers");
-    let mut next = 16_000 + u16::from_le_bytes(random) % 14_000;
-    let mut taken = Vec::new();
-    while taken.len() < 3 {
-        taken.extend(TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], next))));
-        next += 1;
-    }
-    [0, 1, 2].map(|place: usize| taken[place].local_addr().expect("its address"))
 }
