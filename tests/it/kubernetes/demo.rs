@@ -13,6 +13,15 @@ fn the_demo_shows_what_it_promises() {
         .expect("the demo runs");
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
+    let table =
+        text.lines().skip_while(|line| !line.trim_start().starts_with("DECISION")).take_while(|line| !line.is_empty());
+    let table: Vec<&str> = table.collect();
+    // A Deployment that is deleted in the foreground has its ReplicaSet updated, whose kind and name are long.
+    assert!(table.iter().any(|line| line.contains("ReplicaSet")), "{table:#?}");
+    for line in &table {
+        let cells = line.trim().split("  ").filter(|cell| !cell.is_empty());
+        assert_eq!(cells.count(), 4, "columns run together: {line}\n{table:#?}");
+    }
     // Long lines are folded for the eye.
     let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
     for expected in [
