@@ -10,7 +10,7 @@ use super::defaults::no_token_automount::DefaultNoTokenAutomount;
 use super::defaults::read_only_root::DefaultReadOnlyRoot;
 use super::defaults::run_as_non_root::DefaultRunAsNonRoot;
 use super::defaults::seccomp_profile::DefaultSeccompProfile;
-use super::defaults::{Defaulter, Mutator, Safety};
+use super::defaults::{Breakage, Defaulter, Mutator, Safety};
 use super::identity::automounted_tokens::AutomountedTokens;
 use super::identity::default_service_accounts::DefaultServiceAccounts;
 use super::images::unpinned_images::UnpinnedImages;
@@ -47,6 +47,8 @@ pub struct Entry {
     pub denied: &'static str,
     /// Which half of the defaults it belongs to; `None` for a validator.
     pub safety: Option<Safety>,
+    /// Workloads that it breaks; `None` for a validator, which sets nothing.
+    pub breakage: Option<&'static Breakage>,
     build: fn(serde_json::Value, PodSecurityVersion) -> Result<Act, SettingsError>,
     replaces: fn(PodSecurityVersion) -> &'static [&'static str],
     schema: fn(&mut SchemaGenerator) -> Schema,
@@ -78,6 +80,7 @@ macro_rules! entry {
             admitted: include_str!(concat!("../../tests/policies/", $id, "/admit-pod.yaml")),
             denied: include_str!(concat!("../../tests/policies/", $id, "/deny-pod.yaml")),
             safety: None,
+            breakage: None,
             build: validator::<$policy>,
             replaces: <$policy as Policy>::replaces,
             schema: SchemaGenerator::subschema_for::<$policy>,
@@ -93,6 +96,7 @@ macro_rules! default {
             admitted: include_str!(concat!("../../tests/policies/", $id, "/keep-deployment.yaml")),
             denied: include_str!(concat!("../../tests/policies/", $id, "/patch-deployment.yaml")),
             safety: Some(<$policy as Defaulter>::SAFETY),
+            breakage: Some(<$policy as Defaulter>::BREAKAGE),
             build: mutator::<$policy>,
             replaces: |_| &[],
             schema: SchemaGenerator::subschema_for::<$policy>,

@@ -25,6 +25,15 @@ pub enum Safety {
     Daring,
 }
 
+/// Workloads that a mutator breaks. There is no optional field: a mutator that does not say so does not compile.
+#[derive(Debug)]
+pub struct Breakage {
+    /// What does not work any more, and how it shows.
+    pub what: &'static str,
+    /// How to exclude such a workload, in the imperative.
+    pub exclude: &'static str,
+}
+
 /// A policy that sets what was not written.
 pub trait Mutator: Send + Sync {
     /// Adds what it would set.
@@ -37,6 +46,8 @@ pub(super) trait Defaulter: Mutator + serde::de::DeserializeOwned + schemars::Js
     const META: &'static Meta;
     /// Which half of the defaults it belongs to.
     const SAFETY: Safety;
+    /// Workloads that do not survive it.
+    const BREAKAGE: &'static Breakage;
 }
 
 /// A request, and what of its object may be patched.

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::PodSecurityVersion;
 use super::catalogue::{CATALOGUE, Entry};
-use super::defaults::Safety;
+use super::defaults::{Breakage, Safety};
 
 /// The page of a policy, in Markdown.
 pub fn render(entry: &Entry) -> String {
@@ -13,6 +13,15 @@ pub fn render(entry: &Entry) -> String {
     let _ = writeln!(page, "# {}\n\n{} {}.\n", meta.id, capitalized(verb(entry)), meta.title);
     let fix = if entry.safety.is_some() { "To keep what is there" } else { "Fix" };
     let _ = writeln!(page, "**Why.** {}\n\n**{fix}.** {}.\n", meta.why, capitalized(meta.fix));
+    if let Some(Breakage { what, exclude }) = entry.breakage {
+        let _ = writeln!(page, "**What it breaks.** {what}\n\n**To exclude a workload.** {}.\n", capitalized(exclude));
+        let _ = writeln!(
+            page,
+            "To exclude a namespace, turn the default off there, in the configuration:\n\n```yaml\nnamespaces:\n\
+             - match: {{names: [NAMESPACE]}}\n  policies: {{{}: {{mode: off}}}}\n  relax: true\n```\n",
+            meta.id
+        );
+    }
     let _ = writeln!(page, "Severity {}, since {}.\n\n## Fields\n", meta.severity, meta.since);
     for field in meta.fields {
         let _ = writeln!(page, "- `{field}`");

@@ -1,6 +1,7 @@
 //! The pages under `policies/` are what the code says of its policies.
 
-use portcullis::policy::catalogue::CATALOGUE;
+use portcullis::mode::Mode;
+use portcullis::policy::catalogue::{self, CATALOGUE};
 use portcullis::policy::page;
 
 use serde_json::Value;
@@ -46,6 +47,40 @@ fn the_page_of_a_mutator_says_that_it_sets() {
         index.contains("| [default-seccomp-profile](default-seccomp-profile.md) | seccompProfile.type: "),
         "{index}"
     );
+}
+
+/// What a page says of what the mutator breaks and of the way out, in words that a reader would search for.
+const BREAKAGES: [(&str, &[&str]); 4] = [
+    ("default-run-as-non-root", &["USER is a *name*", "runAsUser", "runAsNonRoot: false"]),
+    (
+        "default-no-privilege-escalation",
+        &["file capabilities", "ingress-nginx", "Caddy", "Vault", "allowPrivilegeEscalation: true"],
+    ),
+    ("default-read-only-root", &["sticky bit", "/tmp", "Ruby", "readOnlyRootFilesystem: false"]),
+    ("default-no-token-automount", &["Vault Agent", "akv2k8s", "automountServiceAccountToken: true"]),
+];
+
+#[test]
+fn the_page_of_a_mutator_says_what_it_breaks_and_how_to_exclude_it() {
+    for entry in CATALOGUE {
+        let text = page::render(entry);
+        let says = ["**What it breaks.** ", "**To exclude a workload.** "].map(|words| text.contains(words));
+        assert_eq!(says, [entry.safety.is_some(); 2], "{}", entry.meta.id);
+        let Some((_, rest)) = text.split_once("```yaml\nnamespaces:") else { continue };
+        // What it says to write is a configuration that switches the mutator off in that namespace, and only there.
+        let entry_of = rest.split("```").next().expect("a block").replace("NAMESPACE", "shop");
+        let snapshot = judging::configured(&format!("defaults: all\nnamespaces:{entry_of}"));
+        let acts = |namespace: &str| {
+            snapshot.setters(namespace).iter().any(|one| one.meta.id == entry.meta.id && one.mode == Mode::Enforce)
+        };
+        assert_eq!((acts("elsewhere"), acts("shop")), (true, false), "{}", entry.meta.id);
+    }
+    for (id, words) in BREAKAGES {
+        let text = page::render(catalogue::find(id).expect(id));
+        for word in words {
+            assert!(text.contains(word), "{id}: {word}");
+        }
+    }
 }
 
 #[test]

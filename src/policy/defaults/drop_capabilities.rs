@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Defaulter, Edits, Mutator, Safety, Target};
+use super::{Breakage, Defaulter, Edits, Mutator, Safety, Target};
 use crate::policy::{Meta, Severity};
 
 /// Documentation of the policy.
@@ -25,6 +25,15 @@ const META: Meta = Meta {
     controls: &[],
 };
 
+/// Workloads that do not survive it.
+const BREAKAGE: Breakage = Breakage {
+    what: "Programs that start as root and then change owners, users or permissions (chown, setuid, chroot), as the \
+           official images of many databases and web servers do. Programs that bind a port below 1024 break too, \
+           where the runtime does not allow that to every user.",
+    exclude: "write securityContext.capabilities.drop in the container, for example [NET_RAW]; or drop ALL and add \
+              what the program needs by name",
+};
+
 /// Settings: none.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -33,6 +42,7 @@ pub(crate) struct DefaultDropCapabilities {}
 impl Defaulter for DefaultDropCapabilities {
     const META: &'static Meta = &META;
     const SAFETY: Safety = Safety::Daring;
+    const BREAKAGE: &'static Breakage = &BREAKAGE;
 }
 
 impl Mutator for DefaultDropCapabilities {

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Defaulter, Edits, Mutator, Safety, Target};
+use super::{Breakage, Defaulter, Edits, Mutator, Safety, Target};
 use crate::policy::{Meta, Severity};
 
 /// Documentation of the policy.
@@ -23,6 +23,14 @@ const META: Meta = Meta {
     controls: &[],
 };
 
+/// Workloads that do not survive it.
+const BREAKAGE: Breakage = Breakage {
+    what: "Programs that gain rights when they start. The kernel ignores file capabilities, which the images of \
+           ingress-nginx, Caddy and Vault rely on: the program cannot bind a port below 1024 or lock memory, or does \
+           not start at all. It ignores set-user-ID bits too (sudo, su, ping, fusermount).",
+    exclude: "write securityContext.allowPrivilegeEscalation: true in the container",
+};
+
 /// Settings: none.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -31,6 +39,7 @@ pub(crate) struct DefaultNoPrivilegeEscalation {}
 impl Defaulter for DefaultNoPrivilegeEscalation {
     const META: &'static Meta = &META;
     const SAFETY: Safety = Safety::Safe;
+    const BREAKAGE: &'static Breakage = &BREAKAGE;
 }
 
 impl Mutator for DefaultNoPrivilegeEscalation {

@@ -6,7 +6,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Defaulter, Edits, Mutator, Safety, Target};
+use super::{Breakage, Defaulter, Edits, Mutator, Safety, Target};
 use crate::object::{Path, Place};
 use crate::policy::{Meta, Severity};
 
@@ -26,6 +26,14 @@ const META: Meta = Meta {
     controls: &[],
 };
 
+/// Workloads that do not survive it.
+const BREAKAGE: Breakage = Breakage {
+    what: "Programs that call the API server as `default`, and injectors that authenticate with the pod's token: \
+           Vault Agent and akv2k8s (Azure Key Vault) inject nothing, or refuse the pod, without it.",
+    exclude: "write automountServiceAccountToken: true in the pod spec; better, give the workload a ServiceAccount \
+              of its own, which is left alone",
+};
+
 /// Settings: none.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -34,6 +42,7 @@ pub(crate) struct DefaultNoTokenAutomount {}
 impl Defaulter for DefaultNoTokenAutomount {
     const META: &'static Meta = &META;
     const SAFETY: Safety = Safety::Safe;
+    const BREAKAGE: &'static Breakage = &BREAKAGE;
 }
 
 impl Mutator for DefaultNoTokenAutomount {

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Defaulter, Edits, Mutator, Safety, Target};
+use super::{Breakage, Defaulter, Edits, Mutator, Safety, Target};
 use crate::object::{Container, ContainerList, Pod};
 use crate::policy::{Meta, Severity, quoted};
 
@@ -28,6 +28,14 @@ const META: Meta = Meta {
         "spec.volumes",
     ],
     controls: &[],
+};
+
+/// Workloads that do not survive it.
+const BREAKAGE: Breakage = Breakage {
+    what: "Images that write outside the listed paths: caches, pid files, /run, /var. Programs that use /tmp only if \
+           it has the sticky bit break too: the emptyDir on /tmp is writable by every user and has no sticky bit, so \
+           Ruby finds no temporary directory (Dir.tmpdir raises ArgumentError).",
+    exclude: "write securityContext.readOnlyRootFilesystem: false in the container",
 };
 
 /// Settings.
@@ -82,6 +90,7 @@ impl Default for DefaultReadOnlyRoot {
 impl Defaulter for DefaultReadOnlyRoot {
     const META: &'static Meta = &META;
     const SAFETY: Safety = Safety::Daring;
+    const BREAKAGE: &'static Breakage = &BREAKAGE;
 }
 
 impl Mutator for DefaultReadOnlyRoot {

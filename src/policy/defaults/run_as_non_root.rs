@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Defaulter, Edits, Mutator, Safety, Target};
+use super::{Breakage, Defaulter, Edits, Mutator, Safety, Target};
 use crate::object::Container;
 use crate::policy::{Meta, Severity};
 
@@ -20,6 +20,15 @@ const META: Meta = Meta {
     controls: &[],
 };
 
+/// Workloads that do not survive it.
+const BREAKAGE: Breakage = Breakage {
+    what: "Images whose USER is root, and images whose USER is a *name* instead of a number: the kubelet cannot \
+           verify that a name is not root, so the container does not start (CreateContainerConfigError, \"image has \
+           non-numeric user\").",
+    exclude: "where the USER is a name, write its number as securityContext.runAsUser in the pod spec; where it is \
+              root, write securityContext.runAsNonRoot: false there",
+};
+
 /// Settings: none.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -28,6 +37,7 @@ pub(crate) struct DefaultRunAsNonRoot {}
 impl Defaulter for DefaultRunAsNonRoot {
     const META: &'static Meta = &META;
     const SAFETY: Safety = Safety::Daring;
+    const BREAKAGE: &'static Breakage = &BREAKAGE;
 }
 
 impl Mutator for DefaultRunAsNonRoot {

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Defaulter, Edits, Mutator, Safety, Target};
+use super::{Breakage, Defaulter, Edits, Mutator, Safety, Target};
 use crate::object::Pod;
 use crate::policy::{Meta, Severity};
 
@@ -25,6 +25,14 @@ const META: Meta = Meta {
     controls: &[],
 };
 
+/// Workloads that do not survive it.
+const BREAKAGE: Breakage = Breakage {
+    what: "Programs that make system calls which the runtime's profile blocks: debuggers and profilers (ptrace, \
+           perf_event_open), programs that mount file systems, and programs that create namespaces of their own, \
+           such as a browser's sandbox or a container builder.",
+    exclude: "write securityContext.seccompProfile in the container, either type: Unconfined or a Localhost profile",
+};
+
 /// Settings: none.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -33,6 +41,7 @@ pub(crate) struct DefaultSeccompProfile {}
 impl Defaulter for DefaultSeccompProfile {
     const META: &'static Meta = &META;
     const SAFETY: Safety = Safety::Safe;
+    const BREAKAGE: &'static Breakage = &BREAKAGE;
 }
 
 impl Mutator for DefaultSeccompProfile {
