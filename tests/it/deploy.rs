@@ -11,16 +11,19 @@ mod program;
 mod readme;
 mod rights;
 mod service;
+mod unnamed;
 
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Output};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
 use axum::http::Method;
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 use crate::golden::repository;
 use crate::kubernetes::plane::{Plane, programs};
+use crate::serve::DIGEST;
 
 /// The overlays, by their folders.
 const OVERLAYS: [&str; 2] = ["deploy/overlays/audit-only", "deploy/overlays/enforce"];
@@ -30,9 +33,42 @@ const SECRET: &str = "/api/v1/namespaces/portcullis/secrets/portcullis-certifica
 /// The kinds of our two webhook configurations, as their resources.
 const WEBHOOKS: [&str; 2] = ["validatingwebhookconfigurations", "mutatingwebhookconfigurations"];
 
+/// A folder with a `deploy/` in which the image is named, as the README says.
+fn prepared() -> &'static Path {
+    static FOLDER: LazyLock<TempDir> = LazyLock::new(|| {
+        let folder = tempfile::tempdir().expect("a folder");
+        copy(&repository("deploy"), &folder.path().join("deploy"));
+        name_image(folder.path());
+        folder
+    });
+    FOLDER.path()
+}
+
+/// Writes registry and digest where the shipped file has a sentence.
+fn name_image(folder: &Path) {
+    let file = folder.join("deploy/base/kustomization.yaml");
+    let text = std::fs::read_to_string(&file).expect("the kustomization");
+    let line = |begin: &str| text.lines().find(|line| line.trim_start().starts_with(begin)).expect(begin);
+    let named = text.replace(line("newName: "), "  newName: registry.example.com/portcullis");
+    let named = named.replace(line("# digest: "), &format!("  digest: {DIGEST}"));
+    std::fs::write(file, named).expect("written");
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("made");
+    for entry in std::fs::read_dir(from).expect("a folder") {
+        let (path, target) = entry.map(|entry| (entry.path(), to.join(entry.file_name()))).expect("an entry");
+        if path.is_dir() {
+            copy(&path, &target);
+        } else {
+            std::fs::copy(&path, &target).expect("copied");
+        }
+    }
+}
+
 /// What `kubectl kustomize` makes of a folder.
 fn rendered(folder: &str) -> Vec<Value> {
-    let output = Command::new(programs().join("kubectl")).arg("kustomize").arg(repository(folder)).output();
+    let output = Command::new(programs().join("kubectl")).arg("kustomize").arg(prepared().join(folder)).output();
     let output = output.expect("kubectl runs");
     assert!(output.status.success(), "{folder}: {}", String::from_utf8_lossy(&output.stderr));
     documents(&String::from_utf8(output.stdout).expect("UTF-8"))
@@ -46,19 +82,24 @@ fn documents(text: &str) -> Vec<Value> {
 /// `kubectl`, which must succeed and warn of nothing: what it printed.
 #[track_caller]
 fn kubectl(plane: &Plane, arguments: &[&str]) -> String {
+    let output = kubectl_in(plane, prepared(), arguments);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && errors.is_empty(), "kubectl {arguments:?}: {errors}");
+    String::from_utf8(output.stdout).expect("UTF-8")
+}
+
+/// `kubectl`, in a folder.
+fn kubectl_in(plane: &Plane, folder: &Path, arguments: &[&str]) -> Output {
     let cache = tempfile::tempdir().expect("a folder");
-    let output = Command::new(&plane.place.kubectl)
+    Command::new(&plane.place.kubectl)
         .args(arguments)
         .arg("--kubeconfig")
         .arg(&plane.place.kubeconfig)
         .arg("--cache-dir")
         .arg(cache.path())
-        .current_dir(repository("."))
+        .current_dir(folder)
         .output()
-        .expect("kubectl runs");
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && errors.is_empty(), "kubectl {arguments:?}: {errors}");
-    String::from_utf8(output.stdout).expect("UTF-8")
+        .expect("kubectl runs")
 }
 
 /// A cluster with the overlay `audit-only` just applied, and no certificate: for one test at a time.

@@ -6,6 +6,7 @@ use portcullis::request::Source;
 use serde_json::{Value, json};
 
 use crate::judging::{configured, create, set_in_review};
+use crate::serve::DIGEST;
 
 const ADDED: &str = "policies: {unpinned-images: {mode: enforce}}
 workloads:
@@ -38,7 +39,7 @@ fn a_kind_with_one_template_is_judged_whatever_its_version() {
 #[test]
 fn a_star_stands_for_every_item() {
     let job = |image: &str| json!({"name": "j", "template": {"spec": {"template": template(image)}}});
-    let pinned = format!("web@sha256:{}", "0".repeat(64));
+    let pinned = format!("web@{DIGEST}");
     let set = json!({"apiVersion": "jobset.x-k8s.io/v1alpha2", "kind": "JobSet",
         "spec": {"replicatedJobs": [job("web:1"), job(&pinned), job("web:2"), null]}});
     assert_eq!(
@@ -77,7 +78,7 @@ workloads:
 - {group: ray.io, kind: RayCluster, path: /spec/workerGroupSpecs/*/template}
 ";
     let cluster = json!({"apiVersion": "ray.io/v1", "kind": "RayCluster", "spec": {
-        "headGroupSpec": {"template": template(&format!("web@sha256:{}", "0".repeat(64)))},
+        "headGroupSpec": {"template": template(&format!("web@{DIGEST}"))},
         "workerGroupSpecs": [{"template": template("web:1")}]}});
     let decision = create(&configured(places), &cluster, &Manifests::default(), Source::Manifest).expect("readable");
     let found: Vec<String> = decision.findings.iter().map(|finding| finding.place.shown()).collect();

@@ -6,7 +6,7 @@ use std::process::Command;
 use axum::http::Method;
 use serde_json::Value;
 
-use super::{WEBHOOKS, webhooks_path};
+use super::{WEBHOOKS, copy, name_image, webhooks_path};
 use crate::golden::repository;
 use crate::kubernetes::plane::{Plane, programs};
 use crate::kubernetes::process::PROGRAM;
@@ -23,23 +23,12 @@ fn blocks(section: &str) -> Vec<(String, String)> {
     fenced.filter_map(|block| block.split_once('\n')).map(|(kind, text)| (kind.to_owned(), text.to_owned())).collect()
 }
 
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).expect("made");
-    for entry in std::fs::read_dir(from).expect("a folder") {
-        let (path, target) = entry.map(|entry| (entry.path(), to.join(entry.file_name()))).expect("an entry");
-        if path.is_dir() {
-            copy(&path, &target);
-        } else {
-            std::fs::copy(&path, &target).expect("copied");
-        }
-    }
-}
-
 #[test]
 fn its_commands_install_it_raise_a_namespace_and_remove_it() {
     let plane = Plane::start(&[]);
     let dir = tempfile::tempdir().expect("a folder");
     copy(&repository("deploy"), &dir.path().join("deploy"));
+    name_image(dir.path());
     let program = Path::new(PROGRAM).parent().expect("a folder").display().to_string();
     let path = format!("{}:{program}:{}", programs().display(), std::env::var("PATH").expect("a path"));
     let get = |resource: &str| plane.admin.call(Method::GET, &webhooks_path(resource), None);
