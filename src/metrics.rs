@@ -49,6 +49,8 @@ pub struct Metrics {
     pub store_staleness: IntGauge,
     /// Seconds since 1970 at which the serving certificate ends.
     pub certificate_expiry: IntGauge,
+    /// 1 while a certificate that is served has expired or is not valid yet.
+    pub certificate_invalid: IntGauge,
     /// Differences between the installed webhook configurations and those that belong to the configuration.
     pub webhooks_lag: IntGauge,
     reloads: IntCounterVec,
@@ -99,6 +101,10 @@ impl Metrics {
             ),
             store_staleness: gauge("store_staleness_seconds", "Time that the stores have been out of touch."),
             certificate_expiry: gauge("certificate_expiry_timestamp_seconds", "When the serving certificate ends."),
+            certificate_invalid: gauge(
+                "certificate_invalid",
+                "1 while a certificate that is served has expired or is not valid yet.",
+            ),
             webhooks_lag: gauge("webhooks_lag", "Differences of the installed webhook configurations."),
             reloads: counters("configuration_reloads_total", "Changes of the configuration.", &["result"]),
             configuration: register(&registry, info),

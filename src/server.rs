@@ -4,9 +4,11 @@ mod addresses;
 mod admin;
 mod body;
 pub mod certs;
+mod check;
 mod connection;
 mod deciding;
 mod drain;
+mod headers;
 mod http;
 pub mod installed;
 pub mod limits;
@@ -23,6 +25,8 @@ use arc_swap::ArcSwap;
 use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpSocket};
 
+use self::certs::Served;
+use self::check::Check;
 use self::deciding::Deciding;
 use self::installed::Installed;
 use self::limits::Limits;
@@ -60,6 +64,8 @@ pub struct App {
     demands_identity: bool,
     /// What is counted.
     pub metrics: Metrics,
+    /// When the certificate that is served is valid.
+    pub certificate: Served,
     /// The webhook configurations, as they were last seen.
     pub installed: Installed,
     /// How far the end has come.
@@ -88,13 +94,6 @@ pub struct Callers {
     pub certificates: bool,
     /// By secrets in the path.
     pub tokens: Option<Tokens>,
-}
-
-/// One condition of readiness.
-struct Check {
-    name: &'static str,
-    passes: bool,
-    detail: String,
 }
 
 /// The two sockets of a server.
@@ -171,6 +170,7 @@ impl App {
             demands_identity: callers.certificates || callers.tokens.is_some(),
             tokens: callers.tokens,
             metrics,
+            certificate: Served::default(),
             installed,
             drain,
             bodies: body::Budget::new(),
@@ -192,21 +192,21 @@ impl App {
     }
 
     fn checks(&self) -> Vec<Check> {
-        let check = |name, passes, detail| Check { name, passes, detail };
         let stores = match &self.cluster {
             None => "no cluster is connected".to_owned(),
             Some(_) if !self.is_complete() => "not complete yet".to_owned(),
             Some(cluster) => format!("out of touch for {} s", cluster.staleness().as_secs()),
         };
         let expiry = self.metrics.certificate_expiry.get();
+        let invalid = self.certificate.invalid().map(|invalid| invalid.to_string());
         let is_serving = self.drain.phase() == Phase::Serving;
         vec![
-            check("configuration", true, format!("digest {}", self.snapshot.load().digest())),
-            check("stores", self.is_complete(), stores),
-            check("certificate", true, format!("ends at {expiry} s since 1970")),
-            check("trail", true, self.trail_state()),
-            check("webhooks", true, self.webhooks()),
-            check("drain", is_serving, if is_serving { "serving" } else { "ending" }.to_owned()),
+            Check::required("configuration", true, format!("digest {}", self.snapshot.load().digest())),
+            Check::required("stores", self.is_complete(), stores),
+            Check::shown("certificate", invalid, format!("ends at {expiry} s since 1970")),
+            Check::shown("trail", None, self.trail_state()),
+            Check::shown("webhooks", None, self.webhooks()),
+            Check::required("drain", is_serving, if is_serving { "serving" } else { "ending" }.to_owned()),
         ]
     }
 
@@ -232,6 +232,7 @@ impl App {
     }
 
     fn refresh_gauges(&self) {
+        self.metrics.certificate_invalid.set(i64::from(self.certificate.invalid().is_some()));
         let seconds = self.cluster.as_ref().map_or(0, |cluster| cluster.staleness().as_secs());
         self.metrics.store_staleness.set(seconds.try_into().unwrap_or(i64::MAX));
         self.metrics.reviews_waiting.set(self.deciding.waiting().try_into().unwrap_or(i64::MAX));

@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 use crate::cluster::{Cluster, Nowhere};
 use crate::config::{self, KeySettings, Reload, TrailSettings, Weaker};
 use crate::files::{self, FileWatch};
-use crate::server::certs::{self, Source};
+use crate::server::certs::{self, Source, Validity};
 use crate::server::installed::{self, Installed};
 use crate::server::limits;
 use crate::server::managed::{Issued, Managed, trust};
@@ -27,6 +27,9 @@ use crate::webhooks::Target;
 
 /// What `--dev` serves.
 const DEV: &str = "apiVersion: portcullis.dev/v1alpha1\nkind: Configuration\nprofile: hardened\ndefaults: all\n";
+
+/// Where `--dev` listens unless it is told otherwise: it asks nobody who they are.
+const DEV_LISTEN: &str = "127.0.0.1:8443";
 
 /// How often counts are written down.
 const COUNTING: Duration = Duration::from_secs(1);
@@ -42,7 +45,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE", required_unless_present = "dev")]
     config: Option<PathBuf>,
     /// Address for admission reviews (TLS); [::] takes IPv4 too, and is 0.0.0.0 where there is no IPv6
-    #[arg(long, value_name = "ADDRESS", default_value = "[::]:8443")]
+    #[arg(long, value_name = "ADDRESS", default_value = "[::]:8443", default_value_if("dev", "true", DEV_LISTEN))]
     listen: SocketAddr,
     /// Address for /livez, /readyz and /metrics (plain HTTP)
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
@@ -65,7 +68,8 @@ pub(super) struct Args {
     /// The Service that this certificate is for, in the same namespace
     #[arg(long, value_name = "NAME", default_value = "portcullis")]
     service: String,
-    /// No cluster, no files: profile hardened, a certificate made in memory, events on standard output
+    /// No cluster, no files: profile hardened, a certificate made in memory, events on standard output; it listens on
+    /// 127.0.0.1:8443 unless --listen says otherwise
     #[arg(long, conflicts_with_all = ["config", "kubeconfig", "tls_cert", "self_managed_certificate", "client_ca"])]
     dev: bool,
     /// Demand a client certificate that one of these PEM certificates signed
@@ -144,7 +148,8 @@ async fn serve(args: Args) -> Result<(), String> {
     let nowhere = if args.dev { Nowhere::LeftOut } else { Nowhere::Missed };
     let app = App::new(Arc::clone(&snapshot), cluster.ok_or(nowhere), remembering, callers, installed, drain)
         .map_err(|error| format!("the threads that decide: {error}"))?;
-    app.metrics.certificate_expiry.set(loaded.expires);
+    serve_certificate(&app, loaded.validity);
+    tokio::spawn(certs::watch_validity(Arc::clone(&app)));
     let acceptor = Arc::new(ArcSwap::new(loaded.config));
     watch_certificates(&app, tls, contents, &acceptor);
     if let Some(file) = args.config.clone() {
@@ -229,12 +234,18 @@ fn watch_certificates(
 ) {
     let app = Arc::clone(app);
     tokio::spawn(certs::watch(settings, contents, Arc::clone(current), move |loaded| match loaded {
-        Ok(expires) => {
-            app.metrics.certificate_expiry.set(expires);
-            tracing::info!(expires, "the serving certificate was replaced");
+        Ok(validity) => {
+            tracing::info!(expires = validity.ends(), "the serving certificate was replaced");
+            serve_certificate(&app, validity);
         }
         Err(error) => tracing::warn!(%error, "the changed certificate cannot be served; the last good one stays"),
     }));
+}
+
+/// What is said of the certificate is said of this one from now on.
+fn serve_certificate(app: &App, validity: Validity) {
+    app.metrics.certificate_expiry.set(validity.ends());
+    app.certificate.replace(validity);
 }
 
 async fn remember(settings: &TrailSettings, beginning: &Beginning) -> Result<Remembering, String> {
@@ -350,12 +361,15 @@ fn end_on_signal(drain: Drain, grace: Duration) -> Result<(), String> {
 
 /// The first screen of `--dev`.
 fn greet(address: SocketAddr) {
-    let port = address.port();
+    let reached = if address.ip().is_unspecified() { ([127, 0, 0, 1], address.port()).into() } else { address };
     let review = r#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{"uid":"try-1","operation":"CREATE","kind":{"group":"","version":"v1","kind":"Pod"},"resource":{"group":"","version":"v1","resource":"pods"},"namespace":"default","object":{"apiVersion":"v1","kind":"Pod","metadata":{"name":"web"},"spec":{"containers":[{"name":"web","image":"nginx:latest"}]}}}}"#;
     eprintln!(
-        "\nPortcullis serves the profile hardened on https://127.0.0.1:{port}, with a certificate made just now.\n\
+        "\nPortcullis serves the profile hardened on https://{reached}, with a certificate made just now.\n\
          What a policy asks of a cluster (NetworkPolicies, ServiceAccounts) is left out: there is none.\n\
          Events go to standard output. Try it:\n\n\
-         curl -sk https://127.0.0.1:{port}/validate -H 'content-type: application/json' -d '{review}'\n"
+         curl -sk https://{reached}/validate -H 'content-type: application/json' -d '{review}'\n"
     );
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,7 +13,9 @@ use tokio::runtime::Builder;
 use tokio::sync::oneshot;
 
 use super::App;
+use super::check::Check;
 use super::connection::accept_plain;
+use super::headers::with_headers;
 use super::limits::Most;
 
 /// The admin port's thread, which ends when this is dropped.
@@ -46,22 +48,23 @@ pub(super) fn start(listener: TcpListener, router: Router, most: Most) -> std::i
 
 /// The admin port's routes. What they tell is read without waiting for any worker.
 pub(super) fn router(app: Arc<App>) -> Router {
-    Router::new()
+    let router = Router::new()
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
-        .with_state(app)
+        .with_state(app);
+    with_headers(router)
 }
 
 async fn readyz(State(app): State<Arc<App>>, RawQuery(query): RawQuery) -> impl IntoResponse {
     let checks = app.checks();
-    let ready = checks.iter().all(|check| check.passes);
+    let ready = checks.iter().all(Check::passes);
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let is_verbose = query.is_some_and(|query| query.split('&').any(|pair| pair.split('=').next() == Some("verbose")));
     let mut text = String::new();
     if is_verbose || !ready {
         for check in &checks {
-            text += &format!("[{}]{} {}\n", if check.passes { '+' } else { '-' }, check.name, check.detail);
+            text += &format!("{check}\n");
         }
     }
     text += if ready { "ok\n" } else { "not ready\n" };

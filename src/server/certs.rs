@@ -1,5 +1,8 @@
 //! The serving certificate and the client CA: read whole, checked, swapped while connections run.
 
+mod pair;
+mod validity;
+
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,14 +11,16 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use rustls::RootCertStore;
 use rustls::crypto::CryptoProvider;
+use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{ServerConfig, WebPkiClientVerifier};
-use rustls::sign::CertifiedKey;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
+use self::pair::{Pem, certified};
 use crate::files::{self, FileWatch};
+
+pub use self::validity::{Invalid, Served, Validity, watch as watch_validity};
 
 /// Where certificates come from.
 #[derive(Debug, Clone)]
@@ -54,12 +59,12 @@ pub struct Settings {
     pub http1_only: bool,
 }
 
-/// A TLS configuration and when its certificate ends.
+/// A TLS configuration and when its certificate is valid.
 pub struct Loaded {
     /// For the acceptor.
     pub config: Arc<ServerConfig>,
-    /// End of validity, in seconds since 1970.
-    pub expires: i64,
+    /// When the certificate is valid. One that is not valid now is served all the same: some clients do not look.
+    pub validity: Validity,
 }
 
 /// What the files held when they were read, or why they could not be.
@@ -97,28 +102,18 @@ impl Settings {
 
     fn build(&self, contents: &Contents) -> Result<Loaded, CertificateError> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let (certificates, key, name) = match &self.source {
+        let (names, certificate, key) = match &self.source {
             Source::Files { certificate, key } => {
-                (contents.of(certificate)?, contents.of(key)?, certificate.display().to_string())
+                let names = [certificate, key].map(|file| file.display().to_string());
+                (names, contents.of(certificate)?, contents.of(key)?)
             }
             Source::Memory { certificate, key } => {
-                (certificate.as_bytes(), key.as_bytes(), "the certificate".to_owned())
+                let names = ["the certificate", "the private key"].map(str::to_owned);
+                (names, certificate.as_bytes(), key.as_bytes())
             }
         };
-        let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(certificates)
-            .collect::<Result<_, _>>()
-            .map_err(|_| bad(&name, "is no PEM"))?;
-        let first = chain.first().ok_or_else(|| bad(&name, "holds no certificate"))?;
-        let expires = X509Certificate::from_der(first)
-            .map_err(|_| bad(&name, "holds no X.509 certificate"))?
-            .1
-            .validity()
-            .not_after
-            .timestamp();
-        let key =
-            PrivateKeyDer::from_pem_slice(key).map_err(|_| bad(&name, "has a key file without a PEM private key"))?;
-        let certified = CertifiedKey::from_der(chain, key, &provider)
-            .map_err(|_| bad(&name, "and its key do not belong together"))?;
+        let certificate = Pem { name: &names[0], bytes: certificate };
+        let (certified, validity) = certified(certificate, Pem { name: &names[1], bytes: key }, &provider)?;
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
             .map_err(|error| bad("TLS", &error.to_string()))?;
@@ -129,7 +124,7 @@ impl Settings {
         let mut config = builder.with_cert_resolver(Arc::new(rustls::sign::SingleCertAndKey::from(certified)));
         config.alpn_protocols = if self.http1_only { vec![] } else { vec![b"h2".to_vec()] };
         config.alpn_protocols.push(b"http/1.1".to_vec());
-        Ok(Loaded { config: Arc::new(config), expires })
+        Ok(Loaded { config: Arc::new(config), validity })
     }
 
     fn verifier(
@@ -141,8 +136,8 @@ impl Settings {
         let name = file.display().to_string();
         let mut roots = RootCertStore::empty();
         for certificate in CertificateDer::pem_slice_iter(pem) {
-            let certificate = certificate.map_err(|_| bad(&name, "is no PEM"))?;
-            roots.add(certificate).map_err(|_| bad(&name, "holds something else than a CA certificate"))?;
+            let certificate = certificate.map_err(|_| bad(&name, "is not PEM-encoded"))?;
+            roots.add(certificate).map_err(|_| bad(&name, "holds something other than CA certificates"))?;
         }
         let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
         let builder = if self.admits_without { builder.allow_unauthenticated() } else { builder };
@@ -164,7 +159,7 @@ pub async fn watch(
     settings: Settings,
     mut last: Contents,
     current: Arc<ArcSwap<ServerConfig>>,
-    mut each: impl FnMut(Result<i64, CertificateError>),
+    mut each: impl FnMut(Result<Validity, CertificateError>),
 ) {
     let files = settings.files();
     let watch = FileWatch::new(files.iter().map(PathBuf::as_path));
@@ -175,7 +170,7 @@ pub async fn watch(
             last = now;
             each(settings.build(&last).map(|loaded| {
                 current.store(loaded.config);
-                loaded.expires
+                loaded.validity
             }));
         }
         watch.changed().await;

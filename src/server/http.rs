@@ -19,6 +19,7 @@ use super::App;
 use super::body::{Cut, HEAD, Read};
 use super::deciding::Refusal;
 use super::drain::Phase;
+use super::headers::with_headers;
 use crate::config::Snapshot;
 use crate::decision::{self, Decision, Endpoint, Trouble};
 use crate::mutation::mutate;
@@ -61,12 +62,13 @@ pub(super) fn router(app: Arc<App>) -> Router {
             },
         )
     };
-    Router::new()
+    let router = Router::new()
         .route("/validate", route(Endpoint::Validate))
         .route("/mutate", route(Endpoint::Mutate))
         .route("/validate/{token}", with_token(Endpoint::Validate))
         .route("/mutate/{token}", with_token(Endpoint::Mutate))
-        .with_state(app)
+        .with_state(app);
+    with_headers(router)
 }
 
 /// Who sent a request.

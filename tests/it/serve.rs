@@ -28,6 +28,9 @@ pub(crate) const HARDENED: &str = "apiVersion: portcullis.dev/v1alpha1\nkind: Co
 pub(crate) const AUDIT: &str = "apiVersion: portcullis.dev/v1alpha1\nkind: Configuration\nprofile: hardened\n\
                                 ceiling: audit\npolicies:\n  unisolated-pods: {mode: off}\n";
 
+/// A digest that a registry may have given.
+pub(crate) const DIGEST: &str = "sha256:8adbdcb969e2676478ee2c7ad333956f0c8e0e4c5a7463f4611d7a2e7a7ff5dc";
+
 /// How a server is to be started.
 pub(crate) struct Serve {
     config: String,
@@ -318,7 +321,7 @@ pub(crate) fn review(uid: &str, namespace: &str, object: &Value) -> Value {
 
 /// A Pod that every policy admits that asks nobody.
 pub(crate) fn good_pod() -> Value {
-    let image = format!("registry.example.com/web:1.4.2@sha256:{}", "8a".repeat(32));
+    let image = format!("registry.example.com/web:1.4.2@{DIGEST}");
     json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web", "uid": "object-uid"}, "spec": {
         "serviceAccountName": "web",
         "automountServiceAccountToken": false,

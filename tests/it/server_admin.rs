@@ -192,12 +192,12 @@ fn what_is_missing_or_bad_is_named_with_its_file() {
     says(&["tls.crt: No such file"]);
     write("tls.crt", &certificate);
     write("tls.key", &certificate);
-    says(&["tls.crt", "key file without a PEM private key"]);
+    says(&["tls.key: holds no PEM-encoded private key"]);
     write("tls.key", &key[..key.len() / 2]);
-    says(&["tls.crt", "key"]);
+    says(&["tls.key: ", "key"]);
     let other = serve.authority().issue(&["other"]);
     write("tls.key", &other.key);
-    says(&["tls.crt", "do not belong together"]);
+    says(&["tls.crt: is not the certificate of the private key in", "tls.key"]);
     std::fs::remove_file(serve.path("tls.key")).expect("removed");
     says(&["tls.key: No such file"]);
     write("tls.key", &key);

@@ -1,6 +1,7 @@
 //! Certificates for tests.
 
 use std::path::Path;
+use std::time::Duration;
 
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
@@ -36,11 +37,18 @@ impl Authority {
 
     /// A certificate for DNS names, of which the first is its common name too.
     pub(crate) fn issue(&self, names: &[&str]) -> Pair {
-        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-        let common = names[0].clone();
-        let mut params = CertificateParams::new(names).expect("parameters");
-        params.distinguished_name.push(DnType::CommonName, common);
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        self.signed(parameters(names))
+    }
+
+    /// The same, valid between two times, in seconds since 1970.
+    pub(crate) fn issue_between(&self, names: &[&str], begins: u64, ends: u64) -> Pair {
+        let time = |seconds| rcgen::date_time_ymd(1970, 1, 1) + Duration::from_secs(seconds);
+        let mut params = parameters(names);
+        (params.not_before, params.not_after) = (time(begins), time(ends));
+        self.signed(params)
+    }
+
+    fn signed(&self, params: CertificateParams) -> Pair {
         let key = KeyPair::generate().expect("a key");
         let certificate = params.signed_by(&key, &self.issuer).expect("signed");
         Pair { certificate: certificate.pem(), key: key.serialize_pem() }
@@ -51,6 +59,15 @@ impl Authority {
         roots.add(CertificateDer::from_pem_slice(self.pem.as_bytes()).expect("PEM")).expect("a CA");
         roots
     }
+}
+
+fn parameters(names: &[&str]) -> CertificateParams {
+    let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+    let common = names[0].clone();
+    let mut params = CertificateParams::new(names).expect("parameters");
+    params.distinguished_name.push(DnType::CommonName, common);
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+    params
 }
 
 impl Pair {
