@@ -6,6 +6,8 @@ COPY src src
 COPY policies policies
 COPY benches benches
 COPY tests/policies tests/policies
+# Panics and logs name places in sources: by crate, not by the folders of this stage.
+ENV RUSTFLAGS="--remap-path-prefix=/usr/local/cargo/registry/src=crates --remap-path-prefix=/build=portcullis"
 RUN cargo build --locked --release --bin portcullis
 
 FROM gcr.io/distroless/cc-debian12:nonroot@sha256:9dac0a79194e45a7da0158a9c6da57b217585af0786db3845d1f0ec1a0dd182f

@@ -2,6 +2,7 @@
 //! and what it is allowed to do.
 
 mod certificate;
+mod durable;
 mod image;
 mod installed;
 mod kubelet;
@@ -26,7 +27,7 @@ use crate::kubernetes::plane::{Plane, programs};
 use crate::serve::DIGEST;
 
 /// The overlays, by their folders.
-const OVERLAYS: [&str; 2] = ["deploy/overlays/audit-only", "deploy/overlays/enforce"];
+const OVERLAYS: [&str; 3] = ["deploy/overlays/audit-only", "deploy/overlays/enforce", "deploy/overlays/durable"];
 /// Namespace and name of everything.
 const NAME: &str = "portcullis";
 const SECRET: &str = "/api/v1/namespaces/portcullis/secrets/portcullis-certificate";

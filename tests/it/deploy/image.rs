@@ -90,6 +90,11 @@ fn what_runs_is_the_program_alone_without_a_shell_and_without_root() {
     let program = Path::new(env!("CARGO_BIN_EXE_portcullis")).file_name().and_then(|name| name.to_str());
     let program = program.expect("a name");
     assert_eq!(built, format!("{home}/target/release/{program}"));
+    // Where it was built is nobody's business.
+    let [flags] = build.values("ENV")[..] else { panic!("one variable") };
+    for folder in [format!("{home}="), "/usr/local/cargo/registry/src=".to_owned()] {
+        assert!(flags.starts_with("RUSTFLAGS=") && flags.contains(&format!("--remap-path-prefix={folder}")), "{flags}");
+    }
     assert_eq!(build.values("RUN"), [format!("cargo build --locked --release --bin {program}")]);
 }
 

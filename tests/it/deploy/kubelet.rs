@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use axum::http::Method;
@@ -87,6 +87,11 @@ impl Replica {
         plane.admin.call(Method::PATCH, &format!("{path}/status"), Some(&status)).admitted();
     }
 
+    /// The folder of one of its volumes.
+    pub(crate) fn volume(&self, name: &str) -> PathBuf {
+        self.dir.path().join("volumes").join(name)
+    }
+
     /// Brings mounted ConfigMaps up to date, as the kubelet does about once a minute.
     pub(crate) fn sync(&self, plane: &Plane) {
         for volume in self.pod["spec"]["volumes"].as_array().into_iter().flatten() {
@@ -133,6 +138,8 @@ fn script(pod: &Value, container: &Value, dir: &Path, connect: &str, log: &str, 
         let own = security[field].as_u64().or_else(|| pod["spec"]["securityContext"][field].as_u64());
         own.unwrap_or(image.user)
     };
+    // The group of the volumes is one of its process's.
+    let groups = pod["spec"]["securityContext"]["fsGroup"].as_u64().map_or_else(String::new, |group| group.to_string());
     let privileges = if security["allowPrivilegeEscalation"] == false { "--no-new-privs" } else { "" };
     let (host, port) = plane.place.server.trim_start_matches("https://").split_once(':').expect("a port");
     let mut variables = BTreeMap::from([
@@ -148,7 +155,7 @@ fn script(pod: &Value, container: &Value, dir: &Path, connect: &str, log: &str, 
     script
         + &format!(
             "exec \"$(command -v env)\" -i {} \"$(command -v setpriv)\" {privileges} \"$(command -v chroot)\" \
-             --userspec={}:{} --groups= '{}' '{}' \"$@\"\n",
+             --userspec={}:{} --groups={groups} '{}' '{}' \"$@\"\n",
             variables.join(" "),
             user("runAsUser"),
             user("runAsGroup"),
@@ -159,9 +166,22 @@ fn script(pod: &Value, container: &Value, dir: &Path, connect: &str, log: &str, 
 
 /// Fills a volume, or brings it up to date.
 fn mount(plane: &Plane, pod: &Value, volume: &Value, volumes: &Path) {
-    let own = pod["spec"]["securityContext"]["runAsUser"].as_u64().and_then(|user| u32::try_from(user).ok());
+    let number = |field: &str| pod["spec"]["securityContext"][field].as_u64().and_then(|one| u32::try_from(one).ok());
+    let own = number("runAsUser");
+    if volume["persistentVolumeClaim"].is_object() {
+        let folder = volumes.join(volume["name"].as_str().expect("a name"));
+        std::fs::create_dir_all(&folder).expect("made");
+        // A disk belongs to root; what fsGroup names may write to it.
+        chown(&folder, Some(0), number("fsGroup")).expect("its group");
+        std::fs::set_permissions(&folder, PermissionsExt::from_mode(0o2770)).expect("its mode");
+        return;
+    }
     let mut files = Vec::new();
-    let usual = if volume["configMap"].is_object() {
+    let usual = if volume["secret"].is_object() {
+        let source = &volume["secret"];
+        files.extend(secret(plane, source).into_iter().map(|(name, text)| (name, text, None)));
+        &source["defaultMode"]
+    } else if volume["configMap"].is_object() {
         let source = &volume["configMap"];
         files.extend(config_map(plane, source).into_iter().map(|(name, text)| (name, text, None)));
         &source["defaultMode"]
@@ -199,11 +219,19 @@ fn mount(plane: &Plane, pod: &Value, volume: &Value, volumes: &Path) {
         // A token belongs to the one user of the Pod, and to nobody else.
         let mode = if owner.is_some() { 0o600 } else { usual };
         std::fs::set_permissions(&file, PermissionsExt::from_mode(mode)).expect("its mode");
-        chown(&file, *owner, *owner).expect("its owner");
+        chown(&file, *owner, owner.or(number("fsGroup"))).expect("its owner");
         let _ = symlink(Path::new("..data").join(name), folder.join(name));
     }
     symlink(&stamp, folder.join("..data_tmp")).expect("linked");
     std::fs::rename(folder.join("..data_tmp"), folder.join("..data")).expect("swapped");
+}
+
+/// The files of a Secret, which must be there before its Pod starts.
+fn secret(plane: &Plane, source: &Value) -> Vec<(String, String)> {
+    let path = format!("/api/v1/namespaces/{NAME}/secrets/{}", source["secretName"].as_str().expect("a name"));
+    let found = plane.admin.call(Method::GET, &path, None).admitted();
+    let data = found["data"].as_object().expect("data").iter();
+    data.map(|(name, text)| (name.clone(), super::decoded(text.as_str().expect("base64")))).collect()
 }
 
 /// The files of a ConfigMap; it may come later than its Pod.

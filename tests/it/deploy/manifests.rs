@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::kubelet::strings;
 use super::{OVERLAYS, configuration, documents, kubectl, rendered};
@@ -16,6 +16,12 @@ const WORKLOADS: [&str; 2] = ["Deployment", "StatefulSet"];
 
 fn kinds(objects: &[Value]) -> Vec<&str> {
     objects.iter().map(|object| object["kind"].as_str().expect("a kind")).collect()
+}
+
+/// What the Pods of ours come from.
+fn workload(objects: &[Value]) -> &Value {
+    let ours = objects.iter().find(|object| WORKLOADS.iter().any(|kind| object["kind"] == *kind));
+    ours.expect("a workload")
 }
 
 fn one<'o>(objects: &'o [Value], kind: &str) -> &'o Value {
@@ -42,8 +48,11 @@ fn the_namespace_comes_first_and_what_asks_comes_last() {
         let last = &kinds[kinds.len() - 2..];
         assert_eq!(last, ["MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"]);
         let place = |kind: &str| kinds.iter().position(|other| *other == kind).expect(kind);
-        for needed in ["ServiceAccount", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding", "ConfigMap"] {
-            assert!(place(needed) < place("Deployment"), "{needed} is there before a Pod starts");
+        let workload = kinds.iter().position(|kind| WORKLOADS.contains(kind)).expect("a workload");
+        for needed in
+            ["ResourceQuota", "ServiceAccount", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding", "ConfigMap"]
+        {
+            assert!(place(needed) < workload, "{needed} is there before a Pod starts");
         }
         assert!(!kinds.contains(&"Secret"), "the only Secret is made by the program");
     }
@@ -90,7 +99,7 @@ fn judged(place: &Path, refusing: &[&str]) -> Vec<Value> {
 fn what_belongs_together_agrees() {
     for overlay in OVERLAYS {
         let objects = rendered(overlay);
-        let deployment = one(&objects, "Deployment");
+        let deployment = workload(&objects);
         let pod = &deployment["spec"]["template"];
         let [container] = pod["spec"]["containers"].as_array().expect("containers").as_slice() else {
             panic!("one container")
@@ -127,17 +136,16 @@ fn what_belongs_together_agrees() {
         }
         assert_eq!(service["spec"]["ports"][0]["targetPort"], "reviews");
         assert!(budget["spec"]["minAvailable"].as_u64() < deployment["spec"]["replicas"].as_u64());
-        assert_eq!(deployment["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"], 0);
-        // An API server on the host's network comes from anywhere; everybody else may reach what is measured, if asked.
-        let policy = &one(&objects, "NetworkPolicy")["spec"];
-        assert_eq!(policy["policyTypes"], serde_json::json!(["Ingress", "Egress"]));
-        assert_eq!(policy["podSelector"], serde_json::json!({}));
-        let ingress = policy["ingress"].as_array().expect("ingress");
-        assert_eq!(ingress[0], serde_json::json!({"ports": [{"port": port("reviews")}]}));
-        assert_eq!(ingress[1]["ports"][0]["port"], port("admin"));
-        assert!(ingress[1]["from"][0]["namespaceSelector"]["matchLabels"].is_object() && ingress.len() == 2);
-        let out = serde_json::json!([{"ports": [{"port": 443}, {"port": 6443}]}]);
-        assert_eq!(policy["egress"], out, "nothing but API servers");
+        if deployment["kind"] == "Deployment" {
+            assert_eq!(deployment["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"], 0);
+        }
+        // What the priority class needs outside kube-system, and never less than a rollout takes.
+        let quota = &one(&objects, "ResourceQuota")["spec"];
+        assert_eq!(quota["hard"], json!({"pods": "100"}));
+        let class = &pod["spec"]["priorityClassName"];
+        let scope = json!([{"scopeName": "PriorityClass", "operator": "In", "values": [class]}]);
+        assert_eq!(quota["scopeSelector"]["matchExpressions"], scope);
+        reaches(&one(&objects, "NetworkPolicy")["spec"], &port("reviews"), &port("admin"), overlay);
 
         // What is mounted is what is read, and the configuration of the overlay is the one in its ConfigMap.
         let map = &one(&objects, "ConfigMap")["data"];
@@ -150,6 +158,34 @@ fn what_belongs_together_agrees() {
     }
 }
 
+/// What the network lets through: reviews from anywhere, as an API server's address is nobody's label; whoever may read what
+/// is measured; and out, names, API servers and the sinks of the configuration.
+fn reaches(policy: &Value, reviews: &Value, admin: &Value, overlay: &str) {
+    assert_eq!(policy["policyTypes"], json!(["Ingress", "Egress"]));
+    assert_eq!(policy["podSelector"], json!({}));
+    let ingress = policy["ingress"].as_array().expect("ingress");
+    assert_eq!(ingress[0], json!({"ports": [{"port": reviews}]}));
+    assert_eq!(ingress[1]["ports"], json!([{"port": admin}]));
+    assert!(ingress[1]["from"][0]["namespaceSelector"]["matchLabels"].is_object() && ingress.len() == 2);
+
+    let [names, servers, sinks @ ..] = policy["egress"].as_array().expect("egress").as_slice() else {
+        panic!("{policy}")
+    };
+    assert_eq!(names["ports"], json!([{"port": 53, "protocol": "UDP"}, {"port": 53}]));
+    let dns = &names["to"][0];
+    assert_eq!(dns["namespaceSelector"]["matchLabels"], json!({"kubernetes.io/metadata.name": "kube-system"}));
+    assert_eq!(dns["podSelector"]["matchLabels"], json!({"k8s-app": "kube-dns"}));
+    assert_eq!(servers["ports"], json!([{"port": 443}, {"port": 6443}]));
+    // Nothing is open to everywhere, and clouds keep their metadata at link-local addresses.
+    for to in servers["to"].as_array().expect("addresses") {
+        let except = &to["ipBlock"]["except"][0];
+        assert!(except == "169.254.0.0/16" || except == "fe80::/10", "{to}");
+    }
+    let configuration: Value = serde_saphyr::from_str(&configuration(overlay)).expect("YAML");
+    let named = configuration["trail"]["sinks"].as_array().map_or(0, Vec::len);
+    assert_eq!(sinks.len(), named, "a way out for each sink that {overlay} names");
+}
+
 #[test]
 fn an_api_server_takes_every_overlay() {
     let plane = Plane::start(&["--with-controller-manager=false"]);
@@ -157,7 +193,7 @@ fn an_api_server_takes_every_overlay() {
     kubectl(&plane, &["apply", "-f", "deploy/base/namespace.yaml"]);
     for overlay in OVERLAYS {
         let said = kubectl(&plane, &["apply", "--dry-run=server", "-k", overlay]);
-        assert!(said.contains("deployment.apps/portcullis created (server dry run)"), "{said}");
+        assert!(said.contains(".apps/portcullis created (server dry run)"), "{said}");
         assert_eq!(said.lines().count(), rendered(overlay).len(), "{said}");
     }
     for overlay in OVERLAYS {
