@@ -13,6 +13,7 @@ mod http;
 pub mod installed;
 pub mod limits;
 pub mod managed;
+pub mod strangers;
 pub mod tokens;
 
 use std::io::{self, ErrorKind};
@@ -30,6 +31,7 @@ use self::check::Check;
 use self::deciding::Deciding;
 use self::installed::Installed;
 use self::limits::Limits;
+use self::strangers::Strangers;
 use self::tokens::Tokens;
 use crate::cluster::{Cluster, Nowhere};
 use crate::config::Snapshot;
@@ -62,6 +64,8 @@ pub struct App {
     pub tokens: Option<Tokens>,
     /// Whether callers must be known, by a certificate or by a token.
     demands_identity: bool,
+    /// Callers that were turned away.
+    pub strangers: Strangers,
     /// What is counted.
     pub metrics: Metrics,
     /// When the certificate that is served is valid.
@@ -169,6 +173,7 @@ impl App {
             redaction,
             demands_identity: callers.certificates || callers.tokens.is_some(),
             tokens: callers.tokens,
+            strangers: Strangers::default(),
             metrics,
             certificate: Served::default(),
             installed,

@@ -1,27 +1,50 @@
 //! Logs: JSON on standard error, one line a request, never a body.
 
+mod flood;
+mod lines;
+
 use std::panic;
+use std::sync::OnceLock;
 
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::format::JsonFields;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+use flood::Flood;
+use lines::{Lines, place};
 
 /// What is logged unless told otherwise. What kube's client cannot parse, which could be a Secret, it would warn of in
 /// full. What krafka finds at every attempt, our sink says once a delivery.
 const FILTER: &str = "info,kube=warn,kube_client::client=error,krafka=error";
 
+/// What counts the warnings of this process.
+static FLOOD: OnceLock<Flood> = OnceLock::new();
+
 /// Starts logging; `PORTCULLIS_LOG` sets the filter, as in `tracing_subscriber::EnvFilter`. A panic is logged by its
 /// place alone: its words may quote what it was working on.
 pub fn start() {
     let filter = EnvFilter::try_from_env("PORTCULLIS_LOG").unwrap_or_else(|_| EnvFilter::new(FILTER));
-    tracing_subscriber::fmt()
-        .json()
-        .flatten_event(true)
-        .with_env_filter(filter)
+    let flood = FLOOD.get_or_init(Flood::default);
+    let lines = tracing_subscriber::fmt::layer()
+        .event_format(Lines::new())
+        .fmt_fields(JsonFields::new())
         .with_writer(std::io::stderr)
         // It would say so on standard error, and panic where nobody reads that.
-        .log_internal_errors(false)
-        .init();
+        .log_internal_errors(false);
+    tracing_subscriber::registry().with(filter).with(flood.clone()).with(lines).init();
+    if let Err(error) = flood.watch() {
+        tracing::warn!(%error, "no thread counts warnings anew: after some of a kind, no more are written");
+    }
     panic::set_hook(Box::new(|info| {
-        let place = info.location().map(ToString::to_string).unwrap_or_default();
+        let place = info.location().map(|at| place(at.file(), at.line())).unwrap_or_default();
         tracing::error!(place, "a panic was caught; this is a flaw in the program, please report it");
     }));
+}
+
+/// Says what was counted instead of written, before the process ends.
+pub fn finish() {
+    if let Some(flood) = FLOOD.get() {
+        flood.report();
+    }
 }

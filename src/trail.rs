@@ -19,6 +19,7 @@ pub mod redact;
 mod sample;
 pub mod sink;
 mod spool;
+mod stranger;
 mod verify;
 
 use std::net::IpAddr;
@@ -41,6 +42,7 @@ pub use record::{Omitted, Record};
 pub use redact::Redaction;
 pub use sample::Sampler;
 pub use spool::{Guarantee, Index, Segment, Settings, Spool};
+pub use stranger::{Reason, Stranger};
 pub use verify::{Fault, Report, Stream as StreamReport, Verification, verify};
 
 use spool::Item;

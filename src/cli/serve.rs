@@ -19,7 +19,8 @@ use crate::server::certs::{self, Source, Validity};
 use crate::server::installed::{self, Installed};
 use crate::server::limits;
 use crate::server::managed::{Issued, Managed, trust};
-use crate::server::tokens::Tokens;
+use crate::server::strangers;
+use crate::server::tokens::{self, Tokens};
 use crate::server::{App, Callers, Drain, Listeners, Remembering};
 use crate::telemetry;
 use crate::trail::{self, Beginning, Class, Omitted, Record, Redaction, Sampler, Signer};
@@ -79,7 +80,9 @@ pub(super) struct Args {
     #[arg(long, value_name = "NAME", num_args = 1.., requires = "client_ca")]
     client_name: Vec<String>,
     /// Take reviews at /validate/TOKEN and /mutate/TOKEN too, for a token in this file (two, one a line, while they change),
-    /// and no more from callers that are not known
+    /// and none from callers that are not known. The token leaks: while this server does not answer, the API server shows it
+    /// to everybody who creates a Pod, and writes it into its log and its audit log. Prefer client certificates (--client-ca),
+    /// then a token of the API server's own where it can send one, then a NetworkPolicy by source addresses; this comes last
     #[arg(long, value_name = "FILE")]
     path_token_file: Option<PathBuf>,
     /// Seconds from SIGTERM until connections are cut; at least five shorter than the Pod's terminationGracePeriodSeconds, as
@@ -99,6 +102,7 @@ pub(super) fn run(args: Args) -> Result<ExitCode, String> {
     let served = runtime.block_on(serve(args));
     // Watches and connections that would not end are left behind.
     runtime.shutdown_timeout(Duration::from_millis(100));
+    telemetry::finish();
     served.map(|()| ExitCode::SUCCESS)
 }
 
@@ -128,6 +132,7 @@ async fn serve(args: Args) -> Result<(), String> {
     let remembering = remember(snapshot.trail(), &beginning).await?;
     let tokens = args.path_token_file.as_deref().map(Tokens::read).transpose()?;
     if let Some(tokens) = tokens.clone() {
+        tracing::warn!("{}", tokens::LEAK);
         tokio::spawn(tokens.watch());
     }
     let callers = Callers { certificates: args.client_ca.is_some(), tokens };
@@ -157,6 +162,8 @@ async fn serve(args: Args) -> Result<(), String> {
     }
     let (ended, end) = oneshot::channel();
     let counting = tokio::spawn(count(Arc::clone(&app), end));
+    let (turned_away, end) = oneshot::channel();
+    let turning_away = tokio::spawn(strangers::record(Arc::clone(&app), end));
     if let Some(key) = app.snapshot.load().trail().key.clone() {
         watch_key(&app, key);
     }
@@ -169,8 +176,8 @@ async fn serve(args: Args) -> Result<(), String> {
     crate::server::serve(Arc::clone(&app), listeners, acceptor, args.client_name, grace)
         .await
         .map_err(|error| format!("the admin port: {error}"))?;
-    drop(ended);
-    let _ = counting.await;
+    drop((ended, turned_away));
+    let _ = futures::join!(counting, turning_away);
     // An output that takes nothing, such as a full pipe that nobody reads, must not hold up the end.
     let stopped = tokio::time::timeout(STOPPING, app.trail.stop()).await;
     // What is there is brought on its way all the same.

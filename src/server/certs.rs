@@ -177,9 +177,10 @@ pub async fn watch(
     }
 }
 
-/// Whether a client's certificate carries one of `names`, as its common name or a DNS name.
-pub fn is_named(certificate: &CertificateDer<'_>, names: &[String]) -> bool {
-    let Ok((_, parsed)) = X509Certificate::from_der(certificate) else { return false };
+/// The name by which a client's certificate is known: its first common name or DNS name that is one of `names`, or where
+/// any will do, its first one. `None` when it carries none of them.
+pub fn known_name(certificate: &CertificateDer<'_>, names: &[String]) -> Option<String> {
+    let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
     let common = parsed.subject().iter_common_name().filter_map(|name| name.as_str().ok());
     let alternative = parsed.subject_alternative_name().ok().flatten();
     let alternative = alternative.iter().flat_map(|extension| &extension.value.general_names);
@@ -187,7 +188,11 @@ pub fn is_named(certificate: &CertificateDer<'_>, names: &[String]) -> bool {
         x509_parser::extensions::GeneralName::DNSName(name) => Some(*name),
         _ => None,
     });
-    common.chain(dns).any(|name| names.iter().any(|wanted| wanted == name))
+    let mut carried = common.chain(dns);
+    if names.is_empty() {
+        return Some(carried.next().unwrap_or_default().to_owned());
+    }
+    carried.find(|name| names.iter().any(|wanted| wanted == name)).map(str::to_owned)
 }
 
 fn bad(name: &str, what: &str) -> CertificateError {

@@ -21,11 +21,11 @@ use tower::ServiceExt;
 
 use super::App;
 use super::addresses::Addresses;
-use super::certs::is_named;
+use super::certs::known_name;
 use super::drain::{Drain, Phase};
 use super::http::Sender;
 use super::limits::Most;
-use crate::trail::Caller;
+use crate::trail::Reason;
 
 /// From the first byte to the end of the TLS handshake.
 const HANDSHAKE: Duration = Duration::from_secs(5);
@@ -83,14 +83,14 @@ pub(super) async fn accept_tls(listener: TcpListener, router: Router, app: Arc<A
                 Ok(Ok(stream)) => {
                     let (_, session) = stream.get_ref();
                     let certificate = session.peer_certificates().and_then(|chain| chain.first());
-                    let is_known = certificate.map(|found| names.is_empty() || is_named(found, &names));
-                    let caller = if is_known == Some(true) { Caller::Certificate } else { Caller::Unknown };
+                    let known = certificate.map(|found| known_name(found, &names));
                     let is_http2 = session.alpn_protocol() == Some(b"h2");
-                    if is_known == Some(false) {
+                    if let Some(None) = known {
                         app.metrics.failed_handshakes.inc();
+                        app.strangers.turn_away(address.ip(), Reason::WrongName);
                         tracing::warn!("a client's certificate carries none of the names of --client-name");
                     } else {
-                        let sender = Sender { caller, address: address.ip() };
+                        let sender = Sender::connected(address.ip(), known.flatten());
                         serve(stream, Serving { router, drain: app.drain.clone(), sender, is_http2 }).await;
                     }
                 }
@@ -117,7 +117,7 @@ pub(super) async fn accept_plain(listener: TcpListener, router: Router, most: Mo
         let address = plain(address);
         let Some(place) = addresses.enter(address.ip()) else { continue };
         let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return };
-        let sender = Sender { caller: Caller::Unknown, address: address.ip() };
+        let sender = Sender::connected(address.ip(), None);
         let serving = Serving { router: router.clone(), drain: drain.clone(), sender, is_http2: false };
         tokio::spawn(async move {
             let _held = (permit, place);
@@ -159,7 +159,7 @@ async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, ser
     let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
         marked.send_replace(true);
         let mut request = request.map(Body::new);
-        request.extensions_mut().insert(sender);
+        request.extensions_mut().insert(sender.clone());
         router.clone().oneshot(request)
     });
     let silent = async {

@@ -25,7 +25,7 @@ use crate::decision::{self, Decision, Endpoint, Trouble};
 use crate::mutation::mutate;
 use crate::request::Request;
 use crate::review::{self, NoUid, Review};
-use crate::trail::{Caller, Class, Event, Guarantee, Origin, TrailError, cut};
+use crate::trail::{Caller, Class, Event, Guarantee, Origin, Reason, TrailError, cut};
 
 /// The most that a decision may take on `/validate`, and on `/mutate`.
 const VALIDATE: Duration = Duration::from_secs(2);
@@ -72,30 +72,44 @@ pub(super) fn router(app: Arc<App>) -> Router {
 }
 
 /// Who sent a request.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Sender {
-    pub(super) caller: Caller,
-    pub(super) address: IpAddr,
+    caller: Caller,
+    /// Which certificate or token it showed.
+    name: Arc<str>,
+    address: IpAddr,
+    /// Whether it showed a token that does not count.
+    is_mistaken: bool,
 }
 
 impl Sender {
+    /// Whoever has made a connection, with the name in its certificate if it is known by one.
+    pub(super) fn connected(address: IpAddr, certificate: Option<String>) -> Self {
+        let caller = if certificate.is_some() { Caller::Certificate } else { Caller::Unknown };
+        Self { caller, name: certificate.unwrap_or_default().into(), address, is_mistaken: false }
+    }
+
     /// The same, showing a token: one that has a certificate is known by that.
     fn showing(mut self, app: &App, token: &str) -> Self {
-        let counts = app.tokens.as_ref().is_some_and(|tokens| tokens.accept(token));
-        if self.caller == Caller::Unknown && counts {
-            self.caller = Caller::Path;
+        if self.caller != Caller::Unknown {
+            return self;
+        }
+        match app.tokens.as_ref().and_then(|tokens| tokens.accept(token)) {
+            Some(fingerprint) => (self.caller, self.name) = (Caller::Path, fingerprint),
+            None => self.is_mistaken = true,
         }
         self
     }
 
-    /// The address to which what nobody answers for is charged.
-    fn unknown(self) -> Option<IpAddr> {
-        (self.caller == Caller::Unknown).then_some(self.address)
+    /// The address to which what nobody answers for is charged. A token in a path is known to whoever has read it in a log:
+    /// it lets a caller in, and lifts no limit.
+    fn unknown(&self) -> Option<IpAddr> {
+        (self.caller != Caller::Certificate).then_some(self.address)
     }
 }
 
 /// One request, with its time of arrival.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 struct Call {
     endpoint: Endpoint,
     sender: Sender,
@@ -107,14 +121,16 @@ struct Call {
 async fn serve(app: Arc<App>, endpoint: Endpoint, sender: Sender, query: Option<String>, body: Body) -> Response {
     let arrived = Instant::now();
     let deadline = arrived + budget(endpoint, query.as_deref());
-    let call = Call { endpoint, sender, arrived, received: Timestamp::now(), deadline };
     let is_turned_away = sender.caller == Caller::Unknown && app.demands_identity;
+    let call = Call { endpoint, sender, arrived, received: Timestamp::now(), deadline };
     let mut response = if is_turned_away {
         app.metrics.unauthorized.inc();
+        let reason = if call.sender.is_mistaken { Reason::UnknownToken } else { Reason::NothingShown };
+        app.strangers.turn_away(call.sender.address, reason);
         // Before the body is read: whoever is nobody takes nothing.
         (StatusCode::UNAUTHORIZED, [(header::CONNECTION, "close")], "the caller is not known\n").into_response()
     } else if app.is_complete() {
-        answer(&app, call, body).await
+        answer(&app, &call, body).await
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "the server is starting: its stores are not complete yet\n").into_response()
     };
@@ -124,7 +140,7 @@ async fn serve(app: Arc<App>, endpoint: Endpoint, sender: Sender, query: Option<
     response
 }
 
-async fn answer(app: &Arc<App>, call: Call, body: Body) -> Response {
+async fn answer(app: &Arc<App>, call: &Call, body: Body) -> Response {
     let snapshot = app.snapshot.load_full();
     let unknown = call.sender.unknown();
     // The room that the body takes is held until the answer is made, wherever that happens.
@@ -143,11 +159,11 @@ async fn answer(app: &Arc<App>, call: Call, body: Body) -> Response {
     };
     let caller = app.deciding.caller(call.sender.address, unknown.is_none(), bytes);
     let deciding = {
-        let (app, snapshot, bytes) = (Arc::clone(app), Arc::clone(&snapshot), bytes.clone());
+        let (app, snapshot, bytes, call) = (Arc::clone(app), Arc::clone(&snapshot), bytes.clone(), call.clone());
         async move {
             match review::decode(&bytes, snapshot.workloads(), call.received) {
-                Ok(review) => answered(decide_and_record(&app, call, &snapshot, &review, None).await),
-                Err(error) => unanswerable(&app, call, error, StatusCode::BAD_REQUEST),
+                Ok(review) => answered(decide_and_record(&app, &call, &snapshot, &review, None).await),
+                Err(error) => unanswerable(&app, &call, error, StatusCode::BAD_REQUEST),
             }
         }
     };
@@ -167,7 +183,7 @@ async fn answer(app: &Arc<App>, call: Call, body: Body) -> Response {
 /// The answer to a review that could not be decided; `head` is the front of it.
 async fn answer_undecided(
     app: &App,
-    call: Call,
+    call: &Call,
     snapshot: &Snapshot,
     head: &[u8],
     trouble: Trouble,
@@ -187,7 +203,7 @@ fn answered(body: Vec<u8>) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], Bytes::from(body)).into_response()
 }
 
-fn unanswerable(app: &App, call: Call, NoUid { message }: NoUid, status: StatusCode) -> Response {
+fn unanswerable(app: &App, call: &Call, NoUid { message }: NoUid, status: StatusCode) -> Response {
     app.metrics.unanswerable.inc();
     tracing::warn!(endpoint = call.endpoint.as_str(), message, "a request held no uid to answer to");
     // Whoever does not speak to us gets no connection to keep.
@@ -197,7 +213,7 @@ fn unanswerable(app: &App, call: Call, NoUid { message }: NoUid, status: StatusC
 /// The decision, its record, and the answer: in this order.
 async fn decide_and_record(
     app: &App,
-    call: Call,
+    call: &Call,
     snapshot: &Snapshot,
     review: &Review<'_>,
     trouble: Option<Trouble>,
@@ -229,7 +245,8 @@ async fn decide_and_record(
         return review::encode(review, call.endpoint, &decision, None);
     }
     let origin = Origin { cluster: &snapshot.trail().cluster, redaction: &app.redaction };
-    let event = Event::new(request, call.endpoint, call.sender.caller, origin, &decision, micros).to_bytes();
+    let event = Event::new(request, call.endpoint, call.sender.caller, origin, &decision, micros);
+    let event = event.called_by(&call.sender.name, &app.redaction).to_bytes();
     let id = match record(app, call, class, !decision.findings.is_empty(), event).await {
         Ok(id) => id,
         Err(error) => {
@@ -273,7 +290,7 @@ async fn decide_and_record(
 /// something to tell waits for its id, and that not for long.
 async fn record(
     app: &App,
-    call: Call,
+    call: &Call,
     class: Class,
     is_telling: bool,
     event: Vec<u8>,
@@ -294,7 +311,7 @@ async fn record(
 }
 
 /// Whether a decision without a finding is written, rather than counted.
-fn is_written(app: &App, call: Call, request: &Request<'_>) -> bool {
+fn is_written(app: &App, call: &Call, request: &Request<'_>) -> bool {
     let namespace = app.redaction.identity(cut(&request.namespace));
     app.sampler.is_written(call.endpoint.as_str(), request.operation.as_str(), cut(&request.kind.kind), &namespace)
 }
@@ -309,7 +326,16 @@ fn budget(endpoint: Endpoint, query: Option<&str>) -> Duration {
 
 #[cfg(test)]
 mod tests {
-    use super::{Duration, Endpoint, budget};
+    use super::{Caller, Duration, Endpoint, IpAddr, Sender, budget};
+
+    #[test]
+    fn a_token_in_a_path_lifts_no_limit() {
+        let address = IpAddr::from([10, 0, 0, 1]);
+        let stranger = Sender::connected(address, None);
+        let bearer = Sender { caller: Caller::Path, ..stranger.clone() };
+        assert_eq!((stranger.unknown(), bearer.unknown()), (Some(address), Some(address)));
+        assert_eq!(Sender::connected(address, Some("api-server".to_owned())).unknown(), None);
+    }
 
     #[test]
     fn the_deadline_is_the_smaller_of_timeout_and_budget() {

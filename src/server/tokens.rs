@@ -10,10 +10,18 @@ use aws_lc_rs::constant_time::verify_slices_are_equal;
 use crate::digest::sha256;
 use crate::files::{self, FileWatch};
 
+/// What a start with tokens warns of. The README says the same at greater length.
+pub const LEAK: &str = "--path-token-file puts a secret into a URL: while this server does not answer, the API server shows it \
+                        to everybody who creates a Pod, and writes it into its log and its audit log; prefer, in this order, \
+                        client certificates, the API server's own token where it can send one, source addresses";
+
 /// The least that a token may have, in bytes.
 const LEAST: usize = 32;
 /// Tokens that count at once: the new one, and the old one until every API server has the new one.
 const MOST: usize = 2;
+
+/// Hexadecimal digits of a token's SHA-256 that name it in records: enough to tell tokens apart, and no help to find one.
+const FINGERPRINT: usize = 16;
 
 /// The digests of the tokens that count now.
 #[derive(Clone)]
@@ -32,10 +40,15 @@ impl Tokens {
         Ok(Self { file: file.to_owned(), accepted })
     }
 
-    /// Whether `token` counts. Takes as long for a token that begins well as for any other.
-    pub(super) fn accept(&self, token: &str) -> bool {
+    /// The fingerprint of `token`, if it counts. Takes as long for a token that begins well as for any other.
+    pub(super) fn accept(&self, token: &str) -> Option<Arc<str>> {
         let shown = sha256(token.as_bytes());
-        self.accepted.load().iter().any(|known| verify_slices_are_equal(known.as_bytes(), shown.as_bytes()).is_ok())
+        let counts = self
+            .accepted
+            .load()
+            .iter()
+            .any(|known| verify_slices_are_equal(known.as_bytes(), shown.as_bytes()).is_ok());
+        counts.then(|| format!("sha256:{}", &shown[..FINGERPRINT]).into())
     }
 
     /// Follows the file. One that cannot be used keeps the last good tokens.
@@ -86,8 +99,10 @@ mod tests {
         let (new, old) = ("n".repeat(32), "o".repeat(40));
         std::fs::write(&file, format!("{new}\n{old}\n")).expect("written");
         let tokens = Tokens::read(&file).expect("tokens");
-        assert!(tokens.accept(&new) && tokens.accept(&old));
-        assert!(!tokens.accept("") && !tokens.accept(&new[..31]));
+        let fingerprint = |token: &str| tokens.accept(token).map(|name| name.to_string());
+        assert_eq!(fingerprint(&new).as_deref(), Some(&*format!("sha256:{}", &super::sha256(new.as_bytes())[..16])));
+        assert!(fingerprint(&old).is_some() && fingerprint(&old) != fingerprint(&new));
+        assert!(tokens.accept("").is_none() && tokens.accept(&new[..31]).is_none());
         for wrong in [String::new(), "short\n".to_owned(), format!("{new}/\n"), format!("{new}\n{old}\n{new}\n")] {
             std::fs::write(&file, &wrong).expect("written");
             let error = Tokens::read(&file).err().expect("refused");

@@ -68,6 +68,8 @@ pub struct Event<'a> {
     cluster: &'a str,
     endpoint: Endpoint,
     caller: Caller,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    caller_name: Cow<'a, str>,
     uid: &'a str,
     operation: Operation,
     resource: Resource<'a>,
@@ -160,6 +162,7 @@ impl<'a> Event<'a> {
             cluster: short(cluster),
             endpoint,
             caller,
+            caller_name: Cow::Borrowed(""),
             uid: short(&request.uid),
             operation: request.operation,
             resource: Resource {
@@ -186,6 +189,18 @@ impl<'a> Event<'a> {
             version: env!("CARGO_PKG_VERSION"),
             micros,
         }
+    }
+
+    /// The same, naming which certificate or token the caller showed. The name in a certificate is an identity like others;
+    /// the fingerprint of a token is ours.
+    #[must_use]
+    pub fn called_by(mut self, name: &'a str, redaction: &'a Redaction) -> Self {
+        self.caller_name = match self.caller {
+            Caller::Certificate if redaction.makes_pseudonyms() => identity(name, redaction),
+            Caller::Certificate => Cow::Owned(short(&redaction.text(cut(name))).to_owned()),
+            Caller::Path | Caller::Unknown => Cow::Borrowed(short(name)),
+        };
+        self
     }
 
     /// The event as JSON, unchained.

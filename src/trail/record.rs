@@ -8,6 +8,7 @@ use jiff::fmt::temporal::DateTimePrinter;
 use serde::{Serialize, Serializer};
 
 use super::event::{is_zero, short};
+use super::stranger::Stranger;
 use crate::bound::Room;
 use crate::config::Weaker;
 use crate::decision::selection::{Entry, Selection, select};
@@ -128,6 +129,17 @@ pub enum Record<'a> {
         /// What lags; empty when nothing does.
         #[serde(flatten, serialize_with = "lag_list")]
         lag: &'a [String],
+    },
+    /// Callers that were turned away since the last such record.
+    #[serde(rename = "turned-away")]
+    TurnedAway {
+        /// Now.
+        #[serde(serialize_with = "micros")]
+        time: Timestamp,
+        /// How many, by address and reason.
+        callers: &'a [Stranger],
+        /// How many more there were, from further addresses.
+        omitted: u64,
     },
     /// A changed configuration was refused; the one before stays in force.
     #[serde(rename = "configuration-refused")]

@@ -12,9 +12,10 @@ use portcullis::trail::{Class, TrailError};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
 
+use crate::golden::repository;
 use crate::serve::client::{BOTH, Client};
 use crate::serve::pki::Authority;
-use crate::serve::{HARDENED, PATIENCE, Serve, Server, good_pod, review, spawn, text, until};
+use crate::serve::{HARDENED, PATIENCE, Serve, Server, good_pod, review, run, spawn, text, until};
 use crate::trail_spool::{event, settings, with_trail};
 
 const NEW: &str = "new-token-0123456789abcdef0123456789";
@@ -79,10 +80,47 @@ fn a_token_in_the_path_is_what_a_caller_shows() {
     let events: Vec<_> = lines.iter().filter(|line| line.get("caller").is_some()).collect();
     assert_eq!(events.len(), 8, "none of those that were turned away");
     assert!(events.iter().all(|event| event["caller"] == "path"));
+    // Which of the two it was, without a word of it.
+    let fingerprints: Vec<&str> = events.iter().map(|event| event["callerName"].as_str().expect("a name")).collect();
+    assert_eq!(fingerprints, [NEW, OLD].map(|token| vec![fingerprint(token); 4]).concat());
+    let turned: Vec<_> = lines.iter().filter(|line| line["record"] == "turned-away").collect();
+    let rows = turned.iter().flat_map(|record| record["callers"].as_array().expect("callers"));
+    let count = |reason: &str| -> u64 {
+        let rows = rows.clone().filter(|row| row["reason"] == reason && row["address"] == "127.0.0.1");
+        rows.map(|row| row["count"].as_u64().expect("a count")).sum()
+    };
+    assert_eq!((count("nothing-shown"), count("unknown-token")), (4, 14));
+    assert_eq!(rows.clone().count(), 2 * turned.len(), "a row an address and reason");
+    assert!(turned.iter().all(|record| record["omitted"] == 0));
     for said in [&trail, &stdout, &stderr, &metrics, &ready] {
         for token in [NEW, OLD, "wrong-token"] {
             assert!(!said.contains(token), "{token}: {said}");
         }
+    }
+}
+
+fn fingerprint(token: &str) -> String {
+    use aws_lc_rs::digest::{SHA256, digest};
+    let bytes = digest(&SHA256, token.as_bytes());
+    let digits: String = bytes.as_ref()[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("sha256:{digits}")
+}
+
+#[test]
+fn a_start_with_tokens_warns_that_they_leak_and_says_what_is_better() {
+    let server = guarded(&[]).start();
+    let warned: Vec<_> = server.logs().into_iter().filter(|line| line["level"] == "WARN").collect();
+    let warned =
+        warned.iter().filter_map(|line| line["message"].as_str()).find(|line| line.contains("--path-token-file"));
+    let (_, help, _) = run(&["serve", "--help"], "");
+    let readme = fs::read_to_string(repository("README.md")).expect("the README");
+    let page = fs::read_to_string(repository("deploy/trail.md")).expect("the page");
+    for said in [warned.expect("a warning"), &help, &readme, &page] {
+        let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+        // In this order.
+        let words = ["audit log", "client certificates", "own", "source addresses"];
+        let (_, said) = said.split_once("--path-token-file").expect("the option");
+        words.iter().fold(said, |rest, word| rest.split_once(word).unwrap_or_else(|| panic!("{word}: {rest}")).1);
     }
 }
 
@@ -162,6 +200,7 @@ fn a_certificate_or_a_token_is_enough() {
     let trail = fs::read_to_string(server.path("trail.jsonl")).expect("read");
     assert_eq!(trail.matches("\"caller\":\"certificate\"").count(), 4);
     assert!(!trail.contains("\"caller\":\"path\""));
+    assert_eq!(trail.matches("\"caller\":\"certificate\",\"callerName\":\"api-server\",\"uid\"").count(), 4);
     // And a token is enough for who has none; a certificate of somebody else's is not passed over.
     let without = server.client();
     assert_eq!(status(&without, &format!("/validate/{NEW}")), 200);

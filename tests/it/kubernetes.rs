@@ -14,6 +14,7 @@ mod isolation;
 mod joined;
 mod labels;
 mod latecomers;
+mod leak;
 mod modes;
 mod namespaces;
 pub(crate) mod objects;

@@ -35,6 +35,7 @@ mod server_defaults;
 mod server_drain;
 mod server_headers;
 mod server_load;
+mod server_log;
 mod server_reload;
 mod server_requests;
 mod server_tls;

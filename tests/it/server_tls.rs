@@ -136,6 +136,19 @@ fn with_client_name_only_certificates_of_that_name_come_in() {
     assert_eq!(ask(&server, "common", Some(&clients.issue(&["apiserver"]))).expect("an answer"), "certificate");
     assert_eq!(ask(&server, "second", Some(&clients.issue(&["kubelet", "other"]))).expect("an answer"), "certificate");
     assert!(!server.stdout().contains("\"uid\":\"wrong"));
+    // Each is recorded by the name that let it in.
+    let names = |uid: &str| {
+        let events =
+            server.events().into_iter().filter(|event| event["uid"].as_str().is_some_and(|it| it.starts_with(uid)));
+        events.map(|event| event["callerName"].as_str().expect("a name").to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!((names("common"), names("second")), (vec!["apiserver".to_owned(); 4], vec!["other".to_owned(); 4]));
+    let (_, stdout, _, _folder, _) = server.stop();
+    let turned_away = stdout.lines().filter(|line| line.contains("\"record\":\"turned-away\""));
+    assert!(
+        turned_away.clone().count() >= 1 && turned_away.clone().all(|line| line.contains("\"wrong-name\"")),
+        "{stdout}"
+    );
 }
 
 #[test]
