@@ -8,9 +8,13 @@ mod scalar;
 mod stream;
 mod yaml;
 
+use std::collections::HashSet;
 use std::fmt;
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
+
+/// The key that merges another mapping.
+pub const MERGE: &str = "<<";
 
 /// A place in a file; both count from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -58,7 +62,7 @@ pub enum Value {
 pub struct Map {
     /// Each key once, with the value that counts.
     pub entries: Vec<(Key, Node)>,
-    /// Every key that stood there again.
+    /// Every key that was written there again. What a merge brought may be overridden.
     pub repeated: Vec<Key>,
 }
 
@@ -139,12 +143,19 @@ impl Node {
         (reached, position)
     }
 
-    /// Every key that was written more than once, in this and below.
+    /// Every key that was written more than once, in this and below; each place once, however many aliases lead there.
     pub fn repeated_keys(&self) -> Vec<&Key> {
+        let mut keys = self.all_repeated_keys();
+        let mut places = HashSet::new();
+        keys.retain(|key| places.insert((key.position.line, key.position.column)));
+        keys
+    }
+
+    fn all_repeated_keys(&self) -> Vec<&Key> {
         match &self.value {
-            Value::List(items) => items.iter().flat_map(Self::repeated_keys).collect(),
+            Value::List(items) => items.iter().flat_map(Self::all_repeated_keys).collect(),
             Value::Map(map) => {
-                let below = map.entries.iter().flat_map(|(_, node)| node.repeated_keys());
+                let below = map.entries.iter().flat_map(|(_, node)| node.all_repeated_keys());
                 map.repeated.iter().chain(below).collect()
             }
             _ => Vec::new(),

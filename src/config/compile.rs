@@ -1,11 +1,11 @@
 //! What an operator wrote → [`Snapshot`], whole or not at all, with every error in it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::labels::Levels;
-use super::namespace::namespace;
-use super::problem::{ConfigError, Fields, Problems, suggestion};
+use super::namespace::{Named, namespace};
+use super::problem::{ConfigError, Fields, Problems, suggestion, twice};
 use super::trail::trail;
 use super::{Defaults, Scope, Snapshot, profile};
 use crate::digest::sha256;
@@ -129,14 +129,12 @@ fn read(text: &str, ceiling: Option<Mode>, problems: &mut Problems) -> Option<Sn
     top.add_policies(&fields, version, problems);
 
     let cap = ceiling.unwrap_or(Mode::Enforce);
-    let mut by_name = HashMap::new();
+    let mut named = Named::default();
     let mut scopes = vec![top.compile(version, cap)];
     for (position, node) in fields.list("namespaces", problems).iter().enumerate() {
         let path = format!("namespaces[{position}]");
         let Some((names, scope)) = namespace(node, &path, &top, &scopes[0], version, cap, problems) else { continue };
-        for name in names {
-            by_name.entry(name).or_insert(scopes.len());
-        }
+        named.take(names, &path, scopes.len(), problems);
         scopes.push(scope);
     }
     if let Some(first) = fields.list("exceptions", problems).first() {
@@ -151,7 +149,7 @@ fn read(text: &str, ceiling: Option<Mode>, problems: &mut Problems) -> Option<Sn
     }
     let trail = fields.get("trail").map(|node| trail(node, problems)).unwrap_or_default();
     let digest = sha256(text.as_bytes());
-    Some(Snapshot { digest: digest.into(), scopes, by_name, workloads, version, levels, trail })
+    Some(Snapshot { digest: digest.into(), scopes, by_name: named.scopes, workloads, version, levels, trail })
 }
 
 /// Ceiling, defaults and policies, at the top or in an entry of `namespaces`.
@@ -305,7 +303,7 @@ fn is_mapping(node: &Node, path: &str, problems: &mut Problems) -> bool {
         return false;
     }
     for key in node.repeated_keys() {
-        problems.add(key.position, path, format!("{} is here twice; keep one", key.name));
+        problems.add(key.position, path, format!("{} {}", key.name, twice(key)));
     }
     true
 }

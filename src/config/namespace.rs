@@ -1,13 +1,44 @@
 //! An entry of `namespaces`: what applies in the namespaces that it names, and whether that is weaker than the top.
 
-use std::collections::BTreeSet;
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeSet, HashMap};
 
 use super::Scope;
 use super::compile::{ENTRY_KEYS, Layer, read_mode};
 use super::problem::{Fields, Problems};
-use crate::document::Node;
+use crate::document::{Node, Position};
 use crate::mode::Mode;
 use crate::policy::PodSecurityVersion;
+
+/// The namespaces that entries name: each by one entry, as no other would count.
+#[derive(Default)]
+pub(super) struct Named {
+    /// The scope of each.
+    pub(super) scopes: HashMap<String, usize>,
+    places: HashMap<String, Position>,
+}
+
+impl Named {
+    /// Takes the names of an entry, whose path is `path` and whose scope is number `scope`.
+    pub(super) fn take(&mut self, names: Vec<(String, Position)>, path: &str, scope: usize, problems: &mut Problems) {
+        for (name, position) in names {
+            match self.places.entry(name.clone()) {
+                Entry::Occupied(first) => {
+                    let message = format!(
+                        "{name} is named at line {} already, and the first entry that names a namespace counts; \
+                         name it once",
+                        first.get().line
+                    );
+                    problems.add(position, &format!("{path}.match.names"), message);
+                }
+                Entry::Vacant(free) => {
+                    free.insert(position);
+                    self.scopes.insert(name, scope);
+                }
+            }
+        }
+    }
+}
 
 /// The names that an entry matches, and what applies there; `top` is what the entry starts from.
 pub(super) fn namespace(
@@ -18,7 +49,7 @@ pub(super) fn namespace(
     version: PodSecurityVersion,
     cap: Mode,
     problems: &mut Problems,
-) -> Option<(Vec<String>, Scope)> {
+) -> Option<(Vec<(String, Position)>, Scope)> {
     let fields = Fields::of(node, path, &ENTRY_KEYS, problems)?;
     let mut layer = top.clone();
     layer.ceiling = read_mode(&fields, "ceiling", problems).unwrap_or(top.ceiling);
@@ -58,11 +89,11 @@ pub(super) fn namespace(
     Some((names, scope))
 }
 
-fn names(fields: &Fields<'_>, key: &str, problems: &mut Problems) -> Vec<String> {
+fn names(fields: &Fields<'_>, key: &str, problems: &mut Problems) -> Vec<(String, Position)> {
     let mut names = Vec::new();
     for node in fields.list(key, problems) {
         match node.as_text() {
-            Some(name) if is_dns_label(name) => names.push(name.to_owned()),
+            Some(name) if is_dns_label(name) => names.push((name.to_owned(), node.position)),
             Some(_) => problems.add(node.position, &fields.path_of(key), "must be the name of a namespace, in full"),
             None => problems.add(node.position, &fields.path_of(key), "must be a string; put it in quotation marks"),
         }

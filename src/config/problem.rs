@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::document::{Key, Map, Node, Position, Value};
+use crate::document::{Key, MERGE, Map, Node, Position, Value};
 
 /// One error.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,7 +81,7 @@ impl<'n> Fields<'n> {
         };
         let fields = Self { map, path: path.to_owned() };
         for key in &map.repeated {
-            problems.add(key.position, &fields.path_of(&key.name), "is here twice; keep one");
+            problems.add(key.position, &fields.path_of(&key.name), twice(key));
         }
         Some(fields)
     }
@@ -142,6 +142,12 @@ impl<'n> Fields<'n> {
             }
         }
     }
+}
+
+/// Said of a key that was written again.
+pub(super) fn twice(key: &Key) -> String {
+    let list = if key.name == MERGE { ", or merge a list: <<: [*a, *b]" } else { "" };
+    format!("is here twice; keep one{list}")
 }
 
 /// `; did you mean …?`, or the names there are.

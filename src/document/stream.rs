@@ -10,6 +10,12 @@ use super::{DocumentError, Position, scalar};
 /// How much of a file decides whether it is JSON.
 const GUESS: usize = 4_096;
 
+/// The start of a line between two documents.
+const SEPARATOR: &str = "---";
+
+/// What ends a document that no separator ends.
+const END: &str = "...";
+
 /// The text of a document.
 pub(super) struct Part<'t> {
     pub(super) text: Cow<'t, str>,
@@ -70,33 +76,62 @@ pub(super) fn parts(text: &str) -> Result<Vec<Part<'_>>, DocumentError> {
         let blank = &rest[..rest.len() - rest.trim_start().len()];
         end += blank.find('\n').map_or(blank.len(), |newline| newline + 1);
     }
-    split(&text[end..], line(text, end), &mut parts);
+    split(&text[end..], line(text, end), &mut parts)?;
     Ok(parts)
 }
 
-/// Takes YAML apart. A separator may be followed by a comment only; with anything else it belongs to the document.
-fn split<'t>(text: &'t str, first: u64, parts: &mut Vec<Part<'t>>) {
+/// Takes YAML apart. Only a comment may follow a separator on its line. The separator that a document starts with
+/// belongs to it.
+fn split<'t>(text: &'t str, first: u64, parts: &mut Vec<Part<'t>>) -> Result<(), DocumentError> {
     let (mut start, mut offset, mut number, mut begins) = (0, 0, first, first);
     for line in text.split_inclusive('\n') {
-        let is_separator = line.strip_prefix("---").is_some_and(|rest| {
-            let rest = rest.trim();
-            rest.is_empty() || rest.starts_with('#')
-        });
-        if is_separator {
-            parts.push(Part { text: breaks(&text[start..offset]), line: begins });
-            start = offset + line.len();
-            begins = number + 1;
+        if let Some(rest) = line.strip_prefix(SEPARATOR) {
+            let follows = rest.trim();
+            if !follows.is_empty() && !follows.starts_with('#') {
+                let blank = rest.chars().take_while(|character| character.is_whitespace()).count();
+                let column = (SEPARATOR.len() + blank + 1) as u64;
+                let message = "only a comment may follow --- on its line; put this on a line of its own".to_owned();
+                return Err(DocumentError { position: Position { line: number, column }, message });
+            }
+            if offset > start {
+                parts.push(part(&text[start..offset], begins)?);
+                start = offset + line.len();
+                begins = number + 1;
+            }
         }
         offset += line.len();
         number += 1;
     }
-    parts.push(Part { text: breaks(&text[start..]), line: begins });
+    parts.push(part(&text[start..], begins)?);
+    Ok(())
 }
 
-/// The line breaks of YAML 1.1 that are none in YAML 1.2: what follows them is a line, not the end of a text.
-fn breaks(text: &str) -> Cow<'_, str> {
+/// A document that starts on line `first`. The mark that ends one ends nothing where none has begun.
+fn part(text: &str, first: u64) -> Result<Part<'_>, DocumentError> {
+    let mut lines = text.split('\n').zip(first..);
+    let begin = lines.find(|(line, _)| !matches!(line.trim_start().bytes().next(), None | Some(b'#')));
+    if let Some((line, number)) = begin
+        && line.strip_prefix(END).is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\r']))
+    {
+        let message = "ends a document that has not begun; remove it".to_owned();
+        return Err(DocumentError { position: Position { line: number, column: 1 }, message });
+    }
+    Ok(Part { text: with_breaks(text), line: first })
+}
+
+/// The text with lines as kubectl hands them to its parser: each ends with a line feed, the last one too. What is a
+/// line break in YAML 1.1 and not in YAML 1.2 becomes one, so that a line follows it.
+fn with_breaks(text: &str) -> Cow<'_, str> {
     const BREAKS: [char; 3] = ['\u{85}', '\u{2028}', '\u{2029}'];
-    if text.contains(BREAKS) { Cow::Owned(text.replace(BREAKS, "\n")) } else { Cow::Borrowed(text) }
+    let is_ended = text.is_empty() || text.ends_with('\n');
+    if is_ended && !text.contains(BREAKS) && !text.contains("\r\n") {
+        return Cow::Borrowed(text);
+    }
+    let mut lines = text.replace("\r\n", "\n").replace(BREAKS, "\n");
+    if !is_ended {
+        lines.push('\n');
+    }
+    Cow::Owned(lines)
 }
 
 fn line(text: &str, offset: usize) -> u64 {

@@ -96,7 +96,27 @@ fn a_merge_overrides_what_stands_before_it() {
     assert_eq!(read("x: {<<: {<<: *base, c: 5}}\n"), "{\"x\":{\"a\":1,\"b\":2,\"c\":5}}");
     assert_eq!(read("x: {\"<<\": *base}\n"), "{\"x\":{\"<<\":{\"a\":1,\"b\":2}}}");
     assert!(refused("x: {<<: 5}\n").message.contains("merge"));
-    assert!(super::read("a: {b: 1, <<: {b: 2}}\n").expect("readable")[0].repeated_keys().is_empty());
+    let repeated = |text: &str| {
+        let nodes = super::read(&format!("{base}{text}")).expect("readable");
+        nodes[0].repeated_keys().iter().map(|key| (key.name.clone(), key.position.column)).collect::<Vec<_>>()
+    };
+    for text in [
+        "x: {b: 1, <<: {b: 2}}\n",
+        "x: {<<: *base, a: 3}\n",
+        "x: {<<: [*base, {a: 4}], a: 3, b: 4}\n",
+        "x: &x {<<: *base, a: 3}\ny: {<<: *x, a: 4}\nz: {<<: {<<: *x, b: 1}, a: 5}\n",
+    ] {
+        assert_eq!(repeated(text), [], "{text}");
+    }
+    // Written twice, whatever was merged before, between or after.
+    let a = |column| ("a".to_owned(), column);
+    assert_eq!(repeated("x: {<<: *base, a: 3, a: 4}\n"), [a(22)]);
+    assert_eq!(repeated("x: {a: 3, <<: *base, a: 4}\n"), [a(22)]);
+    assert_eq!(repeated("x: {a: 3, a: 4, <<: *base}\n"), [a(11)]);
+    assert_eq!(repeated("x: {<<: {a: 3, a: 4}}\n"), [a(16)]);
+    assert_eq!(repeated("x: {<<: *base, <<: {a: 3}}\n"), [("<<".to_owned(), 16)]);
+    // A place is named once, however many aliases lead there.
+    assert_eq!(repeated("x: &x [{a: 3, a: 4}]\ny: *x\nz: {<<: {y: *x}}\n"), [a(15)]);
 }
 
 #[test]
@@ -117,12 +137,36 @@ fn anchors_stand_for_values_and_not_for_themselves() {
 fn documents_are_split_at_lines_and_empty_ones_left_out() {
     assert_eq!(json("# a comment\n---\na: 1\n--- # more\n\n---\nnull\n---\t\nb: 2\n---\n"), "{\"a\":1}\n{\"b\":2}");
     assert_eq!(json("\u{feff}a: 1\r\n---\r\nb: |\r\n  x\r\n  y\r\n"), "{\"a\":1}\n{\"b\":\"x\\ny\\n\"}");
-    // Nothing that follows the end of a document in it is read.
-    assert_eq!(json("a: 1\n...\nb: 2\n"), "{\"a\":1}");
     assert_eq!(json("a: \"x\n  --- y\"\n"), "{\"a\":\"x --- y\"}");
     let nodes = read("a: 1\n---\n\nb: 1\n").expect("readable");
     assert_eq!(nodes[1].position, Position { line: 4, column: 1 });
     assert_eq!(refused("a: 1\n---\nb: [\n").position.line, 3);
+}
+
+#[test]
+fn nothing_is_dropped_silently_at_the_end_of_a_document() {
+    let place = |text: &str| {
+        let Position { line, column } = refused(text).position;
+        (line, column)
+    };
+    for (text, expected) in [
+        ("a: 1\n---b: 2\n", (2, 4)),
+        ("a: 1\n---apiVersion: v1\n", (2, 4)),
+        ("--- {a: 1}\n", (1, 5)),
+        ("a: 1\n---\t|\n  x\n", (2, 5)),
+        ("a: 1\n----\n", (2, 4)),
+        ("a: 1\n...\nb: 2\n", (3, 1)),
+        ("a: 1\n---\nb: 1\n...\n---\nc: 1\n...\n  [x]\n", (8, 3)),
+        ("null\n...\nb: 2\n", (3, 1)),
+        ("...\na: 1\n", (1, 1)),
+        ("a: 1\n---\n# c\n\n... # c\nb: 1\n", (5, 1)),
+        ("{a: 1}\nb: 2\n", (2, 1)),
+    ] {
+        assert_eq!(place(text), expected, "{text:?}");
+    }
+    assert!(refused("a: 1\n--- x\n").message.contains("only a comment may follow"));
+    assert!(refused("a: 1\n...\nb: 2\n").message.contains("nothing is read"));
+    assert_eq!(json("a: 1\n...\n# c\n...\n---\nb: 2\n... # c\n"), "{\"a\":1}\n{\"b\":2}");
 }
 
 #[test]
@@ -212,8 +256,9 @@ fn what_is_not_read_as_kubectl_reads_it() {
     assert!(read("x: [-]\n").is_err());
     // A line separator in quotes folds into a space here, and stays there.
     assert_eq!(json("x: \"a\u{2028}b\"\n"), "{\"x\":\"a b\"}");
-    // What follows the end of a document on its line is an error here, and is not looked at there.
+    // What follows the end of a document is an error here, and is not looked at there.
     assert!(read("x: 1\n... y\n").is_err());
+    assert!(read("x: 1\n...\ny: 1\n").is_err());
     // A key that JSON cannot hold is an error here, wherever it is; there only if a later key does not replace it.
     assert!(read("x: {~: 1}\nx: 2\n").is_err());
     // Of 1 and "1" in one mapping the last counts here, and either one there, by chance.

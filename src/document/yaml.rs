@@ -6,10 +6,13 @@ use std::collections::{HashMap, HashSet};
 use granit_parser::{Event, Marker, Options, Parser, ScalarStyle, ScanError, Span, Tag};
 
 use super::scalar::{self, Scalar, TAGS};
-use super::{DocumentError, Key, Map, Node, Position, Value, mend};
+use super::{DocumentError, Key, MERGE, Map, Node, Position, Value, mend};
 
 /// The deepest nesting that is read. kubectl reads ten thousand levels; here each one costs stack.
 const DEPTH: usize = 500;
+/// Said of whatever follows the end of a document.
+const REST: &str =
+    "follows the end of the document, where nothing is read; start another one with --- on a line of its own";
 /// The longest key that is read, in characters.
 const KEY: usize = 1 << 20;
 
@@ -83,10 +86,33 @@ impl Form<'_> {
 }
 
 impl<'t> Tree<'t> {
-    /// Finds the root of the first document; nothing in an empty one. What comes after it is not looked at.
+    /// Finds the root of the first document; nothing in an empty one. kubectl reads nothing that comes after it, so that
+    /// nothing may come.
     fn grow(&mut self, text: &'t str) -> Result<Option<usize>, ScanError> {
+        let mut parser = Parser::new_from_str_with_options(text, options());
+        let root = self.first(&mut parser)?;
+        for next in parser {
+            let (event, span) = next?;
+            let is_nothing = match event {
+                Event::Scalar(text, style, 0, None) => {
+                    style == ScalarStyle::Plain && Scalar::plain(&text) == Scalar::Null
+                }
+                Event::DocumentStart(..) | Event::DocumentEnd | Event::StreamEnd => true,
+                _ => false,
+            };
+            if !is_nothing {
+                return Err(ScanError::new(span.start, REST));
+            }
+        }
+        Ok(root)
+    }
+
+    fn first(
+        &mut self,
+        parser: &mut impl Iterator<Item = Result<(Event<'t>, Span), ScanError>>,
+    ) -> Result<Option<usize>, ScanError> {
         let mut open: Vec<usize> = Vec::new();
-        for next in Parser::new_from_str_with_options(text, options()) {
+        for next in parser {
             let (event, span) = next?;
             let index = match event {
                 Event::Scalar(text, style, anchor, tag) => self.scalar(text, style, anchor, tag.as_deref(), span),
@@ -207,6 +233,7 @@ impl Reader<'_> {
         for pair in fields.chunks_exact(2) {
             let (key, value) = (pair[0], pair[1]);
             if self.is_merge(key) {
+                map.merges(self.tree.nodes[key].position);
                 self.merge(value, map)?;
                 continue;
             }
@@ -219,7 +246,7 @@ impl Reader<'_> {
 
     fn is_merge(&self, key: usize) -> bool {
         let Form::Scalar { text, is_plain, tag } = &self.tree.nodes[key].form else { return false };
-        text == "<<" && (*is_plain || tag == "!" || tag.strip_prefix(TAGS) == Some("merge"))
+        text == MERGE && (*is_plain || tag == "!" || tag.strip_prefix(TAGS) == Some("merge"))
     }
 
     fn merge(&mut self, source: usize, map: &mut Fields) -> Result<(), DocumentError> {
@@ -241,6 +268,10 @@ impl Reader<'_> {
             return Err(DocumentError { position: nodes[source].position, message });
         };
         let Node { value: Value::Map(merged), .. } = self.node(source)? else { return Ok(()) };
+        if source == target {
+            // It has no other place in the document.
+            map.map.repeated.extend(merged.repeated);
+        }
         merged.entries.into_iter().for_each(|(key, node)| map.set(key, node, false));
         Ok(())
     }
@@ -263,23 +294,33 @@ impl Reader<'_> {
 #[derive(Default)]
 struct Fields {
     map: Map,
-    places: HashMap<String, usize>,
+    /// The place of each key among the entries, and whether it was written here: a merge brings keys too.
+    places: HashMap<String, (usize, bool)>,
+    /// Whether a merge stood here before.
+    merges: bool,
 }
 
 impl Fields {
-    /// The last one counts; a key that was `written` here again is remembered.
+    /// The last one counts; a key that was `written` here before and is again is remembered.
     fn set(&mut self, key: Key, node: Node, written: bool) {
-        match self.places.get(&key.name) {
-            Some(&place) => {
-                if written {
+        match self.places.get_mut(&key.name) {
+            Some((place, was_written)) => {
+                if written && std::mem::replace(was_written, true) {
                     self.map.repeated.push(key.clone());
                 }
-                self.map.entries[place] = (key, node);
+                self.map.entries[*place] = (key, node);
             }
             None => {
-                self.places.insert(key.name.clone(), self.map.entries.len());
+                self.places.insert(key.name.clone(), (self.map.entries.len(), written));
                 self.map.entries.push((key, node));
             }
+        }
+    }
+
+    /// Two merges are one key written twice; a list merges several mappings.
+    fn merges(&mut self, position: Position) {
+        if std::mem::replace(&mut self.merges, true) {
+            self.map.repeated.push(Key { position, name: MERGE.to_owned() });
         }
     }
 }

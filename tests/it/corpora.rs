@@ -4,6 +4,7 @@
 
 mod kubectl;
 mod reading;
+mod separators;
 mod standards;
 mod tools;
 

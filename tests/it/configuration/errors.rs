@@ -194,6 +194,58 @@ fn namespaces_are_named_in_full() {
 }
 
 #[test]
+fn a_namespace_that_an_earlier_entry_names_is_refused() {
+    let shadowed = |place: &str, name: &str, line: u64| {
+        format!(
+            "{place}.match.names: {name} is named at line {line} already, and the first entry that names a namespace \
+             counts; name it once"
+        )
+    };
+    for (entries, errors) in [
+        (
+            "- match: {names: [pay, shop]}\n- match: {names: [shop, pay]}\n  ceiling: audit\n  relax: true\n",
+            vec![shadowed("5:19: namespaces[1]", "shop", 4), shadowed("5:25: namespaces[1]", "pay", 4)],
+        ),
+        (
+            "- match: {names: [pay]}\n- match: {names: [bank]}\n- match: {names: [shop, bank]}\n",
+            vec![shadowed("6:25: namespaces[2]", "bank", 5)],
+        ),
+        ("- match: {names: [pay, pay]}\n", vec![shadowed("4:24: namespaces[0]", "pay", 4)]),
+        ("- match: {names: &n [pay]}\n- match: {names: *n}\n", vec![shadowed("4:22: namespaces[1]", "pay", 4)]),
+    ] {
+        assert_eq!(refused_below_head(&format!("namespaces:\n{entries}")), errors, "{entries}");
+    }
+}
+
+#[test]
+fn what_follows_the_document_is_refused() {
+    for rest in
+        ["...\nceiling: audit\n", "---\nceiling: audit\n", "--- {ceiling: audit}\n", "---ceiling: audit\n", "... x\n"]
+    {
+        let errors = refused(&format!("{HEAD}profile: hardened\n{rest}"));
+        assert_eq!(errors.len(), 1, "{rest}: {errors:?}");
+        assert!(errors[0].starts_with("4:") || errors[0].starts_with("5:1: "), "{rest}: {errors:?}");
+    }
+    let harmless = format!("---\n# before\n---\n{HEAD}profile: hardened\n...\n# after\n--- # nothing\n");
+    assert!(compile("config.yaml", &harmless, None).is_ok());
+}
+
+#[test]
+fn an_override_of_a_merged_key_is_not_here_twice() {
+    let merged = "policies:\n  root-users: &strict {mode: enforce, updates: strict}\n  proc-mounts: {<<: *strict, mode: warn}\n  \
+                  host-ports: {<<: [*strict], mode: audit}\n";
+    assert!(compile("config.yaml", &format!("{HEAD}{merged}"), None).is_ok());
+    assert_eq!(
+        refused_below_head(&merged.replace("mode: warn", "mode: warn, mode: audit")),
+        ["5:42: policies.proc-mounts.mode: is here twice; keep one"]
+    );
+    assert_eq!(
+        refused_below_head(&merged.replace("mode: warn", "<<: *strict")),
+        ["5:30: policies.proc-mounts.<<: is here twice; keep one, or merge a list: <<: [*a, *b]"]
+    );
+}
+
+#[test]
 fn a_version_of_the_standards_is_latest_or_one_that_is_known() {
     for version in ["latest", "v1.0", "v1.25", "v1.36"] {
         assert!(compile("", &format!("{HEAD}podSecurityVersion: {version}\n"), None).is_ok(), "{version}");

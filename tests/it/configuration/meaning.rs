@@ -77,10 +77,10 @@ fn raising_a_namespace_is_free() {
 }
 
 #[test]
-fn the_first_entry_that_matches_wins() {
+fn an_entry_counts_for_every_namespace_that_it_names() {
     let snapshot = configured(
         "profile: hardened\nnamespaces:\n- match: {names: [pay, shop]}\n  ceiling: audit\n  relax: true\n\
-         - match: {names: [shop, bank]}\n  ceiling: warn\n  relax: true\n",
+         - match: {names: [bank]}\n  ceiling: warn\n  relax: true\n",
     );
     assert_eq!(snapshot.strongest("pay"), Mode::Audit);
     assert_eq!(snapshot.strongest("shop"), Mode::Audit);

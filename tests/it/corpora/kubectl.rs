@@ -22,7 +22,7 @@ pub(super) fn accepts(corpora: &Corpora, file: &str) -> bool {
     run(&corpora.folder, &[file]).status.success()
 }
 
-fn run(folder: &Path, files: &[&str]) -> Output {
+pub(super) fn run(folder: &Path, files: &[&str]) -> Output {
     let home = TempDir::new().expect("a temporary folder");
     let mut command = Command::new(programs().join("kubectl"));
     command.args(["patch", "--local", "--type=merge", "--patch={}", "--output=json"]);
