@@ -4,9 +4,13 @@ mod check;
 mod explain;
 mod input;
 mod judge;
+mod misspelt;
 mod review;
 mod serve;
+mod template;
 mod trail;
+mod type_errors;
+mod unjudged;
 mod webhooks;
 
 use std::io::Write as _;

@@ -41,6 +41,9 @@ const PATH: usize = 128;
 pub struct Unreadable {
     /// The field, from the object's root; `.` for the object itself.
     pub path: String,
+    /// The same, however the keys on the way are written.
+    #[serde(skip)]
+    pub place: Path,
     /// What was found and what belongs there. No value is quoted.
     pub message: String,
 }
@@ -180,7 +183,7 @@ fn fields<'a>(
         }
     }
     let mut reader = serde_json::Deserializer::from_str(raw.get());
-    reader.deserialize_map(Fields(each)).map_err(|error| unreadable(path, "", &error))
+    reader.deserialize_map(Fields(each)).map_err(|error| unreadable(path, Path::root(), &error))
 }
 
 /// Deserialises one part of the object; on failure once more, to say where.
@@ -190,8 +193,8 @@ fn parse<'a, T: Deserialize<'a>>(raw: &'a RawValue, base: &Path) -> Result<T, Un
         Err(first) => {
             let reader = &mut serde_json::Deserializer::from_str(raw.get());
             match serde_path_to_error::deserialize::<_, IgnoredOr<T>>(reader) {
-                Err(error) => Err(unreadable(base, &error.path().to_string(), error.inner())),
-                Ok(_) => Err(unreadable(base, "", &first)),
+                Err(error) => Err(unreadable(base, below(error.path()), error.inner())),
+                Ok(_) => Err(unreadable(base, Path::root(), &first)),
             }
         }
     }
@@ -206,7 +209,18 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for IgnoredOr<T> {
     }
 }
 
-fn unreadable(base: &Path, below: &str, error: &serde_json::Error) -> Unreadable {
+/// The steps that were taken until something was not what it should be. A key with dots is one step.
+fn below(steps: &serde_path_to_error::Path) -> Path {
+    use serde_path_to_error::Segment;
+    steps.iter().fold(Path::root(), |path, step| match step {
+        Segment::Seq { index } => path.index(*index),
+        Segment::Map { key } if key.is_empty() || key.contains(['.', '/']) => path.key(key),
+        Segment::Map { key } => path.fields(key),
+        Segment::Enum { .. } | Segment::Unknown => path,
+    })
+}
+
+fn unreadable(base: &Path, below: Path, error: &serde_json::Error) -> Unreadable {
     let message = error.to_string();
     // serde_json ends its messages with a position in the raw bytes, and quotes the value that it found; the position
     // helps nobody and the value may be a secret.
@@ -215,16 +229,12 @@ fn unreadable(base: &Path, below: &str, error: &serde_json::Error) -> Unreadable
         Some((_, expected)) => format!("invalid type: a string, {expected}"),
         None => message.to_owned(),
     };
-    let path = match (base.to_string(), below) {
-        (base, "." | "") if base.is_empty() => ".".to_owned(),
-        (base, "." | "") => base,
-        (base, below) if base.is_empty() => below.to_owned(),
-        (base, below) => format!("{base}.{below}"),
-    };
+    let place = base.clone().join(below);
+    let path = if place.is_root() { ".".to_owned() } else { place.to_string() };
     // A path may hold keys of a map, which are whatever somebody wrote.
     let path = path.chars().take(PATH).flat_map(|character| {
         let escape = character.is_control().then(|| character.escape_default());
         escape.into_iter().flatten().chain((!character.is_control()).then_some(character))
     });
-    Unreadable { path: path.collect(), message }
+    Unreadable { path: path.collect(), place, message }
 }

@@ -8,13 +8,20 @@ use clap::ValueEnum;
 use serde::Serialize;
 
 use super::input::Input;
-use super::judge::{Identity, judge};
+use super::judge::{Identity, Judgement, judge};
+use super::misspelt::{Misspelt, misspelt};
+use super::template::{self, QUESTION};
+use super::unjudged::{self, is_own};
 use super::{Policies, REFUSED, UNUSABLE, escape, left_out, print};
 use crate::cluster::Manifests;
-use crate::decision::Judged;
-use crate::document::{Node, Position};
+use crate::config::Snapshot;
+use crate::decision::{Decision, Judged};
+use crate::document::{Key, Node, Position};
 use crate::mode::Mode;
 use crate::policy::Severity;
+
+/// Characters of a misspelt field that are shown.
+const NAME: usize = 128;
 
 /// Arguments of `check`.
 #[derive(clap::Args)]
@@ -78,6 +85,10 @@ struct Summary {
     objects: usize,
     refused: usize,
     findings: usize,
+    /// Objects whose kind is not configured.
+    not_judged: usize,
+    /// Objects that are not what their kind says.
+    unread: usize,
 }
 
 pub(super) fn run(args: &Args) -> Result<ExitCode, String> {
@@ -88,23 +99,29 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, String> {
     around.describe(&mut world, &args.namespace);
     input.describe(&mut world, &args.namespace);
 
-    let mut unjudged = BTreeSet::new();
+    let (mut unjudged, mut notes) = (BTreeSet::new(), BTreeSet::new());
     let mut summary = Summary::default();
     let mut errors = std::mem::take(&mut input.errors);
     errors.extend(around.errors);
+    let unread = errors.len();
     for warning in input.warnings.iter().chain(&around.warnings) {
         eprintln!("{}", escape(warning));
     }
     for file in &input.files {
         for object in &file.objects {
             let identity = Identity::of(object, &args.namespace);
-            let decision = match judge(object, &identity, &snapshot, &world) {
-                Ok(decision) => decision,
-                Err((position, message)) => {
-                    errors.push(format!("{}:{position}: {} {message}", file.name, identity.kind));
-                    continue;
-                }
-            };
+            for warning in warnings(object, &identity, &snapshot) {
+                eprintln!("{}", escape(&format!("{}:{warning}", file.name)));
+            }
+            let Judgement { decision, errors: wrong } = judge(object, &identity, &snapshot, &world);
+            summary.unread += usize::from(!wrong.is_empty());
+            let outcome = Outcome::of(decision.as_ref(), !wrong.is_empty(), rows(object, &identity, &snapshot));
+            errors
+                .extend(wrong.into_iter().map(|(at, wrong)| format!("{}:{at}: {} {wrong}", file.name, identity.kind)));
+            if let Outcome::NotJudged(rows) = &outcome {
+                notes.extend(rows.iter().map(|row| not_judged(&identity, row.as_deref())));
+            }
+            let findings = decision.iter().flat_map(|decision| &decision.findings);
             let row = Row {
                 file: &file.name,
                 line: object.position.line,
@@ -112,25 +129,25 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, String> {
                 kind: &identity.kind,
                 namespace: &identity.namespace,
                 name: &identity.name,
-                decision: if decision.allowed { "allow" } else { "deny" },
-                findings: decision.findings.iter().map(|finding| found(object, finding)).collect(),
+                decision: outcome.as_str(),
+                findings: findings.map(|finding| found(object, finding)).collect(),
             };
-            unjudged.extend(decision.left_out.iter().map(|meta| meta.id));
-            summary.add(&row, decision.allowed);
+            unjudged.extend(decision.iter().flat_map(|decision| &decision.left_out).map(|meta| meta.id));
+            summary.add(&row, &outcome);
             print(&match args.format {
                 Format::Json => serde_json::to_string(&row).map_err(|error| error.to_string())? + "\n",
-                Format::Text => text(&row),
+                Format::Text => text(&row, &outcome),
             })?;
         }
     }
-    for id in unjudged {
-        eprintln!("{}", left_out(id));
+    for note in unjudged.into_iter().map(left_out).chain(notes) {
+        eprintln!("{}", escape(&note));
     }
     for error in &errors {
         eprintln!("{}", escape(error));
     }
     if args.format == Format::Text {
-        print(&summary.text(errors.len()))?;
+        print(&summary.text(unread))?;
     }
     Ok(match (errors.is_empty(), summary.refused) {
         (false, _) => ExitCode::from(UNUSABLE),
@@ -154,24 +171,94 @@ fn found(object: &Node, finding: &Judged) -> Found {
     }
 }
 
-fn text(row: &Row<'_>) -> String {
-    let Row { file, kind, namespace, name, .. } = row;
+fn text(row: &Row<'_>, outcome: &Outcome) -> String {
+    let Row { file, line, kind, namespace, name, .. } = row;
+    let unjudged = match outcome {
+        Outcome::NotJudged(_) => {
+            let what = "holds pod templates, and its kind is not configured";
+            escape(&format!("{file}:{line}:1: not judged: {kind} {namespace}/{name}: {what}")) + "\n"
+        }
+        _ => String::new(),
+    };
     let line = |found: &Found| {
         let Found { policy, mode, path, line, column, message, .. } = found;
         escape(&format!("{file}:{line}:{column}: {mode}: {kind} {namespace}/{name}: {path} {message} [{policy}]"))
             + "\n"
     };
-    row.findings.iter().map(line).collect()
+    row.findings.iter().map(line).chain([unjudged]).collect()
+}
+
+/// What is said of an object in one word.
+enum Outcome {
+    Allow,
+    Deny,
+    /// Something in it is of the wrong type; nothing in the rest refuses it.
+    Error,
+    /// It holds pod templates where no row of `workloads` leads; with the rows that would.
+    NotJudged(Vec<Option<String>>),
+}
+
+impl Outcome {
+    fn of(decision: Option<&Decision>, is_wrong: bool, rows: Vec<Option<String>>) -> Self {
+        match decision {
+            Some(decision) if !decision.allowed => Self::Deny,
+            _ if is_wrong => Self::Error,
+            _ if !rows.is_empty() => Self::NotJudged(rows),
+            _ => Self::Allow,
+        }
+    }
+
+    const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Deny => "deny",
+            Self::Error => "error",
+            Self::NotJudged(_) => "not-judged",
+        }
+    }
+}
+
+/// The rows of `workloads` that would have the templates of an object judged; none where nothing is missing.
+fn rows(object: &Node, identity: &Identity, snapshot: &Snapshot) -> Vec<Option<String>> {
+    let (group, _) = identity.group_version();
+    if is_own(group) || snapshot.workloads().find(group, &identity.kind).is_some() {
+        return Vec::new();
+    }
+    unjudged::rows(object, group, &identity.kind)
+}
+
+fn not_judged(identity: &Identity, row: Option<&str>) -> String {
+    let (group, _) = identity.group_version();
+    let advice = row.map_or_else(String::new, |row| format!("; to judge it, add to workloads: {row}"));
+    format!("note: {} ({group}) holds pod templates and is not configured: not judged{advice}", identity.kind)
+}
+
+/// What is odd about an object, with the place in its file: fields that are misspelt, templates that were not rendered.
+fn warnings(object: &Node, identity: &Identity, snapshot: &Snapshot) -> Vec<String> {
+    let (group, _) = identity.group_version();
+    let workload = snapshot.workloads().find(group, &identity.kind);
+    let misspelt = workload.map(|workload| misspelt(object, workload)).unwrap_or_default();
+    let misspelt = misspelt.into_iter().map(|Misspelt { key: Key { position, name }, meant }| {
+        let name = name.chars().take(NAME).collect::<String>();
+        format!("{position}: warning: {} has no field {name}; did you mean {meant}?", identity.kind)
+    });
+    let template = template::unrendered(object).map(|position| format!("{position}: warning: {QUESTION}"));
+    misspelt.chain(template).collect()
 }
 
 impl Summary {
-    fn add(&mut self, row: &Row<'_>, is_allowed: bool) {
-        self.objects += 1;
-        self.refused += usize::from(!is_allowed);
+    fn add(&mut self, row: &Row<'_>, outcome: &Outcome) {
+        match outcome {
+            Outcome::Allow | Outcome::Deny => self.objects += 1,
+            Outcome::NotJudged(_) => self.not_judged += 1,
+            Outcome::Error => {}
+        }
+        self.refused += usize::from(matches!(outcome, Outcome::Deny));
         self.findings += row.findings.len();
     }
 
-    fn text(&self, errors: usize) -> String {
+    /// The last line; `unread` counts files that could not be read.
+    fn text(&self, unread: usize) -> String {
         let plural = |count: usize, word: &str| format!("{count} {word}{}", if count == 1 { "" } else { "s" });
         let objects = plural(self.objects, "object");
         let findings = plural(self.findings, "finding");
@@ -179,8 +266,11 @@ impl Summary {
         if self.findings > 0 {
             text += "; `portcullis explain ID` says why and how to comply";
         }
-        if errors > 0 {
-            text += &format!("; {} could not be judged", plural(errors, "input"));
+        if self.not_judged > 0 {
+            text += &format!("; {} not judged", plural(self.not_judged, "object"));
+        }
+        if self.unread + unread > 0 {
+            text += &format!("; {} could not be judged", plural(self.unread + unread, "input"));
         }
         text + "\n"
     }

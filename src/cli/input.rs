@@ -3,8 +3,10 @@
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
+use super::template::{QUESTION, is_template_at};
+use super::unjudged::is_own;
 use crate::cluster::Manifests;
-use crate::document::{self, Map, Node, Value};
+use crate::document::{self, MERGE, Map, Node, Value};
 
 /// Endings of the files that are read in a folder.
 const ENDINGS: [&str; 3] = ["yaml", "yml", "json"];
@@ -23,7 +25,7 @@ pub(super) struct Input {
     pub(super) files: Vec<File>,
     /// One line each: what, where, what to do.
     pub(super) errors: Vec<String>,
-    /// Keys that stood twice, one line each.
+    /// What is odd about what was read, such as keys that stood twice; one line each.
     pub(super) warnings: Vec<String>,
 }
 
@@ -70,7 +72,9 @@ impl Input {
         let nodes = match document::read(&text) {
             Ok(nodes) => nodes,
             Err(error) => {
-                self.errors.push(format!("{name}:{error}"));
+                let is_template = is_template_at(&text, error.position.line);
+                let question = if is_template { format!("; {QUESTION}") } else { String::new() };
+                self.errors.push(format!("{name}:{error}{question}"));
                 return;
             }
         };
@@ -78,8 +82,9 @@ impl Input {
         for node in nodes {
             for key in node.repeated_keys() {
                 let place = format!("{name}:{}", key.position);
-                self.warnings
-                    .push(format!("{place}: warning: key {:?} stands here again; the last one counts", key.name));
+                let counts =
+                    if key.name == MERGE { "each merge counts, the last one first" } else { "the last one counts" };
+                self.warnings.push(format!("{place}: warning: key {:?} stands here again; {counts}", key.name));
             }
             self.flatten(&name, node, &mut objects);
         }
@@ -96,9 +101,22 @@ impl Input {
             return;
         }
         let item_kind = kind.strip_suffix("List").unwrap_or(&kind);
-        let Some(Node { value: Value::List(items), .. }) = node.get("items") else {
-            objects.push(node);
-            return;
+        let items = match node.get("items").map(|items| (&items.value, items.position)) {
+            Some((Value::List(items), _)) => items,
+            Some((Value::Null, _)) => return,
+            Some((_, position)) => {
+                self.errors.push(format!("{name}:{position}: items: must be a list"));
+                return;
+            }
+            None if item_kind != kind && is_own(api_version.rsplit_once('/').map_or("", |(group, _)| group)) => {
+                let place = format!("{name}:{}", node.position);
+                self.warnings.push(format!("{place}: warning: {kind} without items: nothing of it is judged"));
+                return;
+            }
+            None => {
+                objects.push(node);
+                return;
+            }
         };
         for item in items {
             let mut item = item.clone();

@@ -3,12 +3,13 @@
 use jiff::Timestamp;
 use serde_json::value::RawValue;
 
+use super::type_errors::TypeErrors;
 use crate::config::Snapshot;
-use crate::decision::{self, Decision};
+use crate::decision::{self, Decision, Judged};
 use crate::document::{Node, Position};
 use crate::facts::World;
 use crate::mutation;
-use crate::object::{Object, Path};
+use crate::object::{Object, Unreadable};
 use crate::request::{Kind, Operation, Request, Resource, Source, User};
 
 /// Kinds that live in no namespace, of Kubernetes' own.
@@ -70,24 +71,57 @@ impl Identity {
             name: if name.is_empty() { text(&["metadata", "generateName"]) } else { name },
         }
     }
+
+    /// The API group, empty for the core group, and the version.
+    pub(super) fn group_version(&self) -> (&str, &str) {
+        self.api_version.rsplit_once('/').unwrap_or(("", &self.api_version))
+    }
 }
 
-/// The decision about an object, or where in the file it is not what its kind says.
-pub(super) fn judge(
-    object: &Node,
-    identity: &Identity,
-    snapshot: &Snapshot,
-    world: &dyn World,
-) -> Result<Decision, (Position, String)> {
-    let whole = |message: String| (object.position, message);
-    let text = serde_json::to_string(object).map_err(|error| whole(error.to_string()))?;
-    let raw: &RawValue = serde_json::from_str(&text).map_err(|error| whole(error.to_string()))?;
-    let (group, version) = identity.api_version.rsplit_once('/').unwrap_or(("", &identity.api_version));
+/// What became of an object.
+pub(super) struct Judgement {
+    /// The decision about as much of it as could be read.
+    pub(super) decision: Option<Decision>,
+    /// Where in the file it is not what its kind says, and what is wrong there.
+    pub(super) errors: Vec<(Position, String)>,
+}
+
+/// Judges an object. What is of the wrong type is left out of the judgement, and named.
+pub(super) fn judge(object: &Node, identity: &Identity, snapshot: &Snapshot, world: &dyn World) -> Judgement {
+    let mut types = TypeErrors::of(object);
+    loop {
+        match decide(types.object(), identity, snapshot, world) {
+            Ok(mut decision) => {
+                decision.findings.retain(|finding| !types.covers(&finding.place.path.pointer()));
+                decision.allowed = !decision.findings.iter().any(Judged::refuses);
+                return Judgement { decision: Some(decision), errors: types.found };
+            }
+            Err(Undecided::Type(error)) if types.mend(&error) => {}
+            Err(Undecided::Type(_)) => return Judgement { decision: None, errors: types.found },
+            Err(Undecided::Whole(message)) => {
+                types.found.push((object.position, message));
+                return Judgement { decision: None, errors: types.found };
+            }
+        }
+    }
+}
+
+/// Why an object could not be judged.
+#[derive(Debug, thiserror::Error)]
+enum Undecided {
+    #[error(transparent)]
+    Type(Unreadable),
+    #[error("{0}")]
+    Whole(String),
+}
+
+fn decide(object: &Node, identity: &Identity, snapshot: &Snapshot, world: &dyn World) -> Result<Decision, Undecided> {
+    let whole = |error: serde_json::Error| Undecided::Whole(error.to_string());
+    let text = serde_json::to_string(object).map_err(whole)?;
+    let raw: &RawValue = serde_json::from_str(&text).map_err(whole)?;
+    let (group, version) = identity.group_version();
     let workload = snapshot.workloads().find(group, &identity.kind);
-    let read = Object::read(raw, workload).map_err(|error| {
-        let (_, position) = object.follow(&pointer(&error.path));
-        (position, error.to_string())
-    })?;
+    let read = Object::read(raw, workload).map_err(Undecided::Type)?;
     let request = Request {
         uid: String::new().into(),
         operation: Operation::Create,
@@ -114,21 +148,8 @@ pub(super) fn judge(
         return Ok(decision::decide_at_once(snapshot, &request, world));
     };
     let text = object.to_string();
-    let raw: &RawValue = serde_json::from_str(&text).map_err(|error| whole(error.to_string()))?;
-    let read = Object::read(raw, workload).map_err(|error| whole(error.to_string()))?;
+    let raw: &RawValue = serde_json::from_str(&text).map_err(whole)?;
+    let read = Object::read(raw, workload).map_err(|error| Undecided::Whole(error.to_string()))?;
     let stored = Request { object: Some(read), sent: Some(raw), ..request };
     Ok(decision::decide_at_once(snapshot, &stored, world))
-}
-
-/// The pointer of a path as `serde_path_to_error` writes it: `spec.containers[0].image`.
-fn pointer(path: &str) -> jsonptr::PointerBuf {
-    let mut pointer = Path::root();
-    for part in path.split('.') {
-        let mut pieces = part.split('[');
-        pointer = pointer.fields(pieces.next().unwrap_or_default());
-        for index in pieces.filter_map(|piece| piece.strip_suffix(']')?.parse().ok()) {
-            pointer = pointer.index(index);
-        }
-    }
-    pointer.pointer()
 }

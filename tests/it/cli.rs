@@ -3,6 +3,7 @@
 mod check;
 mod explain;
 mod files;
+mod hints;
 mod input;
 mod labels;
 mod mutate;

@@ -118,7 +118,7 @@ fn an_object_that_is_not_what_its_kind_says_has_its_place_and_field() {
         let ran = check(format!("apiVersion: v1\nkind: Pod\nmetadata: {{name: a}}\n{spec}")).with_code(2);
         assert!(ran.err.starts_with(error), "{spec}: {ran:?}");
         assert_eq!(ran.err_lines().len(), 1);
-        assert_eq!(ran.out, "0 objects judged: 0 would be refused, 0 findings; 1 input could not be judged\n");
+        assert!(ran.out.ends_with("; 1 input could not be judged\n"), "{ran:?}");
     }
     let template = "apiVersion: batch/v1\nkind: CronJob\nmetadata: {name: a}\nspec:\n  jobTemplate:\n    spec:\n      template:\n        spec:\n          containers: {}\n";
     let ran = check(template).with_code(2);

@@ -1,0 +1,238 @@
+//! Fields that an object has and its kind has not: most are misspelt, and nobody reads them. Asked is what Kubernetes'
+//! own types know, as kubectl's strict validation does.
+
+use std::cell::RefCell;
+use std::fmt;
+
+use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet};
+use k8s_openapi::api::batch::v1::{CronJob, Job};
+use k8s_openapi::api::core::v1::{Pod, PodTemplate, PodTemplateSpec, ReplicationController};
+use serde::de::value::{BorrowedStrDeserializer, MapDeserializer, SeqDeserializer};
+use serde::de::{self, Deserialize, Deserializer, IntoDeserializer, Visitor};
+
+use crate::document::{Key, Node, Value};
+use crate::object::Workload;
+
+/// A field that no type knows, and the one that its writer may have meant.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Misspelt<'n> {
+    /// What is written.
+    pub(super) key: &'n Key,
+    /// The field that is there.
+    pub(super) meant: &'static str,
+}
+
+/// The misspelt fields of a workload, in the order of the file.
+pub(super) fn misspelt<'n>(object: &'n Node, workload: &Workload) -> Vec<Misspelt<'n>> {
+    let found = RefCell::new(Vec::new());
+    match (&*workload.group, &*workload.kind) {
+        ("", "Pod") => look::<Pod>(object, &found),
+        ("", "PodTemplate") => look::<PodTemplate>(object, &found),
+        ("", "ReplicationController") => look::<ReplicationController>(object, &found),
+        ("apps", "DaemonSet") => look::<DaemonSet>(object, &found),
+        ("apps", "Deployment") => look::<Deployment>(object, &found),
+        ("apps", "ReplicaSet") => look::<ReplicaSet>(object, &found),
+        ("apps", "StatefulSet") => look::<StatefulSet>(object, &found),
+        ("batch", "CronJob") => look::<CronJob>(object, &found),
+        ("batch", "Job") => look::<Job>(object, &found),
+        // Of other projects' kinds, the templates are Kubernetes' own.
+        _ => workload.templates.iter().for_each(|path| templates(object, path, &found)),
+    }
+    let mut found = found.into_inner();
+    found.sort_by_key(|misspelt| misspelt.key.position);
+    found
+}
+
+type Found<'n> = RefCell<Vec<Misspelt<'n>>>;
+
+/// Looks at a value with the eyes of a type. What it holds is another question, and every answer to it is accepted.
+fn look<'n, T: Deserialize<'n>>(node: &'n Node, found: &Found<'n>) {
+    // It fails on nothing that this reader makes up.
+    let _ = T::deserialize(Look { node, found });
+}
+
+fn templates<'n>(node: &'n Node, path: &[std::borrow::Cow<'static, str>], found: &Found<'n>) {
+    match (path.split_first(), &node.value) {
+        (None, _) => look::<PodTemplateSpec>(node, found),
+        (Some((first, rest)), Value::List(items)) if first == "*" => {
+            items.iter().for_each(|item| templates(item, rest, found));
+        }
+        (Some((first, rest)), _) => node.get(first).into_iter().for_each(|child| templates(child, rest, found)),
+    }
+}
+
+/// The field that `name` was meant to be.
+fn meant(name: &str, known: &'static [&'static str]) -> Option<&'static str> {
+    let plain = |name: &str| name.replace(['-', '_', ' '], "").to_lowercase();
+    let written = plain(name);
+    // One slip in short names, two in long ones.
+    let most = if written.len() < 10 { 1 } else { 2 };
+    let distances = known.iter().map(|known| (strsim::osa_distance(&written, &plain(known)), *known));
+    distances.filter(|(distance, _)| *distance <= most).min_by_key(|(distance, _)| *distance).map(|(_, known)| known)
+}
+
+/// Gives a type whatever it asks for, and notes fields that it does not ask for.
+#[derive(Clone, Copy)]
+struct Look<'f, 'n> {
+    node: &'n Node,
+    found: &'f Found<'n>,
+}
+
+impl<'f, 'n> Look<'f, 'n> {
+    fn entries(self) -> impl Iterator<Item = (&'n str, Self)> {
+        let entries = if let Value::Map(map) = &self.node.value { map.entries.as_slice() } else { &[] };
+        entries.iter().map(move |(key, node)| (key.name.as_str(), Self { node, found: self.found }))
+    }
+}
+
+/// What no reader that looks for fields fails with.
+#[derive(Debug)]
+struct Never;
+
+impl fmt::Display for Never {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("the type asks for something else")
+    }
+}
+
+impl std::error::Error for Never {}
+
+impl de::Error for Never {
+    fn custom<T: fmt::Display>(_: T) -> Self {
+        Self
+    }
+}
+
+impl<'n> IntoDeserializer<'n, Never> for Look<'_, 'n> {
+    type Deserializer = Self;
+
+    fn into_deserializer(self) -> Self {
+        self
+    }
+}
+
+/// A method that answers with the same value whatever stands there.
+macro_rules! always {
+    ($($method:ident => $visit:ident $($value:expr)?,)*) => {$(
+        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Never> {
+            visitor.$visit($($value)?)
+        }
+    )*};
+}
+
+impl<'de> Deserializer<'de> for Look<'_, 'de> {
+    type Error = Never;
+
+    always! {
+        deserialize_any => visit_borrowed_str "",
+        deserialize_bool => visit_bool false,
+        deserialize_i8 => visit_i64 0,
+        deserialize_i16 => visit_i64 0,
+        deserialize_i32 => visit_i64 0,
+        deserialize_i64 => visit_i64 0,
+        deserialize_u8 => visit_u64 0,
+        deserialize_u16 => visit_u64 0,
+        deserialize_u32 => visit_u64 0,
+        deserialize_u64 => visit_u64 0,
+        deserialize_f32 => visit_f64 0.0,
+        deserialize_f64 => visit_f64 0.0,
+        deserialize_char => visit_char ' ',
+        deserialize_str => visit_borrowed_str "",
+        deserialize_string => visit_borrowed_str "",
+        deserialize_bytes => visit_borrowed_bytes b"",
+        deserialize_byte_buf => visit_borrowed_bytes b"",
+        deserialize_unit => visit_unit,
+        deserialize_identifier => visit_borrowed_str "",
+        deserialize_ignored_any => visit_unit,
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Never> {
+        match self.node.value {
+            Value::Null => visitor.visit_none(),
+            _ => visitor.visit_some(self),
+        }
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, name: &'static str, visitor: V) -> Result<V::Value, Never> {
+        match name {
+            "Time" | "MicroTime" => visitor.visit_newtype_struct(BorrowedStrDeserializer::new("1970-01-01T00:00:00Z")),
+            _ => visitor.visit_newtype_struct(self),
+        }
+    }
+
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Never> {
+        let items = if let Value::List(items) = &self.node.value { items.as_slice() } else { &[] };
+        visitor.visit_seq(SeqDeserializer::new(items.iter().map(|node| Self { node, found: self.found })))
+    }
+
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Never> {
+        visitor.visit_map(MapDeserializer::new(self.entries()))
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        known: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Never> {
+        if let Value::Map(map) = &self.node.value {
+            let unknown = map.entries.iter().filter(|(key, _)| !known.contains(&key.name.as_str()));
+            let misspelt = unknown.filter_map(|(key, _)| Some(Misspelt { key, meant: meant(&key.name, known)? }));
+            self.found.borrow_mut().extend(misspelt);
+        }
+        // The reader checks that an object is of its kind.
+        let fields = self.entries().filter(|(name, _)| *name != "apiVersion" && *name != "kind");
+        visitor.visit_map(MapDeserializer::new(fields))
+    }
+
+    serde::forward_to_deserialize_any! { i128 u128 unit_struct tuple tuple_struct enum }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{meant, misspelt};
+    use crate::document;
+    use crate::object::Workloads;
+
+    fn found(kind: &str, text: &str) -> Vec<String> {
+        let nodes = document::read(&format!("apiVersion: v1\nkind: {kind}\n{text}")).expect("readable");
+        let rows = Workloads::built_in();
+        let row = ["", "apps", "batch"].into_iter().find_map(|group| rows.find(group, kind)).expect("a row");
+        let show = |found: &super::Misspelt<'_>| format!("{} {}→{}", found.key.position, found.key.name, found.meant);
+        misspelt(&nodes[0], row).iter().map(show).collect()
+    }
+
+    #[test]
+    fn fields_are_looked_for_at_every_depth_whatever_they_hold() {
+        let pod = "metadata: {lables: {a: b}, creationTimestamp: never}\nspec:\n  hostPid: true\n  securtyContext: 5\n  containers:\n  - name: 5\n    \
+                   image_pull_policy: x\n    securityContext: {readOnlyRootFileSystem: true, privileged: [x]}\n    \
+                   ports: [{containerPort: x, hostport: 1}]\n    livenessProbe: {httpGet: {port: {}, hots: x}}\n    \
+                   resources: {limits: {memory: 5, anything: 1}}\n  - null\n  - text\n  volumes: [{name: v, hostpath: {path: /}}]\n  nodeSelector: {hostNetwerk: a}\n";
+        assert_eq!(
+            found("Pod", pod),
+            [
+                "3:12 lables→labels",
+                "5:3 hostPid→hostPID",
+                "6:3 securtyContext→securityContext",
+                "9:5 image_pull_policy→imagePullPolicy",
+                "10:23 readOnlyRootFileSystem→readOnlyRootFilesystem",
+                "11:32 hostport→hostPort",
+                "12:41 hots→host",
+                "16:23 hostpath→hostPath",
+            ]
+        );
+        assert_eq!(found("Deployment", "spec: {tempalte: {spec: {}}}\n"), ["3:8 tempalte→template"]);
+        assert_eq!(
+            found("CronJob", "spec: {jobTemplate: {spec: {template: {spec: {initcontainers: []}}}}}\n"),
+            ["3:47 initcontainers→initContainers"]
+        );
+    }
+
+    #[test]
+    fn what_is_not_near_a_field_is_nobody_s_slip() {
+        for name in ["x-own", "", "port", "somethingElse"] {
+            assert_eq!(meant(name, &["hostPort", "privileged", "image"]), None, "{name}");
+        }
+        assert_eq!(meant("imgae", &["hostPort", "privileged", "image"]), Some("image"));
+    }
+}

@@ -1,0 +1,41 @@
+//! Manifests that were never rendered: `{{ … }}` stands where a value belongs.
+
+use crate::document::{Node, Position, Value};
+
+/// What is asked of them.
+pub(super) const QUESTION: &str = "unrendered template?";
+
+/// Where the first placeholder stands whose object cannot mean it: in its kind, its name or an image. Elsewhere, as in
+/// arguments and annotations, it may be meant for another program.
+pub(super) fn unrendered(object: &Node) -> Option<Position> {
+    let metadata = object.get("metadata");
+    let fields = ["apiVersion", "kind"].into_iter().map(|field| object.get(field));
+    let names =
+        ["name", "generateName", "namespace"].into_iter().map(|field| metadata.and_then(|node| node.get(field)));
+    let found = fields.chain(names).flatten().find(|node| node.as_text().is_some_and(is_template));
+    found.map(|node| node.position).or_else(|| image(object))
+}
+
+/// Whether a text holds a placeholder.
+pub(super) fn is_template(text: &str) -> bool {
+    text.contains("{{")
+}
+
+/// Whether a text that cannot be read looks like a template near the line where reading ended: on that line or beside it,
+/// or because some line starts with a placeholder.
+pub(super) fn is_template_at(text: &str, line: u64) -> bool {
+    let near = |number: usize| (number as u64 + 1).abs_diff(line) <= 1;
+    let mut lines = text.lines().enumerate();
+    lines.any(|(number, text)| text.trim_start().starts_with("{{") || near(number) && is_template(text))
+}
+
+fn image(node: &Node) -> Option<Position> {
+    match &node.value {
+        Value::Map(map) => map.entries.iter().find_map(|(key, node)| {
+            let is_image = key.name == "image" && node.as_text().is_some_and(is_template);
+            if is_image { Some(node.position) } else { image(node) }
+        }),
+        Value::List(items) => items.iter().find_map(image),
+        _ => None,
+    }
+}

@@ -1,0 +1,148 @@
+//! What in an object is not of its type: named with its place, and set aside so that the rest can be judged.
+
+use jsonptr::PointerBuf;
+
+use super::template::{QUESTION, is_template};
+use crate::document::{Map, Node, Position, Value};
+use crate::object::Unreadable;
+
+/// The most that are looked for in one object. Each time it is read again.
+const MOST: usize = 32;
+
+/// Type errors of one object, and the object without them.
+pub(super) struct TypeErrors<'n> {
+    object: &'n Node,
+    /// The object with stand-ins, once there is an error.
+    mended: Option<Node>,
+    /// Where each is, and what may still stand in for it.
+    places: Vec<(PointerBuf, Vec<StandIn>)>,
+    /// Each with its place in the file.
+    pub(super) found: Vec<(Position, String)>,
+}
+
+/// What stands in for a value of the wrong type.
+enum StandIn {
+    Value(Value),
+    /// Nothing: the field is left out.
+    Nothing,
+}
+
+impl<'n> TypeErrors<'n> {
+    pub(super) fn of(object: &'n Node) -> Self {
+        Self { object, mended: None, places: Vec::new(), found: Vec::new() }
+    }
+
+    /// The object to judge.
+    pub(super) fn object(&self) -> &Node {
+        self.mended.as_ref().unwrap_or(self.object)
+    }
+
+    /// Whether a finding is about something that is of the wrong type: that was said of it already.
+    pub(super) fn covers(&self, pointer: &jsonptr::Pointer) -> bool {
+        self.places.iter().any(|(place, _)| pointer.starts_with(place))
+    }
+
+    /// Takes an error in, and another stand-in for what it is about; `false` when there is none left.
+    pub(super) fn mend(&mut self, error: &Unreadable) -> bool {
+        let pointer = error.place.pointer();
+        let (reached, position) = self.object.follow(&pointer);
+        let pointer = reached.to_buf();
+        let known = self.places.iter().position(|(place, _)| *place == pointer);
+        let known = known.unwrap_or_else(|| {
+            let node = at(self.object, &pointer);
+            self.found.push((position, format!("{error}{}", node.map(|node| hint(node, error)).unwrap_or_default())));
+            self.places.push((pointer, node.map(|node| stand_ins(node, error)).unwrap_or_default()));
+            self.places.len() - 1
+        });
+        let (pointer, stand_ins) = &mut self.places[known];
+        if known >= MOST || pointer.is_root() {
+            return false;
+        }
+        let Some(stand_in) = stand_ins.pop() else { return false };
+        let mended = self.mended.get_or_insert_with(|| self.object.clone());
+        replace(mended, pointer, stand_in)
+    }
+}
+
+/// Advice on a value of the wrong type.
+fn hint(node: &Node, error: &Unreadable) -> String {
+    match &node.value {
+        Value::Text(text) if is_template(text) => format!("; {QUESTION}"),
+        Value::Number(_) | Value::Bool(_) if expected(error) == "a string" => "; put it in quotation marks".to_owned(),
+        Value::Text(text) if meant(text).is_some() && !is_collection(expected(error)) => {
+            "; write it without quotation marks".to_owned()
+        }
+        _ => String::new(),
+    }
+}
+
+/// What may stand in for a value, the best last: what was probably meant, an empty value of the type that is expected,
+/// nothing.
+fn stand_ins(node: &Node, error: &Unreadable) -> Vec<StandIn> {
+    let mut all = vec![StandIn::Nothing, StandIn::Value(Value::Null)];
+    all.extend(match expected(error) {
+        "a string" => Some(StandIn::Value(Value::Text(String::new()))),
+        "a list" => Some(StandIn::Value(Value::List(Vec::new()))),
+        other if is_collection(other) => Some(StandIn::Value(Value::Map(Map::default()))),
+        _ => None,
+    });
+    all.extend(match &node.value {
+        Value::Text(text) => meant(text).map(StandIn::Value),
+        Value::Number(number) => Some(StandIn::Value(Value::Text(number.to_string()))),
+        Value::Bool(value) => Some(StandIn::Value(Value::Text(value.to_string()))),
+        _ => None,
+    });
+    all
+}
+
+/// The type that an error asks for, in its words.
+fn expected(error: &Unreadable) -> &str {
+    error.message.rsplit_once("expected ").map_or("", |(_, expected)| expected)
+}
+
+fn is_collection(expected: &str) -> bool {
+    ["a list", "an object", "a map"].iter().any(|words| expected.starts_with(words))
+}
+
+/// The value that a quoted text would be without the quotation marks.
+fn meant(text: &str) -> Option<Value> {
+    let number = || text.parse::<i64>().ok().map(|number| Value::Number(number.into()));
+    text.parse::<bool>().ok().map(Value::Bool).or_else(number)
+}
+
+fn at<'n>(node: &'n Node, pointer: &jsonptr::Pointer) -> Option<&'n Node> {
+    pointer.tokens().try_fold(node, |node, token| match &node.value {
+        Value::List(items) => token.decoded().parse::<usize>().ok().and_then(|index| items.get(index)),
+        _ => node.get(&token.decoded()),
+    })
+}
+
+/// Puts `stand_in` at a place; items of a list stay, so that the others keep theirs.
+fn replace(node: &mut Node, pointer: &jsonptr::Pointer, stand_in: StandIn) -> bool {
+    let Some((parent, last)) = pointer.split_back() else { return false };
+    let mut here = node;
+    for token in parent.tokens() {
+        let name = token.decoded();
+        let next = match &mut here.value {
+            Value::List(items) => name.parse::<usize>().ok().and_then(|index| items.get_mut(index)),
+            Value::Map(map) => map.entries.iter_mut().find(|(key, _)| key.name == name).map(|(_, node)| node),
+            _ => None,
+        };
+        let Some(next) = next else { return false };
+        here = next;
+    }
+    let name = last.decoded();
+    match (&mut here.value, stand_in) {
+        (Value::Map(map), StandIn::Nothing) => map.entries.retain(|(key, _)| key.name != name),
+        (Value::Map(map), StandIn::Value(value)) => {
+            let found = map.entries.iter_mut().find(|(key, _)| key.name == name);
+            found.into_iter().for_each(|(_, node)| node.value = value.clone());
+        }
+        (Value::List(items), StandIn::Value(value)) => {
+            let Some(item) = name.parse::<usize>().ok().and_then(|index| items.get_mut(index)) else { return false };
+            item.value = value;
+        }
+        _ => return false,
+    }
+    true
+}
