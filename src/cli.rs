@@ -20,11 +20,25 @@ use clap::{Parser, Subcommand};
 
 use crate::config::{self, ConfigError, Snapshot};
 use crate::mode::Mode;
+use crate::object::Workload;
 
 /// Exit code for "the answer is no": findings that would refuse, a request denied, a trail that was altered.
 const REFUSED: u8 = 1;
 /// Exit code for "no answer": input or configuration that cannot be used.
 const UNUSABLE: u8 = 2;
+
+/// Kinds of other projects whose resource is what the rule says, by group.
+const KNOWN: [(&str, &str); 9] = [
+    ("apps.kruise.io", "CloneSet"),
+    ("apps.openshift.io", "DeploymentConfig"),
+    ("argoproj.io", "Rollout"),
+    ("jobset.x-k8s.io", "JobSet"),
+    ("leaderworkerset.x-k8s.io", "LeaderWorkerSet"),
+    ("ray.io", "RayCluster"),
+    ("serving.knative.dev", "Configuration"),
+    ("serving.knative.dev", "Revision"),
+    ("serving.knative.dev", "Service"),
+];
 
 /// A Kubernetes admission webhook that refuses what breaks the security posture, and writes every decision down.
 #[derive(Parser)]
@@ -70,7 +84,11 @@ impl Policies {
             Some(file) => {
                 let name = file.display().to_string();
                 let text = std::fs::read_to_string(file).map_err(|error| format!("{name}: {error}"))?;
-                config::compile(&name, &text, ceiling).map_err(rendered)
+                let snapshot = config::compile(&name, &text, ceiling).map_err(rendered)?;
+                for row in snapshot.workloads().added().filter(|row| row.is_guessed && !is_known(row)) {
+                    eprintln!("{}", escape(&guessed(row)));
+                }
+                Ok(snapshot)
             }
             None => {
                 let profile = self.profile.as_deref().unwrap_or("hardened");
@@ -99,6 +117,19 @@ pub fn run() -> ExitCode {
         message.lines().for_each(|line| eprintln!("{}", escape(line)));
         ExitCode::from(UNUSABLE)
     })
+}
+
+/// Whether a guess at the resource of a kind is right, without asking a cluster.
+fn is_known(row: &Workload) -> bool {
+    KNOWN.contains(&(&*row.group, &*row.kind))
+}
+
+/// What is said of a kind whose resource nobody gave.
+fn guessed(Workload { group, kind, resource, .. }: &Workload) -> String {
+    format!(
+        "note: workloads: the resource of {group} {kind} is guessed to be {resource}, and no cluster was asked: see \
+         `kubectl api-resources --api-group={group}`, and write resource: {resource} where that is right"
+    )
 }
 
 /// What is said of a policy that could not judge for want of facts.

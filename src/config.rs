@@ -9,6 +9,7 @@ pub mod profile;
 pub mod schema;
 mod trail;
 mod watch;
+mod workload;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};

@@ -53,6 +53,8 @@ pub struct Metrics {
     pub certificate_invalid: IntGauge,
     /// Differences between the installed webhook configurations and those that belong to the configuration.
     pub webhooks_lag: IntGauge,
+    /// Rows of `workloads` that the API server serves nothing of.
+    pub workloads_missing: IntGauge,
     reloads: IntCounterVec,
     configuration: IntGaugeVec,
 }
@@ -106,6 +108,7 @@ impl Metrics {
                 "1 while a certificate that is served has expired or is not valid yet.",
             ),
             webhooks_lag: gauge("webhooks_lag", "Differences of the installed webhook configurations."),
+            workloads_missing: gauge("workloads_missing", "Rows of workloads that match nothing that is served."),
             reloads: counters("configuration_reloads_total", "Changes of the configuration.", &["result"]),
             configuration: register(&registry, info),
             registry,

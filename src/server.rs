@@ -7,6 +7,7 @@ pub mod certs;
 mod check;
 mod connection;
 mod deciding;
+pub mod discovery;
 mod drain;
 mod headers;
 mod http;
@@ -29,6 +30,7 @@ use tokio::net::{TcpListener, TcpSocket};
 use self::certs::Served;
 use self::check::Check;
 use self::deciding::Deciding;
+use self::discovery::Discovery;
 use self::installed::Installed;
 use self::limits::Limits;
 use self::strangers::Strangers;
@@ -72,6 +74,8 @@ pub struct App {
     pub certificate: Served,
     /// The webhook configurations, as they were last seen.
     pub installed: Installed,
+    /// What the API server serves of the kinds that the configuration adds.
+    pub discovery: Discovery,
     /// How far the end has come.
     pub drain: Drain,
     stores_complete: AtomicBool,
@@ -177,6 +181,7 @@ impl App {
             metrics,
             certificate: Served::default(),
             installed,
+            discovery: Discovery::default(),
             drain,
             bodies: body::Budget::new(),
             deciding: Deciding::start()?,
@@ -211,6 +216,7 @@ impl App {
             Check::shown("certificate", invalid, format!("ends at {expiry} s since 1970")),
             Check::shown("trail", None, self.trail_state()),
             Check::shown("webhooks", None, self.webhooks()),
+            Check::shown("workloads", self.workloads(), "as served, or not seen".to_owned()),
             Check::required("drain", is_serving, if is_serving { "serving" } else { "ending" }.to_owned()),
         ]
     }
@@ -220,6 +226,12 @@ impl App {
     fn webhooks(&self) -> String {
         let lag = self.installed.lag(&self.snapshot.load());
         if lag.is_empty() { "as configured, or not seen".to_owned() } else { format!("lag behind: {}", lag.join("; ")) }
+    }
+
+    /// Rows of `workloads` that match nothing. Their kinds may come later.
+    fn workloads(&self) -> Option<String> {
+        let missing = self.discovery.missing();
+        (!missing.is_empty()).then(|| missing.join("; "))
     }
 
     /// How the trail is. A sink that is behind keeps nobody from being ready: its records wait in the spool.

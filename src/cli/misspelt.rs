@@ -55,9 +55,15 @@ fn templates<'n>(node: &'n Node, path: &[std::borrow::Cow<'static, str>], found:
     match (path.split_first(), &node.value) {
         (None, _) => look::<PodTemplateSpec>(node, found),
         (Some((first, rest)), Value::List(items)) if first == "*" => {
-            items.iter().for_each(|item| templates(item, rest, found));
+            for item in items {
+                templates(item, rest, found);
+            }
         }
-        (Some((first, rest)), _) => node.get(first).into_iter().for_each(|child| templates(child, rest, found)),
+        (Some((first, rest)), _) => {
+            if let Some(child) = node.get(first) {
+                templates(child, rest, found);
+            }
+        }
     }
 }
 
@@ -78,7 +84,7 @@ struct Look<'f, 'n> {
     found: &'f Found<'n>,
 }
 
-impl<'f, 'n> Look<'f, 'n> {
+impl<'n> Look<'_, 'n> {
     fn entries(self) -> impl Iterator<Item = (&'n str, Self)> {
         let entries = if let Value::Map(map) = &self.node.value { map.entries.as_slice() } else { &[] };
         entries.iter().map(move |(key, node)| (key.name.as_str(), Self { node, found: self.found }))

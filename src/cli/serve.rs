@@ -16,6 +16,7 @@ use crate::cluster::{Cluster, Nowhere};
 use crate::config::{self, KeySettings, Reload, TrailSettings, Weaker};
 use crate::files::{self, FileWatch};
 use crate::server::certs::{self, Source, Validity};
+use crate::server::discovery;
 use crate::server::installed::{self, Installed};
 use crate::server::limits;
 use crate::server::managed::{Issued, Managed, trust};
@@ -168,6 +169,7 @@ async fn serve(args: Args) -> Result<(), String> {
         watch_key(&app, key);
     }
     if let Some(client) = client {
+        tokio::spawn(discovery::watch(Arc::clone(&app), client.clone()));
         tokio::spawn(installed::watch(Arc::clone(&app), client));
     }
     if args.dev {

@@ -135,8 +135,8 @@ fn replace(node: &mut Node, pointer: &jsonptr::Pointer, stand_in: StandIn) -> bo
     match (&mut here.value, stand_in) {
         (Value::Map(map), StandIn::Nothing) => map.entries.retain(|(key, _)| key.name != name),
         (Value::Map(map), StandIn::Value(value)) => {
-            let found = map.entries.iter_mut().find(|(key, _)| key.name == name);
-            found.into_iter().for_each(|(_, node)| node.value = value.clone());
+            let Some((_, node)) = map.entries.iter_mut().find(|(key, _)| key.name == name) else { return false };
+            node.value = value;
         }
         (Value::List(items), StandIn::Value(value)) => {
             let Some(item) = name.parse::<usize>().ok().and_then(|index| items.get_mut(index)) else { return false };

@@ -7,12 +7,13 @@ use super::labels::Levels;
 use super::namespace::{Named, namespace};
 use super::problem::{ConfigError, Fields, Problems, suggestion, twice};
 use super::trail::trail;
+use super::workload::workload;
 use super::{Defaults, Scope, Snapshot, profile};
 use crate::digest::sha256;
 use crate::document::{self, Node, Position, Value};
 use crate::engine::{Active, Setter};
 use crate::mode::Mode;
-use crate::object::{Workload, Workloads};
+use crate::object::Workloads;
 use crate::policy::PodSecurityVersion;
 use crate::policy::catalogue::{self, Act, CATALOGUE};
 use crate::policy::defaults::Safety;
@@ -327,40 +328,4 @@ fn require(fields: &Fields<'_>, key: &str, wanted: &str, start: Position, proble
         Some(node) => problems.add(node.position, key, format!("must be {wanted}")),
         None => problems.add(start, key, format!("is missing; write {key}: {wanted}")),
     }
-}
-
-fn workload(node: &Node, path: &str, problems: &mut Problems) -> Option<Workload> {
-    let fields = Fields::of(node, path, &WORKLOAD_KEYS, problems)?;
-    let word = |text: &str| if text.is_empty() { Err("must not be empty".to_owned()) } else { Ok(text.to_owned()) };
-    let pointer = |text: &str| {
-        let pointer = jsonptr::Pointer::parse(text).ok().filter(|path| !path.is_root() && !text.starts_with("/*"));
-        let tokens = pointer.map(|pointer| pointer.tokens().map(|token| token.decoded().into_owned().into()).collect());
-        tokens.ok_or_else(|| {
-            "must be a JSON pointer to the pod template, such as /spec/template; * stands for every item".to_owned()
-        })
-    };
-    let is_immutable = fields.flag("immutable", problems).unwrap_or(false);
-    let before = problems.found.len();
-    let group = fields.parsed("group", word, problems);
-    let kind = fields.parsed("kind", word, problems);
-    let template = fields.parsed("path", pointer, problems);
-    let resource = fields.parsed("resource", word, problems);
-    let (Some(group), Some(kind), Some(template)) = (group, kind, template) else {
-        if problems.found.len() == before {
-            problems.add(
-                node.position,
-                path,
-                "must have group, kind and path, such as argoproj.io, Rollout, /spec/template",
-            );
-        }
-        return None;
-    };
-    let resource = resource.unwrap_or_else(|| format!("{}s", kind.to_lowercase()));
-    Some(Workload {
-        group: group.into(),
-        kind: kind.into(),
-        resource: resource.into(),
-        templates: vec![template],
-        is_immutable,
-    })
 }

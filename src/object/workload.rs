@@ -13,6 +13,8 @@ pub struct Workload {
     pub kind: Cow<'static, str>,
     /// Plural resource name, as in the API's paths and in webhook rules.
     pub resource: Cow<'static, str>,
+    /// Whether that name was made from the kind, because nobody gave it.
+    pub is_guessed: bool,
     /// For each place of templates, the fields from the object's root to it; `*` stands for every item of a list. None
     /// for the Pod itself.
     pub templates: Vec<TemplatePath>,
@@ -22,6 +24,9 @@ pub struct Workload {
 
 /// Fields from an object's root to a pod template.
 pub type TemplatePath = Vec<Cow<'static, str>>;
+
+/// Kinds of Kubernetes itself; they come first.
+const BUILT_IN: usize = 9;
 
 /// The table: the nine built-in kinds, then what the configuration adds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +40,7 @@ impl Workloads {
             group: Cow::Borrowed(group),
             kind: Cow::Borrowed(kind),
             resource: Cow::Borrowed(resource),
+            is_guessed: false,
             is_immutable: kind == "Job",
             templates: if template.is_empty() { vec![] } else { vec![path(template)] },
         };
@@ -61,7 +67,11 @@ impl Workloads {
         match self.0.iter_mut().find(|row| row.group == workload.group && row.kind == workload.kind) {
             _ if is_built_in => return Err("is one of Kubernetes' own kinds, which are known"),
             Some(row) if row.resource != workload.resource => return Err("has another resource above"),
+            Some(row) if workload.templates.iter().any(|path| row.templates.contains(path)) => {
+                return Err("is here twice; keep one");
+            }
             Some(row) => {
+                row.is_guessed &= workload.is_guessed;
                 row.is_immutable |= workload.is_immutable;
                 row.templates.extend(workload.templates);
             }
@@ -74,6 +84,11 @@ impl Workloads {
     pub fn find(&self, group: &str, kind: &str) -> Option<&Workload> {
         let group = if group == "extensions" { "apps" } else { group };
         self.0.iter().find(|row| row.kind == kind && row.group == group)
+    }
+
+    /// The rows of other projects' kinds, which the configuration added.
+    pub fn added(&self) -> impl Iterator<Item = &Workload> {
+        self.0.iter().skip(BUILT_IN)
     }
 
     /// Every row.

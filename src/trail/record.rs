@@ -141,6 +141,18 @@ pub enum Record<'a> {
         /// How many more there were, from further addresses.
         omitted: u64,
     },
+    /// What is wrong with rows of the configuration's `workloads` is not what it was.
+    #[serde(rename = "workloads")]
+    Workloads {
+        /// Now.
+        #[serde(serialize_with = "micros")]
+        time: Timestamp,
+        /// Digest of the configuration in force.
+        configuration: &'a str,
+        /// One line each for what the API server does not serve; empty when all is served.
+        #[serde(flatten, serialize_with = "missing_list")]
+        missing: &'a [String],
+    },
     /// A changed configuration was refused; the one before stays in force.
     #[serde(rename = "configuration-refused")]
     Refused {
@@ -224,6 +236,19 @@ struct LagList<'a> {
 fn lag_list<S: Serializer>(lag: &&[String], serializer: S) -> Result<S::Ok, S::Error> {
     let (lag, lag_omitted) = lines(lag);
     LagList { lag, lag_omitted }.serialize(serializer)
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct MissingList<'a> {
+    missing: Vec<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "is_zero")]
+    missing_omitted: usize,
+}
+
+fn missing_list<S: Serializer>(missing: &&[String], serializer: S) -> Result<S::Ok, S::Error> {
+    let (missing, missing_omitted) = lines(missing);
+    MissingList { missing, missing_omitted }.serialize(serializer)
 }
 
 #[derive(Serialize)]

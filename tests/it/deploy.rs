@@ -2,6 +2,7 @@
 //! and what it is allowed to do.
 
 mod certificate;
+mod discovery;
 mod durable;
 mod image;
 mod installed;

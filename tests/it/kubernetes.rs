@@ -9,6 +9,7 @@ mod annotations;
 pub(crate) mod client;
 mod defaults;
 mod demo;
+pub(crate) mod discovery;
 mod fields;
 mod isolation;
 mod joined;

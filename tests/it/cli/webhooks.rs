@@ -85,3 +85,19 @@ fn a_url_a_service_and_a_ca_bundle_are_taken() {
 fn without_a_configuration_it_is_the_hardened_profile() {
     assert_eq!(run(&["webhooks"]).out, run(&["webhooks", "--profile", "hardened"]).out);
 }
+
+#[test]
+fn a_guess_at_a_resource_is_noted_where_no_cluster_is_asked() {
+    let rows = "workloads:\n- {group: argoproj.io, kind: Rollout, path: /spec/template}\n\
+                - {group: agents.example.com, kind: Sandbox, path: /spec/template}\n\
+                - {group: example.com, kind: Proxy, resource: proxies, path: /spec/template}\n";
+    let folder = folder(&[("config.yaml", &format!("{HEAD}profile: audit-only\n{rows}")), ("empty.yaml", "")]);
+    let note = "note: workloads: the resource of agents.example.com Sandbox is guessed to be sandboxes, and no cluster was asked: see \
+                `kubectl api-resources --api-group=agents.example.com`, and write resource: sandboxes where that is right\n";
+    for arguments in [&["webhooks"][..], &["check", "empty.yaml"]] {
+        let ran = run_in(folder.path(), &[arguments, &["--config", "config.yaml"]].concat(), b"").with_code(0);
+        assert_eq!(ran.err, note, "{arguments:?}");
+    }
+    let printed = run_in(folder.path(), &["webhooks", "--config", "config.yaml"], b"").out;
+    assert!(printed.contains("- sandboxes") && !printed.contains("sandboxs"), "{printed}");
+}

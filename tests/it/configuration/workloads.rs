@@ -97,6 +97,7 @@ fn a_kind_of_kubernetes_itself_cannot_be_added_nor_a_kind_under_two_resources() 
         "c.yaml:4:3: workloads[0]: is one of Kubernetes' own kinds, which are known"
     );
     let rollout = "- {group: argoproj.io, kind: Rollout, path: /spec/template}\n";
+    assert_eq!(errors(&format!("{rollout}{rollout}")), "c.yaml:5:3: workloads[1]: is here twice; keep one");
     assert_eq!(
         errors(&format!("{rollout}- {{group: argoproj.io, kind: Rollout, resource: rolls, path: /spec/more}}\n")),
         "c.yaml:5:3: workloads[1]: has another resource above"
@@ -119,4 +120,71 @@ fn templates_that_never_change_are_patched_when_they_are_new_alone() {
     };
     assert!(patched("false", "CREATE") && patched("false", "UPDATE"), "a Job of another group is no Job of Kubernetes");
     assert!(patched("true", "CREATE") && !patched("true", "UPDATE"));
+}
+
+/// The row that a line of `workloads` makes.
+fn row(fields: &str) -> Result<(String, bool), String> {
+    let head = "apiVersion: portcullis.dev/v1alpha1\nkind: Configuration\n";
+    match compile("c.yaml", &format!("{head}workloads: [{{{fields}}}]\n"), None) {
+        Ok(snapshot) => {
+            let row = snapshot.workloads().added().next().expect("a row");
+            Ok((row.resource.to_string(), row.is_guessed))
+        }
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+#[test]
+fn a_resource_that_nobody_gives_is_the_plural_that_kubebuilder_would_make() {
+    for (kind, resource) in [
+        ("Sandbox", "sandboxes"),
+        ("Elasticsearch", "elasticsearches"),
+        ("Proxy", "proxies"),
+        ("Jenkins", "jenkins"),
+        ("Policy", "policies"),
+        ("Rollout", "rollouts"),
+    ] {
+        let guessed = row(&format!("group: a.b, kind: {kind}, path: /spec/template"));
+        assert_eq!(guessed, Ok((resource.to_owned(), true)), "{kind}");
+        let given = row(&format!("group: a.b, kind: {kind}, resource: own, path: /spec/template"));
+        assert_eq!(given, Ok(("own".to_owned(), false)), "{kind}");
+    }
+}
+
+#[test]
+fn a_row_that_could_match_nothing_is_refused_with_what_to_write() {
+    for (fields, field, words) in [
+        (
+            "group: argoproj.io/v1alpha1, kind: Rollout, path: /spec/template",
+            "group",
+            "without its version: argoproj.io;",
+        ),
+        ("group: /argoproj.io, kind: Rollout, path: /spec/template", "group", "such as argoproj.io"),
+        ("group: Argoproj.io, kind: Rollout, path: /spec/template", "group", "such as argoproj.io"),
+        ("group: \"argoproj.io \", kind: Rollout, path: /spec/template", "group", "such as argoproj.io"),
+        ("group: \"*\", kind: Rollout, path: /spec/template", "group", "such as argoproj.io"),
+        ("group: a.b, kind: rollouts, path: /spec/template", "kind", "not the resource's name"),
+        ("group: a.b, kind: rollout, path: /spec/template", "kind", "not the resource's name"),
+        ("group: a.b, kind: rollouts.argoproj.io, path: /spec/template", "kind", "must be the kind alone"),
+        ("group: a.b, kind: a.b/v1/Rollout, path: /spec/template", "kind", "must be the kind alone"),
+        ("group: a.b, kind: \"*\", path: /spec/template", "kind", "must be the kind alone"),
+        ("group: a.b, kind: Rollout, resource: rollouts.a.b, path: /spec/template", "resource", "without its group"),
+        ("group: a.b, kind: Rollout, resource: rollouts/status, path: /spec/template", "resource", "without its group"),
+        ("group: a.b, kind: Rollout, resource: Rollouts, path: /spec/template", "resource", "without its group"),
+        ("group: a.b, kind: Rollout, path: /spec/template.spec", "path", "with slashes between the fields"),
+        ("group: a.b, kind: Rollout, path: /spec.template", "path", "with slashes between the fields"),
+        ("group: a.b, kind: Rollout, path: .spec.template.spec", "path", "must be a JSON pointer"),
+        ("group: a.b, kind: Rollout, path: spec/template", "path", "must be a JSON pointer"),
+        ("group: a.b, kind: Rollout, path: /spec/template/spec", "path", "without /spec"),
+        ("group: a.b, kind: Rollout, path: /spec/template/spec/containers", "path", "without /containers"),
+        ("group: a.b, kind: Rollout, path: /spec/template/", "path", "must be a JSON pointer"),
+        ("group: a.b, kind: Rollout, path: /spec/jobs/0/template", "path", "* stands for every item"),
+        ("group: a.b, kind: Rollout, path: \"/spec/jobs[*]/template\"", "path", "with slashes between the fields"),
+    ] {
+        let error = row(fields).expect_err(fields);
+        assert!(error.contains(&format!(": workloads[0].{field}: ")) && error.contains(words), "{fields}: {error}");
+        assert_eq!(error.lines().count(), 1, "{error}");
+    }
+    // A kind may be written small, if that is said.
+    assert!(row("group: a.b, kind: rollout, resource: rollouts, path: /spec/template").is_ok());
 }

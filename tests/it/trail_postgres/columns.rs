@@ -82,6 +82,7 @@ async fn columns_say_what_the_line_says_for_every_kind_of_record() {
         Record::Counters { time, sample: 10, omitted: &[omitted] },
         Record::Configuration { time, old: "c0", configuration: "c1", weaker: &[] },
         Record::Webhooks { time, configuration: "c1", lag: &["it's \"late\"".to_owned()] },
+        Record::Workloads { time, configuration: "c1", missing: &["a.b \"C\"".to_owned()] },
         Record::Refused { time, configuration: "c1", errors: &[] },
     ];
     for record in &records {
@@ -100,7 +101,8 @@ async fn columns_say_what_the_line_says_for_every_kind_of_record() {
     carried.record(Class::Refused, serde_json::to_vec(&event).expect("JSON")).await;
     carried.finish().await;
     let kinds = fit(&postgres).await;
-    let wanted = "checkpoint configuration configuration-refused counters decision retention start stop webhooks";
+    let wanted =
+        "checkpoint configuration configuration-refused counters decision retention start stop webhooks workloads";
     assert_eq!(kinds.iter().map(String::as_str).collect::<Vec<_>>().join(" "), wanted);
     assert_eq!(postgres.verify(&[]).0, Some(0));
 }
