@@ -248,3 +248,15 @@ fn a_thousand_capabilities_in_each_of_a_thousand_containers_cost_another_nothing
     report("validate, 1,000 containers of 1,000 capabilities, 4 in flight", &server, &figures);
     is_fair(&mut server, &figures);
 }
+
+/// Each is small enough to be decided where it is read, and takes a hundred times as long as an ordinary one.
+#[test]
+fn small_reviews_that_take_long_do_not_stay_on_the_workers() {
+    let (mut server, seconds) = server();
+    let body = in_order("attack", &crowd(300));
+    assert!(body.len() < 16 << 10);
+    let (path, pod) = ("/mutate", ordinary());
+    let figures = Scene { path, body, in_flight: 200, pod, honest: HONEST, server: &server, seconds }.run();
+    report("mutate, 300 containers, 200 in flight", &server, &figures);
+    is_fair(&mut server, &figures);
+}
