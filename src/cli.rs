@@ -126,9 +126,10 @@ fn is_known(row: &Workload) -> bool {
 
 /// What is said of a kind whose resource nobody gave.
 fn guessed(Workload { group, kind, resource, .. }: &Workload) -> String {
+    let plural = if *resource == kind.to_lowercase() { ", or the kind where this is its plural" } else { "" };
     format!(
         "note: workloads: the resource of {group} {kind} is guessed to be {resource}, and no cluster was asked: see \
-         `kubectl api-resources --api-group={group}`, and write resource: {resource} where that is right"
+         `kubectl api-resources --api-group={group}`, and write resource: {resource} where that is right{plural}"
     )
 }
 

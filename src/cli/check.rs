@@ -85,7 +85,7 @@ struct Summary {
     objects: usize,
     refused: usize,
     findings: usize,
-    /// Objects whose kind is not configured.
+    /// Objects that hold pod templates that no row of `workloads` leads to.
     not_judged: usize,
     /// Objects that are not what their kind says.
     unread: usize,
@@ -115,12 +115,11 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, String> {
             }
             let Judgement { decision, errors: wrong } = judge(object, &identity, &snapshot, &world);
             summary.unread += usize::from(!wrong.is_empty());
-            let outcome = Outcome::of(decision.as_ref(), !wrong.is_empty(), rows(object, &identity, &snapshot));
+            let rows = rows(object, &identity, &snapshot);
+            notes.extend(rows.iter().map(|row| not_judged(&identity, row.as_deref())));
+            let outcome = Outcome::of(decision.as_ref(), !wrong.is_empty(), !rows.is_empty());
             errors
                 .extend(wrong.into_iter().map(|(at, wrong)| format!("{}:{at}: {} {wrong}", file.name, identity.kind)));
-            if let Outcome::NotJudged(rows) = &outcome {
-                notes.extend(rows.iter().map(|row| not_judged(&identity, row.as_deref())));
-            }
             let findings = decision.iter().flat_map(|decision| &decision.findings);
             let row = Row {
                 file: &file.name,
@@ -174,8 +173,8 @@ fn found(object: &Node, finding: &Judged) -> Found {
 fn text(row: &Row<'_>, outcome: &Outcome) -> String {
     let Row { file, line, kind, namespace, name, .. } = row;
     let unjudged = match outcome {
-        Outcome::NotJudged(_) => {
-            let what = "holds pod templates, and its kind is not configured";
+        Outcome::NotJudged => {
+            let what = "holds pod templates that no row of workloads leads to";
             escape(&format!("{file}:{line}:1: not judged: {kind} {namespace}/{name}: {what}")) + "\n"
         }
         _ => String::new(),
@@ -194,16 +193,16 @@ enum Outcome {
     Deny,
     /// Something in it is of the wrong type; nothing in the rest refuses it.
     Error,
-    /// It holds pod templates where no row of `workloads` leads; with the rows that would.
-    NotJudged(Vec<Option<String>>),
+    /// It holds pod templates that no row of `workloads` leads to; nothing in the rest refuses it.
+    NotJudged,
 }
 
 impl Outcome {
-    fn of(decision: Option<&Decision>, is_wrong: bool, rows: Vec<Option<String>>) -> Self {
+    fn of(decision: Option<&Decision>, is_wrong: bool, is_missed: bool) -> Self {
         match decision {
             Some(decision) if !decision.allowed => Self::Deny,
             _ if is_wrong => Self::Error,
-            _ if !rows.is_empty() => Self::NotJudged(rows),
+            _ if is_missed => Self::NotJudged,
             _ => Self::Allow,
         }
     }
@@ -213,7 +212,7 @@ impl Outcome {
             Self::Allow => "allow",
             Self::Deny => "deny",
             Self::Error => "error",
-            Self::NotJudged(_) => "not-judged",
+            Self::NotJudged => "not-judged",
         }
     }
 }
@@ -221,23 +220,24 @@ impl Outcome {
 /// The rows of `workloads` that would have the templates of an object judged; none where nothing is missing.
 fn rows(object: &Node, identity: &Identity, snapshot: &Snapshot) -> Vec<Option<String>> {
     let (group, _) = identity.group_version();
-    if is_own(group) || snapshot.workloads().find(group, &identity.kind).is_some() {
+    if is_own(group) {
         return Vec::new();
     }
-    unjudged::rows(object, group, &identity.kind)
+    unjudged::rows(object, group, &identity.kind, snapshot.workloads().find(group, &identity.kind))
 }
 
 fn not_judged(identity: &Identity, row: Option<&str>) -> String {
     let (group, _) = identity.group_version();
     let advice = row.map_or_else(String::new, |row| format!("; to judge it, add to workloads: {row}"));
-    format!("note: {} ({group}) holds pod templates and is not configured: not judged{advice}", identity.kind)
+    let what = "holds pod templates that no row of workloads leads to: not judged";
+    format!("note: {} ({group}) {what}{advice}", identity.kind)
 }
 
 /// What is odd about an object, with the place in its file: fields that are misspelt, templates that were not rendered.
 fn warnings(object: &Node, identity: &Identity, snapshot: &Snapshot) -> Vec<String> {
     let (group, _) = identity.group_version();
     let workload = snapshot.workloads().find(group, &identity.kind);
-    let misspelt = workload.map(|workload| misspelt(object, workload)).unwrap_or_default();
+    let misspelt = misspelt(object, group, &identity.kind, workload);
     let misspelt = misspelt.into_iter().map(|Misspelt { key: Key { position, name }, meant }| {
         let name = name.chars().take(NAME).collect::<String>();
         format!("{position}: warning: {} has no field {name}; did you mean {meant}?", identity.kind)
@@ -250,7 +250,7 @@ impl Summary {
     fn add(&mut self, row: &Row<'_>, outcome: &Outcome) {
         match outcome {
             Outcome::Allow | Outcome::Deny => self.objects += 1,
-            Outcome::NotJudged(_) => self.not_judged += 1,
+            Outcome::NotJudged => self.not_judged += 1,
             Outcome::Error => {}
         }
         self.refused += usize::from(matches!(outcome, Outcome::Deny));

@@ -6,7 +6,8 @@ use std::fmt;
 
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet};
 use k8s_openapi::api::batch::v1::{CronJob, Job};
-use k8s_openapi::api::core::v1::{Pod, PodTemplate, PodTemplateSpec, ReplicationController};
+use k8s_openapi::api::core::v1::{Namespace, Pod, PodTemplate, PodTemplateSpec, ReplicationController, ServiceAccount};
+use k8s_openapi::api::networking::v1::NetworkPolicy;
 use serde::de::value::{BorrowedStrDeserializer, MapDeserializer, SeqDeserializer};
 use serde::de::{self, Deserialize, Deserializer, IntoDeserializer, Visitor};
 
@@ -22,10 +23,18 @@ pub(super) struct Misspelt<'n> {
     pub(super) meant: &'static str,
 }
 
-/// The misspelt fields of a workload, in the order of the file.
-pub(super) fn misspelt<'n>(object: &'n Node, workload: &Workload) -> Vec<Misspelt<'n>> {
+/// The misspelt fields of an object that policies read, in the order of the file. `workload` is the row of its kind.
+pub(super) fn misspelt<'n>(
+    object: &'n Node,
+    group: &str,
+    kind: &str,
+    workload: Option<&Workload>,
+) -> Vec<Misspelt<'n>> {
     let found = RefCell::new(Vec::new());
-    match (&*workload.group, &*workload.kind) {
+    match (workload.map_or(group, |workload| &workload.group), kind) {
+        ("", "Namespace") => look::<Namespace>(object, &found),
+        ("", "ServiceAccount") => look::<ServiceAccount>(object, &found),
+        ("networking.k8s.io", "NetworkPolicy") => look::<NetworkPolicy>(object, &found),
         ("", "Pod") => look::<Pod>(object, &found),
         ("", "PodTemplate") => look::<PodTemplate>(object, &found),
         ("", "ReplicationController") => look::<ReplicationController>(object, &found),
@@ -36,7 +45,11 @@ pub(super) fn misspelt<'n>(object: &'n Node, workload: &Workload) -> Vec<Misspel
         ("batch", "CronJob") => look::<CronJob>(object, &found),
         ("batch", "Job") => look::<Job>(object, &found),
         // Of other projects' kinds, the templates are Kubernetes' own.
-        _ => workload.templates.iter().for_each(|path| templates(object, path, &found)),
+        _ => {
+            for path in workload.iter().flat_map(|workload| &workload.templates) {
+                templates(object, path, &found);
+            }
+        }
     }
     let mut found = found.into_inner();
     found.sort_by_key(|misspelt| misspelt.key.position);
@@ -203,9 +216,10 @@ mod tests {
     fn found(kind: &str, text: &str) -> Vec<String> {
         let nodes = document::read(&format!("apiVersion: v1\nkind: {kind}\n{text}")).expect("readable");
         let rows = Workloads::built_in();
-        let row = ["", "apps", "batch"].into_iter().find_map(|group| rows.find(group, kind)).expect("a row");
+        let row = ["", "apps", "batch"].into_iter().find_map(|group| rows.find(group, kind));
+        let group = if kind == "NetworkPolicy" { "networking.k8s.io" } else { "" };
         let show = |found: &super::Misspelt<'_>| format!("{} {}→{}", found.key.position, found.key.name, found.meant);
-        misspelt(&nodes[0], row).iter().map(show).collect()
+        misspelt(&nodes[0], group, kind, row).iter().map(show).collect()
     }
 
     #[test]
@@ -227,6 +241,12 @@ mod tests {
                 "16:23 hostpath→hostPath",
             ]
         );
+        assert_eq!(found("NetworkPolicy", "spec: {podselector: {matchLables: {}}}\n"), ["3:8 podselector→podSelector"]);
+        assert_eq!(
+            found("ServiceAccount", "automountServiceAccounttoken: false\n"),
+            ["3:1 automountServiceAccounttoken→automountServiceAccountToken"]
+        );
+        assert_eq!(found("Secret", "dat: {}\n"), [""; 0], "no policy reads it");
         assert_eq!(found("Deployment", "spec: {tempalte: {spec: {}}}\n"), ["3:8 tempalte→template"]);
         assert_eq!(
             found("CronJob", "spec: {jobTemplate: {spec: {template: {spec: {initcontainers: []}}}}}\n"),

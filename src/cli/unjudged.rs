@@ -1,6 +1,7 @@
-//! Objects that make Pods and are not judged, because their kind is not configured.
+//! Objects that make Pods and are not judged, or not all of them, because no row of `workloads` leads there.
 
 use crate::document::{Node, Value};
+use crate::object::{TemplatePath, Workload};
 
 /// Places that are named of one object.
 const PLACES: usize = 4;
@@ -10,9 +11,9 @@ pub(super) fn is_own(group: &str) -> bool {
     !group.contains('.') || group.ends_with(".k8s.io") && !group.ends_with(".x-k8s.io")
 }
 
-/// The rows of `workloads` that would have the pod templates in an object judged; none where it holds none. `None` is a
-/// template that no row leads to.
-pub(super) fn rows(object: &Node, group: &str, kind: &str) -> Vec<Option<String>> {
+/// The rows of `workloads` that would have the pod templates in an object judged; none where it holds none, or all are.
+/// `None` is a template that no row leads to. `workload` is what is configured for its kind.
+pub(super) fn rows(object: &Node, group: &str, kind: &str, workload: Option<&Workload>) -> Vec<Option<String>> {
     let mut found = Vec::new();
     let Value::Map(map) = &object.value else { return Vec::new() };
     for (key, node) in &map.entries {
@@ -20,6 +21,12 @@ pub(super) fn rows(object: &Node, group: &str, kind: &str) -> Vec<Option<String>
             look(node, &format!("/{}", token(&key.name)), &mut found);
         }
     }
+    let judged: Vec<String> = workload.map_or_else(Vec::new, |workload| {
+        let pointer =
+            |path: &TemplatePath| jsonptr::PointerBuf::from_tokens(path.iter().map(AsRef::<str>::as_ref)).to_string();
+        workload.templates.iter().map(|path| pointer(path) + "/spec").collect()
+    });
+    found.retain(|path| !judged.contains(path));
     let row = |path: &String| match path.strip_suffix("/spec") {
         Some(template) if !template.is_empty() && !template.starts_with("/*") => {
             Some(format!("{{group: {group}, kind: {kind}, path: {template}}}"))

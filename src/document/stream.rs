@@ -13,6 +13,9 @@ const GUESS: usize = 4_096;
 /// The start of a line between two documents.
 const SEPARATOR: &str = "---";
 
+/// The byte order mark.
+const MARK: char = '\u{feff}';
+
 /// What ends a document that no separator ends.
 const END: &str = "...";
 
@@ -47,6 +50,8 @@ pub(super) fn decode(bytes: Vec<u8>) -> (String, Option<usize>) {
 
 /// The documents of `text`.
 pub(super) fn parts(text: &str) -> Result<Vec<Part<'_>>, DocumentError> {
+    // kubectl takes the mark off before it looks for separators.
+    let text = text.strip_prefix(MARK).unwrap_or(text);
     let mut parts = Vec::new();
     let mut end = 0;
     let guess = text.floor_char_boundary(GUESS);

@@ -159,6 +159,8 @@ fn nothing_is_dropped_silently_at_the_end_of_a_document() {
         ("a: 1\n---\nb: 1\n...\n---\nc: 1\n...\n  [x]\n", (8, 3)),
         ("null\n...\nb: 2\n", (3, 1)),
         ("...\na: 1\n", (1, 1)),
+        ("\u{feff}--- {a: 1}\n", (1, 5)),
+        ("\u{feff}...\na: 1\n", (1, 1)),
         ("a: 1\n---\n# c\n\n... # c\nb: 1\n", (5, 1)),
         ("{a: 1}\nb: 2\n", (2, 1)),
     ] {

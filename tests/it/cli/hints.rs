@@ -171,7 +171,7 @@ fn a_kind_that_holds_pod_templates_and_is_not_configured_is_not_judged() {
         assert_eq!(
             ran.err,
             format!(
-                "note: {group} holds pod templates and is not configured: not judged; to judge it, add to workloads: {row}\n"
+                "note: {group} holds pod templates that no row of workloads leads to: not judged; to judge it, add to workloads: {row}\n"
             )
         );
         let (line, summary) = ran.out.split_once('\n').expect("two lines");
@@ -186,6 +186,21 @@ fn a_kind_that_holds_pod_templates_and_is_not_configured_is_not_judged() {
                 .with_code(1)
                 .out
                 .contains("1 object judged: 1 would")
+        );
+    }
+    // A row that leads elsewhere judges nothing of it.
+    let group = |place: &str| format!("- {{group: ray.io, kind: RayCluster, path: {place}}}\n");
+    let (first, second) = (group("/spec/headGroupSpec/template"), group("/spec/workerGroupSpecs/*/template"));
+    let cluster = format!("{}spec: {{workerGroupSpecs: [{{template: {pod}}}]}}\n", head("ray.io/v1", "RayCluster"));
+    for (rows, code, ending) in [
+        (first.clone(), 0, "0 objects judged: 0 would be refused, 0 findings; 1 object not judged\n"),
+        (first + &second, 1, "why and how to comply\n"),
+    ] {
+        let folder = folder(&[("c.yaml", &format!("{ALONE}workloads:\n{rows}")), ("a.yaml", &cluster)]);
+        let ran = run_in(folder.path(), &["check", "a.yaml", "--config", "c.yaml"], b"").with_code(code);
+        assert!(
+            ran.out.ends_with(ending) && ran.err.contains(second.trim_start_matches("- ").trim()) == (code == 0),
+            "{ran:?}"
         );
     }
     // Two of a kind are noted once.

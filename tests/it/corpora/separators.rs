@@ -99,7 +99,7 @@ const BETWEEN: [&str; 62] = [
     "data:\n  a: \"x\n    --- y\"\n---",
 ];
 /// Lines before an object, at the start of a file.
-const BEFORE: [&str; 22] = [
+const BEFORE: [&str; 25] = [
     "---",
     "---#c",
     "--- # c",
@@ -112,6 +112,9 @@ const BEFORE: [&str; 22] = [
     "---#c\n---",
     "\u{feff}",
     "\u{feff}---",
+    "\u{feff}--- {}",
+    "\u{feff}...",
+    "\u{feff}\u{feff}---",
     "# c\n---",
     "...",
     "...\n---",
