@@ -42,6 +42,12 @@ pub struct Metrics {
     pub spool_bytes: IntGauge,
     /// Records that were removed from the spool although some sink needed them.
     pub spool_lost: IntGauge,
+    /// Records of each class that were removed from the spool before their retention.
+    pub spool_early: IntGaugeVec,
+    /// Seconds by which the wall clock is too far ahead for records to be removed by their age.
+    pub clock_ahead: IntGauge,
+    /// Records that lie aside because a sink refuses them for good.
+    pub sink_set_aside: IntGaugeVec,
     /// Records that a sink has not taken yet.
     pub sink_behind: IntGaugeVec,
     sink_records: IntGaugeVec,
@@ -95,6 +101,12 @@ impl Metrics {
             trail_waiting: gauge("trail_waiting", "Events that wait to be written."),
             spool_bytes: gauge("spool_bytes", "Bytes in the spool."),
             spool_lost: gauge("spool_lost", "Records removed although some sink needed them."),
+            spool_early: gauges("spool_early", "Records removed before their retention, for want of room.", &["class"]),
+            clock_ahead: gauge(
+                "clock_ahead_seconds",
+                "How far the wall clock leapt: nothing is removed by its age then.",
+            ),
+            sink_set_aside: gauges("sink_set_aside", "Records that a sink refuses for good, kept aside.", &["sink"]),
             sink_behind: gauges("sink_behind", "Records that a sink has not taken yet.", &["sink"]),
             sink_records: gauges(
                 "sink_records",

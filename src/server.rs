@@ -14,6 +14,7 @@ mod http;
 pub mod installed;
 pub mod limits;
 pub mod managed;
+mod remembered;
 pub mod strangers;
 pub mod tokens;
 
@@ -215,6 +216,9 @@ impl App {
             Check::required("stores", self.is_complete(), stores),
             Check::shown("certificate", invalid, format!("ends at {expiry} s since 1970")),
             Check::shown("trail", None, self.trail_state()),
+            Check::shown("retention", self.early(), "nothing was removed before its time".to_owned()),
+            Check::shown("set-aside", self.set_aside(), "no sink refuses a record for good".to_owned()),
+            Check::shown("clock", self.clock(), "believed".to_owned()),
             Check::shown("webhooks", None, self.webhooks()),
             Check::shown("workloads", self.workloads(), "as served, or not seen".to_owned()),
             Check::required("drain", is_serving, if is_serving { "serving" } else { "ending" }.to_owned()),
@@ -258,12 +262,7 @@ impl App {
         let bytes = self.trail.index().map_or(0, |index| index.bytes());
         self.metrics.spool_bytes.set(bytes.try_into().unwrap_or(i64::MAX));
         self.metrics.spool_lost.set(self.trail.lost().try_into().unwrap_or(i64::MAX));
-        for (sink, behind) in self.couriers.behind() {
-            self.metrics.sink_behind.with_label_values(&[&sink]).set(behind.try_into().unwrap_or(i64::MAX));
-        }
-        for (sink, tally) in self.couriers.tallies() {
-            self.metrics.sink(sink, tally);
-        }
+        self.refresh_trail();
     }
 }
 

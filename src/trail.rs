@@ -4,6 +4,7 @@
 //! answer leaves before its record is written; events that wait together are written together. Where nothing is promised
 //! nobody waits, and a moment's events are written at once.
 
+mod backend;
 mod chain;
 mod checkpoint;
 mod class;
@@ -41,11 +42,11 @@ pub use output::{Output, OutputError};
 pub use record::{Omitted, Record};
 pub use redact::Redaction;
 pub use sample::Sampler;
-pub use spool::{Guarantee, Index, Segment, Settings, Spool};
+pub use spool::{Guarantee, Index, Segment, SetAside, Settings, Spool};
 pub use stranger::{Reason, Stranger};
 pub use verify::{Fault, Report, Stream as StreamReport, Verification, verify};
 
-use spool::Item;
+use backend::Backend;
 
 /// The segments of every stream of a spool, or of the one stream that a folder holds, in the order in which they are read.
 ///
@@ -92,6 +93,10 @@ pub struct Trail {
 struct Counts {
     /// Records that were removed although some sink needed them.
     lost: AtomicU64,
+    /// Records of each class that were removed before their retention.
+    early: [AtomicU64; 3],
+    /// Seconds by which the wall clock is too far ahead.
+    ahead: AtomicU64,
     /// Events that could not be written after nobody waited for them any more.
     unheard: AtomicU64,
 }
@@ -116,14 +121,6 @@ impl Message {
     fn is_left_behind(&self) -> bool {
         matches!(self, Self::Event(Entry { written: None, .. }))
     }
-}
-
-/// Where records go.
-enum Backend {
-    /// Straight to their end, all in one stream.
-    Direct(Output),
-    /// To a disk of ours, from where sinks take them.
-    Spool(Box<Spool>),
 }
 
 /// Why an event was not recorded.
@@ -218,7 +215,7 @@ impl Trail {
                     }
                     break;
                 }
-                counted.lost.fetch_add(backend.take_lost(), Ordering::Relaxed);
+                backend.count(&counted);
             }
         };
         std::thread::Builder::new().name("trail".to_owned()).spawn(write)?;
@@ -271,6 +268,16 @@ impl Trail {
         self.counts.lost.load(Ordering::Relaxed)
     }
 
+    /// Records of each class that were removed before their retention, for want of room.
+    pub fn early(&self) -> [(Class, u64); 3] {
+        Class::ALL.map(|class| (class, self.counts.early[class.index()].load(Ordering::Relaxed)))
+    }
+
+    /// Seconds by which the wall clock is too far ahead for anything to be removed by its age; 0 where it is believed.
+    pub fn ahead(&self) -> u64 {
+        self.counts.ahead.load(Ordering::Relaxed)
+    }
+
     /// Events, since this was last asked, that were lost after nobody waited for them any more.
     pub fn take_unheard(&self) -> u64 {
         self.counts.unheard.swap(0, Ordering::Relaxed)
@@ -289,103 +296,5 @@ impl Trail {
         let (stopped, answer) = oneshot::channel();
         self.queue.send(Message::Stop(stopped)).await.map_err(|_| TrailError::Closed)?;
         answer.await.unwrap_or(Err(TrailError::Closed))
-    }
-}
-
-impl Backend {
-    /// Does what a batch asks for, in its order, up to the end, if that is asked for; hands out who waits for it.
-    fn take(&mut self, batch: &mut Vec<Message>, counts: &Counts) -> Option<oneshot::Sender<Result<(), TrailError>>> {
-        let is_patient = matches!(self, Self::Spool(spool) if spool.guarantee() == Guarantee::Buffered);
-        let mut entries = Vec::with_capacity(batch.len());
-        let end = batch.iter().position(|message| matches!(message, Message::Stop(_)));
-        for message in batch.drain(..end.map_or(batch.len(), |end| end + 1)) {
-            if entries.len() >= BATCH {
-                self.write(&mut entries, counts);
-            }
-            match message {
-                // Whoever gave up waiting has answered that the decision could not be recorded, unless nothing was
-                // promised of it. One that gives up while its line is being written leaves that line behind.
-                Message::Event(entry) => {
-                    let is_given_up = !is_patient && entry.written.as_ref().is_some_and(oneshot::Sender::is_closed);
-                    entries.extend((!is_given_up).then_some(entry));
-                }
-                Message::Tick => {
-                    self.write(&mut entries, counts);
-                    if let Self::Spool(spool) = self {
-                        spool.tick(Timestamp::now());
-                    }
-                }
-                Message::Key(signer) => {
-                    self.write(&mut entries, counts);
-                    if let Self::Spool(spool) = self {
-                        spool.sign_with(signer);
-                    }
-                }
-                Message::Stop(answer) => {
-                    self.write(&mut entries, counts);
-                    return Some(answer);
-                }
-            }
-        }
-        self.write(&mut entries, counts);
-        None
-    }
-
-    fn write(&mut self, entries: &mut Vec<Entry>, counts: &Counts) {
-        if entries.is_empty() {
-            return;
-        }
-        let results = match self {
-            Self::Direct(output) => {
-                let bodies: Vec<&[u8]> = entries.iter().map(|entry| entry.body.as_slice()).collect();
-                match output.append(&bodies) {
-                    Ok(first) => (first..).map(Ok).take(entries.len()).collect(),
-                    Err(error) => vec![Err(TrailError::Output(error.to_string())); entries.len()],
-                }
-            }
-            Self::Spool(spool) => {
-                let items: Vec<Item<'_>> = entries
-                    .iter()
-                    .map(|entry| Item { class: entry.class, source: entry.source, body: &entry.body })
-                    .collect();
-                spool.append(&items, Timestamp::now())
-            }
-        };
-        let failed = results.iter().filter(|result| result.is_err()).count();
-        if let Some(Err(error)) = results.iter().find(|result| result.is_err()) {
-            tracing::error!(%error, events = failed, "decisions could not be recorded");
-        }
-        for (Entry { class, written, .. }, result) in entries.drain(..).zip(results) {
-            let is_error = result.is_err();
-            // Nobody may wait, or not any more.
-            let is_heard = written.is_some_and(|written| written.send(result.map(|seq| self.id(class, seq))).is_ok());
-            if is_error && !is_heard {
-                counts.unheard.fetch_add(1, Ordering::Relaxed);
-            }
-        }
-    }
-
-    fn stop(&mut self) -> Result<(), OutputError> {
-        match self {
-            Self::Direct(output) => {
-                let last = Record::Stop { time: Timestamp::now(), note: None }.to_bytes();
-                output.append(&[last]).map(drop)
-            }
-            Self::Spool(spool) => Ok(spool.stop()?),
-        }
-    }
-
-    fn id(&self, class: Class, seq: u64) -> String {
-        match self {
-            Self::Direct(output) => output.id(seq),
-            Self::Spool(spool) => spool.id(class, seq),
-        }
-    }
-
-    fn take_lost(&mut self) -> u64 {
-        match self {
-            Self::Direct(_) => 0,
-            Self::Spool(spool) => spool.take_lost(),
-        }
     }
 }

@@ -119,7 +119,8 @@ fn verify(args: &Verify) -> Result<ExitCode, String> {
 fn describe(report: &Report, is_keyless: bool) -> String {
     let mut text = String::new();
     for (id, stream) in &report.streams {
-        let trail::StreamReport { first, last, head, time, signed, restarts, restarted, lost, repeated, .. } = stream;
+        let trail::StreamReport { first, last, head, time, signed, restarts, restarted, lost, early, repeated, .. } =
+            stream;
         text += &format!("stream {id}: records {first} to {last}, the last of {time}, head {head}\n");
         if let Some(signed) = signed {
             text += &format!("  signed up to record {signed}\n");
@@ -128,6 +129,9 @@ fn describe(report: &Report, is_keyless: bool) -> String {
             text += &format!(
                 "  records before {first} were removed by retention, {lost} of them before every sink had them\n"
             );
+            if *early > 0 {
+                text += &format!("  {early} of them went before their time, for want of room\n");
+            }
         }
         if let Some((at, checked)) = restarted {
             let checked = checked.map_or("nothing".to_owned(), |checked| format!("record {checked}"));

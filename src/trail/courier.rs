@@ -4,7 +4,10 @@
 //! lies beside the spool; after a crash it begins a little before that, and what a sink gets twice is told apart by
 //! stream and sequence number.
 
-use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
+mod refusals;
+mod route;
+
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,8 +20,10 @@ use tokio::time::Instant;
 
 use super::class::Class;
 use super::record::Record;
-use super::sink::{Appetite, Batch, Sink};
-use super::spool::{Index, Segment};
+use super::sink::{Appetite, Batch, Refused, Sink};
+use super::spool::Index;
+use refusals::Refusals;
+use route::{Route, load, read_cursor};
 
 /// The pause after the first failure, and the longest.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -47,19 +52,10 @@ pub struct Courier {
     cursor: PathBuf,
     tally: Arc<Tally>,
     routes: [Route; 3],
+    /// What the sink refused of each stream.
+    refusals: [Refusals; 3],
     /// Streams of which the sink had more records than there are: how many, and how many there are.
     ahead: Vec<(Class, u64, u64)>,
-}
-
-/// Where a courier is in a stream.
-#[derive(Debug, Clone, Default)]
-struct Route {
-    /// The next record.
-    next: u64,
-    /// Where it stands, when that is known: the segment's first record, and the bytes before it.
-    place: Option<(u64, u64)>,
-    /// Since when records lie there for more to come.
-    since: Option<Instant>,
 }
 
 /// What a courier found of a stream.
@@ -93,7 +89,7 @@ impl Courier {
         index.register(name, next);
         let routes = next.map(|next| Route { next, ..Route::default() });
         let (name, index) = (name.to_owned(), Arc::clone(index));
-        Ok(Self { name, sink, index, cursor, tally: Arc::default(), routes, ahead })
+        Ok(Self { name, sink, index, cursor, tally: Arc::default(), routes, refusals: Default::default(), ahead })
     }
 
     /// The records of the streams of which the sink has had more than there are. A sink gets nothing that is not on the
@@ -172,14 +168,26 @@ impl Courier {
             self.tally.lost.fetch_add(loaded.lost, Ordering::Relaxed);
         }
         let stream = self.index.stream(class);
-        let batch = Batch { stream: &stream, class, first: loaded.first, bytes: &loaded.bytes };
-        let mut pause = PAUSE;
-        while !loaded.bytes.is_empty() {
-            let error = match tokio::time::timeout(PATIENCE, self.sink.deliver(&batch)).await {
+        let mut batch = Batch { stream: &stream, class, first: loaded.first, bytes: &loaded.bytes };
+        let (mut pause, mut aside) = (PAUSE, 0);
+        while !batch.bytes.is_empty() {
+            let (error, refused) = match tokio::time::timeout(PATIENCE, self.sink.deliver(&batch)).await {
                 Ok(Ok(())) => break,
-                Ok(Err(error)) => error,
-                Err(_) => "it did not answer in time".to_owned(),
+                Ok(Err(error)) => (error, self.sink.refused()),
+                Err(_) => ("it did not answer in time".to_owned(), None),
             };
+            match self.refusals[class.index()].failed(refused.as_ref()) {
+                refusals::Step::Narrow => continue,
+                refusals::Step::Again => {}
+                refusals::Step::SetAside => {
+                    let refused = refused.unwrap_or_default();
+                    if self.set_aside(&batch, &refused, &error).await {
+                        aside += refused.records.len() as u64;
+                        (batch, pause) = (batch.from(refused.next), PAUSE);
+                        continue;
+                    }
+                }
+            }
             self.tally.failures.fetch_add(1, Ordering::Relaxed);
             let rest = self.sink.rest().min(LONGEST_REST).max(pause);
             tracing::warn!(%error, sink = self.name, pause_ms = rest.as_millis(), "a sink did not take its records; they are kept");
@@ -191,7 +199,7 @@ impl Courier {
             }
         }
         if !loaded.bytes.is_empty() {
-            self.tally.delivered.fetch_add(loaded.route.next - loaded.first, Ordering::Relaxed);
+            self.tally.delivered.fetch_add(loaded.route.next - loaded.first - aside, Ordering::Relaxed);
         }
         let next = loaded.route.next;
         self.routes[class.index()] = loaded.route;
@@ -203,6 +211,36 @@ impl Courier {
         Step::Carried
     }
 
+    /// Sets aside what the sink refuses of a batch; says whether that could be done.
+    async fn set_aside(&mut self, batch: &Batch<'_>, refused: &Refused, why: &str) -> bool {
+        for (seq, line) in batch.records().filter(|(seq, _)| refused.records.contains(seq)) {
+            let (index, sink, stream, class) =
+                (Arc::clone(&self.index), self.name.clone(), batch.stream.to_owned(), batch.class);
+            let (line, said) = ([line, b"\n"].concat(), why.to_owned());
+            let put = move || index.aside().put(&sink, class, (&stream, seq), &line, &said);
+            let kept = tokio::task::spawn_blocking(put).await.unwrap_or_else(|error| Err(io::Error::other(error)));
+            match kept {
+                Ok(dropped) => {
+                    self.tally.lost.fetch_add(dropped, Ordering::Relaxed);
+                    tracing::error!(
+                        error = why,
+                        sink = self.name,
+                        class = batch.class.as_str(),
+                        stream = batch.stream,
+                        seq,
+                        dropped,
+                        "a sink refuses a record for good: it is set aside, and the next ones are delivered"
+                    );
+                }
+                Err(error) => {
+                    tracing::error!(%error, sink = self.name, seq, "a record that a sink refuses could not be set aside");
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
     fn save(&self) -> io::Result<()> {
         let next: Vec<(String, u64)> =
             Class::ALL.map(|class| (self.index.stream(class), self.routes[class.index()].next)).into();
@@ -211,79 +249,6 @@ impl Courier {
         std::fs::write(&draft, text)?;
         std::fs::rename(draft, &self.cursor)
     }
-}
-
-/// What is handed over next.
-struct Loaded {
-    first: u64,
-    bytes: Vec<u8>,
-    lost: u64,
-    route: Route,
-}
-
-fn load(index: &Index, class: Class, mut route: Route, appetite: Appetite) -> io::Result<Option<Loaded>> {
-    let Some(segment) = index.segment(class, route.next) else { return Ok(None) };
-    let mut lost = segment.first.saturating_sub(route.next);
-    route.next = route.next.max(segment.first);
-    let mut file = std::fs::File::open(&segment.path)?;
-    let start = match route.place {
-        Some((first, bytes)) if first == segment.first => bytes,
-        _ => skip(&mut file, &segment, route.next)?,
-    };
-    file.seek(SeekFrom::Start(start))?;
-    let mut reader = BufReader::new(file.take(segment.bytes.saturating_sub(start)));
-    let (mut bytes, first) = (Vec::new(), route.next);
-    while (bytes.len() as u64) < appetite.bytes && route.next - first < appetite.records && route.next < segment.end {
-        if reader.read_until(b'\n', &mut bytes)? == 0 {
-            break;
-        }
-        route.next += 1;
-    }
-    (route.place, route.since) = (Some((segment.first, start + bytes.len() as u64)), None);
-    if bytes.is_empty() {
-        // Somebody took from the segment what it should hold; what comes after it must not wait for that.
-        lost += segment.end - route.next;
-        route.next = segment.end;
-    }
-    Ok(Some(Loaded { first, bytes, lost, route }))
-}
-
-/// The bytes before record `next`.
-fn skip(file: &mut std::fs::File, segment: &Segment, next: u64) -> io::Result<u64> {
-    let mut reader = BufReader::new(file.take(segment.bytes));
-    let (mut bytes, mut line) = (0, Vec::new());
-    for _ in segment.first..next {
-        line.clear();
-        bytes += reader.read_until(b'\n', &mut line)? as u64;
-    }
-    Ok(bytes)
-}
-
-/// Where a sink was: the next record of each stream. It gets everything that is there of a stream where that is not
-/// known: at least once. And of which classes it has had more than there is: how many, and how many there are.
-fn read_cursor(file: &Path, index: &Index) -> ([u64; 3], Vec<(Class, u64, u64)>) {
-    let known = match std::fs::read(file) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-        read => read.and_then(|text| Ok(serde_json::from_slice::<Vec<(String, u64)>>(&text)?)),
-    };
-    let known = known.unwrap_or_else(|error| {
-        tracing::warn!(%error, file = %file.display(), "how far a sink had come is not known; it gets everything again");
-        Vec::new()
-    });
-    let mut ahead = Vec::new();
-    let next = Class::ALL.map(|class| {
-        let (stream, (first, end)) = (index.stream(class), index.records(class));
-        let had = known.iter().find(|(id, _)| *id == stream).map_or(first, |(_, next)| *next);
-        if had > end {
-            tracing::error!(
-                file = %file.display(), class = class.as_str(), had, end,
-                "a sink had more records than there are: some were taken from the spool's end, or it is an older copy"
-            );
-            ahead.push((class, had, end));
-        }
-        had.min(end)
-    });
-    (next, ahead)
 }
 
 impl Couriers {

@@ -137,21 +137,31 @@ fn check_name(name: &str) -> Result<(), DatabaseError> {
 }
 
 impl Settings {
+    /// What can never work, whatever the files hold.
+    ///
+    /// # Errors
+    /// When they can describe no database.
+    pub(super) fn check(&self) -> Result<(), DatabaseError> {
+        check_name(&self.schema)?;
+        let wrong = |message: &str| Err(DatabaseError::Settings(message.to_owned()));
+        if self.host.contains(['@', '?', '\0']) || self.host.contains("://") {
+            return wrong("host: must be a name or an address, without a user or a password");
+        }
+        if self.tls == Tls::Disable && !self.insecure {
+            return wrong("tls: disable sends everything in the open; insecure: true must say that this is meant");
+        }
+        Ok(())
+    }
+
     /// The database that they describe.
     ///
     /// # Errors
     /// When there can be none.
     pub fn database(&self) -> Result<Database, DatabaseError> {
+        self.check()?;
         let mut config = tokio_postgres::Config::new();
         config.host(&self.host).port(self.port).dbname(&self.database).user(&self.user);
-        let tls = match (self.tls, self.insecure) {
-            (Tls::Disable, false) => {
-                let message = "tls: disable sends everything in the open; insecure: true must say that this is meant";
-                return Err(DatabaseError::Settings(message.to_owned()));
-            }
-            (tls, _) => tls,
-        };
-        Database::new(config, &self.schema, self.password_file.as_deref(), self.ca_file.as_deref(), tls)
+        Database::new(config, &self.schema, self.password_file.as_deref(), self.ca_file.as_deref(), self.tls)
     }
 }
 

@@ -77,6 +77,8 @@ pub enum Record<'a> {
         removed: u64,
         /// How many of them some sink had not taken.
         lost: u64,
+        /// How many of them went before their class's retention, for want of room.
+        early: u64,
         /// Why: `age` or `size`.
         reason: &'static str,
     },
@@ -92,6 +94,22 @@ pub enum Record<'a> {
         had: u64,
         /// How many there were.
         end: u64,
+    },
+    /// A sink refuses a record of the stream for good: it was set aside, and those after it are delivered.
+    #[serde(rename = "set-aside")]
+    SetAside {
+        /// Now.
+        #[serde(serialize_with = "micros")]
+        time: Timestamp,
+        /// The sink's name.
+        sink: &'a str,
+        /// The record's sequence number in this stream.
+        refused: u64,
+        /// Its bytes.
+        bytes: u64,
+        /// What the sink said.
+        #[serde(serialize_with = "short_text")]
+        why: &'a str,
     },
     /// Decisions that were counted instead of written, since the last such record.
     #[serde(rename = "counters")]

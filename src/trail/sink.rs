@@ -1,5 +1,6 @@
 //! Sinks: where couriers take the trail. Each keeps the lines as they are.
 
+mod address;
 mod file;
 mod http;
 mod kafka;
@@ -50,8 +51,16 @@ impl<'b> Batch<'b> {
         (Self { bytes, ..self }, Self { first: self.first + count as u64, bytes: later, ..self })
     }
 
+    /// So many of its first records, and those after them.
+    fn take(self, count: usize) -> (Self, Self) {
+        let lines = self.bytes.split_inclusive(|byte| *byte == b'\n').take(count);
+        let (bytes, later) = self.bytes.split_at(lines.map(<[u8]>::len).sum());
+        let first = self.first + bytes.split_inclusive(|byte| *byte == b'\n').count() as u64;
+        (Self { bytes, ..self }, Self { first, bytes: later, ..self })
+    }
+
     /// The records from one on.
-    fn from(self, seq: u64) -> Self {
+    pub(super) fn from(self, seq: u64) -> Self {
         let before = usize::try_from(seq.saturating_sub(self.first)).unwrap_or(usize::MAX);
         let lines = self.bytes.split_inclusive(|byte| *byte == b'\n').take(before);
         let bytes = &self.bytes[lines.map(<[u8]>::len).sum()..];
@@ -94,6 +103,29 @@ pub trait Sink: Send {
     /// After a failure: how long it asks to be left alone.
     fn rest(&self) -> Duration {
         Duration::ZERO
+    }
+
+    /// After a failure: what it refuses of the batch, whatever comes; nothing where all of it may be taken later.
+    fn refused(&self) -> Option<Refused> {
+        None
+    }
+}
+
+/// What a sink refuses of a batch, whatever comes.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Refused {
+    /// The records; none while they are still looked for, in smaller pieces.
+    pub records: Vec<u64>,
+    /// All others before this one were taken.
+    pub next: u64,
+    /// Whether it is these records that are refused; else the other end may refuse everything.
+    pub is_certain: bool,
+}
+
+impl Refused {
+    /// One record, all before which were taken.
+    fn one(seq: u64, is_certain: bool) -> Self {
+        Self { records: vec![seq], next: seq + 1, is_certain }
     }
 }
 
@@ -172,12 +204,36 @@ pub(crate) struct Wrong {
     pub(crate) message: String,
 }
 
+impl Wrong {
+    /// What a sink says of its settings; where it begins with a key, that is the place.
+    fn of(message: String) -> Self {
+        let is_key = |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        match message.split_once(": ").filter(|(key, _)| is_key(key)) {
+            Some((key, rest)) => Self { path: vec![key.to_owned()], message: rest.to_owned() },
+            None => Self { path: Vec::new(), message },
+        }
+    }
+}
+
 impl Settings {
-    /// Reads what is written of a sink.
+    /// Reads what is written of a sink, and refuses what can never work.
     ///
     /// # Errors
     /// [`Wrong`].
-    pub(crate) fn read(mut value: Value) -> Result<Self, Wrong> {
+    pub(crate) fn read(value: Value) -> Result<Self, Wrong> {
+        let settings = Self::written(value)?;
+        let checked = match &settings {
+            Self::Stdout(_) | Self::File(_) => Ok(()),
+            Self::Postgres(settings) => postgres::check(settings),
+            Self::Kafka(settings) => settings.check(),
+            Self::S3(settings) => settings.check(),
+            Self::Otlp(settings) => settings.check(),
+            Self::Webhook(settings) => settings.check(),
+        };
+        checked.map(|()| settings).map_err(Wrong::of)
+    }
+
+    fn written(mut value: Value) -> Result<Self, Wrong> {
         let kind = value.as_object_mut().and_then(|fields| fields.remove("type"));
         match kind.as_ref().map(|kind| kind.as_str().unwrap_or_default()) {
             Some("stdout") => of(value).map(Self::Stdout),

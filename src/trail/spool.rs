@@ -3,15 +3,21 @@
 //! A segment is removed as a whole, from the front, and only once every sink has taken what is in it; each begins with a
 //! checkpoint, and what was removed is a record of its own.
 
+mod aside;
+mod clock;
 mod index;
+mod retention;
 mod share;
 mod stream;
+#[cfg(test)]
+mod tests;
 
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -22,9 +28,13 @@ use super::class::Class;
 use super::key::Signer;
 use super::output::{OutputError, claim};
 use super::record::Record;
+use aside::Aside;
+use clock::Clock;
+use retention::{LEAPT, Losses};
 use share::Shares;
 use stream::Stream;
 
+pub use aside::Aside as SetAside;
 pub use index::{Index, Segment};
 pub(super) use stream::segments;
 
@@ -82,8 +92,11 @@ pub struct Spool {
     signers: Vec<Signer>,
     /// The classes, by position, in which the newest of several signers has yet to sign.
     unannounced: [bool; 3],
-    /// Records that were removed although some sink needed them.
-    lost: u64,
+    /// What went missing since it was last asked for.
+    losses: Losses,
+    clock: Clock,
+    /// By how much the wall clock is too far ahead; nothing where it is believed.
+    ahead: Option<SignedDuration>,
     _lock: File,
 }
 
@@ -96,13 +109,25 @@ impl Spool {
         let root = &settings.directory;
         std::fs::create_dir_all(root)?;
         let lock = lock(root)?;
-        let index = Index::new();
+        let index = Index::new(Aside::open(root, settings.max_bytes)?);
         let is_durable = settings.guarantee == Guarantee::Durable;
         let open = |class| Stream::open(root, class, &index, is_durable);
         let streams = [open(Class::Allow)?, open(Class::Refused)?, open(Class::Access)?];
         stream::sync_folder(root)?;
-        let (shares, signers) = (Shares::default(), signer.into_iter().collect());
-        Ok(Self { streams, index, shares, signers, unannounced: [false; 3], lost: 0, _lock: lock, settings })
+        let last = Class::ALL.into_iter().filter_map(|class| index.last_time(class)).max();
+        let clock = Clock::new(last, root.join(LEAPT).exists(), Timestamp::now(), Instant::now());
+        Ok(Self {
+            streams,
+            index,
+            shares: Shares::default(),
+            signers: signer.into_iter().collect(),
+            unannounced: [false; 3],
+            losses: Losses::default(),
+            clock,
+            ahead: None,
+            _lock: lock,
+            settings,
+        })
     }
 
     /// What it holds.
@@ -184,10 +209,17 @@ impl Spool {
 
     /// What time brings about: checkpoints, retention, and the disk.
     pub(super) fn tick(&mut self, now: Timestamp) {
+        self.tell_aside(now);
         self.checkpoints(now, |stream| stream.since > 0 && now.duration_since(stream.checked) >= CHECKPOINT_AGE);
+        let is_believed = self.believes(now, Instant::now());
+        if is_believed {
+            self.index.aside().expire(&self.settings.retention, now);
+        }
         for class in Class::ALL {
             self.prepare(class, now);
-            self.expire(class, now);
+            if is_believed {
+                self.expire(class, now);
+            }
             if let Err(error) = self.streams[class.index()].sync() {
                 tracing::error!(%error, class = class.as_str(), "the spool could not be brought to the disk");
             }
@@ -204,6 +236,7 @@ impl Spool {
     /// The clean end, of every stream that can have one.
     pub(super) fn stop(&mut self) -> io::Result<()> {
         let time = Timestamp::now();
+        self.tell_aside(time);
         for stream in &mut self.streams {
             stream.sync()?;
         }
@@ -216,9 +249,36 @@ impl Spool {
         ended.into_iter().collect()
     }
 
-    /// Records that were removed although some sink needed them.
-    pub(super) fn take_lost(&mut self) -> u64 {
-        std::mem::take(&mut self.lost)
+    /// What went missing since this was last asked.
+    pub(super) fn take_losses(&mut self) -> Losses {
+        std::mem::take(&mut self.losses)
+    }
+
+    /// By how much the wall clock is too far ahead for anything to be removed by its age.
+    pub(super) fn ahead(&self) -> Option<SignedDuration> {
+        self.ahead
+    }
+
+    /// Tells of what was set aside, in the stream that it is of.
+    fn tell_aside(&mut self, now: Timestamp) {
+        let index = Arc::clone(&self.index);
+        for entry in index.aside().untold() {
+            let body = Record::SetAside {
+                time: now,
+                sink: &entry.sink,
+                refused: entry.seq,
+                bytes: entry.bytes,
+                why: &entry.why,
+            };
+            let stream = &mut self.streams[entry.class.index()];
+            match stream.append(&[&body.to_bytes()], now) {
+                Ok(_) => index.aside().told(&entry),
+                Err(error) => {
+                    tracing::error!(%error, "that a record was set aside could not be recorded");
+                    break;
+                }
+            }
+        }
     }
 
     /// Begins a segment where one is due. What is kept for a short time must not wait long to be whole.
@@ -233,16 +293,6 @@ impl Spool {
         }
     }
 
-    /// Removes what is older than its class is kept.
-    fn expire(&mut self, class: Class, now: Timestamp) {
-        let kept = self.settings.retention[class.index()];
-        let needed = self.index.needed(class);
-        let is_old = |segment: &Segment| now.duration_since(segment.newest) >= kept && segment.end <= needed;
-        if let Some(end) = self.index.end_of(class, is_old) {
-            self.remove(class, end, 0, "age", now);
-        }
-    }
-
     /// Whether an unknown caller may take `bytes` more. One that has had its share still gets what the spool can spare:
     /// all but the last part of it, once what every sink has taken is gone. An API server without a certificate is such
     /// a caller too.
@@ -254,40 +304,6 @@ impl Spool {
         let most = self.settings.max_bytes - share;
         while self.index.bytes() + bytes > most && self.make_room(false, now) {}
         self.index.bytes() + bytes <= most
-    }
-
-    /// Removes one segment before its time: the oldest that every sink has taken, or, where others may be lost, the oldest
-    /// of all. Says whether there was one.
-    fn make_room(&mut self, may_lose: bool, now: Timestamp) -> bool {
-        let oldest = |is_free: &dyn Fn(Class, &Segment) -> bool| {
-            let fronts = Class::ALL.into_iter().filter_map(|class| Some((class, self.index.front(class)?)));
-            fronts.filter(|(class, front)| is_free(*class, front)).min_by_key(|(_, front)| front.newest)
-        };
-        let taken = oldest(&|class, front| front.end <= self.index.needed(class));
-        let any = || if may_lose { oldest(&|_, _| true) } else { None };
-        let Some((class, front)) = taken.or_else(any) else { return false };
-        let lost = front.end.saturating_sub(self.index.needed(class).max(front.first));
-        self.lost += lost;
-        self.remove(class, front.end, lost, "size", now)
-    }
-
-    /// Removes a class's records before `first`, after saying so in the stream.
-    fn remove(&mut self, class: Class, first: u64, lost: u64, reason: &'static str, now: Timestamp) -> bool {
-        let stream = &mut self.streams[class.index()];
-        let removed = first - self.index.front(class).map_or(first, |segment| segment.first);
-        let body = Record::Retention { time: now, first, removed, lost, reason }.to_bytes();
-        // On a full disk there is no room for the record until something is gone: it is made anew then.
-        let said = stream.append(&[&body], now);
-        let gone = stream.remove_before(first);
-        if said.is_err() && gone.is_ok() {
-            let _ = stream.append(&[&body], now);
-        }
-        self.shares.give_back(class, first);
-        if lost > 0 {
-            tracing::error!(class = class.as_str(), lost, "records were removed that some sink had not taken");
-        }
-        gone.inspect_err(|error| tracing::error!(%error, class = class.as_str(), "a segment could not be removed"))
-            .is_ok()
     }
 
     /// Where one stream is due, all get a checkpoint: each says of the others how far they had come, so that one alone

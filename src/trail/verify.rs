@@ -31,6 +31,7 @@ pub(super) struct Link {
     note: Option<String>,
     first: Option<u64>,
     lost: Option<u64>,
+    early: Option<u64>,
 }
 
 impl Link {
@@ -300,6 +301,7 @@ impl Verification {
         if link.is("retention") {
             seen.kept_from = seen.kept_from.max(link.first.unwrap_or_default());
             seen.stream.lost += link.lost.unwrap_or_default();
+            seen.stream.early += link.early.unwrap_or_default();
         }
         seen.stream.last = link.seq;
         hash.clone_into(&mut seen.stream.head);

@@ -43,6 +43,8 @@ mod server_validity;
 mod sinks;
 mod sources;
 mod standards;
+mod trail_addresses;
+mod trail_aside;
 mod trail_bound;
 mod trail_buffered;
 mod trail_courier;

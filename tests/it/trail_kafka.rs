@@ -213,3 +213,38 @@ async fn a_crash_brings_some_twice_and_their_headers_tell() {
     eprintln!("{again} came twice");
     assert!(again >= 1_500, "{again}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_the_topic_does_not_take_is_set_aside_and_the_next_ones_come() {
+    let broker = Broker::start(None);
+    broker.create(TOPIC, Some(("max.message.bytes", "300000"))).await;
+    broker.allow_write(TOPIC);
+    let folder = tempfile::tempdir().expect("a folder");
+    let directory = folder.path().join("spool");
+    let spool = spool(&directory);
+    let index = spool.index().clone();
+    let trail = begin(spool);
+    decide(&trail, 100).await;
+    // The largest that there may be now, and two of an earlier version.
+    for event in crate::trail_bound::worst() {
+        trail.record(Class::Refused, None, event).await.expect("recorded");
+    }
+    for bytes in [1_400_000, 400_000] {
+        let event = json!({"time": "2026-05-04T03:02:01Z", "large": "x".repeat(bytes)}).to_string().into_bytes();
+        trail.record(Class::Refused, None, event).await.expect("recorded");
+    }
+    decide(&trail, 100).await;
+    trail.stop().await.expect("stopped");
+    let sink = open(&settings(folder.path(), &broker, &broker.outside.to_string(), TOPIC)).await;
+    let couriers = Couriers::send(vec![Courier::new("kafka", sink, &index, &directory).expect("a courier")]);
+    couriers.finish(PATIENCE).await;
+    assert_eq!(couriers.behind(), [("kafka".to_owned(), 0)]);
+    let mut wanted: Vec<String> = lines(&directory).into_values().flatten().collect();
+    let all = wanted.len();
+    wanted.retain(|line| !line.contains("\"large\""));
+    assert_eq!((wanted.len(), index.aside().counts()["kafka"]), (all - 2, 2));
+    let mut came: Vec<String> = broker.read(TOPIC).into_iter().map(|message| message.value).collect();
+    came.sort();
+    wanted.sort();
+    assert!(came == wanted, "{} of {}", came.len(), wanted.len());
+}

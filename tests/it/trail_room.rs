@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use portcullis::trail::{Class, Guarantee, Index, Settings, Trail, TrailError};
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use crate::serve::{HARDENED, Serve, good_pod, review, until};
 use crate::trail_spool::{Files, SEGMENT, event, fill, quick_folder, settings, verifier, with_trail};
 
 /// Bytes of a small spool.
@@ -61,12 +62,39 @@ fn the_oldest_that_every_sink_took_goes_first_when_there_is_no_room() {
             assert!(front(&index, class) > 0, "all three streams grew alike");
         }
         assert_eq!(trail.lost(), 0);
+        // All of it went before its 24 hours, and is counted.
+        for (class, early) in trail.early() {
+            eventually("the count", || front(&index, class) == early).await;
+        }
         trail.stop().await.expect("a clean end");
     });
     let files = is_proven(folder.path());
     for removal in Class::ALL.iter().flat_map(|class| removals(&files, *class)) {
         assert_eq!((&removal["reason"], &removal["lost"]), (&"size".into(), &0.into()), "{removal}");
-        assert!(removal["removed"].as_u64() > Some(0));
+        assert!(removal["removed"].as_u64() > Some(0) && removal["early"] == removal["removed"], "{removal}");
+    }
+}
+
+#[test]
+fn what_goes_before_its_time_is_shown_on_readiness_and_what_is_old_is_not() {
+    for (retention, is_early) in [("90d", true), ("0s", false)] {
+        let kept = format!("{{allow: {retention}, refused: {retention}, access: {retention}}}");
+        let server = Serve::new(&format!(
+            "{HARDENED}trail:\n  spool: {{directory: spool, guarantee: buffered, maxSize: 1Mi, segmentSize: 64Ki, retention: {kept}}}\n"
+        ))
+        .start();
+        let metric = || server.metric("portcullis_spool_early{class=\"refused\"}").unwrap_or_default();
+        let mut pod = good_pod();
+        pod["spec"]["containers"] = json!(vec![json!({"name": "c", "image": "x"}); 40]);
+        for turn in 0..120 {
+            server.post("/validate", review(&format!("uid-{turn}"), "default", &pod).to_string());
+        }
+        if is_early {
+            until("the count", || (metric() > 0.0).then_some(()));
+        }
+        let (status, text) = server.get("/readyz?verbose");
+        assert_eq!((status, text.contains("[!]retention: ")), (200, is_early), "{text}");
+        assert_eq!(metric() > 0.0, is_early);
     }
 }
 

@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::super::chain::Chain;
-use super::{Batch, Delivery, Sink};
+use super::{Batch, Delivery, Refused, Sink};
 
 /// Bytes that are read at once from the end.
 const BLOCK: usize = 64 << 10;
@@ -44,6 +44,11 @@ pub(super) struct Rotated {
     length: u64,
     /// Whether there is more in the file than that.
     is_torn: bool,
+    /// Up to where a batch was written that was not written whole: its stream, and the next record.
+    written: Option<(String, u64)>,
+    /// Bytes that are written at once, where no file takes more.
+    most: Option<usize>,
+    refused: Option<Refused>,
 }
 
 impl Rotated {
@@ -65,7 +70,39 @@ impl Rotated {
             tracing::warn!(file = %name, bytes, "a sink's file ended in part of a record, which is cut off");
             file.set_len(length).map_err(named)?;
         }
-        Ok(Self { settings: settings.clone(), file, length, is_torn: false })
+        let settings = settings.clone();
+        Ok(Self { settings, file, length, is_torn: false, written: None, most: None, refused: None })
+    }
+
+    /// Writes what of a batch was not written before, in parts where a file may not grow so far.
+    fn append(&mut self, batch: &Batch<'_>) -> io::Result<()> {
+        self.refused = None;
+        let mut rest = match self.written.take() {
+            Some((stream, next)) if stream == batch.stream => batch.from(next),
+            _ => *batch,
+        };
+        while !rest.bytes.is_empty() {
+            self.written = Some((rest.stream.to_owned(), rest.first));
+            let (part, later) = rest.split(self.most.unwrap_or(usize::MAX));
+            match self.write(part.bytes) {
+                Ok(()) => rest = later,
+                // The file system, or a limit of the process, takes no longer file: the next one begins.
+                Err(error) if error.kind() == io::ErrorKind::FileTooLarge && self.length > 0 => {
+                    self.set_aside(false)?;
+                }
+                Err(error) if error.kind() == io::ErrorKind::FileTooLarge && part.last() > part.first => {
+                    tracing::debug!(%error, bytes = part.bytes.len(), "no file takes so much at once");
+                    self.most = Some(part.bytes.len() / 2);
+                }
+                Err(error) => {
+                    let is_too_large = error.kind() == io::ErrorKind::FileTooLarge;
+                    self.refused = is_too_large.then(|| Refused::one(part.first, true));
+                    return Err(error);
+                }
+            }
+        }
+        self.written = None;
+        Ok(())
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -113,9 +150,11 @@ impl Rotated {
 
 impl Sink for Rotated {
     fn deliver<'s>(&'s mut self, batch: &'s Batch<'s>) -> Delivery<'s> {
-        Box::pin(
-            async move { tokio::task::block_in_place(|| self.write(batch.bytes)).map_err(|error| error.to_string()) },
-        )
+        Box::pin(async move { tokio::task::block_in_place(|| self.append(batch)).map_err(|error| error.to_string()) })
+    }
+
+    fn refused(&self) -> Option<Refused> {
+        self.refused.clone()
     }
 }
 

@@ -31,25 +31,32 @@ const SAID: usize = 128;
 pub(super) struct Room {
     /// Bytes of the records. A longer one goes alone.
     pub(super) bytes: usize,
+    /// The most that these may be.
+    most: usize,
     /// Requests that were taken since it changed.
     taken: u32,
 }
 
 impl Room {
     pub(super) fn new() -> Self {
-        Self { bytes: ROOM, taken: 0 }
+        Self::of(ROOM)
+    }
+
+    /// Room for so many bytes, at most.
+    pub(super) fn of(bytes: usize) -> Self {
+        Self { bytes, most: bytes, taken: 0 }
     }
 
     /// A request of so many bytes was too large.
     pub(super) fn shrink(&mut self, bytes: usize) {
-        *self = Self { bytes: (bytes / 2).max(1), taken: 0 };
+        (self.bytes, self.taken) = ((bytes / 2).max(1), 0);
     }
 
     /// A request was taken.
     pub(super) fn taken(&mut self) {
         self.taken += 1;
         if self.taken >= STEADY {
-            *self = Self { bytes: (self.bytes * 2).min(ROOM), taken: 0 };
+            (self.bytes, self.taken) = ((self.bytes * 2).min(self.most), 0);
         }
     }
 }
@@ -57,23 +64,6 @@ impl Room {
 /// What is said of a record that is too large by itself.
 pub(super) fn too_large(stream: &str, seq: u64, bytes: usize) -> String {
     format!("the other end does not take record {stream}:{seq}, of {bytes} bytes: it answered 413; raise its limit")
-}
-
-/// An address from a configuration: `https`, or `http` where the settings say that it may be.
-///
-/// # Errors
-/// What is wrong with it. The address itself is not quoted: somebody may have put a secret into it.
-pub(super) fn url(text: &str, insecure: bool) -> Result<Url, String> {
-    let url = Url::parse(text).map_err(|error| format!("is no URL: {error}"))?;
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err("must hold no name or password: they belong into files".to_owned());
-    }
-    match (url.scheme(), insecure) {
-        ("https", false) | ("http", true) if url.has_host() => Ok(url),
-        ("http", false) => Err("must begin with https://; plain text needs `insecure: true`".to_owned()),
-        ("https", true) => Err("stands beside `insecure: true`, which is for http:// alone".to_owned()),
-        _ => Err("must begin with https://".to_owned()),
-    }
 }
 
 /// A client that follows no redirect. It trusts the certificates in `ca`, or those that the system trusts.
@@ -92,6 +82,15 @@ pub(super) fn client(url: &Url, ca: Option<&Path>) -> Result<reqwest::Client, St
         .map_err(|error| chain(&error))
 }
 
+/// What can never be the names of headers.
+///
+/// # Errors
+/// When one is none.
+pub(super) fn names(files: &BTreeMap<String, PathBuf>) -> Result<(), String> {
+    let is_wrong = |name: &&String| name.parse::<HeaderName>().is_err();
+    files.keys().find(is_wrong).map_or(Ok(()), |_| Err("headers: holds what is not the name of a header".to_owned()))
+}
+
 /// Headers whose values are read from files each time, so that a secret may be replaced.
 ///
 /// # Errors
@@ -99,7 +98,8 @@ pub(super) fn client(url: &Url, ca: Option<&Path>) -> Result<reqwest::Client, St
 pub(super) fn headers(files: &BTreeMap<String, PathBuf>) -> Result<HeaderMap, String> {
     let mut headers = HeaderMap::new();
     for (name, file) in files {
-        let name: HeaderName = name.parse().map_err(|_| format!("headers: {name:?} is no name of a header"))?;
+        let name: HeaderName =
+            name.parse().map_err(|_| "headers: holds what is not the name of a header".to_owned())?;
         let mut value = HeaderValue::from_str(&tls::secret(file)?)
             .map_err(|_| format!("{}: holds no value of a header", file.display()))?;
         value.set_sensitive(true);
@@ -175,7 +175,7 @@ mod tests {
     use jiff::Timestamp;
     use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, RETRY_AFTER};
 
-    use super::{ROOM, Room, STEADY, retry_after, said, url};
+    use super::{ROOM, Room, STEADY, retry_after, said};
 
     #[test]
     fn room_is_halved_at_once_and_comes_back_slowly() {
@@ -188,24 +188,6 @@ mod tests {
         }
         room.shrink(1);
         assert_eq!(room.bytes, 1);
-    }
-
-    #[test]
-    fn an_address_is_https_unless_the_settings_say_otherwise() {
-        assert!(url("https://collector:4318/x", false).is_ok());
-        assert!(url("http://collector:4318", true).is_ok());
-        for (text, insecure) in [
-            ("http://collector", false),
-            ("https://collector", true),
-            ("https://me:secret@collector", false),
-            ("https://secret@collector", false),
-            ("collector:4318", false),
-            ("unix:/secret", true),
-            ("", false),
-        ] {
-            let error = url(text, insecure).expect_err(text);
-            assert!(!error.contains("secret"), "{error}");
-        }
     }
 
     #[test]

@@ -18,7 +18,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::time::timeout;
 
-use super::{Batch, Delivery, Sink, tls};
+use super::{Batch, Delivery, Refused, Sink, http, tls};
 
 /// Bytes of the records that go out together, well below the 1 MiB that a topic takes unless told otherwise.
 const TOGETHER: usize = 256 << 10;
@@ -79,8 +79,9 @@ enum Mechanism {
 pub(super) struct Kafka {
     settings: Settings,
     producer: Option<Producer>,
-    /// Bytes that go out together.
-    together: usize,
+    /// How much goes out together.
+    room: http::Room,
+    refused: Option<Refused>,
     /// Up to where a stream was acknowledged: its id, and the next record.
     taken: (String, u64),
     sent: Sent,
@@ -93,6 +94,9 @@ struct Sent {
     /// Sequence number of the first handle's record.
     next: u64,
     handles: VecDeque<DeliveryHandle>,
+    /// How many went out together, and their bytes.
+    count: usize,
+    bytes: usize,
 }
 
 impl Kafka {
@@ -100,7 +104,8 @@ impl Kafka {
         settings.check()?;
         settings.security()?;
         let (settings, sent) = (settings.clone(), Sent::default());
-        Ok(Self { settings, producer: None, together: TOGETHER, taken: (String::new(), 0), sent })
+        let room = http::Room::of(TOGETHER);
+        Ok(Self { settings, producer: None, room, refused: None, taken: (String::new(), 0), sent })
     }
 
     /// Sends what of a batch was not acknowledged before. May be dropped at any point, and begun again.
@@ -114,12 +119,15 @@ impl Kafka {
                 Some(producer) => producer,
                 None => self.producer.insert(self.settings.produce().await?),
             };
-            self.sent = Sent { stream: batch.stream.to_owned(), next: *first, handles: VecDeque::new() };
-            let (together, later) = rest.split_at(fitting(rest, self.together));
+            let (together, later) = rest.split_at(fitting(rest, self.room.bytes));
+            let bytes = together.iter().map(|(_, line)| line.len() + FRAMING).sum();
+            let (stream, handles, count) = (batch.stream.to_owned(), VecDeque::new(), together.len());
+            self.sent = Sent { stream, next: *first, handles, count, bytes };
             for (seq, line) in together {
                 self.sent.handles.push_back(producer.enqueue(self.settings.record(batch, *seq, line)).await?);
             }
             self.settle().await?;
+            self.room.taken();
             rest = later;
         }
         Ok(())
@@ -145,8 +153,15 @@ impl Kafka {
 
     /// Begins anew after an error, with the password and the certificates that the files hold by then.
     fn give_up(&mut self, error: &Failure) {
-        if matches!(error, Failure::Kafka(error) if is_too_large(error)) {
-            self.together = (self.together / 2).max(1);
+        if let Failure::Kafka(error) = error
+            && (is_too_large(error) || is_invalid(error))
+        {
+            self.refused = Some(if self.sent.count > 1 {
+                self.room.shrink(self.sent.bytes);
+                Refused::default()
+            } else {
+                Refused::one(self.sent.next, is_too_large(error))
+            });
         }
         // What is queued has no outcome yet: the next delivery waits for it.
         if self.sent.handles.is_empty()
@@ -160,6 +175,7 @@ impl Kafka {
 impl Sink for Kafka {
     fn deliver<'s>(&'s mut self, batch: &'s Batch<'s>) -> Delivery<'s> {
         Box::pin(async move {
+            self.refused = None;
             match timeout(PATIENCE, self.send(batch)).await {
                 Ok(Ok(())) => Ok(()),
                 Ok(Err(error)) => {
@@ -174,20 +190,25 @@ impl Sink for Kafka {
             }
         })
     }
+
+    fn refused(&self) -> Option<Refused> {
+        self.refused.clone()
+    }
 }
 
 impl Settings {
-    /// What can never work.
-    fn check(&self) -> Result<(), String> {
+    /// What can never work, whatever the files hold.
+    pub(super) fn check(&self) -> Result<(), String> {
         let is_address = |text: &String| {
             let port = text.rsplit_once(':').filter(|(host, _)| !host.is_empty());
-            port.is_some_and(|(_, port)| port.parse::<u16>().is_ok_and(|port| port > 0)) && !text.contains(',')
+            let has_port = port.is_some_and(|(_, port)| port.parse::<u16>().is_ok_and(|port| port > 0));
+            has_port && !text.contains([',', '@', '/', '?'])
         };
         if self.brokers.is_empty() {
             return Err("brokers: must name one at least".to_owned());
         }
-        if let Some(wrong) = self.brokers.iter().find(|text| !is_address(text)) {
-            return Err(format!("brokers: {wrong:?} must be host:port"));
+        if !self.brokers.iter().all(is_address) {
+            return Err("brokers: each must be host:port, without a user or a password".to_owned());
         }
         let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
         let is_name = (1..=NAME).contains(&self.topic.len()) && self.topic.bytes().all(is_letter);
@@ -300,4 +321,9 @@ fn fitting(records: &[(u64, &[u8])], most: usize) -> usize {
 
 fn is_too_large(error: &KrafkaError) -> bool {
     matches!(error, KrafkaError::Broker { code: ErrorCode::MessageTooLarge | ErrorCode::RecordListTooLarge, .. })
+}
+
+/// Whether a broker calls a record itself wrong.
+fn is_invalid(error: &KrafkaError) -> bool {
+    matches!(error, KrafkaError::Broker { code: ErrorCode::InvalidRecord, .. })
 }

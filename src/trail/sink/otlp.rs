@@ -16,17 +16,22 @@ use reqwest::{StatusCode, Url};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Appetite, Batch, Delivery, Sink, fitting, http};
+use super::address::Address;
+use super::{Appetite, Batch, Delivery, Refused, Sink, fitting, http};
 
 /// What a record takes in a message beside its own bytes, at most.
 const FRAMING: usize = 8;
+/// Records that a collector may call wrong one by one in a delivery, before it is taken to call everything so.
+const WRONG: usize = 8;
 
 /// Settings.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Settings {
-    /// The collector: `/v1/logs` is added.
-    endpoint: String,
+    /// The collector: `/v1/logs` is added. It holds no secret.
+    endpoint: Option<String>,
+    /// A file with the whole endpoint, instead, where it holds a secret.
+    endpoint_file: Option<PathBuf>,
     /// Certificates (PEM) that vouch for the collector; without them, those that the system trusts.
     ca_file: Option<PathBuf>,
     /// Whether the endpoint may be http://.
@@ -37,14 +42,32 @@ pub struct Settings {
     headers: BTreeMap<String, PathBuf>,
 }
 
+impl Settings {
+    fn address(&self) -> Result<Address, String> {
+        Address::of(
+            self.endpoint.as_deref(),
+            self.endpoint_file.as_deref(),
+            self.insecure,
+            ["endpoint", "endpointFile"],
+        )
+    }
+
+    /// What can never work, whatever the files hold.
+    pub(super) fn check(&self) -> Result<(), String> {
+        self.address()?;
+        http::names(&self.headers)
+    }
+}
+
 /// The sink.
 pub(super) struct Otlp {
     settings: Settings,
-    url: Url,
+    address: Address,
     client: reqwest::Client,
     resource: Resource,
     room: http::Room,
     left: Left,
+    refused: Option<Refused>,
     rest: Duration,
 }
 
@@ -59,6 +82,8 @@ struct Left {
     /// What was rejected, and what was said of it.
     rejected: Vec<usize>,
     said: String,
+    /// How many of them the collector called wrong, each alone in its request.
+    wrong: usize,
 }
 
 /// What became of a request.
@@ -67,6 +92,8 @@ enum Answer {
     /// So many of its records were rejected; which ones is not said.
     Rejected(usize, String),
     TooLarge,
+    /// The request is called wrong.
+    Wrong(StatusCode),
 }
 
 /// What is told of a record beside its line.
@@ -96,13 +123,8 @@ struct UserView {
 
 impl Otlp {
     pub(super) fn open(settings: &Settings, cluster: &str) -> Result<Self, String> {
-        let named = |error| format!("endpoint: {error}");
-        let mut url = http::url(&settings.endpoint, settings.insecure).map_err(named)?;
-        url.path_segments_mut()
-            .map_err(|()| named("is no place to post to".to_owned()))?
-            .pop_if_empty()
-            .extend(["v1", "logs"]);
-        let client = http::client(&url, settings.ca_file.as_deref())?;
+        let address = settings.address()?;
+        let client = http::client(&logs(address.url()?)?, settings.ca_file.as_deref())?;
         http::headers(&settings.headers)?;
         let mut attributes =
             vec![text("service.name", "portcullis"), text("service.version", env!("CARGO_PKG_VERSION"))];
@@ -111,15 +133,34 @@ impl Otlp {
         }
         let resource = Resource { attributes, ..Resource::default() };
         let (settings, room) = (settings.clone(), http::Room::new());
-        Ok(Self { settings, url, client, resource, room, left: Left::default(), rest: Duration::ZERO })
+        Ok(Self {
+            settings,
+            address,
+            client,
+            resource,
+            room,
+            left: Left::default(),
+            refused: None,
+            rest: Duration::ZERO,
+        })
     }
 
     /// Posts what is left of a batch; halves what is rejected in part, until what is rejected stands alone. May be dropped
     /// at any point, and begun again.
     async fn post(&mut self, batch: &Batch<'_>) -> Result<(), String> {
-        self.rest = Duration::ZERO;
-        let records: Vec<LogRecord> =
-            batch.records().map(|(seq, line)| log_record(batch, seq, line)).collect::<Result<_, _>>()?;
+        (self.rest, self.refused) = (Duration::ZERO, None);
+        let mut records = Vec::new();
+        for (seq, line) in batch.records() {
+            // One that was altered in the spool is taken by nobody. Those before it go out first.
+            match log_record(batch, seq, line) {
+                Ok(record) => records.push(record),
+                Err(error) if records.is_empty() => {
+                    self.refused = Some(Refused::one(seq, true));
+                    return Err(error);
+                }
+                Err(_) => break,
+            }
+        }
         if !self.left.is_of(batch, records.len()) {
             self.left = Left::new(batch, records.len());
         }
@@ -131,31 +172,56 @@ impl Otlp {
             }
             self.left.groups.push_front(group.clone());
             let answer = self.send(group.iter().map(|place| records[*place].clone()).collect()).await?;
-            if let (Answer::TooLarge, [place]) = (&answer, group.as_slice()) {
-                return Err(http::too_large(batch.stream, batch.first + *place as u64, bytes));
-            }
             self.left.groups.pop_front();
             match answer {
                 Answer::Taken => self.room.taken(),
+                Answer::TooLarge if group.len() == 1 => {
+                    self.left.said = http::too_large(batch.stream, batch.first + group[0] as u64, bytes);
+                    self.left.rejected.extend(group);
+                }
+                Answer::Wrong(status) if group.len() == 1 => {
+                    self.left.wrong += 1;
+                    self.left.said = http::refusal(status);
+                    self.left.rejected.extend(group);
+                    if self.left.wrong > WRONG {
+                        let rejected = std::mem::take(&mut self.left.rejected);
+                        self.left.groups.push_front(rejected);
+                        self.left.wrong = 0;
+                        return Err(http::refusal(status));
+                    }
+                }
                 Answer::Rejected(rejected, said) if rejected >= group.len() => {
                     self.left.rejected.extend(group);
                     self.left.said = said;
                 }
-                Answer::Rejected(..) => self.left.halve(group),
+                Answer::Rejected(..) | Answer::Wrong(_) => self.left.halve(group),
                 Answer::TooLarge => {
                     self.room.shrink(bytes);
                     self.left.groups.push_front(group);
                 }
             }
         }
-        self.left.outcome()
+        let (wrong, count) = (std::mem::take(&mut self.left.wrong), self.left.count);
+        if let Some(next) = self.left.rejected.first().map(|_| batch.first + count as u64) {
+            let records = self.left.rejected.iter().map(|place| batch.first + *place as u64).collect();
+            let is_certain = wrong == 0 || self.left.rejected.len() < count;
+            self.refused = Some(Refused { records, next, is_certain });
+        }
+        self.left.outcome()?;
+        match batch.records().nth(records.len()) {
+            None => Ok(()),
+            Some((seq, line)) => {
+                self.refused = Some(Refused::one(seq, true));
+                log_record(batch, seq, line).map(drop)
+            }
+        }
     }
 
     async fn send(&mut self, records: Vec<LogRecord>) -> Result<Answer, String> {
         let headers = http::headers(&self.settings.headers)?;
         let request = self
             .client
-            .post(self.url.clone())
+            .post(logs(self.address.url()?)?)
             .headers(headers.clone())
             .header(CONTENT_TYPE, "application/x-protobuf")
             .body(self.message(records).encode_to_vec());
@@ -163,6 +229,9 @@ impl Otlp {
         let status = response.status();
         if status == StatusCode::PAYLOAD_TOO_LARGE {
             return Ok(Answer::TooLarge);
+        }
+        if matches!(status, StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY) {
+            return Ok(Answer::Wrong(status));
         }
         if !status.is_success() {
             self.rest = http::retry_after(response.headers(), Timestamp::now());
@@ -236,6 +305,17 @@ impl Sink for Otlp {
     fn rest(&self) -> Duration {
         self.rest
     }
+
+    fn refused(&self) -> Option<Refused> {
+        self.refused.clone()
+    }
+}
+
+/// Where a collector takes logs.
+fn logs(mut endpoint: Url) -> Result<Url, String> {
+    let wrong = |()| "endpoint: is not a place to post to".to_owned();
+    endpoint.path_segments_mut().map_err(wrong)?.pop_if_empty().extend(["v1", "logs"]);
+    Ok(endpoint)
 }
 
 fn log_record(batch: &Batch<'_>, seq: u64, line: &[u8]) -> Result<LogRecord, String> {

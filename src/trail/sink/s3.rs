@@ -8,6 +8,8 @@ mod connect;
 mod lock;
 
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -18,7 +20,7 @@ use object_store::{Attribute, Attributes, ObjectStore, ObjectStoreExt, PutMode, 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Appetite, Batch, Delivery, Sink};
+use super::{Appetite, Batch, Delivery, Refused, Sink};
 use lock::Lock;
 
 /// What may be gathered for an object, in bytes.
@@ -90,6 +92,9 @@ fn flush_interval() -> String {
 /// The sink.
 pub(super) struct S3 {
     store: AmazonS3,
+    /// Whether the last object was too large.
+    is_too_large: Arc<AtomicBool>,
+    refused: Option<Refused>,
     prefix: Path,
     appetite: Appetite,
     lock: Option<Lock>,
@@ -105,18 +110,35 @@ struct Piece {
     place: Path,
 }
 
-impl S3 {
-    pub(super) async fn open(settings: &Settings) -> Result<Self, String> {
-        let bytes = crate::config::size(&settings.flush_size)
+impl Settings {
+    /// What can never work, whatever the files hold.
+    pub(super) fn check(&self) -> Result<(), String> {
+        self.appetite()?;
+        self.prefix()?;
+        connect::endpoint(self).map(drop)
+    }
+
+    fn prefix(&self) -> Result<Path, String> {
+        Path::parse(&self.prefix).map_err(|_| "prefix must be names with / between them".to_owned())
+    }
+
+    fn appetite(&self) -> Result<Appetite, String> {
+        let bytes = crate::config::size(&self.flush_size)
             .ok()
             .filter(|bytes| SIZES.contains(bytes))
             .ok_or("flushSize must be a size from 64Ki to 64Mi")?;
-        let wait = crate::config::duration(&settings.flush_interval)
+        let wait = crate::config::duration(&self.flush_interval)
             .ok()
             .filter(|wait| *wait <= LONGEST)
             .and_then(|wait| Duration::try_from(wait).ok())
             .ok_or("flushInterval must be a time up to 1h")?;
-        let prefix = Path::parse(&settings.prefix).map_err(|_| "prefix must be names with / between them")?;
+        Ok(Appetite { bytes, records: u64::MAX, wait })
+    }
+}
+
+impl S3 {
+    pub(super) async fn open(settings: &Settings) -> Result<Self, String> {
+        let (appetite, prefix) = (settings.appetite()?, settings.prefix()?);
         let connection = connect::open(settings)?;
         let mut lock = match settings.object_lock {
             ObjectLock::Required => Some(Lock::of(&connection, settings)),
@@ -125,11 +147,12 @@ impl S3 {
         if let Some(lock) = &mut lock {
             lock.at_start().await?;
         }
-        let appetite = Appetite { bytes, records: u64::MAX, wait };
-        Ok(Self { store: connection.store, prefix, appetite, lock, is_ahead: [false; 3] })
+        let (store, is_too_large) = (connection.store, connection.is_too_large);
+        Ok(Self { store, is_too_large, refused: None, prefix, appetite, lock, is_ahead: [false; 3] })
     }
 
     async fn put(&mut self, batch: &Batch<'_>) -> Result<(), String> {
+        self.refused = None;
         if let Some(lock) = &mut self.lock {
             lock.check().await?;
         }
@@ -139,13 +162,13 @@ impl S3 {
         for piece in &pieces {
             // A piece before this one was removed, or never was.
             if piece.first > next {
-                self.create(batch, next, piece.first - 1).await?;
+                self.create_all(batch, next, piece.first - 1).await?;
             }
             self.compare(batch, piece).await?;
             next = next.max(piece.last.saturating_add(1));
         }
         if next <= batch.last() {
-            self.create(batch, next, batch.last()).await?;
+            self.create_all(batch, next, batch.last()).await?;
         }
         self.is_ahead[batch.class.index()] = is_ahead;
         Ok(())
@@ -174,6 +197,30 @@ impl S3 {
             pieces.push(Piece { first, last, bytes: object.size, place: object.location });
         }
         Ok((pieces, is_ahead))
+    }
+
+    /// Puts the records `first` to `last` of a batch where nothing is, in as many objects as it takes.
+    async fn create_all(&mut self, batch: &Batch<'_>, first: u64, last: u64) -> Result<(), String> {
+        let (mut next, mut end) = (first, last);
+        while next <= last {
+            self.is_too_large.store(false, Ordering::Relaxed);
+            match self.create(batch, next, end).await {
+                Ok(()) => (next, end) = (end + 1, last),
+                Err(error) if !self.is_too_large.load(Ordering::Relaxed) => return Err(error),
+                Err(_) if end > next => {
+                    let bytes = lines(batch, next, end).iter().map(|line| line.len() as u64).sum::<u64>();
+                    self.appetite.bytes = (bytes / 2).clamp(*SIZES.start(), self.appetite.bytes);
+                    // What was put under other numbers may be found the next time.
+                    self.is_ahead[batch.class.index()] = false;
+                    end = next + (end - next) / 2;
+                }
+                Err(error) => {
+                    self.refused = Some(Refused::one(next, true));
+                    return Err(format!("record {}:{next}: {error}", batch.stream));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Puts the records `first` to `last` of a batch where nothing is.
@@ -222,6 +269,10 @@ impl Sink for S3 {
 
     fn appetite(&self) -> Appetite {
         self.appetite
+    }
+
+    fn refused(&self) -> Option<Refused> {
+        self.refused.clone()
     }
 }
 

@@ -12,11 +12,12 @@ use std::time::Duration;
 use aws_lc_rs::hmac;
 use jiff::Timestamp;
 use reqwest::header::CONTENT_TYPE;
-use reqwest::{Response, StatusCode, Url};
+use reqwest::{Response, StatusCode};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Appetite, Batch, Delivery, Sink, http, tls};
+use super::address::Address;
+use super::{Appetite, Batch, Delivery, Refused, Sink, http, tls};
 use crate::digest::hex;
 
 /// Secrets that a file may hold: the one in use, and the one before or after it.
@@ -28,8 +29,10 @@ const SHORTEST: usize = 16;
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Settings {
-    /// Where batches are posted.
-    url: String,
+    /// Where batches are posted. It holds no secret.
+    url: Option<String>,
+    /// A file with the whole URL, instead, where it holds a secret.
+    url_file: Option<PathBuf>,
     /// A file with the secret that signs them, or two, a line each, while one replaces the other.
     secret_file: PathBuf,
     /// Certificates (PEM) that vouch for the receiver; without them, those that the system trusts.
@@ -42,45 +45,73 @@ pub struct Settings {
     headers: BTreeMap<String, PathBuf>,
 }
 
+impl Settings {
+    fn address(&self) -> Result<Address, String> {
+        Address::of(self.url.as_deref(), self.url_file.as_deref(), self.insecure, ["url", "urlFile"])
+    }
+
+    /// What can never work, whatever the files hold.
+    pub(super) fn check(&self) -> Result<(), String> {
+        self.address()?;
+        http::names(&self.headers)
+    }
+}
+
 /// The sink.
 pub(super) struct Webhook {
     settings: Settings,
-    url: Url,
+    address: Address,
     client: reqwest::Client,
     room: http::Room,
     /// Up to where a batch was taken that was not taken whole: its stream, and the next record.
     taken: Option<(String, u64)>,
+    /// Bytes of a request while a record is looked for that the receiver calls wrong.
+    narrow: Option<usize>,
+    refused: Option<Refused>,
     rest: Duration,
 }
 
 impl Webhook {
     pub(super) fn open(settings: &Settings) -> Result<Self, String> {
-        let url = http::url(&settings.url, settings.insecure).map_err(|error| format!("url: {error}"))?;
-        let client = http::client(&url, settings.ca_file.as_deref())?;
+        let address = settings.address()?;
+        let client = http::client(&address.url()?, settings.ca_file.as_deref())?;
         http::headers(&settings.headers)?;
         secrets(&settings.secret_file)?;
         let (settings, room) = (settings.clone(), http::Room::new());
-        Ok(Self { settings, url, client, room, taken: None, rest: Duration::ZERO })
+        Ok(Self { settings, address, client, room, taken: None, narrow: None, refused: None, rest: Duration::ZERO })
     }
 
     /// Posts what of a batch was not taken before, in as many requests as it needs. May be dropped at any point.
     async fn post(&mut self, batch: &Batch<'_>) -> Result<(), String> {
-        self.rest = Duration::ZERO;
+        (self.rest, self.refused) = (Duration::ZERO, None);
         let mut rest = match self.taken.take() {
             Some((stream, next)) if stream == batch.stream => batch.from(next),
             _ => *batch,
         };
         while !rest.bytes.is_empty() {
             self.taken = Some((rest.stream.to_owned(), rest.first));
-            let (piece, later) = rest.split(self.room.bytes);
+            let most = self.narrow.unwrap_or(self.room.bytes).min(self.room.bytes);
+            let (piece, later) = rest.split(most);
             let response = self.send(&piece).await?;
             match response.status() {
                 status if status.is_success() => {
                     self.room.taken();
+                    self.narrow = self.narrow.map(|most| most * 2).filter(|most| *most < self.room.bytes);
                     rest = later;
                 }
                 StatusCode::PAYLOAD_TOO_LARGE if piece.last() > piece.first => self.room.shrink(piece.bytes.len()),
                 status => {
+                    self.refused = match status {
+                        StatusCode::PAYLOAD_TOO_LARGE => Some(Refused::one(piece.first, true)),
+                        StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY if piece.last() > piece.first => {
+                            self.narrow = Some(piece.bytes.len() / 2);
+                            Some(Refused::default())
+                        }
+                        StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY => {
+                            Some(Refused::one(piece.first, false))
+                        }
+                        _ => None,
+                    };
                     self.rest = http::retry_after(response.headers(), Timestamp::now());
                     return Err(match status {
                         StatusCode::PAYLOAD_TOO_LARGE => http::too_large(piece.stream, piece.first, piece.bytes.len()),
@@ -99,7 +130,7 @@ impl Webhook {
         let last = batch.last();
         let request = self
             .client
-            .post(self.url.clone())
+            .post(self.address.url()?)
             .headers(http::headers(&self.settings.headers)?)
             .header(CONTENT_TYPE, "application/x-ndjson")
             .header("portcullis-timestamp", timestamp)
@@ -124,6 +155,10 @@ impl Sink for Webhook {
 
     fn rest(&self) -> Duration {
         self.rest
+    }
+
+    fn refused(&self) -> Option<Refused> {
+        self.refused.clone()
     }
 }
 

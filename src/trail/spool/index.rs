@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 
 use super::super::class::Class;
+use super::aside::Aside;
 use crate::lock::lock;
 
 /// A segment: a file of whole lines, one after the other.
@@ -81,11 +82,17 @@ struct State {
 pub struct Index {
     state: Mutex<State>,
     changed: watch::Sender<u64>,
+    aside: Aside,
 }
 
 impl Index {
-    pub(super) fn new() -> Arc<Self> {
-        Arc::new(Self { state: Mutex::default(), changed: watch::Sender::new(0) })
+    pub(super) fn new(aside: Aside) -> Arc<Self> {
+        Arc::new(Self { state: Mutex::default(), changed: watch::Sender::new(0), aside })
+    }
+
+    /// What sinks refuse for good.
+    pub fn aside(&self) -> &Aside {
+        &self.aside
     }
 
     /// Changes what a class holds, and wakes whoever waits for it.
@@ -118,6 +125,13 @@ impl Index {
         segments.front().zip(segments.back()).map_or((0, 0), |(first, last)| (first.first, last.end))
     }
 
+    /// When the last record of a class was made, if there is one.
+    pub(super) fn last_time(&self, class: Class) -> Option<Timestamp> {
+        let state = lock(&self.state);
+        let has_records = |segment: &&Segment| segment.end > segment.first;
+        state.shelves[class.index()].segments.iter().rev().find(has_records).map(|segment| segment.newest)
+    }
+
     /// The oldest segment of a class, unless it still grows.
     pub(super) fn front(&self, class: Class) -> Option<Segment> {
         lock(&self.state).shelves[class.index()].finished().next().cloned()
@@ -134,9 +148,10 @@ impl Index {
         lock(&self.state).shelves[class.index()].segments.iter().cloned().collect()
     }
 
-    /// Bytes of all segments.
+    /// Bytes of all segments, and of what was set aside.
     pub fn bytes(&self) -> u64 {
-        lock(&self.state).shelves.iter().map(|shelf| shelf.bytes).sum()
+        let segments: u64 = lock(&self.state).shelves.iter().map(|shelf| shelf.bytes).sum();
+        segments + self.aside.bytes()
     }
 
     /// Makes a sink known: what it needs is kept until it took it.

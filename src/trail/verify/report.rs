@@ -33,6 +33,8 @@ pub struct Stream {
     pub restarted: Option<(u64, Option<u64>)>,
     /// Records that retention removed although some sink needed them, as far as it is still said.
     pub lost: u64,
+    /// Records that retention removed before their time, for want of room, as far as it is still said.
+    pub early: u64,
     /// Records that came once more than they should, as what a sink was brought may.
     pub repeated: u64,
 }

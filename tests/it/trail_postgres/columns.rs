@@ -78,7 +78,7 @@ async fn columns_say_what_the_line_says_for_every_kind_of_record() {
         count: 7,
     };
     let records = [
-        Record::Retention { time, first: 0, removed: 0, lost: 0, reason: "age" },
+        Record::Retention { time, first: 0, removed: 0, lost: 0, early: 0, reason: "age" },
         Record::Counters { time, sample: 10, omitted: &[omitted] },
         Record::Configuration { time, old: "c0", configuration: "c1", weaker: &[] },
         Record::Webhooks { time, configuration: "c1", lag: &["it's \"late\"".to_owned()] },
@@ -125,6 +125,10 @@ async fn no_text_that_somebody_sends_keeps_a_record_out() {
             *event.pointer_mut(place).expect("a field") = json!(text);
         }
         carried.record(Class::Refused, serde_json::to_vec(&event).expect("JSON")).await;
+    }
+    // The largest that there are.
+    for event in crate::trail_bound::worst() {
+        carried.record(Class::Refused, event).await;
     }
     // From a clock that was wrong, and one that will be.
     for time in ["1970-01-01T00:00:00.000000Z", "2199-12-31T23:59:59.999999Z"] {

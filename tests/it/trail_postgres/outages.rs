@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use portcullis::trail::Class;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Carried, events, kept, spooled};
 use crate::postgres::Postgres;
@@ -89,4 +89,31 @@ async fn what_was_taken_before_comes_again_and_is_there_once() {
     let conflicts = client.query("SELECT FROM portcullis.conflicts", &[]).await.expect("rows");
     assert!(conflicts.is_empty());
     assert_eq!(postgres.verify(&[]).0, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_the_database_does_not_take_is_set_aside_and_the_next_ones_come() {
+    let postgres = Postgres::start();
+    let carried = Carried::to(Postgres::sink(postgres.settings(postgres.port, json!({}))).await.expect("a sink"));
+    let numbered = |number: usize| {
+        let mut event: Value = serde_json::from_slice(&events()[1]).expect("JSON");
+        event["uid"] = json!(format!("uid-{number}"));
+        // No time that a database knows.
+        if number == 17 {
+            event["time"] = json!("2026-02-31T25:61:00Z");
+        }
+        serde_json::to_vec(&event).expect("JSON")
+    };
+    for number in 0..60 {
+        carried.record(Class::Refused, numbered(number)).await;
+    }
+    let folder = carried.finish().await;
+    let aside = folder.path().join("set-aside/database");
+    let files: Vec<_> = std::fs::read_dir(aside).expect("a folder").map(|file| file.expect("a file").path()).collect();
+    assert_eq!(files.len(), 1, "{files:?}");
+    let line = std::fs::read_to_string(&files[0]).expect("read");
+    assert!(line.contains("\"uid-17\""), "{line}");
+    let (kept, mut spooled) = (kept(&postgres).await, spooled(folder.path()));
+    spooled.retain(|record| !line.contains(record.trim_end()));
+    assert_eq!(kept, spooled);
 }

@@ -6,6 +6,7 @@ use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
@@ -14,8 +15,9 @@ use object_store::client::{
     HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpResponseBody, HttpService,
 };
 use object_store::{ClientOptions, CredentialProvider, HeaderMap, HeaderValue, RetryConfig};
+use reqwest::{StatusCode, Url};
 
-use super::super::{http, tls};
+use super::super::{address, http, tls};
 use super::Settings;
 
 /// What the environment says of who we are, in AWS' words: IRSA, and EKS Pod Identity.
@@ -27,19 +29,23 @@ const IDENTITIES: [(&str, AmazonS3ConfigKey); 6] = [
     ("AWS_CONTAINER_CREDENTIALS_FULL_URI", AmazonS3ConfigKey::ContainerCredentialsFullUri),
     ("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", AmazonS3ConfigKey::ContainerAuthorizationTokenFile),
 ];
+/// Codes of the errors that say that what was sent is too large.
+const TOO_LARGE: [&str; 2] = ["EntityTooLarge", "MaxMessageLengthExceeded"];
 /// Bytes of an answer of any kind: more than an object that is read.
 const ANSWER: usize = 96 << 20;
 
 /// A way to a bucket.
 pub(super) struct Connection {
     pub(super) store: AmazonS3,
+    /// Set when an answer says that what was sent is too large.
+    pub(super) is_too_large: Arc<AtomicBool>,
     pub(super) http: HttpClient,
     /// The bucket's own address.
     pub(super) address: String,
 }
 
-/// Makes ready to connect; does not connect.
-pub(super) fn open(settings: &Settings) -> Result<Connection, String> {
+/// Where the bucket is asked for, once nothing is written that can never work.
+pub(super) fn endpoint(settings: &Settings) -> Result<Url, String> {
     let Settings { bucket, region, .. } = settings;
     let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
     if bucket.len() < 3 || bucket.len() > 63 || !bucket.bytes().all(is_name) {
@@ -49,8 +55,22 @@ pub(super) fn open(settings: &Settings) -> Result<Connection, String> {
         return Err("region must be the name of a region".to_owned());
     }
     let endpoint = settings.endpoint.clone().unwrap_or_else(|| format!("https://s3.{region}.amazonaws.com"));
-    let endpoint = http::url(&endpoint, settings.insecure).map_err(|error| format!("endpoint: {error}"))?;
-    let http = HttpClient::new(Bounded(http::client(&endpoint, settings.ca_file.as_deref())?));
+    let endpoint = address::url(&endpoint, settings.insecure).map_err(|error| format!("endpoint: {error}"))?;
+    if let Some(place) = address::secret_in(&endpoint) {
+        return Err(format!("endpoint: its {place} holds what looks like a secret; keys belong into files"));
+    }
+    if settings.access_key_id_file.is_some() != settings.secret_access_key_file.is_some() {
+        return Err("accessKeyIdFile and secretAccessKeyFile belong together".to_owned());
+    }
+    Ok(endpoint)
+}
+
+/// Makes ready to connect; does not connect.
+pub(super) fn open(settings: &Settings) -> Result<Connection, String> {
+    let (endpoint, Settings { bucket, region, .. }) = (endpoint(settings)?, settings);
+    let is_too_large = Arc::<AtomicBool>::default();
+    let client = http::client(&endpoint, settings.ca_file.as_deref())?;
+    let http = HttpClient::new(Bounded { client, is_too_large: Arc::clone(&is_too_large) });
     let endpoint = endpoint.as_str().trim_end_matches('/').to_owned();
     let mut headers = HeaderMap::new();
     // What a bucket that locks demands to be told, beside the checksum itself.
@@ -66,7 +86,7 @@ pub(super) fn open(settings: &Settings) -> Result<Connection, String> {
         // The courier brings it again.
         .with_retry(RetryConfig { max_retries: 0, ..RetryConfig::default() });
     let store = identified(builder, settings)?.build().map_err(|error| cause(&error))?;
-    Ok(Connection { store, http, address: format!("{endpoint}/{bucket}") })
+    Ok(Connection { store, is_too_large, http, address: format!("{endpoint}/{bucket}") })
 }
 
 /// Why the bucket did not do what it was asked.
@@ -152,7 +172,10 @@ impl HttpConnector for Connector {
 
 /// A client that reads no more than it must: of an answer that is no success, the code of the error alone. The rest of
 /// it may repeat what was sent.
-struct Bounded(reqwest::Client);
+struct Bounded {
+    client: reqwest::Client,
+    is_too_large: Arc<AtomicBool>,
+}
 
 impl fmt::Debug for Bounded {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -167,7 +190,7 @@ impl HttpService for Bounded {
         Self: 'p,
     {
         Box::pin(async move {
-            let response = HttpService::call(&self.0, request).await?;
+            let response = HttpService::call(&self.client, request).await?;
             let (parts, body) = response.into_parts();
             let failed = |error| HttpError::new_boxed(HttpErrorKind::Decode, error);
             if parts.status.is_success() {
@@ -176,6 +199,9 @@ impl HttpService for Bounded {
             }
             let body = Limited::new(body, http::ANSWER).collect().await.map_err(failed)?.to_bytes();
             let code = element(&String::from_utf8_lossy(&body), "Code").unwrap_or_default().to_owned();
+            if parts.status == StatusCode::PAYLOAD_TOO_LARGE || TOO_LARGE.contains(&code.as_str()) {
+                self.is_too_large.store(true, Ordering::Relaxed);
+            }
             let is_code = code.len() <= 64 && code.bytes().all(|byte| byte.is_ascii_alphanumeric());
             let body = Full::new(Bytes::from(if is_code { code } else { String::new() }));
             Ok(HttpResponse::from_parts(parts, HttpResponseBody::new(body.map_err(|never| match never {}))))
