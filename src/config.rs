@@ -26,6 +26,7 @@ use crate::trail::NamedSink;
 
 pub use change::{Change, Weaker, weaker};
 pub use compile::{compile, compile_profile};
+pub(crate) use problem::suggestion;
 pub use problem::{ConfigError, Problem};
 pub(crate) use trail::{duration, size};
 pub use watch::{Reload, watch};

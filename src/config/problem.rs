@@ -151,7 +151,7 @@ pub(super) fn twice(key: &Key) -> String {
 }
 
 /// `; did you mean …?`, or the names there are.
-pub(super) fn suggestion(name: &str, known: &[&str], others: &str) -> String {
+pub(crate) fn suggestion(name: &str, known: &[&str], others: &str) -> String {
     const NEAR: f64 = 0.75;
     let nearest = known
         .iter()

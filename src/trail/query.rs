@@ -1,6 +1,7 @@
 //! Looking something up in a trail: which records are wanted, and how one reads.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -53,6 +54,8 @@ pub struct Row<'l> {
     decision: Cow<'l, str>,
     #[serde(borrow, default)]
     findings: Vec<Finding<'l>>,
+    #[serde(borrow, default, rename = "findingsOmitted")]
+    omitted: BTreeMap<Cow<'l, str>, u64>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -94,7 +97,8 @@ impl<'l> Row<'l> {
         let (kind, user) = (&kind.kind, &user.name);
         let first = format!("{time} {decision} {operation} {kind} {namespace}/{name} by {user} ({stream}:{seq})");
         let finding = |Finding { policy, path, message }: &Finding<'_>| format!("  {policy}: {path} {message}");
-        std::iter::once(first).chain(self.findings.iter().map(finding)).collect()
+        let more = self.omitted.iter().map(|(policy, count)| format!("  {policy}: and {count} more"));
+        std::iter::once(first).chain(self.findings.iter().map(finding)).chain(more).collect()
     }
 }
 
@@ -102,7 +106,9 @@ impl Filter {
     /// Whether a record is wanted. What is about the stream itself is wanted where only a time is asked for.
     pub fn wants(&self, row: &Row<'_>) -> bool {
         let is = |wanted: &Option<String>, found: &str| wanted.as_deref().is_none_or(|wanted| wanted == found);
-        let has = |policy: &str| row.findings.iter().any(|finding| finding.policy == policy);
+        let has = |policy: &str| {
+            row.findings.iter().any(|finding| finding.policy == policy) || row.omitted.contains_key(policy)
+        };
         let time = row.time.parse::<Timestamp>().ok();
         is(&self.namespace, &row.namespace)
             && is(&self.user, &row.user.name)

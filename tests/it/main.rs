@@ -70,4 +70,5 @@ mod trail_spool;
 mod trail_tamper;
 mod trail_torn;
 mod trail_webhook;
+mod trail_words;
 mod updates;

@@ -11,6 +11,10 @@ use jiff::Timestamp;
 use super::super::{escape, print};
 use super::database::{Connection, wait_for};
 use super::input::Inputs;
+use crate::config::suggestion;
+use crate::decision::Verdict;
+use crate::labels;
+use crate::policy::catalogue::CATALOGUE;
 use crate::trail::database::{Database, DatabaseError, Place};
 use crate::trail::query::{Filter, Row, time};
 
@@ -27,10 +31,10 @@ pub(super) struct Wanted {
     #[arg(long, value_name = "NAME")]
     user: Option<String>,
     /// With a finding of this policy
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = policy)]
     policy: Option<String>,
     /// Decided so: allow, deny, warn, would-deny, error, patch, would-patch, unchanged
-    #[arg(long, value_name = "WORD")]
+    #[arg(long, value_name = "WORD", value_parser = decision)]
     decision: Option<String>,
     /// No earlier than a time, a day, or so long ago (90m, 12h, 7d)
     #[arg(long, value_name = "TIME", value_parser = time)]
@@ -41,6 +45,21 @@ pub(super) struct Wanted {
     /// Form of the output
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
+}
+
+/// The id of a policy that this program knows: another one finds nothing, and who misspelt it would not learn that.
+fn policy(text: &str) -> Result<String, String> {
+    let ids: Vec<&str> = CATALOGUE.iter().map(|entry| entry.meta.id).chain([labels::META.id]).collect();
+    known(text, &ids, "policies are")
+}
+
+/// A word for a decision.
+fn decision(text: &str) -> Result<String, String> {
+    known(text, &Verdict::ALL.map(Verdict::as_str), "decisions are")
+}
+
+fn known(text: &str, words: &[&str], others: &str) -> Result<String, String> {
+    if words.contains(&text) { Ok(text.to_owned()) } else { Err(format!("unknown{}", suggestion(text, words, others))) }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
