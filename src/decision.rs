@@ -110,16 +110,27 @@ pub struct Judged {
     pub inherited: bool,
     /// Whether the policy came to no conclusion.
     pub failed: bool,
-    /// Whether it is something set, or that would be, rather than something that must be otherwise.
-    pub sets: bool,
+    /// What it tells of.
+    pub tells: Tells,
     /// How many places it stands for.
     pub count: usize,
+}
+
+/// What a finding tells of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tells {
+    /// Something that must be otherwise.
+    Flaw,
+    /// Something that is set, or would be.
+    Default,
+    /// A default of before that is removed, or would be.
+    Removal,
 }
 
 impl Judged {
     /// Whether this finding refuses the request.
     pub fn refuses(&self) -> bool {
-        self.mode == Mode::Enforce && !self.inherited && !self.sets
+        self.mode == Mode::Enforce && !self.inherited && self.tells == Tells::Flaw
     }
 }
 
@@ -260,7 +271,7 @@ fn judged(request: &Request<'_>, outcome: &Outcome<'_>) -> Vec<Judged> {
             configured,
             inherited: false,
             failed,
-            sets: false,
+            tells: Tells::Flaw,
             count: finding.count,
         }
     };

@@ -20,7 +20,8 @@
 //! 6. No decision without its record: what the trail promises holds before the answer leaves.
 //! 7. Stores are complete once before the server is ready; until then it answers 503 and allows nothing.
 //! 8. Validators never patch. Mutators never refuse, nor make the API server refuse; mutating twice changes nothing the
-//!    second time. Below mode `enforce` nothing is patched.
+//!    second time, and a manifest that is written again leads to what is stored. A value that somebody wrote is never
+//!    changed. Below mode `enforce` nothing is patched.
 //! 9. Containers are reached one way only ([`request::Request::containers`]), images too
 //!    ([`request::Request::images`]): init, sidecar, regular and ephemeral containers, and image volumes, in Pods and in
 //!    every kind that holds a pod template ([`object::Workloads`]).

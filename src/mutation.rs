@@ -3,18 +3,30 @@
 //! A mutator never refuses, nor makes the API server refuse: it acts where its patch leads to an object that passes
 //! validation and that no controller undoes. Controllers compare templates, so an owned object is left alone: a changed
 //! ReplicaSet makes its Deployment create ReplicaSets for ever (`K/pkg/controller/deployment/sync.go`).
+//!
+//! A manifest that is written again, however it is written, leads to the object that is stored: where what was set before
+//! makes the two equal, nothing else is set.
 
+mod authors;
+mod draft;
+mod stored;
+mod taken;
+mod way;
+
+use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use serde_json::Value;
 
+use self::draft::{Told, Wish};
+use self::stored::Stored;
 use crate::config::Snapshot;
-use crate::decision::{Decision, Judged, Verdict};
+use crate::decision::{Decision, Judged, Tells, Verdict};
 use crate::engine::Setter;
 use crate::mode::Mode;
 use crate::object::{ContainerList, Object, Place};
-use crate::patch::{Edit, Editor};
-use crate::policy::defaults::{Edits, Target};
+use crate::patch::Editor;
+use crate::policy::defaults::{Edit, Edits, Target};
 use crate::request::{Operation, Request};
 
 /// A decision on `/mutate`, and the object that it leads to where something is set.
@@ -27,25 +39,33 @@ pub struct Mutation {
 
 /// Runs every mutator in force.
 pub fn mutate(snapshot: &Snapshot, request: &Request<'_>) -> Mutation {
-    let mut findings = Vec::new();
+    let mut findings = Told::new();
     // What is set, and what would be in a stronger mode.
-    let (mut editor, mut imagined) = (None, None);
+    let (mut wanted, mut imagined) = (Vec::new(), Vec::new());
     let target = target(snapshot, request);
-    for (setter, target) in target.iter().flat_map(|target| {
-        snapshot.setters(request.governed_by()).iter().filter(|one| one.mode > Mode::Off).map(move |one| (one, target))
-    }) {
-        let Some(edits) = run(setter, target) else {
-            findings.push(failed(setter));
-            continue;
-        };
-        for (place, edit) in edits {
-            let editor = if setter.mode == Mode::Enforce { &mut editor } else { &mut imagined };
-            if request.sent.is_some_and(|raw| apply(editor, raw.get(), setter.meta.id, &edit)) {
-                findings.push(described(setter, place, &edit));
+    let setters = snapshot.setters(request.governed_by()).iter().filter(|one| one.mode > Mode::Off);
+    for (number, setter) in setters.enumerate() {
+        let Some(target) = &target else { break };
+        match run(setter, target) {
+            Some(edits) => {
+                let wishes = if setter.mode == Mode::Enforce { &mut wanted } else { &mut imagined };
+                let numbered = edits.into_iter().enumerate();
+                wishes.extend(numbered.map(|(place, edit)| Wish { order: (number, place), setter, edit }));
             }
+            None => findings.push(((number, 0), failed(setter, PANICKED))),
         }
     }
-    let operations = editor.as_ref().map(|editor| editor.operations().to_vec()).unwrap_or_default();
+    let before = target.as_ref().filter(|_| !wanted.is_empty() || !imagined.is_empty()).and_then(Target::stored);
+    let stored = before.and_then(Stored::of);
+    let (editor, done) = draft::carry_out(request, stored.as_ref(), &wanted);
+    let (_, thought) = draft::carry_out(request, stored.as_ref(), &imagined);
+    findings.extend(done);
+    findings.extend(thought);
+    findings.sort_by_key(|(order, _)| *order);
+    let findings: Vec<Judged> = findings.into_iter().map(|(_, finding)| finding).collect();
+
+    let (object, operations) = editor.map(Editor::into_parts).unzip();
+    let operations = operations.unwrap_or_default();
     let verdict = if findings.iter().any(|finding| finding.failed) {
         Verdict::Error
     } else if !operations.is_empty() {
@@ -55,7 +75,6 @@ pub fn mutate(snapshot: &Snapshot, request: &Request<'_>) -> Mutation {
     } else {
         Verdict::WouldPatch
     };
-    let object = editor.filter(|editor| !editor.operations().is_empty()).map(Editor::into_object);
     let decision = Decision {
         verdict,
         allowed: true,
@@ -75,11 +94,10 @@ fn target<'r, 'a>(snapshot: &Snapshot, request: &'r Request<'a>) -> Option<Targe
     let is_pod = request.pods().first().is_some_and(|pod| !pod.is_template());
     if request.operation == Operation::Update && is_pod && request.subresource == "ephemeralcontainers" {
         let before = request.before(snapshot.workloads()).ok()??;
-        let known = before.containers().map(|container| container.name().to_owned()).collect();
+        let known: HashSet<String> = before.containers().map(|container| container.name().to_owned()).collect();
         // Regular and init containers cannot change here: none of them is new.
-        let is_only_ephemeral = request.containers().all(|one| {
-            one.list() == ContainerList::Ephemeral || before.containers().any(|old| old.name() == one.name())
-        });
+        let is_only_ephemeral =
+            request.containers().all(|one| one.list() == ContainerList::Ephemeral || known.contains(one.name()));
         return is_only_ephemeral.then(|| Target::new_containers(request, known));
     }
     if !request.subresource.is_empty() || request.is_owned_template() || request.is_mirror_pod() {
@@ -90,41 +108,41 @@ fn target<'r, 'a>(snapshot: &Snapshot, request: &'r Request<'a>) -> Option<Targe
         Operation::Update if workload.is_some_and(|row| !row.is_pod() && !row.is_immutable) => {
             let before = request.before(snapshot.workloads()).ok()??;
             let old = before.object.as_ref().map(Object::templates);
-            (!object.templates().is_empty() && old != Some(object.templates())).then(|| Target::whole(request))
+            let is_changed = !object.templates().is_empty() && old != Some(object.templates());
+            is_changed.then(|| Target::update(request, before))
         }
         _ => None,
     }
 }
 
 /// What a mutator asks for; `None` when it panicked.
-fn run(setter: &Setter, target: &Target<'_, '_>) -> Option<Vec<(Place, Edit)>> {
+fn run(setter: &Setter, target: &Target<'_, '_>) -> Option<Vec<Edit>> {
     let mut edits = Edits::default();
-    catch_unwind(AssertUnwindSafe(|| setter.mutator.set(target, &mut edits))).ok()?;
+    let run = || {
+        setter.mutator.set(target, &mut edits);
+        for update in target.updates() {
+            setter.mutator.take_back(update, &mut edits);
+            setter.mutator.keep(update, &mut edits);
+        }
+    };
+    catch_unwind(AssertUnwindSafe(run)).ok()?;
     Some(edits.into_edits())
 }
 
-fn apply(editor: &mut Option<Editor>, raw: &str, policy: &'static str, edit: &Edit) -> bool {
-    if editor.is_none() {
-        *editor = Editor::new(raw);
-    }
-    editor.as_mut().is_some_and(|editor| editor.apply(policy, edit))
+/// Why a mutator that panicked set nothing.
+const PANICKED: &str = "could not be applied: the policy failed on this object; please report it";
+
+fn failed(setter: &Setter, message: &str) -> Judged {
+    Judged { failed: true, ..told(setter, Place::object(), message.to_owned()) }
 }
 
-fn described(setter: &Setter, place: Place, edit: &Edit) -> Judged {
-    let would = if setter.mode == Mode::Enforce { "" } else { "would " };
-    let message = match edit {
-        Edit::Set(path, value) => format!("{would}set {path} to {value}"),
-        Edit::Append(path, value) => format!("{would}add {value} to {path}"),
-    };
-    judged(setter, place, message, false)
+/// What stands before a change that is not made.
+fn would(setter: &Setter) -> &'static str {
+    if setter.mode == Mode::Enforce { "" } else { "would " }
 }
 
-fn failed(setter: &Setter) -> Judged {
-    let message = "could not be applied: the policy failed on this object; please report it";
-    judged(setter, Place::object(), message.to_owned(), true)
-}
-
-fn judged(setter: &Setter, place: Place, message: String, failed: bool) -> Judged {
+/// A change as it is told.
+fn told(setter: &Setter, place: Place, message: String) -> Judged {
     let configured = (setter.configured > setter.mode).then_some(setter.configured);
     Judged {
         meta: setter.meta,
@@ -133,8 +151,8 @@ fn judged(setter: &Setter, place: Place, message: String, failed: bool) -> Judge
         mode: setter.mode,
         configured,
         inherited: false,
-        failed,
-        sets: true,
+        failed: false,
+        tells: Tells::Default,
         count: 1,
     }
 }

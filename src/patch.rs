@@ -1,9 +1,10 @@
 //! A JSON Patch (RFC 6902), recorded while the object is edited.
 //!
-//! Only `add` operations are made, only where nothing was written: a value that is there is never changed. Parents that
-//! are absent or `null` are added with what goes into them, so that every operation applies to the bytes that came.
+//! An `add` operation goes only where nothing was written: a value that is there is never changed. Parents that are absent
+//! or `null` are added with what goes into them, so that every operation applies to the bytes that came. A `remove`
+//! operation takes away what was there; who asks for one has to know that nobody wrote it.
 
-use jsonptr::{Assign, Pointer, PointerBuf};
+use jsonptr::{Assign, Delete, Pointer, PointerBuf};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -12,20 +13,17 @@ use crate::object::Path;
 /// The largest object that is edited, in bytes: an API server takes requests of 3 MiB
 /// (`K/staging/src/k8s.io/apiserver/pkg/server/config.go`, `MaxRequestBodyBytes`).
 const OBJECT: usize = 3 << 20;
-
-/// A change that a mutator asks for.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Edit {
-    /// Sets a field, where it is absent or `null`.
-    Set(Path, Value),
-    /// Appends to a list, which may be absent or `null`.
-    Append(Path, Value),
-}
+/// The largest patch, in bytes of its JSON: room for the defaults of some 400 containers. The answer holds it in base64,
+/// and a caller may leave answers unread.
+pub const PATCH: usize = 256 << 10;
 
 /// An object while it is edited, and what was done to it.
+#[derive(Clone)]
 pub struct Editor {
     object: Value,
     operations: Vec<Operation>,
+    /// Bytes of the operations as JSON.
+    size: usize,
 }
 
 /// One operation of a JSON Patch.
@@ -33,7 +31,8 @@ pub struct Editor {
 pub struct Operation {
     op: &'static str,
     path: PointerBuf,
-    value: Value,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value: Option<Value>,
     /// Id of the policy that asked for it; not part of the patch.
     #[serde(skip)]
     policy: &'static str,
@@ -44,26 +43,34 @@ impl Editor {
     /// would take.
     pub fn new(raw: &str) -> Option<Self> {
         let object = if raw.len() <= OBJECT { serde_json::from_str(raw).ok()? } else { return None };
-        Some(Self { object, operations: Vec::new() })
+        // The brackets of the list.
+        Some(Self { object, operations: Vec::new(), size: 2 })
     }
 
-    /// Makes a change that `policy` asks for; returns whether there was one to make.
-    pub fn apply(&mut self, policy: &'static str, edit: &Edit) -> bool {
-        let before = self.operations.len();
-        let is_done = match edit {
-            Edit::Set(path, value) => self.add(&path.pointer(), value.clone()),
-            Edit::Append(path, value) => {
-                let list = path.pointer();
-                match list.resolve(&self.object) {
-                    Ok(Value::Array(_)) => self.append(&list, value.clone()),
-                    _ => self.add(&list, Value::Array(vec![value.clone()])),
-                }
+    /// Sets a field for `policy`, where it is absent or `null`; returns whether it was.
+    pub fn set(&mut self, policy: &'static str, path: &Path, value: &Value) -> bool {
+        self.add(policy, &path.pointer(), value.clone())
+    }
+
+    /// Inserts an item into a list for `policy`, at a position or at the end. The list may be absent or `null`.
+    pub fn insert(&mut self, policy: &'static str, list: &Path, position: Option<usize>, item: &Value) -> bool {
+        let list = list.pointer();
+        match list.resolve(&self.object) {
+            Ok(Value::Array(_)) => {
+                let last = position.map_or_else(|| "-".to_owned(), |position| position.to_string());
+                self.record(policy, list.with_trailing_token(last), item.clone())
             }
-        };
-        for operation in &mut self.operations[before..] {
-            operation.policy = policy;
+            _ => self.add(policy, &list, Value::Array(vec![item.clone()])),
         }
-        is_done
+    }
+
+    /// Takes away for `policy` what is at `path`; returns whether there was anything.
+    pub fn remove(&mut self, policy: &'static str, path: &Pointer) -> bool {
+        if path.is_root() || self.object.delete(path).is_none() {
+            return false;
+        }
+        self.push(Operation { op: "remove", path: path.to_buf(), value: None, policy });
+        true
     }
 
     /// The object as it is now.
@@ -71,9 +78,9 @@ impl Editor {
         &self.object
     }
 
-    /// The object as it is now, by value.
-    pub fn into_object(self) -> Value {
-        self.object
+    /// The object as it is now and what was done, in order.
+    pub fn into_parts(self) -> (Value, Vec<Operation>) {
+        (self.object, self.operations)
     }
 
     /// What was done, in order.
@@ -81,8 +88,13 @@ impl Editor {
         &self.operations
     }
 
+    /// Whether the patch is larger than [`PATCH`].
+    pub fn is_over(&self) -> bool {
+        self.size > PATCH
+    }
+
     /// Adds a member where nothing is, with the parents that are missing.
-    fn add(&mut self, pointer: &Pointer, value: Value) -> bool {
+    fn add(&mut self, policy: &'static str, pointer: &Pointer, value: Value) -> bool {
         // The shallowest part of the way that is not there, and what is to be put there.
         let tokens: Vec<_> = pointer.tokens().collect();
         let mut here = &self.object;
@@ -101,7 +113,7 @@ impl Editor {
                     let value = tokens[depth + 1..].iter().rev().fold(value, |inner, token| {
                         Value::Object(Map::from_iter([(token.decoded().into_owned(), inner)]))
                     });
-                    return self.record(path, value);
+                    return self.record(policy, path, value);
                 }
                 Some(next) => here = next,
             }
@@ -109,21 +121,36 @@ impl Editor {
         false
     }
 
-    fn append(&mut self, list: &Pointer, value: Value) -> bool {
-        self.record(list.with_trailing_token("-"), value)
-    }
-
-    fn record(&mut self, path: PointerBuf, value: Value) -> bool {
-        if self.object.assign(&path, value.clone()).is_err() {
+    fn record(&mut self, policy: &'static str, path: PointerBuf, value: Value) -> bool {
+        if !put(&mut self.object, &path, value.clone()) {
             return false;
         }
-        self.operations.push(Operation { op: "add", path, value, policy: "" });
+        self.push(Operation { op: "add", path, value: Some(value), policy });
         true
+    }
+
+    fn push(&mut self, operation: Operation) {
+        // Each with a comma, or the last bracket's place.
+        self.size += serde_json::to_vec(&operation).map_or(PATCH, |json| json.len()) + 1;
+        self.operations.push(operation);
     }
 }
 
+/// Adds as RFC 6902 says: into a list, before the item that is there.
+fn put(object: &mut Value, path: &Pointer, value: Value) -> bool {
+    if let Some((list, last)) = path.split_back()
+        && let Ok(Value::Array(items)) = list.resolve_mut(object)
+    {
+        let end = items.len();
+        let last = last.decoded();
+        let position = if last == "-" { Some(end) } else { last.parse().ok().filter(|position| *position <= end) };
+        return position.map(|position| items.insert(position, value)).is_some();
+    }
+    object.assign(path, value).is_ok()
+}
+
 impl Operation {
-    /// Where it adds.
+    /// The place that it adds or removes.
     pub fn path(&self) -> &Pointer {
         &self.path
     }
@@ -136,25 +163,31 @@ impl Operation {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
-    use super::{Edit, Editor};
+    use super::{Editor, PATCH};
     use crate::object::Path;
 
-    fn edited(raw: &str, edits: &[Edit]) -> (serde_json::Value, serde_json::Value) {
+    fn path(dotted: &str) -> Path {
+        Path::root().fields(dotted)
+    }
+
+    fn edited(raw: &str, edit: impl FnOnce(&mut Editor)) -> (Value, Value) {
         let mut editor = Editor::new(raw).expect("JSON");
-        for edit in edits {
-            editor.apply("a-policy", edit);
-            assert!(editor.operations().iter().all(|operation| operation.policy() == "a-policy"));
-        }
-        (editor.object().clone(), serde_json::to_value(editor.operations()).expect("JSON"))
+        edit(&mut editor);
+        assert!(editor.operations().iter().all(|operation| operation.policy() == "a-policy"));
+        let patch = serde_json::to_value(editor.operations()).expect("JSON");
+        assert!(editor.size >= patch.to_string().len() && editor.size <= patch.to_string().len() + 1);
+        (editor.object().clone(), patch)
     }
 
     #[test]
     fn absent_and_null_parents_are_added_whole() {
-        let set = Edit::Set(Path::root().fields("spec.securityContext.seccompProfile.type"), json!("RuntimeDefault"));
+        let field = path("spec.securityContext.seccompProfile.type");
         for raw in [r#"{"spec":{}}"#, r#"{"spec":{"securityContext":null}}"#] {
-            let (object, patch) = edited(raw, std::slice::from_ref(&set));
+            let (object, patch) = edited(raw, |editor| {
+                assert!(editor.set("a-policy", &field, &json!("RuntimeDefault")));
+            });
             assert_eq!(object, json!({"spec": {"securityContext": {"seccompProfile": {"type": "RuntimeDefault"}}}}));
             assert_eq!(
                 patch,
@@ -166,20 +199,49 @@ mod tests {
 
     #[test]
     fn what_was_written_stays() {
-        let set = Edit::Set(Path::root().fields("spec.a"), json!(true));
-        assert_eq!(edited(r#"{"spec":{"a":false}}"#, std::slice::from_ref(&set)).1, json!([]));
-        assert_eq!(edited(r#"{"spec":"a"}"#, &[set]).1, json!([]));
+        for raw in [r#"{"spec":{"a":false}}"#, r#"{"spec":"a"}"#] {
+            let (_, patch) = edited(raw, |editor| assert!(!editor.set("a-policy", &path("spec.a"), &json!(true))));
+            assert_eq!(patch, json!([]));
+        }
     }
 
     #[test]
-    fn lists_are_made_and_appended_to() {
-        let append = |name: &str| Edit::Append(Path::root().fields("spec.volumes"), json!({"name": name}));
-        let (object, patch) = edited(r#"{"spec":{"volumes":null}}"#, &[append("a"), append("b")]);
-        assert_eq!(object, json!({"spec": {"volumes": [{"name": "a"}, {"name": "b"}]}}));
+    fn lists_are_made_and_inserted_into() {
+        let (object, patch) = edited(r#"{"spec":{"volumes":null}}"#, |editor| {
+            for (name, position) in [("a", None), ("b", None), ("c", Some(1)), ("d", Some(4))] {
+                let is_done = editor.insert("a-policy", &path("spec.volumes"), position, &json!({"name": name}));
+                assert_eq!(is_done, name != "d", "{name}: there is no fourth place");
+            }
+        });
+        assert_eq!(object, json!({"spec": {"volumes": [{"name": "a"}, {"name": "c"}, {"name": "b"}]}}));
         assert_eq!(
             patch,
             json!([{"op": "add", "path": "/spec/volumes", "value": [{"name": "a"}]},
-                   {"op": "add", "path": "/spec/volumes/-", "value": {"name": "b"}}])
+                   {"op": "add", "path": "/spec/volumes/-", "value": {"name": "b"}},
+                   {"op": "add", "path": "/spec/volumes/1", "value": {"name": "c"}}])
         );
+    }
+
+    #[test]
+    fn what_is_there_is_removed_once() {
+        let (object, patch) = edited(r#"{"spec":{"a":false,"b":[1,2]}}"#, |editor| {
+            assert!(editor.remove("a-policy", &path("spec.a").pointer()));
+            assert!(!editor.remove("a-policy", &path("spec.a").pointer()));
+            assert!(editor.remove("a-policy", &path("spec.b").index(0).pointer()));
+            assert!(!editor.remove("a-policy", &path("spec.b").index(1).pointer()));
+            assert!(!editor.remove("a-policy", &Path::root().pointer()));
+        });
+        assert_eq!(object, json!({"spec": {"b": [2]}}));
+        assert_eq!(patch, json!([{"op": "remove", "path": "/spec/a"}, {"op": "remove", "path": "/spec/b/0"}]));
+    }
+
+    #[test]
+    fn the_size_of_the_patch_is_known() {
+        let mut editor = Editor::new(r#"{"spec":{}}"#).expect("JSON");
+        let text = "x".repeat(PATCH / 2);
+        editor.set("a-policy", &path("spec.a"), &json!(text));
+        assert!(!editor.is_over());
+        editor.set("a-policy", &path("spec.b"), &json!(text));
+        assert!(editor.is_over());
     }
 }

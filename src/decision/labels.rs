@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::time::Instant;
 
-use super::{Judged, cap};
+use super::{Judged, Tells, cap};
 use crate::config::Snapshot;
 use crate::engine::{self, Active, Outcome};
 use crate::facts::{Facts, Known, Pending};
@@ -102,7 +102,7 @@ impl Reading {
             configured: (ceiling < Mode::Enforce).then_some(Mode::Enforce),
             inherited: false,
             failed: true,
-            sets: false,
+            tells: Tells::Flaw,
             count: 1,
         })
     }

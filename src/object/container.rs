@@ -138,8 +138,9 @@ impl<'r, 'a> Container<'r, 'a> {
     }
 
     /// The volume mounts: position, volume name and mount path.
-    pub fn mounts(&self) -> impl Iterator<Item = (usize, &'r str, &'r str)> {
-        counted(self.spec.volume_mounts.iter().flatten()).enumerate().map(|(position, mount)| {
+    pub fn mounts(&self) -> impl Iterator<Item = (usize, &'r str, &'r str)> + use<'r, 'a> {
+        let spec = self.spec;
+        counted(spec.volume_mounts.iter().flatten()).enumerate().map(|(position, mount)| {
             (position, mount.name.as_deref().unwrap_or_default(), mount.mount_path.as_deref().unwrap_or_default())
         })
     }

@@ -58,7 +58,17 @@ impl<'r> VolumeUse<'r, '_> {
         counted(&self.volume.sources).map(Text::as_str)
     }
 
-    /// The place of a field below the volume: `at("hostPath")`.
+    /// Whether it is an `emptyDir: {}` and nothing else.
+    pub fn is_plain_empty_dir(&self) -> bool {
+        self.is_empty_dir() && self.volume.is_empty_dir_without_settings
+    }
+
+    /// Whether it is an `emptyDir`, whatever its settings, and nothing else.
+    pub fn is_empty_dir(&self) -> bool {
+        matches!(self.volume.sources.as_slice(), [source] if *source == "emptyDir")
+    }
+
+    /// The place of a field below the volume: `at("hostPath")`; an empty one for the volume itself.
     pub fn at<'s>(&self, field: &'s str) -> PlaceRef<'s>
     where
         'r: 's,
@@ -110,6 +120,11 @@ impl<'a> Pod<'a> {
         self.containers()
             .map(|container| ImageUse { place: container.at("image"), reference: container.image() })
             .chain(volumes)
+    }
+
+    /// The way from the object's root to this pod or template.
+    pub fn base(&self) -> &Path {
+        &self.base
     }
 
     /// The place of a field of the pod: `at("spec.securityContext.runAsUser")`.

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
 
 use super::mapping::Mapping;
 use super::spec::ImageVolume;
@@ -19,6 +20,8 @@ pub(super) struct Volume<'a> {
     pub(super) image: Option<ImageVolume<'a>>,
     /// The fields beside `name` that hold something.
     pub(super) sources: Vec<Text<'a>>,
+    /// Whether `emptyDir` was written as `{}`.
+    pub(super) is_empty_dir_without_settings: bool,
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for Volume<'a> {
@@ -47,6 +50,10 @@ impl<'de: 'a, 'a> Deserialize<'de> for Volume<'a> {
                     let is_there = if field == "image" {
                         volume.image = map.next_value::<Option<Mapping<_>>>()?.map(|Mapping(image)| image);
                         volume.image.is_some()
+                    } else if field == "emptyDir" {
+                        let settings = map.next_value::<Option<&RawValue>>()?;
+                        volume.is_empty_dir_without_settings = settings.is_some_and(holds_nothing);
+                        settings.is_some()
                     } else {
                         map.next_value::<Option<IgnoredAny>>()?.is_some()
                     };
@@ -62,4 +69,10 @@ impl<'de: 'a, 'a> Deserialize<'de> for Volume<'a> {
         }
         deserializer.deserialize_map(Fields)
     }
+}
+
+/// Whether a JSON object has no fields.
+fn holds_nothing(raw: &RawValue) -> bool {
+    let within = raw.get().strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
+    within.is_some_and(|within| within.trim_ascii().is_empty())
 }

@@ -82,7 +82,8 @@ fn scope(safety: Option<Safety>) -> String {
     };
     format!(
         "Set when an object is created, and in a pod template when it changes; templates that a controller owns are \
-         left alone, and so is whatever was written. On with `defaults:` {}.",
+         left alone, and so is whatever was written. It is taken back, with a warning, when a later write contradicts \
+         it and nobody wrote it by then. On with `defaults:` {}.",
         setting(safety)
     )
 }

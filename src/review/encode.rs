@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::Review;
 use super::decode::V1BETA1;
 use crate::bound::{Room, fit};
-use crate::decision::{Decision, Endpoint, Judged, Trouble};
+use crate::decision::{Decision, Endpoint, Judged, Tells, Trouble};
 use crate::mode::Mode;
 use crate::policy::cut;
 
@@ -160,7 +160,9 @@ pub fn warnings(decision: &Decision, id: Option<&str>) -> Vec<String> {
         all.push(format!("not judged: {message}"));
     }
     let warned = decision.findings.iter().filter(|finding| {
-        let is_done = finding.refuses() || finding.sets && finding.mode == Mode::Enforce;
+        // Nobody needs to hear of a default that is set: it is in the object.
+        let is_set = finding.tells == Tells::Default && finding.mode == Mode::Enforce && !finding.failed;
+        let is_done = finding.refuses() || is_set;
         finding.mode >= Mode::Warn && !is_done
     });
     all.extend(warned.map(|finding| {
@@ -188,7 +190,7 @@ pub fn warnings(decision: &Decision, id: Option<&str>) -> Vec<String> {
 }
 
 fn line(finding: &Judged) -> String {
-    if finding.sets {
+    if finding.tells != Tells::Flaw {
         return format!("{}: {}", finding.meta.id, finding.message);
     }
     format!("{}: {} {} ({})", finding.meta.id, finding.place.shown(), finding.message, finding.meta.fix)

@@ -45,7 +45,9 @@ fn sources() -> Vec<(String, String)> {
     let families = names_in("src/policy").into_iter().filter(|name| repository("src/policy").join(name).is_dir());
     let files = families.flat_map(|family| {
         let prefix = if family == "defaults" { "default-" } else { "" };
-        let files = names_in(&format!("src/policy/{family}")).into_iter();
+        // A policy may have parts of its own, in a folder.
+        let files =
+            names_in(&format!("src/policy/{family}")).into_iter().filter(|file| file.strip_suffix(".rs").is_some());
         files.map(move |file| {
             let text = std::fs::read_to_string(repository("src/policy").join(&family).join(&file)).expect("UTF-8");
             (format!("{prefix}{}", file.trim_end_matches(".rs").replace('_', "-")), text)

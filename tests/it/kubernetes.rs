@@ -26,6 +26,7 @@ pub(crate) mod plane;
 mod privileged;
 pub(crate) mod process;
 mod restart;
+mod rewritten;
 mod rollouts;
 mod sets;
 pub(crate) mod space;

@@ -5,3 +5,4 @@ mod images;
 mod objects;
 mod oracle;
 mod patches;
+mod rewritten;

@@ -4,8 +4,12 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Breakage, Defaulter, Edits, Mutator, Safety, Target};
+use super::{Breakage, Defaulter, Edits, Mutator, Safety, Target, Update, WINDOWS};
+use crate::object::Container;
 use crate::policy::{Meta, Severity};
+
+/// The field, in a container.
+const FIELD: &str = "securityContext.capabilities.drop";
 
 /// Documentation of the policy.
 const META: Meta = Meta {
@@ -48,12 +52,37 @@ impl Defaulter for DefaultDropCapabilities {
 impl Mutator for DefaultDropCapabilities {
     fn set(&self, target: &Target<'_, '_>, edits: &mut Edits) {
         for container in target.linux_pods().flat_map(|pod| target.containers(pod)) {
-            // A privileged container has every capability, whatever it drops; one that adds ALL would lose what it
-            // asked for, because runtimes add ALL before they drop ALL.
-            let wants_all = container.added_capabilities().any(|name| name.eq_ignore_ascii_case("ALL"));
-            if container.dropped_capabilities().next().is_none() && !container.is_privileged() && !wants_all {
-                edits.set(container.at("securityContext.capabilities.drop"), json!(["ALL"]));
+            // A privileged container has every capability, whatever it drops.
+            if !drops_any(container) && !container.is_privileged() && !adds_all(container) {
+                edits.set(container.at(FIELD), json!(["ALL"]));
             }
         }
     }
+
+    fn keep(&self, update: Update<'_, '_>, edits: &mut Edits) {
+        for (before, now) in update.containers() {
+            if drops_any(before) && !drops_any(now) {
+                edits.keep(now.at(FIELD), json!(["ALL"]));
+            }
+        }
+    }
+
+    fn take_back(&self, update: Update<'_, '_>, edits: &mut Edits) {
+        for (before, now) in update.containers().filter(|(_, now)| drops_any(*now)) {
+            if update.turns_to_windows() {
+                edits.take_back(now.at(FIELD), json!(["ALL"]), WINDOWS);
+            } else if adds_all(now) && !adds_all(before) {
+                edits.take_back(now.at(FIELD), json!(["ALL"]), "the container now adds ALL");
+            }
+        }
+    }
+}
+
+fn drops_any(container: Container<'_, '_>) -> bool {
+    container.dropped_capabilities().next().is_some()
+}
+
+/// Whether a container would lose what it asks for: runtimes add ALL before they drop ALL.
+fn adds_all(container: Container<'_, '_>) -> bool {
+    container.added_capabilities().any(|name| name.eq_ignore_ascii_case("ALL"))
 }

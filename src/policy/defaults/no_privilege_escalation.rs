@@ -3,8 +3,12 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Breakage, Defaulter, Edits, Mutator, Safety, Target};
+use super::{Breakage, Defaulter, Edits, Mutator, Safety, Target, Update, WINDOWS};
+use crate::object::Container;
 use crate::policy::{Meta, Severity};
+
+/// The field, in a container.
+const FIELD: &str = "securityContext.allowPrivilegeEscalation";
 
 /// Documentation of the policy.
 const META: Meta = Meta {
@@ -45,13 +49,33 @@ impl Defaulter for DefaultNoPrivilegeEscalation {
 impl Mutator for DefaultNoPrivilegeEscalation {
     fn set(&self, target: &Target<'_, '_>, edits: &mut Edits) {
         for container in target.linux_pods().flat_map(|pod| target.containers(pod)) {
-            // ValidateSecurityContext refuses the pair (K/pkg/apis/core/validation/validation.go).
-            let mut added = container.added_capabilities();
-            let is_mighty =
-                container.is_privileged() || added.any(|name| name == "SYS_ADMIN" || name == "CAP_SYS_ADMIN");
-            if !is_mighty && container.allow_privilege_escalation().is_none() {
-                edits.set(container.at("securityContext.allowPrivilegeEscalation"), false);
+            if !is_mighty(container) && container.allow_privilege_escalation().is_none() {
+                edits.set(container.at(FIELD), false);
             }
         }
     }
+
+    fn keep(&self, update: Update<'_, '_>, edits: &mut Edits) {
+        for (before, now) in update.containers() {
+            if before.allow_privilege_escalation() == Some(false) && now.allow_privilege_escalation().is_none() {
+                edits.keep(now.at(FIELD), false);
+            }
+        }
+    }
+
+    fn take_back(&self, update: Update<'_, '_>, edits: &mut Edits) {
+        for (before, now) in update.containers().filter(|(_, now)| now.allow_privilege_escalation() == Some(false)) {
+            if update.turns_to_windows() {
+                edits.take_back(now.at(FIELD), false, WINDOWS);
+            } else if is_mighty(now) && !is_mighty(before) {
+                edits.take_back(now.at(FIELD), false, "the container is now privileged or adds SYS_ADMIN");
+            }
+        }
+    }
+}
+
+/// Whether the API server would refuse the field (`ValidateSecurityContext` in `K/pkg/apis/core/validation/validation.go`).
+fn is_mighty(container: Container<'_, '_>) -> bool {
+    let mut added = container.added_capabilities();
+    container.is_privileged() || added.any(|name| name == "SYS_ADMIN" || name == "CAP_SYS_ADMIN")
 }

@@ -6,7 +6,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Breakage, Defaulter, Edits, Mutator, Safety, Target};
+use super::{Breakage, Defaulter, Edits, Mutator, Safety, Target, Update};
 use crate::object::{Path, Place};
 use crate::policy::{Meta, Severity};
 
@@ -57,6 +57,19 @@ impl Mutator for DefaultNoTokenAutomount {
             if pod.automount_service_account_token().is_none() {
                 edits.set(pod.at(&format!("spec.{FIELD}")), false);
             }
+        }
+    }
+    fn keep(&self, Update { before, now }: Update<'_, '_>, edits: &mut Edits) {
+        if before.automount_service_account_token() == Some(false) && now.automount_service_account_token().is_none() {
+            edits.keep(now.at(&format!("spec.{FIELD}")), false);
+        }
+    }
+
+    fn take_back(&self, update: Update<'_, '_>, edits: &mut Edits) {
+        let Update { before, now } = update;
+        if before.service_account() == "default" && now.service_account() != "default" {
+            let because = "the template now runs as a ServiceAccount of its own";
+            edits.take_back(now.at(&format!("spec.{FIELD}")), false, because);
         }
     }
 }

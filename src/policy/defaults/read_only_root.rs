@@ -1,14 +1,22 @@
 //! `default-read-only-root`: a root filesystem that nobody writes to, and room where programs do write.
 
-use std::collections::HashSet;
+mod paths;
+mod room;
+
+use std::collections::{HashMap, HashSet};
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::{Breakage, Defaulter, Edits, Mutator, Safety, Target};
-use crate::object::{Container, ContainerList, Pod};
-use crate::policy::{Meta, Severity, quoted};
+use self::paths::{MountPaths, steps};
+use self::room::Room;
+use super::{Breakage, Defaulter, Edits, Mutator, Safety, Target, Update, WINDOWS};
+use crate::object::{Container, ContainerList, Place, Pod, VolumeUse};
+use crate::policy::{Meta, Severity};
+
+/// The field, in a container.
+const FIELD: &str = "securityContext.readOnlyRootFilesystem";
 
 /// Documentation of the policy.
 const META: Meta = Meta {
@@ -46,44 +54,9 @@ pub(crate) struct DefaultReadOnlyRoot {
     paths: MountPaths,
 }
 
-/// Absolute paths without a colon, each one once, as `volumeMounts[].mountPath` takes them.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(try_from = "Vec<String>")]
-struct MountPaths(Vec<String>);
-
-impl TryFrom<Vec<String>> for MountPaths {
-    type Error = String;
-
-    fn try_from(paths: Vec<String>) -> Result<Self, Self::Error> {
-        for (position, path) in paths.iter().enumerate() {
-            let is_plain = path.starts_with('/') && !path.contains(':') && !path.split('/').any(|part| part == "..");
-            if !is_plain || steps(path).is_empty() {
-                return Err(format!("{} must be an absolute path below /, without a colon or ..", quoted(path)));
-            }
-            if paths[..position].iter().any(|other| steps(other) == steps(path)) {
-                return Err(format!("{} must be listed once", quoted(path)));
-            }
-        }
-        Ok(Self(paths))
-    }
-}
-
-/// A path as the kubelet takes it: relative ones begin at the root, `//`, `.` and a slash at the end say nothing.
-fn steps(path: &str) -> Vec<&str> {
-    let mut steps = Vec::new();
-    for step in path.split('/') {
-        match step {
-            "" | "." => {}
-            ".." => drop(steps.pop()),
-            step => steps.push(step),
-        }
-    }
-    steps
-}
-
 impl Default for DefaultReadOnlyRoot {
     fn default() -> Self {
-        Self { paths: MountPaths(vec!["/tmp".to_owned()]) }
+        Self { paths: MountPaths::of("/tmp") }
     }
 }
 
@@ -96,35 +69,127 @@ impl Defaulter for DefaultReadOnlyRoot {
 impl Mutator for DefaultReadOnlyRoot {
     fn set(&self, target: &Target<'_, '_>, edits: &mut Edits) {
         for pod in target.linux_pods() {
-            let taken: HashSet<&str> = pod.volumes().map(|volume| volume.name()).collect();
-            let names = (1u64..).map(|number| format!("portcullis-writable-{number}"));
-            let mut free = names.filter(|name| !taken.contains(name.as_str()));
-            for container in target.containers(pod).filter(|one| one.read_only_root_filesystem().is_none()) {
-                edits.set(container.at("securityContext.readOnlyRootFilesystem"), true);
-                // A running pod gets no new volumes.
-                if container.list() != ContainerList::Ephemeral {
-                    self.mount(pod, container, &mut free, edits);
+            let silent = target.containers(pod).filter(|one| one.read_only_root_filesystem().is_none());
+            let silent: Vec<_> = silent.map(|container| (container, self.missing_in(container))).collect();
+            let mut room = Room::of(pod, target.before(pod));
+            room.reserve(silent.iter().flat_map(|(container, paths)| paths.iter().map(|path| (*container, *path))));
+            for (container, paths) in silent {
+                edits.set(container.at(FIELD), true);
+                for path in paths {
+                    let (name, is_there) = room.take(container, path);
+                    if !is_there {
+                        edits.append(pod.at("spec.volumes"), volume(&name));
+                    }
+                    edits.append(container.at("volumeMounts"), mount(&name, path));
                 }
             }
+            room.lost().for_each(|name| edits.append(pod.at("spec.volumes"), volume(&name)));
+        }
+    }
+
+    fn keep(&self, update: Update<'_, '_>, edits: &mut Edits) {
+        for (before, now) in update.containers() {
+            if before.read_only_root_filesystem() == Some(true) && now.read_only_root_filesystem().is_none() {
+                edits.keep(now.at(FIELD), true);
+            }
+            let mounted: HashSet<&str> = now.mounted_paths().collect();
+            for (_, name, path) in before.mounts().filter(|(_, name, path)| self.is_ours(name, path)) {
+                if !mounted.contains(path) {
+                    edits.keep_item(now.at("volumeMounts"), mount(name, path));
+                }
+            }
+        }
+        let here: HashSet<&str> = update.now.volumes().map(|volume| volume.name()).collect();
+        for stored in update.before.volumes().filter(VolumeUse::is_plain_empty_dir) {
+            if room::number(stored.name()).is_some() && !here.contains(stored.name()) {
+                edits.keep_item(update.now.at("spec.volumes"), volume(stored.name()));
+            }
+        }
+    }
+
+    fn take_back(&self, update: Update<'_, '_>, edits: &mut Edits) {
+        for (before, now) in update.containers() {
+            if update.turns_to_windows() && now.read_only_root_filesystem().is_some() {
+                edits.take_back(now.at(FIELD), true, WINDOWS);
+            }
+            self.take_mounts_back(before, now, edits);
+        }
+        if update.turns_to_windows() {
+            self.take_volumes_back(update.now, edits);
         }
     }
 }
 
 impl DefaultReadOnlyRoot {
-    fn mount(
-        &self,
-        pod: &Pod<'_>,
-        container: Container<'_, '_>,
-        free: &mut impl Iterator<Item = String>,
-        edits: &mut Edits,
-    ) {
-        for path in &self.paths.0 {
-            if container.mounted_paths().any(|mounted| steps(mounted) == steps(path)) {
-                continue;
+    /// The paths at which a container has nothing mounted. A running pod gets no new volumes.
+    fn missing_in(&self, container: Container<'_, '_>) -> Vec<&str> {
+        if container.list() == ContainerList::Ephemeral {
+            return Vec::new();
+        }
+        let mounted: HashSet<_> = container.mounted_paths().map(steps).collect();
+        self.paths.iter().filter(|path| !mounted.contains(&steps(path))).collect()
+    }
+
+    /// Our mounts in whose place something else is mounted now: the API server refuses a device there, and of two mounts
+    /// of one path either may hide the other.
+    fn take_mounts_back(&self, before: Container<'_, '_>, now: Container<'_, '_>, edits: &mut Edits) {
+        let ours: Vec<_> = now.mounts().filter(|(_, name, path)| self.is_ours(name, path)).collect();
+        if ours.is_empty() {
+            return;
+        }
+        let (had, has) = (times_mounted(before), times_mounted(now));
+        let is_mounted_twice =
+            |times: &HashMap<_, usize>, path| times.get(&steps(path)).is_some_and(|times| *times > 1);
+        for (position, name, path) in ours {
+            if is_mounted_twice(&has, path) && !is_mounted_twice(&had, path) {
+                let place = now.at_item("volumeMounts", position, "");
+                edits.take_back(place, mount(name, path), "something else is now mounted there");
             }
-            let Some(name) = free.next() else { return };
-            edits.append(pod.at("spec.volumes"), json!({"name": name, "emptyDir": {}}));
-            edits.append(container.at("volumeMounts"), json!({"name": name, "mountPath": path}));
         }
     }
+
+    /// The volumes of ours, with their mounts: no container of Windows needs them.
+    fn take_volumes_back(&self, pod: &Pod<'_>, edits: &mut Edits) {
+        // `None` for a volume that is mounted in a way that is not ours.
+        let mut mounts: HashMap<&str, Option<Vec<(Place, Value)>>> = HashMap::new();
+        for container in pod.containers() {
+            for (position, name, path) in container.mounts() {
+                let together = mounts.entry(name).or_insert_with(|| Some(Vec::new()));
+                if self.is_ours(name, path) {
+                    let place = container.at_item("volumeMounts", position, "").into();
+                    if let Some(together) = together {
+                        together.push((place, mount(name, path)));
+                    }
+                } else {
+                    *together = None;
+                }
+            }
+        }
+        for of_ours in pod.volumes().filter(VolumeUse::is_plain_empty_dir) {
+            if let Some(mut together) = mounts.remove(of_ours.name()).flatten() {
+                together.push((of_ours.at("").into(), volume(of_ours.name())));
+                edits.take_all_back(together, WINDOWS);
+            }
+        }
+    }
+
+    /// Whether a mount looks like one of ours.
+    fn is_ours(&self, name: &str, path: &str) -> bool {
+        room::number(name).is_some() && self.paths.iter().any(|known| known == path)
+    }
+}
+
+/// How often something is mounted at each path.
+fn times_mounted<'r>(container: Container<'r, '_>) -> HashMap<Vec<&'r str>, usize> {
+    let mut times = HashMap::new();
+    container.mounted_paths().for_each(|path| *times.entry(steps(path)).or_insert(0) += 1);
+    times
+}
+
+fn volume(name: &str) -> Value {
+    json!({"name": name, "emptyDir": {}})
+}
+
+fn mount(name: &str, path: &str) -> Value {
+    json!({"name": name, "mountPath": path})
 }

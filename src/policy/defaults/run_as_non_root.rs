@@ -3,9 +3,12 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Breakage, Defaulter, Edits, Mutator, Safety, Target};
-use crate::object::Container;
+use super::{Breakage, Defaulter, Edits, Mutator, Safety, Target, Update};
+use crate::object::{Container, Pod};
 use crate::policy::{Meta, Severity};
+
+/// The field, in a pod.
+const FIELD: &str = "spec.securityContext.runAsNonRoot";
 
 /// Documentation of the policy.
 const META: Meta = Meta {
@@ -45,21 +48,41 @@ impl Mutator for DefaultRunAsNonRoot {
         // With a user namespace root in the pod is nobody on the node: the standards ask for nothing.
         let pods = target.request().pods().iter();
         for pod in pods.filter(|pod| pod.run_as_non_root().is_none() && !pod.has_user_namespace()) {
-            let silent = |container: &Container<'_, '_>| container.run_as_non_root().is_none();
-            let silent: Vec<_> = target.containers(pod).filter(silent).collect();
-            // The kubelet would not start them (verifyRunAsNonRoot in K/pkg/kubelet/kuberuntime/security_context_*.go).
-            let is_root = |container: &Container<'_, '_>| {
-                let windows_user = container.windows_user().or(pod.windows_user()).unwrap_or_default();
-                container.run_as_user().or(pod.run_as_user()) == Some(0)
-                    || windows_user.eq_ignore_ascii_case("ContainerAdministrator")
-            };
+            let silent: Vec<_> = target.containers(pod).filter(is_silent).collect();
             if !target.may_set_pod_fields() {
                 for container in silent.iter().filter(|container| !is_root(container)) {
                     edits.set(container.at("securityContext.runAsNonRoot"), true);
                 }
             } else if !silent.is_empty() && pod.run_as_user() != Some(0) && !silent.iter().any(is_root) {
-                edits.set(pod.at("spec.securityContext.runAsNonRoot"), true);
+                edits.set(pod.at(FIELD), true);
             }
         }
     }
+
+    fn keep(&self, Update { before, now }: Update<'_, '_>, edits: &mut Edits) {
+        if before.run_as_non_root() == Some(true) && now.run_as_non_root().is_none() {
+            edits.keep(now.at(FIELD), true);
+        }
+    }
+
+    fn take_back(&self, update: Update<'_, '_>, edits: &mut Edits) {
+        let has_root = |pod: &Pod<'_>| pod.containers().filter(is_silent).any(|container| is_root(&container));
+        if update.now.run_as_non_root() == Some(true) && has_root(update.now) && !has_root(update.before) {
+            edits.take_back(update.now.at(FIELD), true, "a container now runs as root");
+        }
+    }
+}
+
+/// Whether a container leaves it to the pod.
+fn is_silent(container: &Container<'_, '_>) -> bool {
+    container.run_as_non_root().is_none()
+}
+
+/// Whether the kubelet would not start it as one that is not root (`verifyRunAsNonRoot` in
+/// `K/pkg/kubelet/kuberuntime/security_context_*.go`).
+fn is_root(container: &Container<'_, '_>) -> bool {
+    let pod = container.pod();
+    let windows_user = container.windows_user().or(pod.windows_user()).unwrap_or_default();
+    container.run_as_user().or(pod.run_as_user()) == Some(0)
+        || windows_user.eq_ignore_ascii_case("ContainerAdministrator")
 }

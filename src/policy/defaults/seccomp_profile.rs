@@ -4,13 +4,16 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Breakage, Defaulter, Edits, Mutator, Safety, Target};
+use super::{Breakage, Defaulter, Edits, Mutator, Safety, Target, Update, WINDOWS};
 use crate::object::Pod;
 use crate::policy::{Meta, Severity};
 
 /// How a profile was named before there was a field for it. The API server still refuses a field that says otherwise
 /// (`validateSeccompAnnotationsAndFields` in `K/pkg/apis/core/validation/validation.go`).
 const ANNOTATION: &str = "seccomp.security.alpha.kubernetes.io/pod";
+
+/// The field, in a pod.
+const FIELD: &str = "spec.securityContext.seccompProfile";
 
 /// Documentation of the policy.
 const META: Meta = Meta {
@@ -47,14 +50,40 @@ impl Defaulter for DefaultSeccompProfile {
 impl Mutator for DefaultSeccompProfile {
     fn set(&self, target: &Target<'_, '_>, edits: &mut Edits) {
         let profile = json!({"type": "RuntimeDefault"});
-        let is_annotated = |pod: &Pod<'_>| pod.metadata().is_some_and(|pod| pod.annotation(ANNOTATION).is_some());
-        for pod in target.linux_pods().filter(|pod| pod.seccomp_profile().is_none() && !is_annotated(pod)) {
+        for pod in target.linux_pods().filter(|pod| pod.seccomp_profile().is_none() && annotation(pod).is_none()) {
             let mut bare = target.containers(pod).filter(|container| container.seccomp_profile().is_none()).peekable();
             if !target.may_set_pod_fields() {
                 bare.for_each(|container| edits.set(container.at("securityContext.seccompProfile"), profile.clone()));
             } else if bare.peek().is_some() {
-                edits.set(pod.at("spec.securityContext.seccompProfile"), profile.clone());
+                edits.set(pod.at(FIELD), profile.clone());
             }
         }
     }
+
+    fn keep(&self, Update { before, now }: Update<'_, '_>, edits: &mut Edits) {
+        if before.seccomp_profile() == Some("RuntimeDefault") && now.seccomp_profile().is_none() {
+            edits.keep(now.at(FIELD), json!({"type": "RuntimeDefault"}));
+        }
+    }
+
+    fn take_back(&self, update: Update<'_, '_>, edits: &mut Edits) {
+        let Update { before, now } = update;
+        if now.seccomp_profile().is_none() {
+            return;
+        }
+        let profile = json!({"type": "RuntimeDefault"});
+        let is_contradicted = |pod: &Pod<'_>| {
+            annotation(pod).is_some_and(|named| named != "runtime/default" && named != "docker/default")
+        };
+        if update.turns_to_windows() {
+            edits.take_back(now.at(FIELD), profile, WINDOWS);
+        } else if is_contradicted(now) && !is_contradicted(before) {
+            edits.take_back(now.at(FIELD), profile, "an annotation now names another profile");
+        }
+    }
+}
+
+/// The profile that the annotation names.
+fn annotation<'p>(pod: &'p Pod<'_>) -> Option<&'p str> {
+    pod.metadata()?.annotation(ANNOTATION)
 }

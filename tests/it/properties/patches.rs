@@ -110,7 +110,7 @@ fn containers(list: &'static str, fewest: usize) -> impl Strategy<Value = Value>
     prop_oneof![rarely => Just(json!(null)), 4 => some]
 }
 
-fn pod() -> impl Strategy<Value = Value> {
+pub(super) fn pod() -> impl Strategy<Value = Value> {
     let lists = (containers("init", 0), containers("regular", 1));
     let volume = |name: &str| json!({"name": name, "emptyDir": {}});
     let volumes = one_of(vec![
@@ -140,7 +140,7 @@ fn pod() -> impl Strategy<Value = Value> {
 }
 
 /// Leaves out what is null, as the API server does.
-fn without_nulls(value: Value) -> Value {
+pub(super) fn without_nulls(value: Value) -> Value {
     match value {
         Value::Object(fields) => {
             let kept = fields.into_iter().filter(|(_, value)| !value.is_null());
