@@ -26,6 +26,16 @@ pub struct Metrics {
     pub failed_handshakes: IntCounter,
     /// Connections turned away because their address had too many.
     pub crowded: IntCounter,
+    /// Connections turned away because all places were taken.
+    pub turned_away: IntCounterVec,
+    /// Connections that made room for others.
+    pub made_room: IntCounterVec,
+    /// Connections cut because of what their clients did not do in time.
+    pub cut: IntCounterVec,
+    /// Whether connections were short of room a moment ago.
+    pub crowding: IntGauge,
+    /// Bytes of reviews that are read or judged, and of answers that are not sent.
+    pub held_bytes: IntGauge,
     /// Requests turned away because nobody knows the caller.
     pub unauthorized: IntCounter,
     /// Connections now open on the TLS port.
@@ -93,6 +103,19 @@ impl Metrics {
             unanswerable: counter("unanswerable_total", "Requests that held no uid to answer to."),
             failed_handshakes: counter("tls_handshake_failures_total", "TLS handshakes that failed or took too long."),
             crowded: counter("crowded_total", "Connections turned away: their address had too many."),
+            turned_away: counters(
+                "connections_turned_away_total",
+                "Connections turned away: all places were taken.",
+                &["port"],
+            ),
+            made_room: counters("made_room_total", "Connections closed to make room for others.", &["port"]),
+            cut: counters(
+                "connections_cut_total",
+                "Connections cut: answers were not read, or headers not sent, in time.",
+                &["why"],
+            ),
+            crowding: gauge("connections_crowded", "Whether connections were short of room within the last minute."),
+            held_bytes: gauge("held_bytes", "Bytes of reviews in hand, and of answers that are not sent."),
             unauthorized: counter("unauthorized_total", "Requests turned away: their caller is not known."),
             connections: gauge("connections", "Connections now open on the TLS port."),
             shed: counter("shed_total", "Reviews turned away for want of room."),
@@ -127,6 +150,13 @@ impl Metrics {
         };
         for entry in CATALOGUE {
             metrics.findings.with_label_values(&[entry.meta.id, "enforce"]);
+        }
+        for port in ["reviews", "admin"] {
+            metrics.turned_away.with_label_values(&[port]);
+            metrics.made_room.with_label_values(&[port]);
+        }
+        for why in ["unread", "headers"] {
+            metrics.cut.with_label_values(&[why]);
         }
         for result in ["taken", "refused"] {
             metrics.reloads.with_label_values(&[result]);

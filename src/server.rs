@@ -1,22 +1,30 @@
 //! The server: connections in, answers out, and an end in order.
 
+mod activity;
 mod addresses;
 mod admin;
+mod answer;
 mod body;
 pub mod certs;
 mod check;
+mod clock;
 mod connection;
+mod crowding;
 mod deciding;
 pub mod discovery;
 mod drain;
+mod frames;
 mod headers;
 mod http;
 pub mod installed;
 pub mod limits;
 pub mod managed;
+mod places;
 mod remembered;
+mod serving;
 pub mod strangers;
 pub mod tokens;
+mod watched;
 
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -46,6 +54,9 @@ pub use drain::{Drain, Phase};
 
 /// Connections that wait to be accepted.
 const BACKLOG: u32 = 4_096;
+/// Bytes that the system keeps of a connection, of what is sent and not read by either side. Its own bounds are several MiB,
+/// for distances that no cluster has.
+const BUFFERED: usize = 128 << 10;
 
 /// Everything that requests share.
 pub struct App {
@@ -69,6 +80,8 @@ pub struct App {
     demands_identity: bool,
     /// Callers that were turned away.
     pub strangers: Strangers,
+    /// Whether they may be known by a certificate.
+    knows_certificates: bool,
     /// What is counted.
     pub metrics: Metrics,
     /// When the certificate that is served is valid.
@@ -81,6 +94,7 @@ pub struct App {
     pub drain: Drain,
     stores_complete: AtomicBool,
     bodies: body::Budget,
+    crowding: crowding::Crowding,
     deciding: Deciding,
 }
 
@@ -126,9 +140,13 @@ impl Listeners {
 fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     let named = |error: io::Error| io::Error::new(error.kind(), format!("{address}: {error}"));
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }.map_err(named)?;
+    let options = socket2::SockRef::from(&socket);
+    // Connections inherit both.
+    options.set_send_buffer_size(BUFFERED)?;
+    options.set_recv_buffer_size(BUFFERED)?;
     if address.is_ipv6() && address.ip().is_unspecified() {
         // The system's default (net.ipv6.bindv6only) may be another.
-        socket2::SockRef::from(&socket).set_only_v6(false).map_err(named)?;
+        options.set_only_v6(false).map_err(named)?;
     }
     socket.set_reuseaddr(true)?;
     socket.bind(address).map_err(named)?;
@@ -176,9 +194,11 @@ impl App {
             couriers,
             sampler,
             redaction,
+            knows_certificates: callers.certificates,
             demands_identity: callers.certificates || callers.tokens.is_some(),
             tokens: callers.tokens,
             strangers: Strangers::default(),
+            crowding: crowding::Crowding::new(&metrics),
             metrics,
             certificate: Served::default(),
             installed,
@@ -221,6 +241,7 @@ impl App {
             Check::shown("clock", self.clock(), "believed".to_owned()),
             Check::shown("webhooks", None, self.webhooks()),
             Check::shown("workloads", self.workloads(), "as served, or not seen".to_owned()),
+            Check::shown("connections", self.crowding.amiss(), format!("{} open", self.metrics.connections.get())),
             Check::required("drain", is_serving, if is_serving { "serving" } else { "ending" }.to_owned()),
         ]
     }
@@ -254,6 +275,8 @@ impl App {
 
     fn refresh_gauges(&self) {
         self.metrics.certificate_invalid.set(i64::from(self.certificate.invalid().is_some()));
+        self.metrics.crowding.set(i64::from(self.crowding.amiss().is_some()));
+        self.metrics.held_bytes.set(self.bodies.held().try_into().unwrap_or(i64::MAX));
         let seconds = self.cluster.as_ref().map_or(0, |cluster| cluster.staleness().as_secs());
         self.metrics.store_staleness.set(seconds.try_into().unwrap_or(i64::MAX));
         self.metrics.reviews_waiting.set(self.deciding.waiting().try_into().unwrap_or(i64::MAX));
@@ -279,7 +302,8 @@ pub async fn serve(
 ) -> io::Result<()> {
     let limits = Limits::now();
     // Until the end: probes and scrapers are answered as long as anybody is.
-    let _admin = admin::start(listeners.admin, admin::router(Arc::clone(&app)), limits.probes)?;
+    let router = admin::router(Arc::clone(&app));
+    let _admin = admin::start(listeners.admin, router, limits.probes, app.crowding.clone())?;
     let gate = connection::Gate { tls, client_names: client_names.into() };
     let router = http::router(Arc::clone(&app));
     let reviews = connection::accept_tls(listeners.reviews, router, Arc::clone(&app), gate, limits.reviews);

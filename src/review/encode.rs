@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::io;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -30,6 +31,8 @@ const LONGEST_LINE: usize = 1_024;
 /// Bytes of one cause's field, and the place that each has in any case.
 const LONGEST_FIELD: usize = 512;
 const FIELD: usize = 96;
+/// Bytes of an answer beside its uid, its texts and its patch.
+const FRAME: usize = 2 << 10;
 /// Bytes of what is said of a request that could not be judged.
 const TROUBLE: usize = 2 << 10;
 /// Bytes of one audit annotation.
@@ -119,6 +122,36 @@ pub fn encode(review: &Review<'_>, endpoint: Endpoint, decision: &Decision, id: 
         },
     };
     serde_json::to_vec(&envelope).unwrap_or_default()
+}
+
+/// About the bytes that this answer takes.
+pub fn size(review: &Review<'_>, decision: &Decision) -> usize {
+    let texts = if decision.allowed {
+        decision.findings.len().min(WARNINGS) * WARNING
+    } else {
+        // As a message, and as its causes.
+        refusal(decision).len() * 5 / 2
+    };
+    let mut patch = Count(0);
+    if !decision.patch.is_empty() {
+        // Counting cannot fail, nor can a patch be other than JSON.
+        let _ = serde_json::to_writer(&mut patch, &decision.patch);
+    }
+    FRAME + review.request.uid.len() + texts + patch.0.div_ceil(3) * 4
+}
+
+/// Counts bytes.
+struct Count(usize);
+
+impl io::Write for Count {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 fn annotations<'a>(review: &Review<'_>, endpoint: Endpoint, decision: &'a Decision) -> Option<Annotations<'a>> {

@@ -15,6 +15,7 @@ use tokio::sync::oneshot;
 use super::App;
 use super::check::Check;
 use super::connection::accept_plain;
+use super::crowding::Crowding;
 use super::headers::with_headers;
 use super::limits::Most;
 
@@ -24,7 +25,7 @@ pub(super) struct Admin {
 }
 
 /// Answers probes and scrapers from now on.
-pub(super) fn start(listener: TcpListener, router: Router, most: Most) -> std::io::Result<Admin> {
+pub(super) fn start(listener: TcpListener, router: Router, most: Most, crowding: Crowding) -> std::io::Result<Admin> {
     let listener = listener.into_std()?;
     let (end, ended) = oneshot::channel();
     let serve = move || -> std::io::Result<()> {
@@ -32,7 +33,7 @@ pub(super) fn start(listener: TcpListener, router: Router, most: Most) -> std::i
         runtime.block_on(async {
             let listener = TcpListener::from_std(listener)?;
             tokio::select! {
-                () = accept_plain(listener, router, most) => {}
+                () = accept_plain(listener, router, most, crowding) => {}
                 _ = ended => {}
             }
             Ok(())
@@ -85,7 +86,9 @@ mod tests {
     use axum::routing::get;
     use tokio::net::TcpListener;
 
+    use super::super::crowding::Crowding;
     use super::start;
+    use crate::metrics::Metrics;
     use crate::server::limits::Most;
 
     /// The one worker of this test waits for the answer itself.
@@ -94,7 +97,8 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a socket");
         let address = listener.local_addr().expect("its address");
         let router = Router::new().route("/livez", get(|| async { "ok\n" }));
-        let admin = start(listener, router, Most { all: 8, address: 8 }).expect("a thread");
+        let crowding = Crowding::new(&Metrics::new());
+        let admin = start(listener, router, Most { all: 8, address: 8 }, crowding).expect("a thread");
         let mut stream = std::net::TcpStream::connect(address).expect("a connection");
         stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a timeout");
         stream.write_all(b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").expect("written");

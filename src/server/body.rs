@@ -1,22 +1,25 @@
-//! Reads a review's body within its bounds.
+//! Reads a review's body within its bounds, and keeps its answer within the same.
 
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Instant;
 
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::addresses::{Addresses, Place};
 
 /// The largest review that is read, in bytes. An object may have 1.5 MiB in etcd; a review carries it twice, and JSON
 /// may be several times the size of the protobuf that is stored.
 const LIMIT: usize = 8 << 20;
-/// Bytes of all bodies together.
+/// Bytes of all bodies together, and of the answers that are not sent.
 const BUDGET: usize = 80 << 20;
-/// Bytes of all bodies from one address whose caller nobody knows: a tenth, which is the largest review.
+/// The same of all callers that nobody knows: a fifth is left to those who are known.
+const UNKNOWN: usize = BUDGET / 5 * 4;
+/// The same of one address whose caller nobody knows: a tenth, which is the largest review.
 const SHARE: usize = BUDGET / 10;
 /// Bytes of one permit.
 const UNIT: usize = 1 << 10;
@@ -27,27 +30,28 @@ const DRAINED: usize = 64 << 20;
 
 /// The room that all bodies share.
 pub(super) struct Budget {
-    all: Semaphore,
+    all: Arc<Semaphore>,
     /// Bytes held by unknown callers.
     unknown: Addresses,
 }
 
 /// What came.
-pub(super) enum Read<'b> {
+pub(super) enum Read {
     /// All of it.
     Whole {
         /// The body.
         bytes: Bytes,
         /// Gives its room back when dropped.
-        _room: Room<'b>,
+        room: Room,
     },
     /// Not all of it; the front of it, and why.
     Part(Bytes, Cut),
 }
 
-/// The room that a body takes.
-pub(super) struct Room<'b> {
-    all: Option<SemaphorePermit<'b>>,
+/// The room that a body takes, and its answer after it.
+pub(super) struct Room {
+    budget: Arc<Semaphore>,
+    all: Option<OwnedSemaphorePermit>,
     /// What an unknown caller holds of its share.
     share: Option<Place>,
 }
@@ -78,24 +82,34 @@ impl fmt::Display for Cut {
 impl Budget {
     /// The room of one server.
     pub(super) fn new() -> Self {
-        Self { all: Semaphore::new(BUDGET / UNIT), unknown: Addresses::new(SHARE) }
+        Self { all: Arc::new(Semaphore::new(BUDGET / UNIT)), unknown: Addresses::new(SHARE, UNKNOWN) }
+    }
+
+    /// Room that holds nothing yet. `unknown` is the address of a caller that nobody knows.
+    pub(super) fn room(&self, unknown: Option<IpAddr>) -> Room {
+        let share = unknown.map(|address| self.unknown.place(address));
+        Room { budget: Arc::clone(&self.all), all: None, share }
+    }
+
+    /// Bytes that are held.
+    pub(super) fn held(&self) -> usize {
+        BUDGET - self.all.available_permits() * UNIT
     }
 
     /// Reads a body until `deadline`. `unknown` is the address of a caller that nobody knows.
-    pub(super) async fn read(&self, mut body: Body, unknown: Option<IpAddr>, deadline: Instant) -> Read<'_> {
+    pub(super) async fn read(&self, mut body: Body, unknown: Option<IpAddr>, deadline: Instant) -> Read {
         let deadline = deadline.into();
         let mut bytes = BytesMut::new();
-        let share = unknown.map(|address| self.unknown.place(address));
-        let mut held = Room { all: None, share };
+        let mut held = self.room(unknown);
         let cut = loop {
             let data = match tokio::time::timeout_at(deadline, next(&mut body)).await {
                 Ok(Ok(Some(data))) => data,
-                Ok(Ok(None)) => return Read::Whole { bytes: bytes.freeze(), _room: held },
+                Ok(Ok(None)) => return Read::Whole { bytes: bytes.freeze(), room: held },
                 Ok(Err(())) => break Cut::Broken,
                 Err(_) => break Cut::Late,
             };
             let length = bytes.len() + data.len();
-            let has_room = length <= LIMIT && self.grow(&mut held, length);
+            let has_room = length <= LIMIT && held.grow(length);
             // Without room, only what the uid may stand in is kept.
             let kept = if has_room { data.len() } else { data.len().min(HEAD.saturating_sub(bytes.len())) };
             bytes.extend_from_slice(&data[..kept]);
@@ -112,19 +126,55 @@ impl Budget {
         }
         Read::Part(head, cut)
     }
+}
 
-    /// Takes what is missing of the room for `length` bytes.
-    fn grow<'b>(&'b self, held: &mut Room<'b>, length: usize) -> bool {
-        if held.share.as_mut().is_some_and(|share| !share.grow(length)) {
+impl Room {
+    /// Takes what is missing of the room for `length` bytes; false when there is none.
+    pub(super) fn grow(&mut self, length: usize) -> bool {
+        let held = self.all.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+        let missing = length.div_ceil(UNIT).saturating_sub(held);
+        if missing == 0 {
+            return true;
+        }
+        if self.share.as_mut().is_some_and(|share| !share.grow(length)) {
             return false;
         }
-        let missing = length.div_ceil(UNIT) - held.all.as_ref().map_or(0, SemaphorePermit::num_permits);
-        let Ok(permit) = self.all.try_acquire_many(missing.try_into().unwrap_or(u32::MAX)) else { return false };
-        match &mut held.all {
+        let missing = missing.try_into().unwrap_or(u32::MAX);
+        let Ok(permit) = Arc::clone(&self.budget).try_acquire_many_owned(missing) else {
+            if let Some(share) = &mut self.share {
+                share.shrink(held * UNIT);
+            }
+            return false;
+        };
+        match &mut self.all {
             Some(all) => all.merge(permit),
             none => *none = Some(permit),
         }
         true
+    }
+
+    /// The bytes of an answer, which hold as much of this room as they need until they are sent.
+    pub(super) fn hold(mut self, answer: Vec<u8>) -> Bytes {
+        let needed = answer.len().div_ceil(UNIT);
+        if let Some(all) = &mut self.all {
+            drop(all.split(all.num_permits().saturating_sub(needed)));
+        }
+        if let Some(share) = &mut self.share {
+            share.shrink(answer.len());
+        }
+        Bytes::from_owner(Held { answer, _room: self })
+    }
+}
+
+/// An answer on its way.
+struct Held {
+    answer: Vec<u8>,
+    _room: Room,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.answer
     }
 }
 
@@ -164,7 +214,7 @@ mod tests {
         Body::from_stream(stream::iter((0..count).map(move |_| Ok::<_, Infallible>(piece.clone()))))
     }
 
-    async fn read(budget: &Budget, body: Body) -> Read<'_> {
+    async fn read(budget: &Budget, body: Body) -> Read {
         budget.read(body, None, Instant::now() + Duration::from_mins(1)).await
     }
 
@@ -217,6 +267,30 @@ mod tests {
         drop(first);
         assert!(matches!(budget.read(half(), one, later()).await, Read::Whole { .. }));
         drop(second);
+        assert!(budget.unknown.is_empty());
+    }
+
+    #[tokio::test]
+    async fn an_answer_holds_its_room_until_it_is_sent() {
+        let budget = Budget::new();
+        let address = Some(IpAddr::from([10, 0, 0, 1]));
+        let later = Instant::now() + Duration::from_mins(1);
+        let Read::Whole { mut room, .. } = budget.read(body(Bytes::from_static(&[0; UNIT]), 4), address, later).await
+        else {
+            panic!("no room");
+        };
+        assert!(room.grow(3 * UNIT) && budget.all.available_permits() == BUDGET / UNIT - 4, "it has that already");
+        assert!(room.grow(SHARE) && !room.grow(SHARE + UNIT), "no more than its share");
+        let answer = room.hold(vec![b'a'; 2 * UNIT]);
+        assert_eq!(budget.all.available_permits(), BUDGET / UNIT - 2);
+        let part = answer.slice(..10);
+        drop(answer);
+        assert_eq!(budget.all.available_permits(), BUDGET / UNIT - 2, "a part of it is on its way");
+        let mut others: Vec<_> = std::iter::repeat_with(|| budget.room(None)).take(9).collect();
+        assert!(others.iter_mut().all(|room| room.grow(SHARE)));
+        assert!(!budget.room(address).grow(SHARE - 2 * UNIT + 1), "there is no more");
+        drop((part, others));
+        assert_eq!(budget.all.available_permits(), BUDGET / UNIT);
         assert!(budget.unknown.is_empty());
     }
 }

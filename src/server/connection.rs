@@ -1,50 +1,36 @@
-//! Connections: accepted, secured, served, and ended.
+//! Connections: accepted, and secured.
 
 use std::net::SocketAddr;
-use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use axum::Router;
-use axum::body::Body;
-use hyper::body::Incoming;
-use hyper::server::conn::{http1, http2};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rustls::ServerConfig;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::task::TaskTracker;
-use tower::ServiceExt;
 
 use super::App;
-use super::addresses::Addresses;
+use super::activity::Due;
 use super::certs::known_name;
+use super::crowding::Crowding;
 use super::drain::{Drain, Phase};
 use super::http::Sender;
 use super::limits::Most;
+use super::places::{Place, Places};
+use super::serving::{Requests, Serving, serve};
 use crate::trail::Reason;
 
 /// From the first byte to the end of the TLS handshake.
 const HANDSHAKE: Duration = Duration::from_secs(5);
-/// From the handshake to the end of the first request's headers.
-const FIRST_HEADERS: Duration = Duration::from_secs(10);
-/// The same, once nothing new is accepted: who was let in just before still gets an answer to what it came for.
-const LAST_HEADERS: Duration = Duration::from_secs(1);
-/// From one request to the end of the next one's headers. Longer than the 90 seconds for which an API server keeps an
-/// idle connection: the side that sends ends it, so that no request meets a connection that is being closed.
-const NEXT_HEADERS: Duration = Duration::from_mins(2);
-/// HTTP/2 pings on a silent connection, and how long their answer may take.
-const PING: Duration = Duration::from_secs(30);
-const PONG: Duration = Duration::from_secs(10);
-/// Requests at once on one HTTP/2 connection.
-const STREAMS: u32 = 250;
-/// Bytes of a request's headers.
-const HEADERS: u32 = 64 << 10;
 /// How long to wait when the system has no more sockets.
 const NO_SOCKETS: Duration = Duration::from_millis(100);
+/// The least time between two lines of the log that say so.
+const LOGGED: Duration = Duration::from_secs(30);
+/// The names of the ports in metrics and logs.
+const REVIEWS: &str = "reviews";
+const ADMIN: &str = "admin";
 
 /// Who may come in.
 pub(super) struct Gate {
@@ -53,34 +39,27 @@ pub(super) struct Gate {
     pub(super) client_names: Arc<[String]>,
 }
 
-/// How a connection is served.
-#[derive(Clone)]
-struct Serving {
-    router: Router,
-    drain: Drain,
-    sender: Sender,
-    is_http2: bool,
-}
-
 /// Accepts TLS connections until the drain is over, then waits for those that are open.
 pub(super) async fn accept_tls(listener: TcpListener, router: Router, app: Arc<App>, gate: Gate, most: Most) {
     let tasks = TaskTracker::new();
-    let room = Arc::new(Semaphore::new(most.all));
-    let addresses = Addresses::new(most.address);
+    let places = Places::new(most, app.knows_certificates);
+    let requests = Requests::new(app.metrics.shed.clone());
     loop {
+        places.ready().await;
         let Some((stream, address)) = accept(&listener, &app.drain).await else { break };
-        let Some(place) = addresses.enter(address.ip()) else {
-            app.metrics.crowded.inc();
-            continue;
-        };
-        let Ok(permit) = Arc::clone(&room).acquire_owned().await else { break };
+        let Some(place) = enter(&places, &app.crowding, REVIEWS, address) else { continue };
         let acceptor = TlsAcceptor::from(gate.tls.load_full());
         let (router, app, names) = (router.clone(), Arc::clone(&app), Arc::clone(&gate.client_names));
+        let requests = requests.clone();
         tasks.spawn(async move {
-            let _held = (permit, place);
             app.metrics.connections.inc();
-            match tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await {
-                Ok(Ok(stream)) => {
+            let secured = tokio::select! {
+                secured = tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)) => Some(secured),
+                // It has to make room for another.
+                _ = place.activity().due() => None,
+            };
+            match secured {
+                Some(Ok(Ok(stream))) => {
                     let (_, session) = stream.get_ref();
                     let certificate = session.peer_certificates().and_then(|chain| chain.first());
                     let known = certificate.map(|found| known_name(found, &names));
@@ -89,12 +68,20 @@ pub(super) async fn accept_tls(listener: TcpListener, router: Router, app: Arc<A
                         app.metrics.failed_handshakes.inc();
                         app.strangers.turn_away(address.ip(), Reason::WrongName);
                         tracing::warn!("a client's certificate carries none of the names of --client-name");
-                    } else {
+                    } else if app.crowding.has_room(REVIEWS, place.secured(known.is_some())) {
                         let sender = Sender::connected(address.ip(), known.flatten());
-                        serve(stream, Serving { router, drain: app.drain.clone(), sender, is_http2 }).await;
+                        let (drain, activity) = (app.drain.clone(), Arc::clone(place.activity()));
+                        let requests = Some(requests);
+                        let serving = Serving { router, drain, sender, is_http2, activity, requests };
+                        match serve(stream, serving).await {
+                            Some(Due::Unread) => app.metrics.cut.with_label_values(&["unread"]).inc(),
+                            Some(Due::Headers) => app.metrics.cut.with_label_values(&["headers"]).inc(),
+                            _ => {}
+                        }
                     }
                 }
-                Ok(Err(_)) | Err(_) => app.metrics.failed_handshakes.inc(),
+                Some(Ok(Err(_)) | Err(_)) => app.metrics.failed_handshakes.inc(),
+                None => {}
             }
             app.metrics.connections.dec();
         });
@@ -105,28 +92,33 @@ pub(super) async fn accept_tls(listener: TcpListener, router: Router, app: Arc<A
 }
 
 /// Accepts plain connections for as long as it is polled: probes and scrapers are answered until the end.
-pub(super) async fn accept_plain(listener: TcpListener, router: Router, most: Most) {
+pub(super) async fn accept_plain(listener: TcpListener, router: Router, most: Most, crowding: Crowding) {
     let drain = Drain::default();
-    let room = Arc::new(Semaphore::new(most.all));
-    let addresses = Addresses::new(most.address);
+    let places = Places::new(most, false);
     loop {
-        let Ok((stream, address)) = listener.accept().await else {
-            tokio::time::sleep(NO_SOCKETS).await;
-            continue;
-        };
-        let address = plain(address);
-        let Some(place) = addresses.enter(address.ip()) else { continue };
-        let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return };
+        places.ready().await;
+        let Some((stream, address)) = accept(&listener, &drain).await else { return };
+        let Some(place) = enter(&places, &crowding, ADMIN, address) else { continue };
         let sender = Sender::connected(address.ip(), None);
-        let serving = Serving { router: router.clone(), drain: drain.clone(), sender, is_http2: false };
+        let (router, drain, crowding) = (router.clone(), drain.clone(), crowding.clone());
         tokio::spawn(async move {
-            let _held = (permit, place);
-            serve(stream, serving).await;
+            if crowding.has_room(ADMIN, place.secured(false)) {
+                let activity = Arc::clone(place.activity());
+                serve(stream, Serving { router, drain, sender, is_http2: false, activity, requests: None }).await;
+            }
         });
     }
 }
 
+/// A place for a connection; another may have to make room for it.
+fn enter(places: &Places, crowding: &Crowding, port: &'static str, address: SocketAddr) -> Option<Place> {
+    let entered = places.enter(address.ip());
+    crowding.has_room(port, entered.as_ref().map(|(_, made_room)| *made_room).map_err(|full| *full));
+    entered.ok().map(|(place, _)| place)
+}
+
 async fn accept(listener: &TcpListener, drain: &Drain) -> Option<(TcpStream, SocketAddr)> {
+    let mut logged: Option<Instant> = None;
     loop {
         let accepted = tokio::select! {
             // Who has been let in by the system waits already: nobody is turned away by the end that could be served.
@@ -140,7 +132,10 @@ async fn accept(listener: &TcpListener, drain: &Drain) -> Option<(TcpStream, Soc
                 return Some((stream, plain(address)));
             }
             Err(error) => {
-                tracing::warn!(%error, "a connection could not be accepted");
+                if logged.is_none_or(|logged| logged.elapsed() >= LOGGED) {
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    logged = Some(Instant::now());
+                }
                 tokio::time::sleep(NO_SOCKETS).await;
             }
         }
@@ -150,54 +145,4 @@ async fn accept(listener: &TcpListener, drain: &Drain) -> Option<(TcpStream, Soc
 /// An IPv4 address as such, also where a socket of both families shows it as an IPv6 one.
 fn plain(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
-}
-
-async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, serving: Serving) {
-    let Serving { router, drain, sender, is_http2 } = serving;
-    let began = watch::Sender::new(false);
-    let marked = began.clone();
-    let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
-        marked.send_replace(true);
-        let mut request = request.map(Body::new);
-        request.extensions_mut().insert(sender.clone());
-        router.clone().oneshot(request)
-    });
-    let silent = async {
-        tokio::time::sleep(FIRST_HEADERS).await;
-        if *began.borrow() {
-            std::future::pending::<()>().await;
-        }
-    };
-    // Whoever comes while the server drains found no other: it may stay until nothing new is accepted.
-    let moves_on = if drain.phase() == Phase::Serving { Phase::Draining } else { Phase::Closing };
-    let ending = async |phase| {
-        drain.reached(phase).await;
-        let _ = tokio::time::timeout(LAST_HEADERS, began.subscribe().wait_for(|began| *began)).await;
-    };
-    let stream = TokioIo::new(stream);
-    // How a connection ends is the client's affair: its errors tell nothing about the server.
-    if is_http2 {
-        let mut builder = http2::Builder::new(TokioExecutor::new());
-        builder.timer(TokioTimer::new()).max_concurrent_streams(STREAMS).max_header_list_size(HEADERS);
-        builder.keep_alive_interval(PING).keep_alive_timeout(PONG);
-        let mut connection = pin!(builder.serve_connection(stream, service));
-        tokio::select! {
-            _ = connection.as_mut() => return,
-            () = silent => return,
-            // Streams that are open finish; the client takes new ones elsewhere.
-            () = ending(moves_on) => connection.as_mut().graceful_shutdown(),
-        }
-        let _ = connection.await;
-    } else {
-        let mut builder = http1::Builder::new();
-        builder.timer(TokioTimer::new()).header_read_timeout(NEXT_HEADERS).max_buf_size(HEADERS as usize);
-        let mut connection = pin!(builder.serve_connection(stream, service));
-        tokio::select! {
-            _ = connection.as_mut() => return,
-            () = silent => return,
-            // Until then `Connection: close` ends each connection after its next answer.
-            () = ending(Phase::Closing) => connection.as_mut().graceful_shutdown(),
-        }
-        let _ = connection.await;
-    }
 }

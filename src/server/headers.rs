@@ -1,7 +1,7 @@
 //! Headers that every answer of both ports carries, whatever its status.
 
 use axum::Router;
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderValue, header};
 use axum::middleware::map_response;
 use axum::response::Response;
 
@@ -13,14 +13,13 @@ const HEADERS: [(header::HeaderName, HeaderValue); 2] = [
 
 /// The same routes, and their fallback, with these headers on every answer.
 pub(super) fn with_headers(router: Router) -> Router {
-    router.layer(map_response(async |mut response: Response| {
-        add(response.headers_mut());
-        response
-    }))
+    router.layer(map_response(async |response: Response| added(response)))
 }
 
-fn add(headers: &mut HeaderMap) {
+/// The same answer with them.
+pub(super) fn added(mut response: Response) -> Response {
     for (name, value) in HEADERS {
-        headers.insert(name, value);
+        response.headers_mut().insert(name, value);
     }
+    response
 }

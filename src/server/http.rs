@@ -5,7 +5,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderValue, StatusCode, header};
@@ -16,7 +16,8 @@ use futures::FutureExt;
 use jiff::Timestamp;
 
 use super::App;
-use super::body::{Cut, HEAD, Read};
+use super::answer::Reviewed;
+use super::body::{Cut, HEAD, Read, Room};
 use super::deciding::Refusal;
 use super::drain::Phase;
 use super::headers::with_headers;
@@ -103,7 +104,7 @@ impl Sender {
 
     /// The address to which what nobody answers for is charged. A token in a path is known to whoever has read it in a log:
     /// it lets a caller in, and lifts no limit.
-    fn unknown(&self) -> Option<IpAddr> {
+    pub(super) fn unknown(&self) -> Option<IpAddr> {
         (self.caller != Caller::Certificate).then_some(self.address)
     }
 }
@@ -143,31 +144,33 @@ async fn serve(app: Arc<App>, endpoint: Endpoint, sender: Sender, query: Option<
 async fn answer(app: &Arc<App>, call: &Call, body: Body) -> Response {
     let snapshot = app.snapshot.load_full();
     let unknown = call.sender.unknown();
-    // The room that the body takes is held until the answer is made, wherever that happens.
-    let read = app.bodies.read(body, unknown, call.deadline).await;
-    let bytes = match &read {
-        Read::Whole { bytes, .. } => bytes,
+    // The room that the body takes is held until the answer is made, wherever that happens, and then by the answer.
+    let (bytes, mut room) = match app.bodies.read(body, unknown, call.deadline).await {
+        Read::Whole { bytes, room } => (bytes, room),
         Read::Part(head, cut) => {
             let trouble = match cut {
                 Cut::NoRoom => Trouble::Busy,
                 Cut::TooLarge | Cut::Late => Trouble::Failed,
                 Cut::Broken => Trouble::Unreadable,
             };
-            let is_late = *cut == Cut::Late;
-            return answer_undecided(app, call, &snapshot, head, trouble, &cut.to_string(), is_late).await;
+            let is_late = cut == Cut::Late;
+            return answer_undecided(app, call, &snapshot, &head, trouble, &cut.to_string(), is_late).await;
         }
     };
-    let caller = app.deciding.caller(call.sender.address, unknown.is_none(), bytes);
+    let caller = app.deciding.caller(call.sender.address, unknown.is_none(), &bytes);
     let deciding = {
         let (app, snapshot, bytes, call) = (Arc::clone(app), Arc::clone(&snapshot), bytes.clone(), call.clone());
         async move {
             match review::decode(&bytes, snapshot.workloads(), call.received) {
-                Ok(review) => answered(decide_and_record(&app, &call, &snapshot, &review, None).await),
+                Ok(review) => {
+                    let body = decide_and_record(&app, &call, &snapshot, &review, None, &mut room).await;
+                    answered(body, room)
+                }
                 Err(error) => unanswerable(&app, &call, error, StatusCode::BAD_REQUEST),
             }
         }
     };
-    match app.deciding.run(caller, bytes, call.deadline, deciding).await {
+    match app.deciding.run(caller, &bytes, call.deadline, deciding).await {
         Ok(response) => response,
         Err(refusal) => {
             let (trouble, message) = match refusal {
@@ -191,7 +194,11 @@ async fn answer_undecided(
     is_late: bool,
 ) -> Response {
     match review::partial(head, call.received, message) {
-        Ok(review) => answered(decide_and_record(app, call, snapshot, &review, Some(trouble)).await),
+        Ok(review) => {
+            let mut room = app.bodies.room(call.sender.unknown());
+            let body = decide_and_record(app, call, snapshot, &review, Some(trouble), &mut room).await;
+            answered(body, room)
+        }
         Err(error) => {
             let status = if is_late { StatusCode::REQUEST_TIMEOUT } else { StatusCode::BAD_REQUEST };
             unanswerable(app, call, error, status)
@@ -199,8 +206,10 @@ async fn answer_undecided(
     }
 }
 
-fn answered(body: Vec<u8>) -> Response {
-    ([(header::CONTENT_TYPE, "application/json")], Bytes::from(body)).into_response()
+/// The answer to a review. Its bytes hold the room that they need until they are sent.
+fn answered(body: Vec<u8>, room: Room) -> Response {
+    let headers = [(header::CONTENT_TYPE, "application/json")];
+    (Extension(Reviewed), headers, room.hold(body)).into_response()
 }
 
 fn unanswerable(app: &App, call: &Call, NoUid { message }: NoUid, status: StatusCode) -> Response {
@@ -217,6 +226,7 @@ async fn decide_and_record(
     snapshot: &Snapshot,
     review: &Review<'_>,
     trouble: Option<Trouble>,
+    room: &mut Room,
 ) -> Vec<u8> {
     let request = &review.request;
     let troubled = |trouble, message: &str| {
@@ -237,6 +247,11 @@ async fn decide_and_record(
             decided.unwrap_or_else(|_| troubled(Trouble::Failed, FAILED))
         }
     };
+    // Before it is recorded: an answer that would have to wait for room is a short one.
+    let is_crowded = decision.trouble.is_none() && !room.grow(review::size(review, &decision));
+    if is_crowded {
+        decision = troubled(Trouble::Busy, &Cut::NoRoom.to_string());
+    }
     let took = call.arrived.elapsed();
     let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
     let class = Class::of(request.operation, decision.verdict);
@@ -261,7 +276,7 @@ async fn decide_and_record(
             None
         }
     };
-    if trouble == Some(Trouble::Busy) {
+    if is_crowded || trouble == Some(Trouble::Busy) {
         app.metrics.shed.inc();
     }
     app.metrics.decided(call.endpoint, request.operation.as_str(), &decision, took);

@@ -1,5 +1,7 @@
 //! The limits of connections, derived from the descriptors that the process may have.
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
 /// Descriptors that connections leave for everything else: standard streams, the trail's files, its sinks, the watches of
 /// the cluster, registries, and the files that are read again.
 const REST: usize = 512;
@@ -34,18 +36,17 @@ pub(super) struct Most {
 
 /// Raises the soft limit of descriptors to the hard one. Some systems set 1,024, for programs that use `select`.
 pub fn raise() {
-    if let Ok((soft, hard)) = rlimit::Resource::NOFILE.get()
-        && soft < hard
-        && let Err(error) = rlimit::Resource::NOFILE.set(hard, hard)
-    {
-        tracing::warn!(%error, soft, hard, "the limit of open files could not be raised");
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::warn!(%error, soft = limit.current, hard = limit.maximum, "the limit of open files could not be raised");
     }
 }
 
 impl Limits {
     /// The limits within what the process may have now.
     pub(super) fn now() -> Self {
-        let limit = rlimit::Resource::NOFILE.get_soft().ok().and_then(|soft| usize::try_from(soft).ok());
+        let limit = getrlimit(Resource::Nofile).current.and_then(|soft| usize::try_from(soft).ok());
         let descriptors = limit.unwrap_or(UNLIMITED);
         let limits = Self::within(descriptors);
         let Self { reviews, probes } = limits;

@@ -128,10 +128,18 @@ fn a_body_that_breaks_off_harms_nobody() {
 fn headers_that_do_not_come_end_the_connection() {
     let mut server = Serve::new(HARDENED).start();
     block(async {
-        let began: [&[u8]; 3] =
-            [b"", b"POST /validate HTTP/1.1\r\nHost: a\r\nX-Slow: ", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"];
+        let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+        let settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+        // HEADERS whose block goes on in a frame that does not come, and half of such a frame's own header.
+        let headers = [0, 0, 1, 1, 0, 0, 0, 0, 1, 0x83];
+        let began = [
+            b"POST /validate HTTP/1.1\r\nHost: a\r\nX-Slow: ".to_vec(),
+            preface.to_vec(),
+            [&preface[..], &settings, &headers].concat(),
+            [&preface[..], &settings, &headers[..5]].concat(),
+        ];
         let mut streams = Vec::new();
-        for (alpn, bytes) in [b"http/1.1".as_slice(), b"http/1.1", b"h2"].into_iter().zip(began) {
+        for (alpn, bytes) in [b"http/1.1".as_slice(), b"h2", b"h2", b"h2"].into_iter().zip(&began) {
             let mut stream = server.client().secure(&[alpn]).await.expect("a connection");
             stream.write_all(bytes).await.expect("sent");
             streams.push(stream);

@@ -2,6 +2,8 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![allow(clippy::format_collect, reason = "a test may be slow where it reads well")]
 
+mod attack_figures;
+mod attacks;
 mod bad;
 mod bad_reviews;
 mod bad_wire;

@@ -87,7 +87,7 @@ impl Client {
         Self { address, source: None, config }
     }
 
-    /// The same client, calling from this address of the machine.
+    /// The same client, calling from this address of the machine. It takes little of what it does not read.
     pub(crate) fn from(mut self, source: impl Into<IpAddr>) -> Self {
         self.source = Some(source.into());
         self
@@ -97,6 +97,7 @@ impl Client {
         let Some(source) = self.source else { return TcpStream::connect(self.address).await };
         let socket = TcpSocket::new_v4()?;
         socket.bind(SocketAddr::new(source, 0))?;
+        socket.set_recv_buffer_size(4 << 10)?;
         socket.connect(self.address).await
     }
 

@@ -1,0 +1,161 @@
+//! The cost of attacks, in figures: `cargo test --test it -- --ignored --nocapture attack_figures`. About a minute each.
+
+use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use futures::future::join_all;
+use hyper::Request;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use socket2::{Domain, Socket, Type};
+
+use crate::attacks::{ATTACKERS, beside, memory, unused, wide, with_defaults};
+use crate::serve::client::{Protocol, block, whole};
+use crate::serve::{HARDENED, Serve, Server, good_pod, review};
+
+/// Between two honest reviews.
+const PAUSE: Duration = Duration::from_millis(50);
+/// How long an API server waits for an answer.
+const TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How honest callers fare.
+#[derive(Default)]
+struct Honest {
+    answered: Vec<Duration>,
+    failed: usize,
+    /// The longest that `/livez` took; none when it was not answered.
+    livez: Vec<Option<Duration>>,
+}
+
+/// Asks for honest reviews, each on a connection of its own, and for `/livez`, until it is told to stop.
+fn honest(server: &Server, stop: &AtomicBool) -> Honest {
+    let mut honest = Honest::default();
+    let client = server.client();
+    while !stop.load(Ordering::Relaxed) {
+        let began = Instant::now();
+        let asked = review("honest", "default", &good_pod());
+        let answer = block(async {
+            let asking = async { client.connect(Protocol::Http1).await?.review("/validate", &asked).await };
+            tokio::time::timeout(TIMEOUT, asking).await
+        });
+        match answer {
+            Ok(Ok(answer)) if answer.status == 200 => honest.answered.push(began.elapsed()),
+            _ => honest.failed += 1,
+        }
+        let began = Instant::now();
+        let is_live = livez(server.admin);
+        honest.livez.push(is_live.then(|| began.elapsed()));
+        std::thread::sleep(PAUSE);
+    }
+    honest
+}
+
+fn livez(admin: SocketAddr) -> bool {
+    use std::io::{Read as _, Write as _};
+    let Ok(mut stream) = TcpStream::connect_timeout(&admin, TIMEOUT) else { return false };
+    let mut answer = [0; 12];
+    stream.set_read_timeout(Some(TIMEOUT)).is_ok()
+        && stream.write_all(b"GET /livez HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").is_ok()
+        && stream.read_exact(&mut answer).is_ok()
+        && answer.ends_with(b"200")
+}
+
+/// Runs an attack beside honest callers, and prints what it cost.
+fn measured<T>(what: &str, server: &Server, attack: impl FnOnce() -> T) {
+    let (before, _) = memory(server);
+    let stop = AtomicBool::new(false);
+    let (kept, honest) = std::thread::scope(|scope| {
+        let honest = scope.spawn(|| honest(server, &stop));
+        let kept = attack();
+        std::thread::sleep(Duration::from_secs(8));
+        stop.store(true, Ordering::Relaxed);
+        (kept, honest.join().expect("figures"))
+    });
+    let (during, peak) = memory(server);
+    drop(kept);
+    std::thread::sleep(Duration::from_secs(2));
+    let (after, _) = memory(server);
+    let Honest { mut answered, failed, livez } = honest;
+    answered.sort_unstable();
+    let p99 = answered.get(answered.len() * 99 / 100).copied().unwrap_or_default();
+    let dead = livez.iter().filter(|took| took.is_none()).count();
+    let slowest = livez.into_iter().flatten().max().unwrap_or_default();
+    let metric = |name: &str| server.metric(name).unwrap_or_default();
+    println!(
+        "{what}: RSS {before} MiB before, {peak} peak, {during} while kept, {after} after; honest: {} answered, {failed} failed, \
+         p99 {p99:?}; /livez: max {slowest:?}, {dead} not answered; shed {}, cut {}, made room {}, crowded {}",
+        answered.len(),
+        metric("portcullis_shed_total"),
+        metric(r#"portcullis_connections_cut_total{why="unread"}"#),
+        metric(r#"portcullis_made_room_total{port="reviews"}"#),
+        metric("portcullis_crowded_total"),
+    );
+}
+
+#[test]
+#[ignore = "figures, for a minute"]
+fn unread_answers() {
+    let server = with_defaults().start();
+    let runtime = beside();
+    let client = server.client().from(ATTACKERS[0]);
+    let body = review("unread", "default", &wide(1_000)).to_string();
+    measured("250 unread answers on each of two HTTP/2 connections", &server, || {
+        runtime.block_on(async {
+            let mut kept = Vec::new();
+            for _ in 0..2 {
+                let stream = TokioIo::new(client.secure(&[b"h2"]).await.expect("a connection"));
+                let mut builder = hyper::client::conn::http2::Builder::new(TokioExecutor::new());
+                builder.initial_stream_window_size(0).max_concurrent_streams(250);
+                let (sender, connection) = builder.handshake(stream).await.expect("a connection");
+                tokio::spawn(connection);
+                kept.push(
+                    (0..250)
+                        .map(|_| {
+                            let (mut sender, body) = (sender.clone(), body.clone());
+                            tokio::spawn(async move {
+                                let request =
+                                    Request::post("https://localhost/mutate").body(whole(body)).expect("a request");
+                                sender.ready().await?;
+                                sender.send_request(request).await
+                            })
+                        })
+                        .collect::<Vec<_>>(),
+                );
+            }
+            let mut answers = Vec::new();
+            for asked in kept {
+                answers.extend(tokio::time::timeout(Duration::from_mins(1), join_all(asked)).await);
+            }
+            answers
+        })
+    });
+}
+
+#[test]
+#[ignore = "figures, for a minute"]
+fn a_thousand_kept_connections_under_a_soft_limit_of_1024() {
+    let server = Serve::new(HARDENED).descriptors(1_024, 20_000).start();
+    measured("1,003 kept connections of one address", &server, || kept(&server, ATTACKERS[0], 1_003));
+}
+
+/// Connections that say nothing; they are opened again as they are closed, for five seconds.
+fn kept(server: &Server, source: IpAddr, count: usize) -> Vec<Socket> {
+    let open = |_| {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        socket.bind(&SocketAddr::new(source, 0).into()).expect("its address");
+        socket.connect(&server.address.into()).expect("a connection");
+        socket
+    };
+    (0..count).map(open).collect()
+}
+
+#[test]
+#[ignore = "figures, for a minute"]
+fn four_addresses_with_all_their_connections() {
+    let server = Serve::new(HARDENED).start();
+    let runtime = beside();
+    measured("1,024 unused connections of each of four addresses", &server, || {
+        let address = |last: u8| IpAddr::from([127, 0, 0, last]);
+        (2..=5).flat_map(|last| unused(&runtime, &server, address(last), 1_024, b"h2")).collect::<Vec<_>>()
+    });
+}
