@@ -15,7 +15,7 @@ use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use axum::response::Response;
 use futures::FutureExt;
@@ -29,7 +29,7 @@ use self::queue::{Limits, Queue};
 const SMALL: usize = 64 << 10;
 /// Commas of such a review. Work grows with the number of values, and all of them but the first of a list are behind a
 /// comma. An ordinary Pod has about two hundred.
-const SMALL_COMMAS: usize = 1_024;
+const SMALL_COMMAS: usize = 768;
 /// Bytes at the front of a review in which the user's name is looked for. An API server writes it before the object.
 const FRONT: usize = 4 << 10;
 /// What stands before that name, as an API server writes it.
@@ -111,16 +111,16 @@ impl Deciding {
             && let Some(_place) = self.queue.enter(caller)
         {
             let mut decision = pin!(AssertUnwindSafe(decision).catch_unwind());
-            let mut spent = Duration::ZERO;
+            let mut decisions = 1;
             let decided = std::future::poll_fn(|context| {
                 let began = Instant::now();
                 let polled = decision.as_mut().poll(context);
-                spent += began.elapsed();
+                let ended = Instant::now();
+                // At once, not when its record is written: until then the caller's next ones would run here too.
+                self.accounts.charge(caller, std::mem::take(&mut decisions), ended - began, ended);
                 polled
             });
-            let decided = decided.await;
-            self.accounts.charge(caller, spent, Instant::now());
-            return decided.map_err(|_| Refusal::Failed);
+            return decided.await.map_err(|_| Refusal::Failed);
         }
         let (job, outcome) = Job::new(&self.queue, caller, deadline, Box::pin(decision));
         // Whoever hangs up takes its job with it.
@@ -155,7 +155,36 @@ fn username(review: &[u8]) -> &[u8] {
 
 #[cfg(test)]
 mod tests {
-    use super::{SMALL, SMALL_COMMAS, is_small, username};
+    use std::net::IpAddr;
+    use std::pin::pin;
+    use std::time::{Duration, Instant};
+
+    use axum::http::StatusCode;
+    use axum::response::IntoResponse;
+    use futures::FutureExt;
+
+    use super::{Deciding, SMALL, SMALL_COMMAS, is_small, username};
+
+    /// A decision that was made and waits for its record has taken its time already.
+    #[tokio::test]
+    async fn what_a_decision_took_counts_before_its_record_is_written() {
+        let deciding = Deciding::start().expect("threads");
+        let caller = deciding.caller(IpAddr::from([10, 0, 0, 1]), false, b"{}");
+        let began = Instant::now();
+        let (tell, told) = tokio::sync::oneshot::channel::<()>();
+        let decision = async move {
+            while began.elapsed() < Duration::from_millis(100) {
+                std::hint::spin_loop();
+            }
+            let _ = told.await;
+            StatusCode::OK.into_response()
+        };
+        let mut running = pin!(deciding.run(caller, b"{}", began + Duration::from_mins(1), decision));
+        assert!(running.as_mut().now_or_never().is_none());
+        assert!(!deciding.accounts.is_cheap(caller, Instant::now()));
+        tell.send(()).expect("it waits");
+        assert_eq!(running.await.map(|response| response.status()), Ok(StatusCode::OK));
+    }
 
     #[test]
     fn a_review_is_small_by_its_bytes_and_its_values() {

@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 use super::Caller;
 use crate::lock::lock;
 
-/// The time over which costs are added up.
-const WINDOW: Duration = Duration::from_millis(250);
-/// What a caller's decisions may take of the workers in that time: a quarter of one core.
+/// The time over which costs are added up. Much longer than one decision, however busy the machine: a caller whose
+/// decisions are dear is back on the workers only once in that time.
+const WINDOW: Duration = Duration::from_secs(4);
+/// What a caller's decisions may take of the workers in that time.
 const SHARE: Duration = Duration::from_millis(60);
 /// What one decision may take on average: several times what an ordinary one does. Many that are cheap stay where they
 /// are, because a change of threads would cost about as much as they do.
@@ -44,14 +45,14 @@ impl Accounts {
         has_room && keys.iter().all(|key| window.spent.get(key).is_none_or(|spent| spent.is_cheap()))
     }
 
-    /// Adds what a decision took.
-    pub(super) fn charge(&self, caller: Caller, time: Duration, now: Instant) {
+    /// Adds what a part of a decision took; `decisions` is 1 for its first part, and 0 for the others.
+    pub(super) fn charge(&self, caller: Caller, decisions: u32, time: Duration, now: Instant) {
         let mut window = lock(&self.0);
         window.renew(now);
         for key in keys(caller) {
             let spent = window.spent.entry(key).or_default();
             spent.time += time;
-            spent.decisions += 1;
+            spent.decisions += decisions;
         }
     }
 }
@@ -91,7 +92,7 @@ mod tests {
     #[test]
     fn dear_decisions_of_one_caller_leave_the_workers_and_those_of_others_stay() {
         let (accounts, now) = (Accounts::default(), Instant::now());
-        accounts.charge(caller(1, 1), SHARE + Duration::from_millis(1), now);
+        accounts.charge(caller(1, 1), 1, SHARE + Duration::from_millis(1), now);
         assert!(!accounts.is_cheap(caller(1, 1), now));
         // Whoever calls from an address may name any user.
         assert!(!accounts.is_cheap(caller(1, 2), now));
@@ -103,7 +104,7 @@ mod tests {
     fn many_cheap_decisions_stay_on_the_workers() {
         let (accounts, now) = (Accounts::default(), Instant::now());
         for _ in 0..1_000 {
-            accounts.charge(caller(1, 1), CHEAP, now);
+            accounts.charge(caller(1, 1), 1, CHEAP, now);
         }
         assert!(accounts.is_cheap(caller(1, 1), now));
     }
