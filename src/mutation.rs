@@ -28,6 +28,7 @@ use crate::object::{ContainerList, Object, Place};
 use crate::patch::Editor;
 use crate::policy::defaults::{Edit, Edits, Target};
 use crate::request::{Operation, Request};
+use crate::steps::{Allowance, POLICY};
 
 /// A decision on `/mutate`, and the object that it leads to where something is set.
 pub struct Mutation {
@@ -115,7 +116,7 @@ fn target<'r, 'a>(snapshot: &Snapshot, request: &'r Request<'a>) -> Option<Targe
     }
 }
 
-/// What a mutator asks for; `None` when it panicked.
+/// What a mutator asks for; `None` when it panicked, or needed more steps than a policy has.
 fn run(setter: &Setter, target: &Target<'_, '_>) -> Option<Vec<Edit>> {
     let mut edits = Edits::default();
     let run = || {
@@ -125,8 +126,10 @@ fn run(setter: &Setter, target: &Target<'_, '_>) -> Option<Vec<Edit>> {
             setter.mutator.keep(update, &mut edits);
         }
     };
+    let allowance = Allowance::new(POLICY);
     catch_unwind(AssertUnwindSafe(run)).ok()?;
-    Some(edits.into_edits())
+    // It has seen a part of the object only.
+    (!allowance.is_exhausted()).then(|| edits.into_edits())
 }
 
 /// Why a mutator that panicked set nothing.

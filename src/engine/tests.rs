@@ -6,17 +6,18 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 
-use super::{Active, Failure, judge_at_once};
+use super::{Active, Failure, Setter, judge_at_once};
 use crate::cluster::Manifests;
 use crate::config::{self, Snapshot};
 use crate::decision::{Verdict, decide_at_once};
 use crate::facts::{Facts, Pending};
 use crate::mode::Mode;
 use crate::policy::catalogue::CATALOGUE;
+use crate::policy::defaults::{Edits, Target};
 use crate::policy::{Report, Validator};
 use crate::request::Request;
 use crate::review;
-use crate::steps::POLICY;
+use crate::steps::{Allowance, POLICY};
 
 /// Looks at every container for each container.
 struct Quadratic;
@@ -34,8 +35,9 @@ impl Validator for Quadratic {
 
 /// Every policy of the catalogue, as one version of the standards has them.
 fn everything(version: &str) -> Snapshot {
-    let mut text =
-        format!("apiVersion: portcullis.dev/v1alpha1\nkind: Configuration\npodSecurityVersion: {version}\npolicies:\n");
+    let mut text = format!(
+        "apiVersion: portcullis.dev/v1alpha1\nkind: Configuration\npodSecurityVersion: {version}\ndefaults: all\npolicies:\n"
+    );
     for entry in CATALOGUE {
         let _ = writeln!(text, "  {}: {{mode: enforce}}", entry.meta.id);
     }
@@ -104,6 +106,24 @@ fn no_policy_takes_more_steps_than_items_allow() {
                 // Eight times as much of everything, and some for what does not grow.
                 assert!(many <= few * 8 + 100, "{version} {id}: {few} steps, and {many} for eight times as much");
             }
+        }
+    }
+}
+
+#[test]
+fn no_mutator_takes_more_steps_than_items_allow() {
+    let snapshot = everything("latest");
+    let steps = |text: &str| -> Vec<u64> {
+        let run = |setter: &Setter, request: &Request<'_>| {
+            let allowance = Allowance::new(POLICY);
+            setter.mutator.set(&Target::whole(request), &mut Edits::default());
+            allowance.taken()
+        };
+        with(&snapshot, text, |request| snapshot.setters("default").iter().map(|setter| run(setter, request)).collect())
+    };
+    for (small, large) in [(pod(50, 10), pod(400, 10)), (pod(10, 50), pod(10, 400))] {
+        for (few, many) in steps(&small).into_iter().zip(steps(&large)) {
+            assert!(many <= few * 8 + 100, "{few} steps, and {many} for eight times as much");
         }
     }
 }
