@@ -6,6 +6,7 @@ mod labels;
 pub mod selection;
 #[cfg(test)]
 mod tests;
+mod unread;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -230,6 +231,7 @@ fn conclude(
         inherited::mark(snapshot, request, facts, outcomes, &mut by_outcome);
     }
     let mut findings = labels::merge(outcomes, by_outcome);
+    unread::add(snapshot, request, outcomes, &mut findings);
     findings.extend(labels.failure(snapshot, request));
     let refused = findings.iter().any(Judged::refuses);
     let verdict = if findings.iter().any(|finding| finding.failed) {

@@ -2,26 +2,31 @@
 
 mod container;
 mod image;
+mod list;
 pub(crate) mod mapping;
+pub(crate) mod memory;
 mod metadata;
 mod path;
 mod place;
 mod plural;
 mod pod;
 mod quantity;
+mod read;
 mod security;
 mod spec;
+mod template;
 mod text;
+pub(crate) mod unchanged;
 mod volume;
 mod workload;
 
-use std::fmt;
-
-use serde::de::{self, Deserializer as _, MapAccess, Visitor};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::value::RawValue;
 
-use mapping::{Items, Mapping};
+use mapping::Mapping;
+use memory::Limit;
+use read::{parse, top};
+use template::Templates;
 
 pub use container::{Container, ContainerList};
 pub use image::{Image, Malformed};
@@ -33,9 +38,6 @@ pub use pod::{ImageUse, Pod, VolumeUse};
 pub use security::{SeLinuxOptions, Security};
 pub use text::{Text, TextMap};
 pub use workload::{TemplatePath, Workload, Workloads};
-
-/// Characters of a path that are shown.
-const PATH: usize = 128;
 
 /// Why an object could not be read as its kind says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
@@ -55,6 +57,15 @@ pub struct Object<'a> {
     metadata: Metadata<'a>,
     pods: Vec<Pod<'a>>,
     templates: Vec<&'a str>,
+    unread: Vec<Unread>,
+}
+
+/// A field that could not be read, and that an update left as it was.
+pub struct Unread {
+    /// Where.
+    pub place: Place,
+    /// Why it could not be read.
+    pub why: Unreadable,
 }
 
 impl<'a> Object<'a> {
@@ -63,36 +74,55 @@ impl<'a> Object<'a> {
     /// # Errors
     /// [`Unreadable`] when a field that policies read holds something else than its type.
     pub fn read(raw: &'a RawValue, workload: Option<&Workload>) -> Result<Self, Unreadable> {
+        let _limit = Limit::of(raw.get().len());
         let Some(workload) = workload else {
             let top = top(raw, None)?;
-            return Ok(Self { metadata: top.metadata, pods: Vec::new(), templates: Vec::new() });
+            return Ok(Self { metadata: top.metadata, pods: Vec::new(), templates: Vec::new(), unread: Vec::new() });
         };
         if workload.is_pod() {
             let body = parse::<Mapping<pod::Body<'a>>>(raw, &Path::root())?.0;
-            let metadata = body.metadata.clone().unwrap_or_default();
-            return Ok(Self { metadata, pods: vec![Pod::bare(body)], templates: Vec::new() });
+            return Ok(Self::pod(body));
         }
-        let (mut metadata, mut found) = (Metadata::default(), Vec::new());
+        let (mut metadata, mut templates) = (Metadata::default(), Templates::default());
         for (first, rest) in workload.templates.iter().filter_map(|path| path.split_first()) {
             let top = top(raw, Some(first))?;
             metadata = top.metadata;
             if let Some(value) = top.value {
-                descend(value, rest, Path::root().fields(first), &mut found)?;
+                templates.find(value, None, rest, Path::root().fields(first))?;
             }
         }
-        let mut pods = Vec::with_capacity(found.len());
-        let mut templates = Vec::with_capacity(found.len());
-        for (path, template) in found {
-            let Mapping(body) = parse(template, &path)?;
-            pods.push(Pod::template(path, body));
-            templates.push(template.get());
+        let Templates { pods, bytes, unread } = templates;
+        Ok(Self { metadata, pods, templates: bytes, unread })
+    }
+
+    /// Reads an object beside the one of the other side of an update. A part that cannot be read and is the same on both
+    /// sides, byte for byte, is left out: a field of the metadata, a Pod's whole spec, a whole template.
+    ///
+    /// # Errors
+    /// [`Unreadable`] when a part cannot be read and is not the same.
+    pub fn read_beside(
+        raw: &'a RawValue,
+        other: Option<&RawValue>,
+        workload: Option<&Workload>,
+    ) -> Result<Self, Unreadable> {
+        match (Self::read(raw, workload), other) {
+            (Err(_), Some(other)) => {
+                let _limit = Limit::of(raw.get().len());
+                unchanged::read(raw, other, workload)
+            }
+            (read, _) => read,
         }
-        Ok(Self { metadata, pods, templates })
+    }
+
+    fn pod(body: pod::Body<'a>) -> Self {
+        let pods = vec![Pod::bare(body)];
+        Self { metadata: Metadata::default(), pods, templates: Vec::new(), unread: Vec::new() }
     }
 
     /// The object's metadata.
     pub fn metadata(&self) -> &Metadata<'a> {
-        &self.metadata
+        // A Pod's own are those of the object.
+        self.pods.first().filter(|pod| !pod.is_template()).and_then(Pod::metadata).unwrap_or(&self.metadata)
     }
 
     /// The Pod, or each pod template; none for other kinds.
@@ -104,139 +134,9 @@ impl<'a> Object<'a> {
     pub fn templates(&self) -> &[&'a str] {
         &self.templates
     }
-}
 
-struct Top<'a> {
-    metadata: Metadata<'a>,
-    value: Option<&'a RawValue>,
-}
-
-/// Reads `metadata` and the field named `wanted`, and skips the rest.
-fn top<'a>(raw: &'a RawValue, wanted: Option<&str>) -> Result<Top<'a>, Unreadable> {
-    let mut metadata = None;
-    let mut value = None;
-    fields(raw, &Path::root(), &mut |name, field| {
-        if name == "metadata" {
-            once(&mut metadata, name, field)?;
-        } else if Some(name) == wanted {
-            once(&mut value, name, field)?;
-        }
-        Ok(())
-    })?;
-    let metadata = match metadata {
-        Some(metadata) => parse::<Option<Mapping<Metadata<'a>>>>(metadata, &Path::root().fields("metadata"))?,
-        None => None,
-    };
-    Ok(Top { metadata: metadata.map(|Mapping(metadata)| metadata).unwrap_or_default(), value })
-}
-
-/// Follows the rest of a template's path, through every item where it says `*`.
-fn descend<'a>(
-    value: &'a RawValue,
-    rest: &[std::borrow::Cow<'static, str>],
-    path: Path,
-    found: &mut Vec<(Path, &'a RawValue)>,
-) -> Result<(), Unreadable> {
-    if value.get() == "null" {
-        return Ok(());
+    /// What could not be read, and was left as it was.
+    pub fn unread(&self) -> &[Unread] {
+        &self.unread
     }
-    let Some((first, rest)) = rest.split_first() else {
-        found.push((path, value));
-        return Ok(());
-    };
-    if first == "*" {
-        for (position, item) in parse::<Items<&'a RawValue>>(value, &path)?.0.into_iter().enumerate() {
-            descend(item, rest, path.clone().index(position), found)?;
-        }
-        return Ok(());
-    }
-    let mut child = None;
-    fields(value, &path, &mut |name, field| if name == first { once(&mut child, name, field) } else { Ok(()) })?;
-    child.map_or(Ok(()), |child| descend(child, rest, path.fields(first), found))
-}
-
-/// A repeated field is refused: readers differ in which one counts, and the API server never sends one.
-fn once<'a>(slot: &mut Option<&'a RawValue>, name: &str, value: &'a RawValue) -> Result<(), String> {
-    match slot.replace(value) {
-        None => Ok(()),
-        Some(_) => Err(format!("duplicate field `{name}`")),
-    }
-}
-
-/// Calls `each` with every field of a JSON object.
-fn fields<'a>(
-    raw: &'a RawValue,
-    path: &Path,
-    each: &mut dyn FnMut(&str, &'a RawValue) -> Result<(), String>,
-) -> Result<(), Unreadable> {
-    struct Fields<'f, 'a>(&'f mut dyn FnMut(&str, &'a RawValue) -> Result<(), String>);
-    impl<'a> Visitor<'a> for Fields<'_, 'a> {
-        type Value = ();
-
-        fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-            out.write_str("an object")
-        }
-        fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<(), A::Error> {
-            while let Some(name) = map.next_key::<Text<'a>>()? {
-                let value = map.next_value::<&'a RawValue>()?;
-                (self.0)(&name, value).map_err(de::Error::custom)?;
-            }
-            Ok(())
-        }
-    }
-    let mut reader = serde_json::Deserializer::from_str(raw.get());
-    reader.deserialize_map(Fields(each)).map_err(|error| unreadable(path, Path::root(), &error))
-}
-
-/// Deserialises one part of the object; on failure once more, to say where.
-fn parse<'a, T: Deserialize<'a>>(raw: &'a RawValue, base: &Path) -> Result<T, Unreadable> {
-    match serde_json::from_str(raw.get()) {
-        Ok(value) => Ok(value),
-        Err(first) => {
-            let reader = &mut serde_json::Deserializer::from_str(raw.get());
-            match serde_path_to_error::deserialize::<_, IgnoredOr<T>>(reader) {
-                Err(error) => Err(unreadable(base, below(error.path()), error.inner())),
-                Ok(_) => Err(unreadable(base, Path::root(), &first)),
-            }
-        }
-    }
-}
-
-/// Runs `T`'s reader and throws the value away.
-struct IgnoredOr<T>(std::marker::PhantomData<T>);
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for IgnoredOr<T> {
-    fn deserialize<D: de::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        T::deserialize(deserializer).map(|_| Self(std::marker::PhantomData))
-    }
-}
-
-/// The steps that were taken until something was not what it should be. A key with dots is one step.
-fn below(steps: &serde_path_to_error::Path) -> Path {
-    use serde_path_to_error::Segment;
-    steps.iter().fold(Path::root(), |path, step| match step {
-        Segment::Seq { index } => path.index(*index),
-        Segment::Map { key } if key.is_empty() || key.contains(['.', '/']) => path.key(key),
-        Segment::Map { key } => path.fields(key),
-        Segment::Enum { .. } | Segment::Unknown => path,
-    })
-}
-
-fn unreadable(base: &Path, below: Path, error: &serde_json::Error) -> Unreadable {
-    let message = error.to_string();
-    // serde_json ends its messages with a position in the raw bytes, and quotes the value that it found; the position
-    // helps nobody and the value may be a secret.
-    let message = message.rsplit_once(" at line ").map_or(message.as_str(), |(message, _)| message);
-    let message = match message.split_once("invalid type: string \"").and_then(|(_, rest)| rest.rsplit_once("\", ")) {
-        Some((_, expected)) => format!("invalid type: a string, {expected}"),
-        None => message.to_owned(),
-    };
-    let place = base.clone().join(below);
-    let path = if place.is_root() { ".".to_owned() } else { place.to_string() };
-    // A path may hold keys of a map, which are whatever somebody wrote.
-    let path = path.chars().take(PATH).flat_map(|character| {
-        let escape = character.is_control().then(|| character.escape_default());
-        escape.into_iter().flatten().chain((!character.is_control()).then_some(character))
-    });
-    Unreadable { path: path.collect(), place, message }
 }

@@ -1,5 +1,7 @@
 //! What is asked: the one view of an admission request that policies, decision and trail share.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -75,7 +77,7 @@ pub struct User<'a> {
     pub uid: Option<Text<'a>>,
     /// Groups.
     #[serde(borrow, deserialize_with = "mapping::groups")]
-    pub groups: Option<Vec<Text<'a>>>,
+    pub groups: Option<Arc<[Text<'a>]>>,
 }
 
 impl User<'_> {
@@ -86,7 +88,7 @@ impl User<'_> {
 
     /// Whether the user is in `group`.
     pub fn is_in(&self, group: &str) -> bool {
-        self.groups.iter().flatten().any(|name| name == group)
+        self.groups.as_deref().unwrap_or_default().iter().any(|name| name == group)
     }
 }
 
@@ -212,7 +214,7 @@ impl<'a> Request<'a> {
             dry_run: self.dry_run,
             received: self.received,
             source: self.source,
-            object: Some(Object::read(old, workload)?),
+            object: Some(Object::read_beside(old, self.sent, workload)?),
             sent: Some(old),
             old: None,
             options: self.options,

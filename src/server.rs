@@ -30,11 +30,12 @@ use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpSocket};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use self::certs::Served;
 use self::check::Check;
@@ -57,6 +58,11 @@ const BACKLOG: u32 = 4_096;
 /// Bytes that the system keeps of a connection, of what is sent and not read by either side. Its own bounds are several MiB,
 /// for distances that no cluster has.
 const BUFFERED: usize = 128 << 10;
+/// Bytes of the largest review that is read without asking for room.
+const READ_FREELY: usize = 16 << 10;
+/// Kibibytes of all larger reviews that are read at once, which is more than the largest one. Their objects take up to eight
+/// times as much ([`crate::object::memory`]), 80 MiB.
+const READ: usize = 10 << 10;
 
 /// Everything that requests share.
 pub struct App {
@@ -96,6 +102,7 @@ pub struct App {
     bodies: body::Budget,
     crowding: crowding::Crowding,
     deciding: Deciding,
+    reading: Semaphore,
 }
 
 /// How decisions are remembered.
@@ -206,6 +213,7 @@ impl App {
             drain,
             bodies: body::Budget::new(),
             deciding: Deciding::start()?,
+            reading: Semaphore::new(READ),
         });
         if let Some(cluster) = app.cluster.clone() {
             let app = Arc::clone(&app);
@@ -216,6 +224,16 @@ impl App {
             });
         }
         Ok(app)
+    }
+
+    /// Waits until there is room to read a review of so many bytes; `None` when there was none in time.
+    async fn room_to_read(&self, bytes: usize, deadline: Instant) -> Option<Option<SemaphorePermit<'_>>> {
+        if bytes <= READ_FREELY {
+            return Some(None);
+        }
+        let kibibytes = u32::try_from(bytes.div_ceil(1 << 10)).ok()?;
+        let room = tokio::time::timeout_at(deadline.into(), self.reading.acquire_many(kibibytes)).await;
+        room.ok()?.ok().map(Some)
     }
 
     fn is_complete(&self) -> bool {

@@ -2,9 +2,13 @@
 
 use super::place::{Below, Of, PlaceRef};
 use super::pod::{Pod, profile_type};
-use super::spec::{ContainerSpec, SecurityContext};
+use super::spec::{Capabilities, ContainerSpec, SecurityContext};
 use super::text::Text;
+use crate::digest::sha256;
 use crate::steps::counted;
+
+/// Bytes of name and image that a finding holds.
+const IDENTITY: usize = 256;
 
 /// The list of a pod spec that a container stands in. Sidecars are init containers with `restartPolicy: Always`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -89,6 +93,20 @@ impl<'r, 'a> Container<'r, 'a> {
         PlaceRef { of: Of::Container(*self), below }
     }
 
+    /// Its name and image, or a digest of them in the place of an image that is long: every finding holds them, and
+    /// nothing else bounds them.
+    pub(super) fn identity(&self) -> (String, String) {
+        let (name, image) = (self.name(), self.image());
+        if name.len() + image.len() <= IDENTITY {
+            return (name.to_owned(), image.to_owned());
+        }
+        let digest = self.spec.digest.get_or_init(|| {
+            let both = [sha256(name.as_bytes()), sha256(image.as_bytes())];
+            sha256(both.concat().as_bytes()).into()
+        });
+        (name.chars().take(IDENTITY / 4).collect(), digest.to_string())
+    }
+
     /// `securityContext.runAsNonRoot` of the container itself.
     pub fn run_as_non_root(&self) -> Option<bool> {
         self.context()?.run_as_non_root
@@ -127,27 +145,27 @@ impl<'r, 'a> Container<'r, 'a> {
 
     /// `securityContext.capabilities.drop`
     pub fn dropped_capabilities(&self) -> impl Iterator<Item = &'r str> {
-        let dropped = self.context().and_then(|context| context.capabilities.as_ref()?.drop.as_deref());
+        let dropped = self.capabilities().map(|capabilities| capabilities.drop.iter());
         counted(dropped.unwrap_or_default()).map(Text::as_str)
     }
 
     /// `securityContext.capabilities.add`
     pub fn added_capabilities(&self) -> impl Iterator<Item = &'r str> {
-        let added = self.context().and_then(|context| context.capabilities.as_ref()?.add.as_deref());
+        let added = self.capabilities().map(|capabilities| capabilities.add.iter());
         counted(added.unwrap_or_default()).map(Text::as_str)
     }
 
     /// The volume mounts: position, volume name and mount path.
     pub fn mounts(&self) -> impl Iterator<Item = (usize, &'r str, &'r str)> + use<'r, 'a> {
         let spec = self.spec;
-        counted(spec.volume_mounts.iter().flatten()).enumerate().map(|(position, mount)| {
+        counted(spec.volume_mounts.iter()).enumerate().map(|(position, mount)| {
             (position, mount.name.as_deref().unwrap_or_default(), mount.mount_path.as_deref().unwrap_or_default())
         })
     }
 
     /// Every path at which something is mounted or a device stands.
     pub fn mounted_paths(&self) -> impl Iterator<Item = &'r str> {
-        let devices = counted(self.spec.volume_devices.iter().flatten());
+        let devices = counted(self.spec.volume_devices.iter());
         self.mounts().map(|(_, _, path)| path).chain(devices.filter_map(|device| device.device_path.as_deref()))
     }
 
@@ -158,8 +176,7 @@ impl<'r, 'a> Container<'r, 'a> {
 
     /// The ports that it takes of the node: position and `hostPort`.
     pub fn host_ports(&self) -> impl Iterator<Item = (usize, i64)> {
-        let ports = counted(self.spec.ports.iter().flatten()).enumerate();
-        ports.filter_map(|(position, port)| Some((position, port.host_port.filter(|number| *number != 0)?)))
+        counted(self.spec.ports.iter()).map(|port| (port.position, port.number))
     }
 
     /// The hosts that its probes and lifecycle handlers call: the field, and the host that it names.
@@ -167,11 +184,11 @@ impl<'r, 'a> Container<'r, 'a> {
         let spec = self.spec;
         let lifecycle = spec.lifecycle.as_ref();
         let handlers = [
-            ("livenessProbe", spec.liveness_probe.as_ref()),
-            ("readinessProbe", spec.readiness_probe.as_ref()),
-            ("startupProbe", spec.startup_probe.as_ref()),
-            ("lifecycle.postStart", lifecycle.and_then(|lifecycle| lifecycle.post_start.as_ref())),
-            ("lifecycle.preStop", lifecycle.and_then(|lifecycle| lifecycle.pre_stop.as_ref())),
+            ("livenessProbe", spec.liveness_probe.as_deref()),
+            ("readinessProbe", spec.readiness_probe.as_deref()),
+            ("startupProbe", spec.startup_probe.as_deref()),
+            ("lifecycle.postStart", lifecycle.and_then(|lifecycle| lifecycle.post_start.as_deref())),
+            ("lifecycle.preStop", lifecycle.and_then(|lifecycle| lifecycle.pre_stop.as_deref())),
         ];
         handlers.into_iter().filter_map(|(field, handler)| Some((field, handler?))).flat_map(|(field, handler)| {
             let calls = [("httpGet", handler.http_get.as_ref()), ("tcpSocket", handler.tcp_socket.as_ref())];
@@ -184,15 +201,19 @@ impl<'r, 'a> Container<'r, 'a> {
 
     /// Whether the container itself may take only so much of `resource`.
     pub fn limits(&self, resource: &str) -> bool {
-        self.spec.resources.as_ref().is_some_and(|resources| resources.limits(resource))
+        self.spec.resources.limits(resource)
     }
 
     /// Whether the container itself asks for some of `resource`.
     pub fn requests(&self, resource: &str) -> bool {
-        self.spec.resources.as_ref().is_some_and(|resources| resources.requests(resource))
+        self.spec.resources.requests(resource)
     }
 
     pub(super) fn context(&self) -> Option<&'r SecurityContext<'a>> {
-        self.spec.security_context.as_ref()
+        self.spec.security_context.as_deref()
+    }
+
+    fn capabilities(&self) -> Option<&'r Capabilities<'a>> {
+        self.context()?.capabilities.as_ref()
     }
 }

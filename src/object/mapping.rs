@@ -1,14 +1,17 @@
-//! Structs out of JSON objects alone, and lists of bounded length.
+//! Structs out of JSON objects alone, and lists of what is kept of their items.
 //!
 //! serde would also fill a struct from an array, by position, and so read `securityContext: [true]` as something that no
 //! API server takes it for.
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 
+use super::list::List;
+use super::memory::{self, Full};
 use super::text::Text;
 
 /// A `T` that was written as an object.
@@ -41,53 +44,71 @@ pub(crate) fn optional<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deseriali
     Ok(Option::deserialize(deserializer)?.map(|Mapping(value)| value))
 }
 
-/// A list of objects, or nothing.
-pub(crate) fn list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+/// An object in an allocation of its own, or nothing.
+pub(crate) fn boxed<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     deserializer: D,
-) -> Result<Option<Vec<T>>, D::Error> {
-    let list = Option::<Items<Mapping<T>>>::deserialize(deserializer)?;
-    Ok(list.map(|items| items.0.into_iter().map(|Mapping(value)| value).collect()))
+) -> Result<Option<Box<T>>, D::Error> {
+    optional(deserializer)?.map(memory::boxed).transpose().map_err(D::Error::custom)
 }
 
-/// A list of texts as long as a user's groups may be, or nothing.
-pub(crate) fn groups<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<Text<'a>>>, D::Error> {
-    Ok(Option::<Items<Text<'a>, GROUPS>>::deserialize(deserializer)?.map(|list| list.0))
+/// A value, or its default in the place of nothing.
+pub(crate) fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
-/// A list of texts, or nothing.
-pub(crate) fn texts<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<Text<'a>>>, D::Error> {
-    Ok(Option::<Items<Text<'a>>>::deserialize(deserializer)?.map(|list| list.0))
+/// A list of objects, empty in the place of nothing.
+pub(crate) fn list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<List<T>, D::Error> {
+    let mut list = List::default();
+    each(deserializer, |_, Mapping(item)| list.push(item))?;
+    Ok(list)
 }
 
-/// The most that a list may hold. An item takes three bytes to send, and a hundred times that once it is read and
-/// judged.
-const ITEMS: usize = 1_024;
-/// The most groups that a user may have.
-const GROUPS: usize = 4_096;
+/// A list of texts, empty in the place of nothing.
+pub(crate) fn texts<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<List<Text<'a>>, D::Error> {
+    let mut list = List::default();
+    each(deserializer, |_, item| list.push(item))?;
+    Ok(list)
+}
 
-/// A list of bounded length.
-pub(crate) struct Items<T, const MOST: usize = ITEMS>(pub(crate) Vec<T>);
+/// A list of texts that its readers share, or nothing.
+pub(crate) fn groups<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Arc<[Text<'a>]>>, D::Error> {
+    let list: List<Text<'a>> = texts(deserializer)?;
+    // It is copied twice on the way.
+    memory::take(2 * list.len() * size_of::<Text<'_>>()).map_err(D::Error::custom)?;
+    Ok((!list.is_empty()).then(|| list.into_iter().collect()))
+}
 
-impl<'de, T: Deserialize<'de>, const MOST: usize> Deserialize<'de> for Items<T, MOST> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Bounded<T, const MOST: usize>(PhantomData<T>);
-        impl<'de, T: Deserialize<'de>, const MOST: usize> Visitor<'de> for Bounded<T, MOST> {
-            type Value = Vec<T>;
+/// Hands `keep` each item of a list, with its position. There may be nothing in the place of the list.
+pub(crate) fn each<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+    keep: impl FnMut(usize, T) -> Result<(), Full>,
+) -> Result<(), D::Error> {
+    struct Each<T, K>(K, PhantomData<T>);
+    impl<'de, T: Deserialize<'de>, K: FnMut(usize, T) -> Result<(), Full>> Visitor<'de> for Each<T, K> {
+        type Value = ();
 
-            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-                out.write_str("a list")
-            }
-            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Vec<T>, A::Error> {
-                let mut list = Vec::new();
-                while let Some(item) = items.next_element()? {
-                    if list.len() == MOST {
-                        return Err(A::Error::custom(format_args!("more than {MOST} items")));
-                    }
-                    list.push(item);
-                }
-                Ok(list)
-            }
+        fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+            out.write_str("a list")
         }
-        deserializer.deserialize_seq(Bounded::<T, MOST>(PhantomData)).map(Self)
+        fn visit_unit<E>(self) -> Result<(), E> {
+            Ok(())
+        }
+        fn visit_none<E>(self) -> Result<(), E> {
+            Ok(())
+        }
+        fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+            deserializer.deserialize_seq(self)
+        }
+        fn visit_seq<A: SeqAccess<'de>>(mut self, mut items: A) -> Result<(), A::Error> {
+            let mut position = 0;
+            while let Some(item) = items.next_element()? {
+                (self.0)(position, item).map_err(A::Error::custom)?;
+                position += 1;
+            }
+            Ok(())
+        }
     }
+    deserializer.deserialize_option(Each(keep, PhantomData))
 }

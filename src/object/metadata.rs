@@ -1,12 +1,12 @@
 //! What policies read of `metadata`.
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
-use super::mapping;
+use super::mapping::{self, Mapping};
 use super::text::{Text, TextMap};
 
 /// The part of `ObjectMeta` that decisions rest on.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Metadata<'a> {
     #[serde(borrow)]
@@ -17,15 +17,15 @@ pub struct Metadata<'a> {
     namespace: Option<Text<'a>>,
     #[serde(borrow)]
     uid: Option<Text<'a>>,
-    #[serde(borrow)]
-    labels: Option<TextMap<'a>>,
-    #[serde(borrow)]
-    annotations: Option<TextMap<'a>>,
-    #[serde(deserialize_with = "mapping::list")]
-    owner_references: Option<Vec<OwnerReference>>,
+    #[serde(borrow, deserialize_with = "mapping::or_default")]
+    labels: TextMap<'a>,
+    #[serde(borrow, deserialize_with = "mapping::or_default")]
+    annotations: TextMap<'a>,
+    #[serde(rename = "ownerReferences", deserialize_with = "has_controller")]
+    has_controller: bool,
 }
 
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Deserialize)]
 struct OwnerReference {
     controller: Option<bool>,
 }
@@ -53,21 +53,31 @@ impl Metadata<'_> {
 
     /// The value of a label.
     pub fn label(&self, key: &str) -> Option<&str> {
-        self.labels.as_ref()?.get(key)
+        self.labels.get(key)
     }
 
     /// The value of an annotation.
     pub fn annotation(&self, key: &str) -> Option<&str> {
-        self.annotations.as_ref()?.get(key)
+        self.annotations.get(key)
     }
 
     /// Every annotation.
     pub fn annotations(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.annotations.iter().flat_map(TextMap::iter)
+        self.annotations.iter()
     }
 
     /// Whether a controller owns the object (an ownerReference with `controller: true`).
     pub fn has_controller(&self) -> bool {
-        self.owner_references.iter().flatten().any(|owner| owner.controller == Some(true))
+        self.has_controller
     }
+}
+
+/// Whether one of the owners is the controller.
+fn has_controller<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    let mut found = false;
+    mapping::each(deserializer, |_, Mapping(owner): Mapping<OwnerReference>| {
+        found |= owner.controller == Some(true);
+        Ok(())
+    })?;
+    Ok(found)
 }

@@ -5,61 +5,79 @@ use std::fmt;
 use jsonptr::PointerBuf;
 
 /// One step into an object.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum Step {
-    Field(String),
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Step<'p> {
+    Field(&'p str),
     Index(usize),
-    Key(String),
+    Key(&'p str),
+}
+
+/// A step as it is kept: a position, or the end of its name in the text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Mark {
+    Field(usize),
+    Index(usize),
+    Key(usize),
 }
 
 /// The path of a field from the root of the submitted object, such as `spec.template.spec.containers[0].image`
-/// (the form of `k8s.io/apimachinery/pkg/util/validation/field`).
+/// (the form of `k8s.io/apimachinery/pkg/util/validation/field`). Every finding holds one, so it takes two allocations
+/// and not one for each step.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
-pub struct Path(Vec<Step>);
+pub struct Path {
+    /// The names of fields and keys, one after the other.
+    names: String,
+    marks: Vec<Mark>,
+}
 
 impl Path {
     /// The object itself.
     pub const fn root() -> Self {
-        Self(Vec::new())
+        Self { names: String::new(), marks: Vec::new() }
     }
 
     /// Down by fields written with dots: `securityContext.runAsUser`.
     #[must_use]
     pub fn fields(mut self, dotted: &str) -> Self {
-        self.0.extend(dotted.split('.').filter(|name| !name.is_empty()).map(|name| Step::Field(name.to_owned())));
+        dotted.split('.').filter(|name| !name.is_empty()).for_each(|name| self.push(Step::Field(name)));
         self
     }
 
     /// Into a list.
     #[must_use]
     pub fn index(mut self, position: usize) -> Self {
-        self.0.push(Step::Index(position));
+        self.push(Step::Index(position));
         self
     }
 
     /// Into a map under a key that may hold dots and slashes.
     #[must_use]
     pub fn key(mut self, key: &str) -> Self {
-        self.0.push(Step::Key(key.to_owned()));
+        self.push(Step::Key(key));
         self
     }
 
     /// Down by another path.
     #[must_use]
     pub fn join(mut self, below: Self) -> Self {
-        self.0.extend(below.0);
+        below.steps().for_each(|step| self.push(step));
         self
     }
 
     /// Whether this is the object itself.
     pub fn is_root(&self) -> bool {
-        self.0.is_empty()
+        self.marks.is_empty()
+    }
+
+    /// Whether it is `other`, or leads into it.
+    pub fn is_within(&self, other: &Self) -> bool {
+        self.marks.starts_with(&other.marks) && self.names.starts_with(&other.names)
     }
 
     /// The same path with list positions left out, for comparing objects whose lists were reordered.
     pub fn without_positions(&self) -> String {
-        let mut text = String::new();
-        for step in &self.0 {
+        let mut text = String::with_capacity(self.names.len() + 2 * self.marks.len());
+        for step in self.steps() {
             match step {
                 Step::Index(_) => text.push_str("[]"),
                 Step::Field(name) | Step::Key(name) => {
@@ -73,16 +91,42 @@ impl Path {
 
     /// The JSON pointer (RFC 6901) of this path.
     pub fn pointer(&self) -> PointerBuf {
-        PointerBuf::from_tokens(self.0.iter().map(|step| match step {
-            Step::Field(name) | Step::Key(name) => jsonptr::Token::new(name.clone()),
-            Step::Index(position) => jsonptr::Token::from(*position),
+        PointerBuf::from_tokens(self.steps().map(|step| match step {
+            Step::Field(name) | Step::Key(name) => jsonptr::Token::new(name),
+            Step::Index(position) => jsonptr::Token::from(position),
         }))
+    }
+
+    fn push(&mut self, step: Step<'_>) {
+        self.marks.push(match step {
+            Step::Index(position) => Mark::Index(position),
+            Step::Field(name) => {
+                self.names.push_str(name);
+                Mark::Field(self.names.len())
+            }
+            Step::Key(key) => {
+                self.names.push_str(key);
+                Mark::Key(self.names.len())
+            }
+        });
+    }
+
+    fn steps(&self) -> impl Iterator<Item = Step<'_>> {
+        let mut begin = 0;
+        self.marks.iter().map(move |mark| {
+            let mut name = |end| self.names.get(std::mem::replace(&mut begin, end)..end).unwrap_or_default();
+            match *mark {
+                Mark::Field(end) => Step::Field(name(end)),
+                Mark::Key(end) => Step::Key(name(end)),
+                Mark::Index(position) => Step::Index(position),
+            }
+        })
     }
 }
 
 impl fmt::Display for Path {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (position, step) in self.0.iter().enumerate() {
+        for (position, step) in self.steps().enumerate() {
             match step {
                 Step::Field(name) if position == 0 => write!(out, "{name}")?,
                 Step::Field(name) => write!(out, ".{name}")?,
@@ -106,5 +150,18 @@ mod tests {
         let path = Path::root().fields("metadata.annotations").key("a.b/c");
         assert_eq!(path.to_string(), "metadata.annotations[a.b/c]");
         assert_eq!(path.pointer().as_str(), "/metadata/annotations/a.b~1c");
+    }
+
+    #[test]
+    fn a_path_is_within_those_that_lead_to_it() {
+        let spec = Path::root().fields("spec");
+        let deep = spec.clone().fields("jobs").index(1).fields("template");
+        assert!(deep.is_within(&spec) && deep.is_within(&deep) && spec.is_within(&Path::root()));
+        assert!(!spec.is_within(&deep) && !Path::root().is_within(&spec));
+        for other in ["specs", "spe", "spec.job", "spec.jobs.template"] {
+            assert!(!deep.is_within(&Path::root().fields(other)), "{other}");
+        }
+        assert!(!deep.is_within(&spec.clone().fields("jobs").index(11)));
+        assert_eq!(spec.fields("jobs").join(Path::root().index(1).fields("template")), deep);
     }
 }

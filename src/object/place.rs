@@ -40,7 +40,7 @@ pub enum Within {
         list: ContainerList,
         /// Its name.
         name: String,
-        /// Its image, as written.
+        /// Its image, as written; a digest of name and image where these are long.
         image: String,
         /// The field, list positions left out.
         field: String,
@@ -104,7 +104,7 @@ impl From<PlaceRef<'_>> for Place {
         match of {
             Of::Container(container) => {
                 let (list, field) = (container.list(), path.without_positions());
-                let (name, image) = (container.name().to_owned(), container.image().to_owned());
+                let (name, image) = container.identity();
                 let at = container.pod.path().fields("spec").fields(list.field()).index(container.position);
                 Self { path: at.join(path), within: Within::Container { list, name, image, field } }
             }

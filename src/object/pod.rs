@@ -3,12 +3,13 @@
 use serde::Deserialize;
 
 use super::container::{Container, ContainerList};
+use super::list::List;
 use super::mapping;
 use super::metadata::Metadata;
 use super::path::Path;
 use super::place::{Below, Of, PlaceRef};
 use super::security::Security;
-use super::spec::{PodSpec, Profile, Resources, SecurityContext};
+use super::spec::{PodSpec, Profile, SecurityContext};
 use super::text::Text;
 use super::volume::Volume;
 use crate::steps::counted;
@@ -27,7 +28,7 @@ pub(super) struct Body<'a> {
     #[serde(borrow, deserialize_with = "mapping::optional")]
     pub(super) metadata: Option<Metadata<'a>>,
     #[serde(borrow, deserialize_with = "mapping::optional")]
-    spec: Option<PodSpec<'a>>,
+    pub(super) spec: Option<PodSpec<'a>>,
 }
 
 /// An image that a pod asks for: of a container or of an image volume.
@@ -55,7 +56,7 @@ impl<'r> VolumeUse<'r, '_> {
     /// The fields that say where its content comes from, such as `configMap`: as written, whether Kubernetes knows them or
     /// not.
     pub fn sources(&self) -> impl Iterator<Item = &'r str> {
-        counted(&self.volume.sources).map(Text::as_str)
+        counted(self.volume.sources()).map(Text::as_str)
     }
 
     /// Whether it is an `emptyDir: {}` and nothing else.
@@ -65,7 +66,7 @@ impl<'r> VolumeUse<'r, '_> {
 
     /// Whether it is an `emptyDir`, whatever its settings, and nothing else.
     pub fn is_empty_dir(&self) -> bool {
-        matches!(self.volume.sources.as_slice(), [source] if *source == "emptyDir")
+        self.volume.is_only("emptyDir")
     }
 
     /// The place of a field below the volume: `at("hostPath")`; an empty one for the volume itself.
@@ -101,12 +102,12 @@ impl<'a> Pod<'a> {
     pub fn containers<'r>(&'r self) -> impl Iterator<Item = Container<'r, 'a>> {
         let spec = self.body.spec.as_ref();
         let lists = [
-            (ContainerList::Init, spec.and_then(|spec| spec.init_containers.as_deref())),
-            (ContainerList::Regular, spec.and_then(|spec| spec.containers.as_deref())),
-            (ContainerList::Ephemeral, spec.and_then(|spec| spec.ephemeral_containers.as_deref())),
+            (ContainerList::Init, spec.map(|spec| &spec.init_containers)),
+            (ContainerList::Regular, spec.map(|spec| &spec.containers)),
+            (ContainerList::Ephemeral, spec.map(|spec| &spec.ephemeral_containers)),
         ];
         lists.into_iter().flat_map(move |(list, containers)| {
-            let containers = counted(containers.unwrap_or_default()).enumerate();
+            let containers = counted(containers.map(List::iter).unwrap_or_default()).enumerate();
             containers.map(move |(position, spec)| Container { pod: self, list, position, spec })
         })
     }
@@ -168,8 +169,9 @@ impl<'a> Pod<'a> {
 
     /// `spec.securityContext.sysctls`: position and name.
     pub fn sysctls(&self) -> impl Iterator<Item = (usize, &str)> {
-        let sysctls = self.context().and_then(|context| context.sysctls.as_deref()).unwrap_or_default();
-        counted(sysctls).map(|sysctl| sysctl.name.as_deref().unwrap_or_default()).enumerate()
+        counted(self.context().map(|context| context.sysctls.iter()).unwrap_or_default())
+            .map(|sysctl| sysctl.name.as_deref().unwrap_or_default())
+            .enumerate()
     }
 
     /// `spec.automountServiceAccountToken`
@@ -198,12 +200,13 @@ impl<'a> Pod<'a> {
 
     /// Whether the pod is meant for Windows nodes, by `spec.os.name` or by its node selector.
     pub fn is_for_windows(&self) -> bool {
-        self.is_windows() || self.spec(|spec| spec.node_selector.as_ref()?.get("kubernetes.io/os")) == Some("windows")
+        self.is_windows() || self.spec(|spec| spec.node_selector.get("kubernetes.io/os")) == Some("windows")
     }
 
     /// Its volumes.
     pub fn volumes<'r>(&'r self) -> impl Iterator<Item = VolumeUse<'r, 'a>> {
-        let volumes = counted(self.spec(|spec| spec.volumes.as_deref()).unwrap_or_default()).enumerate();
+        let volumes = self.body.spec.as_ref().map(|spec| spec.volumes.iter());
+        let volumes = counted(volumes.unwrap_or_default()).enumerate();
         volumes.map(move |(position, volume)| VolumeUse { pod: self, position, volume })
     }
 
@@ -234,16 +237,12 @@ impl<'a> Pod<'a> {
 
     /// Whether the pod as a whole (KEP-2837) may take only so much of `resource`.
     pub fn limits(&self, resource: &str) -> bool {
-        self.resources().is_some_and(|resources| resources.limits(resource))
+        self.body.spec.as_ref().is_some_and(|spec| spec.resources.limits(resource))
     }
 
     /// Whether the pod as a whole (KEP-2837) asks for some of `resource`.
     pub fn requests(&self, resource: &str) -> bool {
-        self.resources().is_some_and(|resources| resources.requests(resource))
-    }
-
-    fn resources(&self) -> Option<&Resources<'a>> {
-        self.spec(|spec| spec.resources.as_ref())
+        self.body.spec.as_ref().is_some_and(|spec| spec.resources.requests(resource))
     }
 
     pub(super) fn path(&self) -> Path {
@@ -255,7 +254,7 @@ impl<'a> Pod<'a> {
     }
 
     pub(super) fn context(&self) -> Option<&SecurityContext<'a>> {
-        self.spec(|spec| spec.security_context.as_ref())
+        self.spec(|spec| spec.security_context.as_deref())
     }
 }
 

@@ -2,17 +2,15 @@
 
 use std::fmt;
 
-use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::list::List;
 use super::text::Text;
-
-/// The most resources that a list may name.
-const RESOURCES: usize = 128;
 
 /// `requests` or `limits`: the resources of which there is more than nothing.
 #[derive(Debug, Default)]
-pub(super) struct Quantities<'a>(Vec<Text<'a>>);
+pub(super) struct Quantities<'a>(List<Text<'a>>);
 
 impl Quantities<'_> {
     /// Whether some of `resource` (`memory`, `cpu`) is named.
@@ -31,15 +29,10 @@ impl<'de: 'a, 'a> Deserialize<'de> for Quantities<'a> {
                 out.write_str("a map of quantities")
             }
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Quantities<'de>, A::Error> {
-                let mut named = Vec::new();
-                let mut count = 0;
+                let mut named = List::default();
                 while let Some((resource, quantity)) = map.next_entry::<Text<'de>, &'de RawValue>()? {
-                    count += 1;
-                    if count > RESOURCES {
-                        return Err(de::Error::custom(format_args!("more than {RESOURCES} entries")));
-                    }
                     if is_some(quantity.get()) {
-                        named.push(resource);
+                        named.push(resource).map_err(A::Error::custom)?;
                     }
                 }
                 Ok(Quantities(named))

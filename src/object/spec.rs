@@ -1,9 +1,14 @@
 //! The fields of a pod spec that policies read, as they stand in the request's bytes. Only [`super::pod`] and
 //! [`super::container`] read these structs: containers are reached one way.
 
-use serde::Deserialize;
+use std::sync::OnceLock;
 
-use super::mapping;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
+
+use super::list::List;
+use super::mapping::{self, Mapping};
+use super::memory;
 use super::quantity::Quantities;
 use super::text::{Text, TextMap};
 use super::volume::Volume;
@@ -12,15 +17,15 @@ use super::volume::Volume;
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct PodSpec<'a> {
     #[serde(borrow, deserialize_with = "mapping::list")]
-    pub(super) init_containers: Option<Vec<ContainerSpec<'a>>>,
+    pub(super) init_containers: List<ContainerSpec<'a>>,
     #[serde(borrow, deserialize_with = "mapping::list")]
-    pub(super) containers: Option<Vec<ContainerSpec<'a>>>,
+    pub(super) containers: List<ContainerSpec<'a>>,
     #[serde(borrow, deserialize_with = "mapping::list")]
-    pub(super) ephemeral_containers: Option<Vec<ContainerSpec<'a>>>,
+    pub(super) ephemeral_containers: List<ContainerSpec<'a>>,
     #[serde(borrow, deserialize_with = "mapping::list")]
-    pub(super) volumes: Option<Vec<Volume<'a>>>,
-    #[serde(borrow, deserialize_with = "mapping::optional")]
-    pub(super) security_context: Option<SecurityContext<'a>>,
+    pub(super) volumes: List<Volume<'a>>,
+    #[serde(borrow, deserialize_with = "mapping::boxed")]
+    pub(super) security_context: Option<Box<SecurityContext<'a>>>,
     #[serde(borrow)]
     pub(super) service_account_name: Option<Text<'a>>,
     /// The deprecated alias of `serviceAccountName`, which counts only where that is empty.
@@ -29,8 +34,8 @@ pub(super) struct PodSpec<'a> {
     pub(super) automount_service_account_token: Option<bool>,
     #[serde(borrow)]
     pub(super) node_name: Option<Text<'a>>,
-    #[serde(borrow)]
-    pub(super) node_selector: Option<TextMap<'a>>,
+    #[serde(borrow, deserialize_with = "mapping::or_default")]
+    pub(super) node_selector: TextMap<'a>,
     #[serde(borrow, deserialize_with = "mapping::optional")]
     pub(super) os: Option<Os<'a>>,
     pub(super) host_users: Option<bool>,
@@ -39,8 +44,8 @@ pub(super) struct PodSpec<'a> {
     pub(super) host_pid: Option<bool>,
     #[serde(rename = "hostIPC")]
     pub(super) host_ipc: Option<bool>,
-    #[serde(borrow, deserialize_with = "mapping::optional")]
-    pub(super) resources: Option<Resources<'a>>,
+    #[serde(borrow, deserialize_with = "resources")]
+    pub(super) resources: Resources<'a>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -57,30 +62,50 @@ pub(super) struct ContainerSpec<'a> {
     pub(super) name: Option<Text<'a>>,
     #[serde(borrow)]
     pub(super) image: Option<Text<'a>>,
-    #[serde(borrow, deserialize_with = "mapping::optional")]
-    pub(super) security_context: Option<SecurityContext<'a>>,
+    #[serde(borrow, deserialize_with = "mapping::boxed")]
+    pub(super) security_context: Option<Box<SecurityContext<'a>>>,
     #[serde(borrow, deserialize_with = "mapping::list")]
-    pub(super) volume_mounts: Option<Vec<VolumeMount<'a>>>,
+    pub(super) volume_mounts: List<VolumeMount<'a>>,
     #[serde(borrow, deserialize_with = "mapping::list")]
-    pub(super) volume_devices: Option<Vec<VolumeDevice<'a>>>,
-    #[serde(deserialize_with = "mapping::list")]
-    pub(super) ports: Option<Vec<Port>>,
-    #[serde(borrow, deserialize_with = "mapping::optional")]
-    pub(super) liveness_probe: Option<Handler<'a>>,
-    #[serde(borrow, deserialize_with = "mapping::optional")]
-    pub(super) readiness_probe: Option<Handler<'a>>,
-    #[serde(borrow, deserialize_with = "mapping::optional")]
-    pub(super) startup_probe: Option<Handler<'a>>,
+    pub(super) volume_devices: List<VolumeDevice<'a>>,
+    /// Those alone that take a port of the node.
+    #[serde(deserialize_with = "host_ports")]
+    pub(super) ports: List<HostPort>,
+    #[serde(borrow, deserialize_with = "handler")]
+    pub(super) liveness_probe: Option<Box<Handler<'a>>>,
+    #[serde(borrow, deserialize_with = "handler")]
+    pub(super) readiness_probe: Option<Box<Handler<'a>>>,
+    #[serde(borrow, deserialize_with = "handler")]
+    pub(super) startup_probe: Option<Box<Handler<'a>>>,
     #[serde(borrow, deserialize_with = "mapping::optional")]
     pub(super) lifecycle: Option<Lifecycle<'a>>,
-    #[serde(borrow, deserialize_with = "mapping::optional")]
-    pub(super) resources: Option<Resources<'a>>,
+    #[serde(borrow, deserialize_with = "resources")]
+    pub(super) resources: Resources<'a>,
+    /// What stands for its name and image in findings where these are long.
+    #[serde(skip)]
+    pub(super) digest: OnceLock<Box<str>>,
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub(super) struct Port {
-    pub(super) host_port: Option<i64>,
+/// A port of the node that a container takes.
+#[derive(Debug)]
+pub(super) struct HostPort {
+    /// Its position among the container's ports.
+    pub(super) position: usize,
+    pub(super) number: i64,
+}
+
+fn host_ports<'de, D: Deserializer<'de>>(deserializer: D) -> Result<List<HostPort>, D::Error> {
+    #[derive(Default, Deserialize)]
+    #[serde(default, rename_all = "camelCase")]
+    struct Port {
+        host_port: Option<i64>,
+    }
+    let mut taken = List::default();
+    mapping::each(deserializer, |position, Mapping(port): Mapping<Port>| match port.host_port {
+        None | Some(0) => Ok(()),
+        Some(number) => taken.push(HostPort { position, number }),
+    })?;
+    Ok(taken)
 }
 
 /// A probe or a lifecycle handler: both name what is called in the same way.
@@ -93,6 +118,20 @@ pub(super) struct Handler<'a> {
     pub(super) tcp_socket: Option<Called<'a>>,
 }
 
+impl Handler<'_> {
+    /// Whether it names a host.
+    fn names_host(&self) -> bool {
+        let calls = [&self.http_get, &self.tcp_socket].into_iter().flatten();
+        calls.filter_map(|called| called.host.as_deref()).any(|host| !host.is_empty())
+    }
+}
+
+/// A probe or handler that names a host, which is all that is asked of it.
+fn handler<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Box<Handler<'a>>>, D::Error> {
+    let handler = mapping::optional(deserializer)?.filter(Handler::names_host);
+    handler.map(memory::boxed).transpose().map_err(D::Error::custom)
+}
+
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Called<'a> {
@@ -103,19 +142,23 @@ pub(super) struct Called<'a> {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct Lifecycle<'a> {
-    #[serde(borrow, deserialize_with = "mapping::optional")]
-    pub(super) post_start: Option<Handler<'a>>,
-    #[serde(borrow, deserialize_with = "mapping::optional")]
-    pub(super) pre_stop: Option<Handler<'a>>,
+    #[serde(borrow, deserialize_with = "handler")]
+    pub(super) post_start: Option<Box<Handler<'a>>>,
+    #[serde(borrow, deserialize_with = "handler")]
+    pub(super) pre_stop: Option<Box<Handler<'a>>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Resources<'a> {
-    #[serde(borrow)]
-    pub(super) requests: Option<Quantities<'a>>,
-    #[serde(borrow)]
-    pub(super) limits: Option<Quantities<'a>>,
+    #[serde(borrow, deserialize_with = "mapping::or_default")]
+    requests: Quantities<'a>,
+    #[serde(borrow, deserialize_with = "mapping::or_default")]
+    limits: Quantities<'a>,
+}
+
+fn resources<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<Resources<'a>, D::Error> {
+    mapping::optional(deserializer).map(Option::unwrap_or_default)
 }
 
 /// The security contexts of pod and container share these names and types; each has fields that the other lacks.
@@ -131,16 +174,16 @@ pub(super) struct SecurityContext<'a> {
     pub(super) read_only_root_filesystem: Option<bool>,
     #[serde(borrow, deserialize_with = "mapping::optional")]
     pub(super) capabilities: Option<Capabilities<'a>>,
-    #[serde(borrow, deserialize_with = "mapping::optional")]
-    pub(super) windows_options: Option<WindowsOptions<'a>>,
+    #[serde(borrow, deserialize_with = "mapping::boxed")]
+    pub(super) windows_options: Option<Box<WindowsOptions<'a>>>,
     #[serde(borrow)]
     pub(super) proc_mount: Option<Text<'a>>,
     #[serde(borrow, deserialize_with = "mapping::optional")]
     pub(super) app_armor_profile: Option<Profile<'a>>,
-    #[serde(borrow, deserialize_with = "mapping::optional")]
-    pub(super) se_linux_options: Option<SeLinuxOptions<'a>>,
+    #[serde(borrow, deserialize_with = "mapping::boxed")]
+    pub(super) se_linux_options: Option<Box<SeLinuxOptions<'a>>>,
     #[serde(borrow, deserialize_with = "mapping::list")]
-    pub(super) sysctls: Option<Vec<Sysctl<'a>>>,
+    pub(super) sysctls: List<Sysctl<'a>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -181,19 +224,19 @@ pub(super) struct Profile<'a> {
 #[serde(default)]
 pub(super) struct Capabilities<'a> {
     #[serde(borrow, deserialize_with = "mapping::texts")]
-    pub(super) add: Option<Vec<Text<'a>>>,
+    pub(super) add: List<Text<'a>>,
     #[serde(borrow, deserialize_with = "mapping::texts")]
-    pub(super) drop: Option<Vec<Text<'a>>>,
+    pub(super) drop: List<Text<'a>>,
 }
 
 impl Resources<'_> {
     pub(super) fn limits(&self, resource: &str) -> bool {
-        self.limits.as_ref().is_some_and(|limits| limits.holds(resource))
+        self.limits.holds(resource)
     }
 
     /// A limit without a request is the request too: the API server says so when it completes a Pod.
     pub(super) fn requests(&self, resource: &str) -> bool {
-        self.requests.as_ref().is_some_and(|requests| requests.holds(resource)) || self.limits(resource)
+        self.requests.holds(resource) || self.limits(resource)
     }
 }
 
@@ -218,4 +261,21 @@ pub(super) struct VolumeDevice<'a> {
 pub(super) struct ImageVolume<'a> {
     #[serde(borrow)]
     pub(super) reference: Option<Text<'a>>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ContainerSpec, SecurityContext, VolumeMount};
+    use crate::object::volume::Volume;
+
+    #[test]
+    fn what_is_kept_of_an_item_is_small() {
+        let sizes = [
+            size_of::<ContainerSpec<'_>>(),
+            size_of::<SecurityContext<'_>>(),
+            size_of::<Volume<'_>>(),
+            size_of::<VolumeMount<'_>>(),
+        ];
+        assert!(sizes[0] <= 168 && sizes[1] <= 144 && sizes[2] <= 80 && sizes[3] <= 48, "{sizes:?}");
+    }
 }

@@ -3,10 +3,11 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::ops::Deref;
-use std::sync::OnceLock;
 
-use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
+use serde::de::{self, Deserialize, Deserializer, Error as _, MapAccess, Visitor};
 
+use super::list::List;
+use super::memory::{self, Full};
 use crate::steps::{counted, take};
 
 /// A string that borrows from the request where it holds no escape.
@@ -78,53 +79,52 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
             fn visit_borrowed_str<E>(self, value: &'de str) -> Result<Text<'de>, E> {
                 Ok(Text(Cow::Borrowed(value)))
             }
-            fn visit_str<E>(self, value: &str) -> Result<Text<'de>, E> {
+            fn visit_str<E: de::Error>(self, value: &str) -> Result<Text<'de>, E> {
+                memory::take(value.len()).map_err(E::custom)?;
                 Ok(Text(Cow::Owned(value.to_owned())))
-            }
-            fn visit_string<E>(self, value: String) -> Result<Text<'de>, E> {
-                Ok(Text(Cow::Owned(value)))
             }
         }
         deserializer.deserialize_str(Borrow)
     }
 }
 
-/// The most that a map may hold.
-const ENTRIES: usize = 4_096;
+/// Entries that are searched one by one; more of them are sorted.
+const SEARCHED: usize = 64;
 
-/// A map of strings (labels, annotations): few entries, so a list is searched. A repeated key's last value counts,
-/// and `null` reads as the empty string, as in Go.
-#[derive(Debug, Clone, Default)]
-pub struct TextMap<'a> {
-    entries: Vec<(Text<'a>, Text<'a>)>,
-    /// Positions of the entries by key, where there are too many to search one by one.
-    by_key: OnceLock<Vec<usize>>,
-}
+/// A map of strings (labels, annotations). A repeated key's last value counts, and `null` reads as the empty string, as in
+/// Go.
+#[derive(Debug, Default)]
+pub struct TextMap<'a>(List<(Text<'a>, Text<'a>)>);
 
-/// Entries that are searched one by one.
-const FEW: usize = 32;
-
-impl TextMap<'_> {
+impl<'a> TextMap<'a> {
     /// Every entry, a repeated key's earlier values too.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        counted(&self.entries).map(|(key, value)| (key.as_str(), value.as_str()))
+        counted(self.0.iter()).map(|(key, value)| (key.as_str(), value.as_str()))
     }
 
     /// The value under `key`.
     pub fn get(&self, key: &str) -> Option<&str> {
         take(1);
-        if self.entries.len() <= FEW {
-            return self.entries.iter().rev().find(|(name, _)| name.as_str() == key).map(|(_, value)| value.as_str());
+        let found = if self.0.len() > SEARCHED {
+            self.0.last_before(|(name, _)| name.as_str() <= key).filter(|(name, _)| name.as_str() == key)
+        } else {
+            self.0.iter().rev().find(|(name, _)| name.as_str() == key)
+        };
+        found.map(|(_, value)| value.as_str())
+    }
+
+    /// API servers send sorted maps; a manifest need not be sorted.
+    fn sorted(list: List<(Text<'a>, Text<'a>)>) -> Result<Self, Full> {
+        if list.len() <= SEARCHED || list.iter().is_sorted_by(|(one, _), (next, _)| one <= next) {
+            return Ok(Self(list));
         }
-        let name = |position: usize| self.entries[position].0.as_str();
-        let by_key = self.by_key.get_or_init(|| {
-            let mut positions: Vec<usize> = (0..self.entries.len()).collect();
-            // Stable: the last of those with one key is the one that counts.
-            positions.sort_by(|one, other| name(*one).cmp(name(*other)));
-            positions
-        });
-        let last = by_key[..by_key.partition_point(|position| name(*position) <= key)].last()?;
-        (name(*last) == key).then(|| self.entries[*last].1.as_str())
+        memory::take(2 * list.len() * size_of::<(Text<'a>, Text<'a>)>())?;
+        let mut entries: Vec<_> = list.into_iter().collect();
+        // The order of equal keys stays.
+        entries.sort_by(|(one, _), (other, _)| one.cmp(other));
+        let mut list = List::default();
+        entries.into_iter().try_for_each(|entry| list.push(entry))?;
+        Ok(Self(list))
     }
 }
 
@@ -138,16 +138,36 @@ impl<'de: 'a, 'a> Deserialize<'de> for TextMap<'a> {
                 out.write_str("a map of strings")
             }
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<TextMap<'de>, A::Error> {
-                let mut entries = Vec::with_capacity(map.size_hint().unwrap_or(4).min(64));
+                let mut entries = List::default();
                 while let Some((key, value)) = map.next_entry::<Text<'de>, Option<Text<'de>>>()? {
-                    if entries.len() == ENTRIES {
-                        return Err(de::Error::custom(format_args!("more than {ENTRIES} entries")));
-                    }
-                    entries.push((key, value.unwrap_or_default()));
+                    entries.push((key, value.unwrap_or_default())).map_err(A::Error::custom)?;
                 }
-                Ok(TextMap { entries, by_key: OnceLock::new() })
+                TextMap::sorted(entries).map_err(A::Error::custom)
             }
         }
         deserializer.deserialize_map(Entries)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::TextMap;
+
+    #[test]
+    fn a_large_map_is_found_as_a_small_one_is() {
+        for entries in [2_usize, 64, 65, 1_101, 5_000] {
+            let key = |number: usize| format!("key-{:04}", number * 7_919 % entries);
+            let mut text: Vec<String> =
+                (0..entries).map(|number| format!("\"{}\":\"{number}\"", key(number))).collect();
+            text.push(format!("\"{}\":\"last\"", key(1)));
+            text.push(format!("\"{}\":null", key(0)));
+            let text = format!("{{{}}}", text.join(","));
+            let map: TextMap<'_> = serde_json::from_str(&text).expect("a map");
+            assert_eq!((map.get(&key(1)), map.get(&key(0))), (Some("last"), Some("")), "the last value counts");
+            for number in 2..entries {
+                assert_eq!(map.get(&key(number)), Some(number.to_string().as_str()), "{entries}");
+            }
+            assert_eq!((map.get("key"), map.get("key-9999"), map.iter().count()), (None, None, entries + 2));
+        }
     }
 }

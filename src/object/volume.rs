@@ -1,16 +1,19 @@
 //! A volume of a pod: its name, and where its content comes from.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::list::List;
 use super::mapping::Mapping;
+use super::memory;
 use super::spec::ImageVolume;
 use super::text::Text;
 
-/// The most sources that a volume may name; Kubernetes allows one.
-const SOURCES: usize = 64;
+/// Sources that are searched one by one for a repeated one. Kubernetes allows one; a custom resource may hold any number.
+const SEARCHED: usize = 16;
 
 /// A volume as it stands in the request's bytes. Sources are kept by name, so that one which this program has never heard
 /// of is seen too.
@@ -18,10 +21,23 @@ const SOURCES: usize = 64;
 pub(super) struct Volume<'a> {
     pub(super) name: Option<Text<'a>>,
     pub(super) image: Option<ImageVolume<'a>>,
-    /// The fields beside `name` that hold something.
-    pub(super) sources: Vec<Text<'a>>,
+    /// The fields beside `name` that hold something: the first one, which is all that Kubernetes allows, and the others.
+    source: Option<Text<'a>>,
+    others: List<Text<'a>>,
     /// Whether `emptyDir` was written as `{}`.
     pub(super) is_empty_dir_without_settings: bool,
+}
+
+impl<'a> Volume<'a> {
+    /// The fields beside `name` that hold something.
+    pub(super) fn sources(&self) -> impl Iterator<Item = &Text<'a>> {
+        self.source.iter().chain(self.others.iter())
+    }
+
+    /// Whether that is all that it has.
+    pub(super) fn is_only(&self, source: &str) -> bool {
+        self.others.is_empty() && self.source.as_deref() == Some(source)
+    }
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for Volume<'a> {
@@ -36,6 +52,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Volume<'a> {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Volume<'de>, A::Error> {
                 let mut volume = Volume::default();
                 let mut has_name = false;
+                let mut seen: HashSet<Text<'de>> = HashSet::new();
                 while let Some(field) = map.next_key::<Text<'de>>()? {
                     if field == "name" {
                         if std::mem::replace(&mut has_name, true) {
@@ -44,7 +61,12 @@ impl<'de: 'a, 'a> Deserialize<'de> for Volume<'a> {
                         volume.name = map.next_value()?;
                         continue;
                     }
-                    if volume.sources.contains(&field) {
+                    if seen.is_empty() && volume.others.len() == SEARCHED {
+                        seen.extend(volume.sources().cloned());
+                    }
+                    let is_repeated =
+                        seen.contains(&field) || seen.is_empty() && volume.sources().any(|one| *one == field);
+                    if is_repeated {
                         return Err(A::Error::custom(format_args!("duplicate field `{}`", field.escape_debug())));
                     }
                     let is_there = if field == "image" {
@@ -58,10 +80,14 @@ impl<'de: 'a, 'a> Deserialize<'de> for Volume<'a> {
                         map.next_value::<Option<IgnoredAny>>()?.is_some()
                     };
                     if is_there {
-                        if volume.sources.len() == SOURCES {
-                            return Err(A::Error::custom(format_args!("more than {SOURCES} sources")));
+                        if !seen.is_empty() {
+                            memory::take(2 * size_of::<Text<'_>>()).map_err(A::Error::custom)?;
+                            seen.insert(field.clone());
                         }
-                        volume.sources.push(field);
+                        match &mut volume.source {
+                            Some(_) => volume.others.push(field).map_err(A::Error::custom)?,
+                            none => *none = Some(field),
+                        }
                     }
                 }
                 Ok(volume)

@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 use super::salvage::salvage;
 use super::{NoUid, Review};
 use crate::object::mapping::{self, Mapping};
+use crate::object::memory::Limit;
 use crate::object::{Object, Text, Workloads};
 use crate::request::{Kind, Operation, Request, Resource, Source, User};
 
@@ -57,6 +58,7 @@ struct WireRequest<'a> {
 /// # Errors
 /// [`NoUid`] when no uid can be read, so that nobody would know an answer.
 pub fn decode<'a>(bytes: &'a [u8], workloads: &Workloads, received: Timestamp) -> Result<Review<'a>, NoUid> {
+    let limit = Limit::of(bytes.len());
     let envelope: Envelope<'a> = match serde_json::from_slice(bytes) {
         Ok(Mapping(envelope)) => envelope,
         Err(error) => return salvage(bytes, received, Some(&error)),
@@ -64,6 +66,7 @@ pub fn decode<'a>(bytes: &'a [u8], workloads: &Workloads, received: Timestamp) -
     if envelope.kind != "AdmissionReview" || envelope.api_version != V1 || envelope.request.uid.is_empty() {
         return salvage(bytes, received, None);
     }
+    drop(limit);
     let wire = envelope.request;
     let mut review = Review {
         request: Request {
@@ -91,7 +94,8 @@ pub fn decode<'a>(bytes: &'a [u8], workloads: &Workloads, received: Timestamp) -
         return Ok(review);
     }
     if let Some(raw) = wire.object {
-        match Object::read(raw, workloads.find(&request.kind.group, &request.kind.kind)) {
+        let old = request.old.filter(|_| request.operation == Operation::Update);
+        match Object::read_beside(raw, old, workloads.find(&request.kind.group, &request.kind.kind)) {
             Ok(object) => request.object = Some(object),
             Err(error) => review.unreadable = Some(format!("the object is not what its kind says: {error}")),
         }

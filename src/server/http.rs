@@ -161,6 +161,11 @@ async fn answer(app: &Arc<App>, call: &Call, body: Body) -> Response {
     let deciding = {
         let (app, snapshot, bytes, call) = (Arc::clone(app), Arc::clone(&snapshot), bytes.clone(), call.clone());
         async move {
+            let Some(_room) = app.room_to_read(bytes.len(), call.deadline).await else {
+                let head = &bytes[..bytes.len().min(HEAD)];
+                let message = Cut::NoRoom.to_string();
+                return answer_undecided(&app, &call, &snapshot, head, Trouble::Busy, &message, false).await;
+            };
             match review::decode(&bytes, snapshot.workloads(), call.received) {
                 Ok(review) => {
                     let body = decide_and_record(&app, &call, &snapshot, &review, None, &mut room).await;

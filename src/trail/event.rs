@@ -267,7 +267,7 @@ pub(super) fn is_zero(number: &usize) -> bool {
 /// The identities of a request, of which messages may speak.
 fn names<'a>(request: &'a Request<'a>) -> Vec<&'a str> {
     let user = &request.user;
-    let groups = user.groups.iter().flatten().take(GROUPS).map(|group| cut(group));
+    let groups = user.groups.as_deref().unwrap_or_default().iter().take(GROUPS).map(|group| cut(group));
     let others = [&*request.namespace, request.display_name(), user.name(), user.uid.as_deref().unwrap_or_default()];
     others.into_iter().map(cut).chain(groups).collect()
 }

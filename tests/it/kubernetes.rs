@@ -14,6 +14,7 @@ mod fields;
 mod isolation;
 mod joined;
 mod labels;
+mod large;
 mod latecomers;
 mod leak;
 mod modes;

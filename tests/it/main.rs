@@ -22,6 +22,7 @@ mod isolation;
 mod judging;
 mod kubernetes;
 mod labels;
+mod large;
 mod pages;
 mod policies;
 mod ports;

@@ -2,6 +2,7 @@
 
 mod pods;
 mod templates;
+mod unreadable;
 
 use portcullis::cluster::Manifests;
 use portcullis::config::Snapshot;

@@ -13,8 +13,9 @@ use crate::lock::lock;
 /// Reviews that wait at the most. Their bytes are bounded by the budget of all bodies; beyond it the caller that has the
 /// most of them loses its last one.
 const WAITING: usize = 512;
-/// Decisions that have begun and are not made. The worst that the bounds on lists and findings let through takes 2 MiB,
-/// so that all of them together stay within half of what `deploy/` allows the pod.
+/// Decisions that have begun and are not made. The findings of each take a mebibyte at most, and an object that is read
+/// without asking for room takes three eighths of one: 176 MiB. With those that ask for room (`READ` in [`crate::server`])
+/// all of them together stay within half of what `deploy/` allows the pod.
 const STARTED: usize = 128;
 /// Those of one address that nobody answers for.
 const STARTED_UNKNOWN: usize = STARTED / 2;

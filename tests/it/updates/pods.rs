@@ -236,3 +236,33 @@ fn a_new_image_among_too_many_findings_is_judged_whole() {
     let last = decision.findings.last().expect("one for the rest");
     assert!(!last.inherited && last.message.starts_with("must be put right in "), "{last:?}");
 }
+
+#[test]
+fn what_stands_for_many_findings_is_inherited_while_all_of_them_are() {
+    let snapshot = configured("profile: hardened\n");
+    let mut old = pod(&[container("a", PINNED)]);
+    old["spec"]["containers"][0]["securityContext"]["readOnlyRootFilesystem"] = json!(true);
+    let ports = |first: u32| (first..first + 1_101).map(|port| json!({"containerPort": port, "hostPort": port}));
+    old["spec"]["containers"][0]["ports"] = ports(1).collect();
+    let mut new = old.clone();
+    new["metadata"]["labels"] = json!({"team": "pay"});
+    new["metadata"]["annotations"] = json!({"team": "pay"});
+    let decision = update(&snapshot, &new, &old);
+    assert!(decision.allowed && all_inherited(&decision) && decision.findings.len() == 129, "{decision:?}");
+    // As many, and not the same ones.
+    new["spec"]["containers"][0]["ports"][1_100]["hostPort"] = json!(2_000);
+    assert!(!update(&snapshot, &new, &old).allowed);
+
+    // A policy that reads annotations wants them the same too.
+    let mut old = pod(&[container("a", PINNED)]);
+    old["spec"]["containers"][0]["securityContext"]["readOnlyRootFilesystem"] = json!(true);
+    for number in 0..200 {
+        let key = format!("container.apparmor.security.beta.kubernetes.io/{number:03}");
+        old["metadata"]["annotations"][key] = json!("unconfined");
+    }
+    let mut new = old.clone();
+    new["metadata"]["labels"] = json!({"team": "pay"});
+    assert!(update(&snapshot, &new, &old).allowed);
+    new["metadata"]["annotations"]["container.apparmor.security.beta.kubernetes.io/199"] = json!("other");
+    assert!(!update(&snapshot, &new, &old).allowed);
+}

@@ -1,0 +1,47 @@
+//! What could not be read and was left as it was: it is said and recorded, and refuses nothing.
+
+use super::{Judged, Tells, mode_of_trouble};
+use crate::config::Snapshot;
+use crate::engine::Outcome;
+use crate::mode::Mode;
+use crate::object::Object;
+use crate::policy::{Meta, Severity};
+use crate::request::Request;
+
+/// The fields, as findings name them: no policy of the catalogue.
+static META: Meta = Meta {
+    id: "unreadable-fields",
+    title: "a field that cannot be read and was left as it was",
+    severity: Severity::Medium,
+    since: "0.1.0",
+    why: "A field that holds something else than its type cannot be judged; a new object with such a field is refused.",
+    fix: "set the field to what its type asks for",
+    fields: &[],
+    controls: &[],
+};
+
+/// Adds a finding for each, in the place of all that policies found there: they saw nothing. A policy with strict updates
+/// excuses nothing.
+pub(super) fn add(snapshot: &Snapshot, request: &Request<'_>, outcomes: &[Outcome<'_>], findings: &mut Vec<Judged>) {
+    let unread = request.object.as_ref().map(Object::unread).unwrap_or_default();
+    if unread.is_empty() {
+        return;
+    }
+    findings.retain(|finding| !unread.iter().any(|field| finding.place.path.is_within(&field.place.path)));
+    let strict = outcomes.iter().filter(|outcome| outcome.policy.strict_updates).map(|outcome| outcome.policy.mode);
+    let mode = mode_of_trouble(snapshot, request);
+    let is_excused = strict.max().is_none_or(|strict| strict < Mode::Enforce);
+    if mode > Mode::Off {
+        findings.extend(unread.iter().map(|field| Judged {
+            meta: &META,
+            place: field.place.clone(),
+            message: format!("must be readable: {}", field.why.message),
+            mode,
+            configured: None,
+            inherited: is_excused,
+            failed: false,
+            tells: Tells::Flaw,
+            count: 1,
+        }));
+    }
+}

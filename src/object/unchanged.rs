@@ -1,0 +1,108 @@
+//! Reads an object beside the one of the other side of an update: what cannot be read is no reason to refuse a write that
+//! leaves it as it is.
+//!
+//! A field may be unreadable here and say something to the API server. So a part is left out only where it is the same on
+//! both sides, byte for byte, and the part is as large as what policies judge together: a field of the metadata, a Pod's
+//! whole spec, a whole template.
+
+use serde_json::value::RawValue;
+
+use super::mapping::Mapping;
+use super::metadata::Metadata;
+use super::path::Path;
+use super::pod::{Body, Pod};
+use super::read::{child, parse, parse_without};
+use super::template::Templates;
+use super::{Object, Place, Unread, Unreadable, Workload};
+
+/// Reads `raw`, which cannot be read as a whole.
+pub(super) fn read<'a>(
+    raw: &'a RawValue,
+    other: &RawValue,
+    workload: Option<&Workload>,
+) -> Result<Object<'a>, Unreadable> {
+    let root = Path::root();
+    let beside = |name| child(other, name, &root).ok().flatten();
+    let mut unread = Vec::new();
+    let metadata = match child(raw, "metadata", &root)? {
+        Some(own) => metadata(own, beside("metadata"), &mut unread)?,
+        None => Metadata::default(),
+    };
+    let Some(workload) = workload else {
+        return Ok(Object { metadata, pods: Vec::new(), templates: Vec::new(), unread });
+    };
+    if workload.is_pod() {
+        let path = root.clone().fields("spec");
+        let spec = match child(raw, "spec", &root)? {
+            None => None,
+            Some(spec) => match parse::<Option<Mapping<_>>>(spec, &path) {
+                Ok(read) => read.map(|Mapping(spec)| spec),
+                Err(why) if is_same(spec, beside("spec")) => {
+                    unread.push(Unread { place: Place::field(path), why });
+                    None
+                }
+                Err(why) => return Err(why),
+            },
+        };
+        let pods = vec![Pod::bare(Body { metadata: Some(metadata), spec })];
+        return Ok(Object { metadata: Metadata::default(), pods, templates: Vec::new(), unread });
+    }
+    let mut templates = Templates { unread, ..Templates::default() };
+    for path in &workload.templates {
+        templates.find(raw, Some(other), path, Path::root())?;
+    }
+    let Templates { pods, bytes, unread } = templates;
+    Ok(Object { metadata, pods, templates: bytes, unread })
+}
+
+/// Reads metadata, without those fields that cannot be read and are the same in `other`.
+fn metadata<'a>(
+    own: &'a RawValue,
+    other: Option<&RawValue>,
+    unread: &mut Vec<Unread>,
+) -> Result<Metadata<'a>, Unreadable> {
+    let path = Path::root().fields("metadata");
+    if own.get() == "null" {
+        return Ok(Metadata::default());
+    }
+    let mut without = Vec::new();
+    loop {
+        let fault = match parse_without(own, &path, &without) {
+            Ok(read) => return Ok(read),
+            Err(fault) => fault,
+        };
+        let Some(field) = fault.field else {
+            if !is_same(own, other) {
+                return Err(fault.why);
+            }
+            unread.push(Unread { place: Place::field(path), why: fault.why });
+            return Ok(Metadata::default());
+        };
+        let before = other.and_then(|other| child(other, &field, &path).ok().flatten());
+        let is_left_out = without.contains(&field);
+        match child(own, &field, &path)? {
+            Some(value) if is_same(value, before) && !is_left_out => {}
+            _ => return Err(fault.why),
+        }
+        unread.push(Unread { place: Place::field(path.clone().fields(&field)), why: fault.why });
+        without.push(field);
+    }
+}
+
+/// Whether a field, given by the names that lead to it, is absent from both objects or the same in both, byte for byte.
+pub(crate) fn is_same_in(one: &RawValue, other: &RawValue, names: &[&str]) -> bool {
+    let find = |object| {
+        names.iter().try_fold(Some(object), |here: Option<&RawValue>, name| match here {
+            Some(here) => child(here, name, &Path::root()),
+            None => Ok(None),
+        })
+    };
+    match (find(one), find(other)) {
+        (Ok(one), Ok(other)) => one.map(RawValue::get) == other.map(RawValue::get),
+        _ => false,
+    }
+}
+
+fn is_same(value: &RawValue, other: Option<&RawValue>) -> bool {
+    other.is_some_and(|other| other.get() == value.get())
+}
