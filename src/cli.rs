@@ -19,6 +19,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::config::{self, ConfigError, Snapshot};
+use crate::escape::escaped;
 use crate::mode::Mode;
 use crate::object::Workload;
 
@@ -150,15 +151,7 @@ fn print(text: &str) -> Result<ExitCode, String> {
     }
 }
 
-/// One line: control characters would reach the terminal, and a line end in a name would pass for a line of ours.
+/// One line of text.
 fn escape(line: &str) -> String {
-    let mut escaped = String::with_capacity(line.len());
-    for character in line.chars() {
-        if character.is_control() {
-            escaped.extend(character.escape_default());
-        } else {
-            escaped.push(character);
-        }
-    }
-    escaped
+    escaped(line).into_owned()
 }

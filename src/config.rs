@@ -45,6 +45,7 @@ pub struct Snapshot {
     /// Where the labels of namespaces count.
     levels: Option<Arc<Levels>>,
     trail: TrailSettings,
+    redacts: bool,
 }
 
 /// What applies in some namespaces.
@@ -147,6 +148,16 @@ impl Snapshot {
     /// The kinds with pod templates.
     pub fn workloads(&self) -> &Workloads {
         &self.workloads
+    }
+
+    /// Whether secrets are taken out of what is said: unless `trail.redaction` is off.
+    pub fn redacts(&self) -> bool {
+        self.redacts
+    }
+
+    /// Takes over whether secrets are taken out: what it says of the trail waits for the next start, which warns.
+    fn keep_redaction(&mut self, before: &Self) {
+        self.redacts = before.redacts;
     }
 
     /// What it says about the trail.

@@ -3,12 +3,13 @@
 
 mod inherited;
 mod labels;
+mod said;
 pub mod selection;
 #[cfg(test)]
 mod tests;
 mod unread;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use serde::Serialize;
@@ -23,6 +24,8 @@ use crate::policy::{Finding, Meta};
 use crate::request::{Operation, Request, Source};
 
 use self::labels::{InForce, Reading};
+
+pub use said::Said;
 
 /// What was decided, in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
@@ -94,7 +97,8 @@ impl Endpoint {
     }
 }
 
-/// A finding with what it does here.
+/// A finding with what it does here. Its place and its message quote what somebody wrote: what is told of them is
+/// [`Decision::said`].
 #[derive(Debug, Clone)]
 pub struct Judged {
     /// The policy's documentation.
@@ -115,6 +119,8 @@ pub struct Judged {
     pub tells: Tells,
     /// How many places it stands for.
     pub count: usize,
+    /// What is said of it, once somebody asked.
+    pub(crate) said: OnceLock<Said>,
 }
 
 /// What a finding tells of.
@@ -161,6 +167,8 @@ pub struct Decision {
     pub left_out: Vec<&'static Meta>,
     /// Why it could not be judged at all, and a sentence about it.
     pub trouble: Option<(Trouble, String)>,
+    /// Whether secrets are taken out of what is said of it.
+    pub redacts: bool,
     /// Digest of the configuration in force (SHA-256, hexadecimal).
     pub configuration: Arc<str>,
 }
@@ -176,6 +184,7 @@ impl Decision {
             patch: Vec::new(),
             left_out: Vec::new(),
             trouble: Some((trouble, message)),
+            redacts: snapshot.redacts(),
             configuration: snapshot.digest().clone(),
         }
     }
@@ -254,6 +263,7 @@ fn conclude(
         patch: Vec::new(),
         left_out,
         trouble: None,
+        redacts: snapshot.redacts(),
         configuration: snapshot.digest().clone(),
     }
 }
@@ -275,6 +285,7 @@ fn judged(request: &Request<'_>, outcome: &Outcome<'_>) -> Vec<Judged> {
             failed,
             tells: Tells::Flaw,
             count: finding.count,
+            said: OnceLock::new(),
         }
     };
     match &outcome.result {

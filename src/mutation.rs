@@ -83,6 +83,7 @@ pub fn mutate(snapshot: &Snapshot, request: &Request<'_>) -> Mutation {
         patch: operations,
         left_out: Vec::new(),
         trouble: None,
+        redacts: snapshot.redacts(),
         configuration: snapshot.digest().clone(),
     };
     Mutation { decision, object }
@@ -157,5 +158,6 @@ fn told(setter: &Setter, place: Place, message: String) -> Judged {
         failed: false,
         tells: Tells::Default,
         count: 1,
+        said: std::sync::OnceLock::new(),
     }
 }

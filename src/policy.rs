@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::facts::{Facts, Pending};
 use crate::object::{Place, Within};
+use crate::redaction::{CUT, shortened};
 use crate::request::Request;
 use crate::steps::{self, Allowance};
 
@@ -188,15 +189,13 @@ impl Report {
 
 /// Characters of a quoted value that are shown.
 const QUOTED: usize = 128;
-/// Stands for what was cut off. A warning travels in an HTTP header, which not every client reads as UTF-8.
-const CUT: &str = "...";
 
-/// A value as messages quote it: in quotation marks, control characters escaped, cut at 128 characters. It is written out
-/// only where the message is.
+/// A value as messages quote it: in quotation marks, what is not plain escaped, cut at 128 characters. A secret that the
+/// cut goes through can still be told to be one, and is not said. It is written out only where the message is.
 pub fn quoted(value: &str) -> impl fmt::Display {
     fmt::from_fn(move |out| {
         out.write_str("\"")?;
-        cut(value.chars(), QUOTED)
+        shortened(value, QUOTED)
             .chars()
             .flat_map(char::escape_debug)
             .try_for_each(|character| out.write_char(character))?;

@@ -3,6 +3,7 @@
 mod flood;
 mod lines;
 
+use std::io::{self, Stderr, Write};
 use std::panic;
 use std::sync::OnceLock;
 
@@ -13,6 +14,8 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 use flood::Flood;
 use lines::{Lines, place};
+
+use crate::escape::escaped_json;
 
 /// What is logged unless told otherwise. What kube's client cannot parse, which could be a Secret, it would warn of in
 /// full. What krafka finds at every attempt, our sink says once a delivery.
@@ -29,7 +32,7 @@ pub fn start() {
     let lines = tracing_subscriber::fmt::layer()
         .event_format(Lines::new())
         .fmt_fields(JsonFields::new())
-        .with_writer(std::io::stderr)
+        .with_writer(|| Escaping(std::io::stderr()))
         // It would say so on standard error, and panic where nobody reads that.
         .log_internal_errors(false);
     tracing_subscriber::registry().with(filter).with(flood.clone()).with(lines).init();
@@ -46,5 +49,20 @@ pub fn start() {
 pub fn finish() {
     if let Some(flood) = FLOOD.get() {
         flood.report();
+    }
+}
+
+/// Writes lines of JSON with what is not plain in them escaped: a name may hold what moves a cursor or turns text around.
+struct Escaping(Stderr);
+
+impl Write for Escaping {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        // A line comes whole.
+        self.0.write_all(escaped_json(&String::from_utf8_lossy(line)).as_bytes())?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
     }
 }

@@ -1,10 +1,12 @@
 //! `portcullis check`: judges what would be stored.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::ValueEnum;
+use jsonptr::{PointerBuf, Token};
 use serde::Serialize;
 
 use super::input::Input;
@@ -15,10 +17,12 @@ use super::unjudged::{self, is_own};
 use super::{Policies, REFUSED, UNUSABLE, escape, left_out, print};
 use crate::cluster::Manifests;
 use crate::config::Snapshot;
-use crate::decision::{Decision, Judged};
+use crate::decision::{Decision, Judged, Said};
 use crate::document::{Key, Node, Position};
+use crate::escape::escaped_json;
 use crate::mode::Mode;
 use crate::policy::Severity;
+use crate::redaction::{redact, shortened};
 
 /// Characters of a misspelt field that are shown.
 const NAME: usize = 128;
@@ -59,25 +63,25 @@ enum Format {
 struct Row<'a> {
     file: &'a str,
     line: u64,
-    api_version: &'a str,
-    kind: &'a str,
-    namespace: &'a str,
-    name: &'a str,
+    api_version: Cow<'a, str>,
+    kind: Cow<'a, str>,
+    namespace: Cow<'a, str>,
+    name: Cow<'a, str>,
     decision: &'static str,
-    findings: Vec<Found>,
+    findings: Vec<Found<'a>>,
 }
 
 #[derive(Serialize)]
-struct Found {
+struct Found<'d> {
     policy: &'static str,
     severity: Severity,
     mode: Mode,
-    path: String,
+    path: &'d str,
     /// The deepest part of the path that is there.
     pointer: String,
     line: u64,
     column: u64,
-    message: String,
+    message: &'d str,
 }
 
 #[derive(Default)]
@@ -107,6 +111,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, String> {
     for warning in input.warnings.iter().chain(&around.warnings) {
         eprintln!("{}", escape(warning));
     }
+    let redacts = snapshot.redacts();
     for file in &input.files {
         for object in &file.objects {
             let identity = Identity::of(object, &args.namespace);
@@ -118,29 +123,31 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, String> {
             let rows = rows(object, &identity, &snapshot);
             notes.extend(rows.iter().map(|row| not_judged(&identity, row.as_deref())));
             let outcome = Outcome::of(decision.as_ref(), !wrong.is_empty(), !rows.is_empty());
-            errors
-                .extend(wrong.into_iter().map(|(at, wrong)| format!("{}:{at}: {} {wrong}", file.name, identity.kind)));
-            let findings = decision.iter().flat_map(|decision| &decision.findings);
+            let kind = clean(&identity.kind, redacts);
+            errors.extend(wrong.into_iter().map(|(at, wrong)| format!("{}:{at}: {kind} {wrong}", file.name)));
+            let findings = decision
+                .iter()
+                .flat_map(|decision| decision.findings.iter().map(|finding| found(object, decision, finding)));
             let row = Row {
                 file: &file.name,
                 line: object.position.line,
-                api_version: &identity.api_version,
-                kind: &identity.kind,
-                namespace: &identity.namespace,
-                name: &identity.name,
+                api_version: clean(&identity.api_version, redacts),
+                kind,
+                namespace: clean(&identity.namespace, redacts),
+                name: clean(&identity.name, redacts),
                 decision: outcome.as_str(),
-                findings: findings.map(|finding| found(object, finding)).collect(),
+                findings: findings.collect(),
             };
             unjudged.extend(decision.iter().flat_map(|decision| &decision.left_out).map(|meta| meta.id));
             summary.add(&row, &outcome);
             print(&match args.format {
-                Format::Json => serde_json::to_string(&row).map_err(|error| error.to_string())? + "\n",
+                Format::Json => json(&row)?,
                 Format::Text => text(&row, &outcome),
             })?;
         }
     }
     for note in unjudged.into_iter().map(left_out).chain(notes) {
-        eprintln!("{}", escape(&note));
+        eprintln!("{}", escape(&clean(&note, redacts)));
     }
     for error in &errors {
         eprintln!("{}", escape(error));
@@ -155,19 +162,31 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, String> {
     })
 }
 
-fn found(object: &Node, finding: &Judged) -> Found {
+/// Without secrets, unless redaction is off.
+fn clean(text: &str, redacts: bool) -> Cow<'_, str> {
+    if redacts { redact(text) } else { Cow::Borrowed(text) }
+}
+
+fn found<'d>(object: &Node, decision: &Decision, finding: &'d Judged) -> Found<'d> {
+    let Said { place, message } = decision.said(finding);
     let pointer = finding.place.path.pointer();
     let (pointer, Position { line, column }) = object.follow(&pointer);
+    let tokens = pointer.tokens().map(|token| Token::new(clean(&token.decoded(), decision.redacts).into_owned()));
     Found {
         policy: finding.meta.id,
         severity: finding.meta.severity,
         mode: finding.mode,
-        path: finding.place.shown(),
-        pointer: pointer.as_str().to_owned(),
+        path: place,
+        pointer: PointerBuf::from_tokens(tokens).as_str().to_owned(),
         line,
         column,
-        message: finding.message.clone(),
+        message,
     }
+}
+
+fn json(row: &Row<'_>) -> Result<String, String> {
+    let json = serde_json::to_string(row).map_err(|error| error.to_string())?;
+    Ok(escaped_json(&json).into_owned() + "\n")
 }
 
 fn text(row: &Row<'_>, outcome: &Outcome) -> String {
@@ -179,7 +198,7 @@ fn text(row: &Row<'_>, outcome: &Outcome) -> String {
         }
         _ => String::new(),
     };
-    let line = |found: &Found| {
+    let line = |found: &Found<'_>| {
         let Found { policy, mode, path, line, column, message, .. } = found;
         escape(&format!("{file}:{line}:{column}: {mode}: {kind} {namespace}/{name}: {path} {message} [{policy}]"))
             + "\n"
@@ -239,8 +258,10 @@ fn warnings(object: &Node, identity: &Identity, snapshot: &Snapshot) -> Vec<Stri
     let workload = snapshot.workloads().find(group, &identity.kind);
     let misspelt = misspelt(object, group, &identity.kind, workload);
     let misspelt = misspelt.into_iter().map(|Misspelt { key: Key { position, name }, meant }| {
-        let name = name.chars().take(NAME).collect::<String>();
-        format!("{position}: warning: {} has no field {name}; did you mean {meant}?", identity.kind)
+        let name = shortened(name, NAME);
+        let name = clean(&name, snapshot.redacts());
+        let kind = clean(&identity.kind, snapshot.redacts());
+        format!("{position}: warning: {kind} has no field {name}; did you mean {meant}?")
     });
     let template = template::unrendered(object).map(|position| format!("{position}: warning: {QUESTION}"));
     misspelt.chain(template).collect()

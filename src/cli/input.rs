@@ -7,6 +7,7 @@ use super::template::{QUESTION, is_template_at};
 use super::unjudged::is_own;
 use crate::cluster::Manifests;
 use crate::document::{self, MERGE, Map, Node, Value};
+use crate::redaction::redact;
 
 /// Endings of the files that are read in a folder.
 const ENDINGS: [&str; 3] = ["yaml", "yml", "json"];
@@ -74,7 +75,9 @@ impl Input {
             Err(error) => {
                 let is_template = is_template_at(&text, error.position.line);
                 let question = if is_template { format!("; {QUESTION}") } else { String::new() };
-                self.errors.push(format!("{name}:{error}{question}"));
+                // The reader may quote what it stopped at.
+                let message = redact(&error.message);
+                self.errors.push(format!("{name}:{}: {message}{question}", error.position));
                 return;
             }
         };
@@ -84,7 +87,8 @@ impl Input {
                 let place = format!("{name}:{}", key.position);
                 let counts =
                     if key.name == MERGE { "each merge counts, the last one first" } else { "the last one counts" };
-                self.warnings.push(format!("{place}: warning: key {:?} stands here again; {counts}", key.name));
+                self.warnings
+                    .push(format!("{place}: warning: key {:?} stands here again; {counts}", redact(&key.name)));
             }
             self.flatten(&name, node, &mut objects);
         }
@@ -110,7 +114,8 @@ impl Input {
             }
             None if item_kind != kind && is_own(api_version.rsplit_once('/').map_or("", |(group, _)| group)) => {
                 let place = format!("{name}:{}", node.position);
-                self.warnings.push(format!("{place}: warning: {kind} without items: nothing of it is judged"));
+                self.warnings
+                    .push(format!("{place}: warning: {} without items: nothing of it is judged", redact(&kind)));
                 return;
             }
             None => {

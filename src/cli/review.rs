@@ -10,6 +10,7 @@ use super::input::Input;
 use super::{Policies, REFUSED, UNUSABLE, escape, left_out, print};
 use crate::cluster::Manifests;
 use crate::decision::{self, Decision, Endpoint, Trouble};
+use crate::escape::escaped_json;
 use crate::mutation;
 use crate::review;
 
@@ -50,7 +51,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, String> {
     let review = match review::decode(&bytes, snapshot.workloads(), Timestamp::now()) {
         Ok(review) => review,
         Err(error) => {
-            eprintln!("{name}: {}", escape(&error.to_string()));
+            eprintln!("{}", escape(&format!("{name}: {error}")));
             return Ok(ExitCode::from(UNUSABLE));
         }
     };
@@ -67,6 +68,6 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, String> {
         eprintln!("{}", left_out(meta.id));
     }
     let answer = review::encode(&review, endpoint, &decision, None);
-    print(&(String::from_utf8_lossy(&answer).into_owned() + "\n"))?;
+    print(&(escaped_json(&String::from_utf8_lossy(&answer)) + "\n"))?;
     Ok(if decision.allowed { ExitCode::SUCCESS } else { ExitCode::from(REFUSED) })
 }

@@ -260,6 +260,11 @@ fn serve_certificate(app: &App, validity: Validity) {
 async fn remember(settings: &TrailSettings, beginning: &Beginning) -> Result<Remembering, String> {
     let redaction = Redaction::new(settings.is_unredacted, settings.identities_key.as_deref())
         .map_err(|error| format!("trail.identitiesKeyFile: {error}"))?;
+    if settings.is_unredacted {
+        tracing::warn!(
+            "trail.redaction is off: secrets in what is quoted are recorded, answered and logged as they are"
+        );
+    }
     let (trail, couriers) = trail::open(settings, beginning).await?;
     Ok(Remembering { trail, couriers, sampler: Sampler::new(settings.sample), redaction })
 }

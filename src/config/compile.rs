@@ -150,7 +150,8 @@ fn read(text: &str, ceiling: Option<Mode>, problems: &mut Problems) -> Option<Sn
     }
     let trail = fields.get("trail").map(|node| trail(node, problems)).unwrap_or_default();
     let digest = sha256(text.as_bytes());
-    Some(Snapshot { digest: digest.into(), scopes, by_name: named.scopes, workloads, version, levels, trail })
+    let redacts = !trail.is_unredacted;
+    Some(Snapshot { digest: digest.into(), scopes, by_name: named.scopes, workloads, version, levels, trail, redacts })
 }
 
 /// Ceiling, defaults and policies, at the top or in an entry of `namespaces`.

@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::document::{Key, MERGE, Map, Node, Position, Value};
+use crate::escape::escaped;
+use crate::redaction::redact;
 
 /// One error.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,10 +30,18 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Every error of a configuration, one a line.
+/// Every error of a configuration, one a line. As it is displayed, no secret is in it, and no line end of somebody's own.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+#[error("{}", .0.iter().map(Problem::said).collect::<Vec<_>>().join("\n"))]
 pub struct ConfigError(pub Vec<Problem>);
+
+impl Problem {
+    /// The field and the message are redacted one by one: the name of a field does not make a secret of our words.
+    fn said(&self) -> String {
+        let (field, message) = (redact(&self.field).into_owned(), redact(&self.message).into_owned());
+        escaped(&Self { field, message, ..self.clone() }.to_string()).into_owned()
+    }
+}
 
 /// Gathers errors while a file is read.
 pub(super) struct Problems {

@@ -43,7 +43,8 @@ pub async fn watch<F: Future<Output = ()>>(
         }
         last.clone_from(&text);
         let reload = match load(&file, text) {
-            Ok(new) => {
+            Ok(mut new) => {
+                new.keep_redaction(&current.load());
                 let new = Arc::new(new);
                 let old = current.swap(Arc::clone(&new));
                 Reload::Taken { old: Arc::clone(old.digest()), weaker: weaker(&old, &new), new }

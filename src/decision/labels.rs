@@ -104,6 +104,7 @@ impl Reading {
             failed: true,
             tells: Tells::Flaw,
             count: 1,
+            said: std::sync::OnceLock::new(),
         })
     }
 }

@@ -42,6 +42,7 @@ pub(super) fn add(snapshot: &Snapshot, request: &Request<'_>, outcomes: &[Outcom
             failed: false,
             tells: Tells::Flaw,
             count: 1,
+            said: std::sync::OnceLock::new(),
         }));
     }
 }

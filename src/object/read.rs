@@ -16,6 +16,8 @@ use super::memory;
 use super::metadata::Metadata;
 use super::path::Path;
 use super::text::Text;
+use crate::escape::escaped;
+use crate::redaction::{redact, shortened};
 
 /// Characters of a path that are shown.
 const PATH: usize = 128;
@@ -214,10 +216,8 @@ pub(super) fn unreadable(base: &Path, below: Path, error: &serde_json::Error) ->
     };
     let place = base.clone().join(below);
     let path = if place.is_root() { ".".to_owned() } else { place.to_string() };
-    // A path may hold keys of a map, which are whatever somebody wrote.
-    let path = path.chars().take(PATH).flat_map(|character| {
-        let escape = character.is_control().then(|| character.escape_default());
-        escape.into_iter().flatten().chain((!character.is_control()).then_some(character))
-    });
-    Unreadable { path: path.collect(), place, message }
+    // A path may hold keys of a map, which are whatever somebody wrote. Nobody has a use for a secret among them, and no word
+    // of ours behind the path is one.
+    let path = redact(&shortened(&path, PATH)).into_owned();
+    Unreadable { path: escaped(&path).into_owned(), place, message }
 }

@@ -11,7 +11,8 @@ use serde::Serialize;
 use super::Review;
 use super::decode::V1BETA1;
 use crate::bound::{Room, fit};
-use crate::decision::{Decision, Endpoint, Judged, Tells, Trouble};
+use crate::decision::{Decision, Endpoint, Judged, Said, Tells, Trouble};
+use crate::escape::escaped;
 use crate::mode::Mode;
 use crate::policy::cut;
 
@@ -21,6 +22,8 @@ const WARNING: usize = 256;
 const WARNINGS: usize = 12;
 /// Characters of all warnings together; the API server drops what goes past 4,096.
 const WARNINGS_TOTAL: usize = 3_800;
+/// Follows what the object had before the change.
+const INHERITED: &str = " (as before this change)";
 /// Findings that a refusal spells out.
 const FINDINGS: usize = 64;
 /// Bytes of a refusal's lines, as JSON writes them; the same again for its causes. The place that each line has in any
@@ -172,13 +175,13 @@ fn annotations<'a>(review: &Review<'_>, endpoint: Endpoint, decision: &'a Decisi
 /// What a refusal says: a line a finding, with policy, field, what must be, and how.
 pub fn refusal(decision: &Decision) -> String {
     if let Some((_, message)) = &decision.trouble {
-        return fit(message.into(), TROUBLE).into_owned();
+        return fit(escaped(message), TROUBLE).into_owned();
     }
     let refusing: Vec<&Judged> = decision.findings.iter().filter(|finding| finding.refuses()).collect();
     let (told, others) = refusing.split_at(refusing.len().min(FINDINGS));
     let mut room = Room::new(REFUSAL, told.len(), LINE);
     let mut lines: Vec<Cow<'_, str>> =
-        told.iter().map(|finding| room.text(line(finding).into(), LONGEST_LINE)).collect();
+        told.iter().map(|finding| room.text(line(decision, finding).into(), LONGEST_LINE)).collect();
     let more: usize = others.iter().map(|finding| finding.count).sum();
     if more > 0 {
         lines.push(format!("and {more} more").into());
@@ -188,55 +191,52 @@ pub fn refusal(decision: &Decision) -> String {
 
 /// What is said to the user of a request that passes, within what the API server hands on.
 pub fn warnings(decision: &Decision, id: Option<&str>) -> Vec<String> {
-    let mut all: Vec<String> = Vec::new();
-    if let Some((_, message)) = decision.trouble.as_ref().filter(|_| decision.allowed) {
-        all.push(format!("not judged: {message}"));
-    }
+    let trouble = decision.trouble.as_ref().filter(|_| decision.allowed);
+    let trouble = trouble.map(|(_, message)| clean(&format!("not judged: {message}"), ""));
     let warned = decision.findings.iter().filter(|finding| {
         // Nobody needs to hear of a default that is set: it is in the object.
         let is_set = finding.tells == Tells::Default && finding.mode == Mode::Enforce && !finding.failed;
         let is_done = finding.refuses() || is_set;
         finding.mode >= Mode::Warn && !is_done
     });
-    all.extend(warned.map(|finding| {
-        let inherited = if finding.inherited { " (as before this change)" } else { "" };
-        line(finding) + inherited
+    let warned: Vec<&Judged> = warned.collect();
+    let count = warned.len() + usize::from(trouble.is_some());
+    // Only those that find a place are put into words.
+    let all = trouble.into_iter().chain(warned.into_iter().map(|finding| {
+        let suffix = if finding.inherited { INHERITED } else { "" };
+        clean(&line(decision, finding), suffix)
     }));
-    let all: Vec<String> = all.iter().map(|warning| clean(warning)).collect();
 
     let mut kept = Vec::new();
     let mut total = 0;
-    for (position, warning) in all.iter().enumerate() {
+    for (position, warning) in all.enumerate() {
         total += warning.chars().count();
-        let is_last = position + 1 == all.len();
+        let is_last = position + 1 == count;
         let room = if is_last { WARNINGS } else { WARNINGS - 1 };
         // The closing line needs a place of its own.
         let space = if is_last { WARNINGS_TOTAL } else { WARNINGS_TOTAL - WARNING };
         if position >= room || total > space {
             let id = id.map(|id| format!(": decision {id}")).unwrap_or_default();
-            kept.push(clean(&format!("and {} more{id}", all.len() - position)));
+            kept.push(clean(&format!("and {} more{id}", count - position), ""));
             break;
         }
-        kept.push(warning.clone());
+        kept.push(warning);
     }
     kept
 }
 
-fn line(finding: &Judged) -> String {
+fn line(decision: &Decision, finding: &Judged) -> String {
+    let Said { place, message } = decision.said(finding);
+    let (place, message) = (escaped(place), escaped(message));
     if finding.tells != Tells::Flaw {
-        return format!("{}: {}", finding.meta.id, finding.message);
+        return format!("{}: {message}", finding.meta.id);
     }
-    format!("{}: {} {} ({})", finding.meta.id, finding.place.shown(), finding.message, finding.meta.fix)
+    format!("{}: {place} {message} ({})", finding.meta.id, finding.meta.fix)
 }
 
-/// One line, control characters escaped, cut to what the API server hands on.
-fn clean(warning: &str) -> String {
-    let escaped = warning.chars().flat_map(|character| {
-        let escape = character.is_control().then(|| character.escape_default());
-        let plain = (!character.is_control()).then_some(character);
-        escape.into_iter().flatten().chain(plain)
-    });
-    cut(escaped, WARNING)
+/// One line, what is not plain escaped, cut to what the API server hands on. The suffix is not cut off.
+fn clean(warning: &str, suffix: &str) -> String {
+    cut(escaped(warning).chars(), WARNING - suffix.len()) + suffix
 }
 
 fn status(decision: &Decision) -> Status {
@@ -250,9 +250,12 @@ fn status(decision: &Decision) -> Status {
     let told: Vec<&Judged> = decision.findings.iter().filter(|one| one.refuses()).take(FINDINGS).collect();
     let (mut fields, mut messages) = (Room::new(REFUSAL / 2, told.len(), FIELD), Room::new(REFUSAL, told.len(), LINE));
     let cause = |finding: &Judged| {
-        let message = format!("{}: {} ({})", finding.meta.id, finding.message, finding.meta.fix);
+        let Said { place, message } = decision.said(finding);
+        let message = format!("{}: {} ({})", finding.meta.id, escaped(message), finding.meta.fix);
+        // The object itself has no field.
+        let field = if finding.place.path.is_root() { Cow::Borrowed("") } else { escaped(place) };
         Cause {
-            field: fields.text(finding.place.path.to_string().into(), LONGEST_FIELD).into_owned(),
+            field: fields.text(field, LONGEST_FIELD).into_owned(),
             message: messages.text(message.into(), LONGEST_LINE).into_owned(),
         }
     };

@@ -287,7 +287,7 @@ async fn decide_and_record(
     app.metrics.decided(call.endpoint, request.operation.as_str(), &decision, took);
     // Where identities become pseudonyms in the trail, they are that here too.
     let (namespace, name) = (cut(&request.namespace), cut(request.display_name()));
-    let (namespace, name) = (app.redaction.identity(namespace), app.redaction.identity(name));
+    let (namespace, name) = (app.redaction.name(namespace), app.redaction.name(name));
     tracing::info!(
         endpoint = call.endpoint.as_str(),
         decision = decision.verdict.as_str(),
@@ -332,7 +332,7 @@ async fn record(
 
 /// Whether a decision without a finding is written, rather than counted.
 fn is_written(app: &App, call: &Call, request: &Request<'_>) -> bool {
-    let namespace = app.redaction.identity(cut(&request.namespace));
+    let namespace = app.redaction.name(cut(&request.namespace));
     app.sampler.is_written(call.endpoint.as_str(), request.operation.as_str(), cut(&request.kind.kind), &namespace)
 }
 

@@ -22,6 +22,7 @@ use super::class::Class;
 use super::record::Record;
 use super::sink::{Appetite, Batch, Refused, Sink};
 use super::spool::Index;
+use crate::redaction::redact;
 use refusals::Refusals;
 use route::{Route, load, read_cursor};
 
@@ -173,7 +174,8 @@ impl Courier {
         while !batch.bytes.is_empty() {
             let (error, refused) = match tokio::time::timeout(PATIENCE, self.sink.deliver(&batch)).await {
                 Ok(Ok(())) => break,
-                Ok(Err(error)) => (error, self.sink.refused()),
+                // It may quote what the other end answered.
+                Ok(Err(error)) => (redact(&error).into_owned(), self.sink.refused()),
                 Err(_) => ("it did not answer in time".to_owned(), None),
             };
             match self.refusals[class.index()].failed(refused.as_ref()) {

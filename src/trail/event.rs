@@ -13,11 +13,11 @@ use super::record::micros;
 use super::redact::Redaction;
 use crate::bound::{Room, beginning};
 use crate::decision::selection::{Selection, select};
-use crate::decision::{Decision, Endpoint, Judged};
+use crate::decision::{Decision, Endpoint, Judged, Said};
 use crate::digest::sha256;
 use crate::mode::Mode;
 use crate::object::Object;
-use crate::policy;
+use crate::redaction::shortened;
 use crate::request::{Kind, Operation, Request, User};
 
 /// Bytes of one record, at most, whatever the object: its line in the trail, the chain's fields and the newline among
@@ -155,7 +155,7 @@ impl<'a> Event<'a> {
             _ => request.options,
         });
         let names = if redaction.makes_pseudonyms() { names(request) } else { Vec::new() };
-        let (findings, findings_omitted) = findings(&decision.findings, &names, redaction);
+        let (findings, findings_omitted) = findings(decision, &names, redaction);
         let (patch, patch_omitted) = patch(decision, redaction);
         Self {
             time: request.received,
@@ -172,8 +172,8 @@ impl<'a> Event<'a> {
                 subresource: short(&request.subresource),
             },
             kind: kind(&request.kind),
-            namespace: identity(&request.namespace, redaction),
-            name: identity(request.display_name(), redaction),
+            namespace: within(redaction.name(cut(&request.namespace))),
+            name: within(redaction.name(cut(request.display_name()))),
             object_uid: object_uid(request),
             user: user(&request.user, redaction),
             dry_run: request.dry_run,
@@ -196,7 +196,7 @@ impl<'a> Event<'a> {
     #[must_use]
     pub fn called_by(mut self, name: &'a str, redaction: &'a Redaction) -> Self {
         self.caller_name = match self.caller {
-            Caller::Certificate if redaction.makes_pseudonyms() => identity(name, redaction),
+            Caller::Certificate if redaction.makes_pseudonyms() => within(redaction.identity(cut(name))),
             Caller::Certificate => Cow::Owned(short(&redaction.text(cut(name))).to_owned()),
             Caller::Path | Caller::Unknown => Cow::Borrowed(short(name)),
         };
@@ -230,8 +230,8 @@ fn user<'a>(user: &'a User<'a>, redaction: &Redaction) -> UserView<'a> {
     let mut room = Room::new(GROUPS_BYTES, groups.len().min(GROUPS), GROUP);
     let mut shown = |group: &'a str| room.text(redaction.identity(cut(group)), SHORT);
     UserView {
-        name: identity(user.name(), redaction),
-        uid: identity(user.uid.as_deref().unwrap_or_default(), redaction),
+        name: within(redaction.identity(cut(user.name()))),
+        uid: within(redaction.identity(cut(user.uid.as_deref().unwrap_or_default()))),
         groups: groups.iter().take(GROUPS).map(|group| shown(group)).collect(),
         groups_omitted: groups.len().saturating_sub(GROUPS),
     }
@@ -251,11 +251,11 @@ pub(super) fn short(text: &str) -> &str {
     beginning(cut(text), SHORT)
 }
 
-/// A name, or its pseudonym.
-fn identity<'t>(name: &'t str, redaction: &Redaction) -> Cow<'t, str> {
-    match redaction.identity(cut(name)) {
+/// A name, or what stands for it.
+fn within(name: Cow<'_, str>) -> Cow<'_, str> {
+    match name {
         Cow::Borrowed(name) => Cow::Borrowed(short(name)),
-        pseudonym @ Cow::Owned(_) => pseudonym,
+        Cow::Owned(name) => Cow::Owned(short(&name).to_owned()),
     }
 }
 
@@ -274,20 +274,23 @@ fn names<'a>(request: &'a Request<'a>) -> Vec<&'a str> {
 
 /// The findings that an event tells, and how many it does not.
 fn findings<'a>(
-    findings: &'a [Judged],
+    decision: &'a Decision,
     names: &[&str],
     redaction: &Redaction,
 ) -> (Vec<FindingView<'a>>, BTreeMap<&'static str, usize>) {
-    let Selection { kept, omitted } = select(findings, ENTRIES);
+    let Selection { kept, omitted } = select(&decision.findings, ENTRIES);
     let mut room = Room::new(FINDINGS_BYTES, 2 * kept.len(), FINDING);
-    let view = |finding: &'a Judged| FindingView {
-        policy: finding.meta.id,
-        severity: finding.meta.severity,
-        mode: finding.mode,
-        configured: finding.configured,
-        path: room.text(quoting(finding.place.shown().into(), names, redaction), LONGEST_PATH),
-        message: room.text(quoting(Cow::Borrowed(&finding.message), names, redaction), LONGEST_MESSAGE),
-        inherited: finding.inherited,
+    let view = |finding: &'a Judged| {
+        let Said { place, message } = decision.said(finding);
+        FindingView {
+            policy: finding.meta.id,
+            severity: finding.meta.severity,
+            mode: finding.mode,
+            configured: finding.configured,
+            path: room.text(redaction.quoting(place, names), LONGEST_PATH),
+            message: room.text(redaction.quoting(message, names), LONGEST_MESSAGE),
+            inherited: finding.inherited,
+        }
     };
     (kept.into_iter().map(view).collect(), omitted)
 }
@@ -296,17 +299,9 @@ fn findings<'a>(
 fn patch<'a>(decision: &'a Decision, redaction: &Redaction) -> (Vec<Cow<'a, str>>, BTreeMap<&'static str, usize>) {
     let Selection { kept, omitted } = select(&decision.patch, ENTRIES);
     let mut room = Room::new(PATCH_BYTES, kept.len(), PATH);
-    let paths = kept
-        .into_iter()
-        .map(|operation| room.text(quoting(Cow::Borrowed(operation.path().as_str()), &[], redaction), LONGEST_PATH));
+    let paths = kept.into_iter().map(|operation| {
+        let path = shortened(operation.path().as_str(), LOOKED_AT);
+        room.text(redaction.text(&path).into_owned().into(), LONGEST_PATH)
+    });
     (paths.collect(), omitted)
-}
-
-/// A text that quotes what somebody wrote, redacted.
-fn quoting<'t>(text: Cow<'t, str>, names: &[&str], redaction: &Redaction) -> Cow<'t, str> {
-    let text = if text.len() > LOOKED_AT { Cow::Owned(policy::cut(text.chars(), LOOKED_AT)) } else { text };
-    match text {
-        Cow::Borrowed(text) => redaction.quoting(text, names),
-        Cow::Owned(text) => Cow::Owned(redaction.quoting(&text, names).into_owned()),
-    }
 }

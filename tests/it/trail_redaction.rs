@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use portcullis::trail::redact::redact;
+use portcullis::redaction::redact;
 use proptest::prelude::*;
 use proptest::string::string_regex;
 use serde_json::{Value, json};
@@ -111,6 +111,8 @@ fn secret() -> impl Strategy<Value = Secret> {
         framed("[A-Za-z0-9._~+/-]{12,40}", "Bearer $"),
         framed("[A-Za-z0-9+/]{12,40}={0,2}", "authorization: Basic $"),
         framed("[A-Za-z0-9!$%&*+@:]{6,20}", "postgres://app:$@db.example.com:5432/shop"),
+        framed("[A-Za-z0-9!$%&*+@:/,;=(~-]{6,20}[a-z]{8}", "app:$@nginx"),
+        framed("[A-Za-z0-9!$%&*+@:/,;=(~-]{6,20}[a-z]{8}", "registry.example.com:5000/app:$@nginx:1.25"),
         framed("[a-z][a-z0-9._%+-]{1,12}@[a-z]{2,8}(\\.[a-z]{2,6}){1,2}", "$"),
         framed("[0-9]{3}-[0-9]{2}-[0-9]{4}", "$"),
         named(),
@@ -239,12 +241,14 @@ fn the_words_of_policies_stay_as_they_are() {
 }
 
 /// Canaries of forms that objects and configurations may hold.
-const CANARIES: [(&str, &str); 11] = [
+pub(crate) const CANARIES: [(&str, &str); 13] = [
     ("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJjYW5hcnkifQ.c2lnbmF0dXJl", "eyJ"),
     ("AKIACANARYCANARYCANA", "AKIA"),
     ("ghp_canarycanarycanarycanarycanary123456", "ghp_"),
     ("Bearer canary.bearer-of-something", "canary.bearer"),
     ("https://user:canary-pass@registry.example.com/web", "canary-pass"),
+    ("canary:canary-pass@nginx", "canary-pass"),
+    ("shop/canary:c@nary/p,ass@nginx:1.25", "nary/p,ass"),
     ("password=canary-password", "canary-password"),
     ("DB_PASS=canary-pass-word", "canary-pass-word"),
     ("sk-ant-canary-canary-canary", "sk-ant"),
@@ -254,7 +258,7 @@ const CANARIES: [(&str, &str); 11] = [
 ];
 
 /// A Pod that holds a text wherever policies quote.
-fn pod_with(canary: &str) -> Value {
+pub(crate) fn pod_with(canary: &str) -> Value {
     let mut pod = bad_pod();
     pod["metadata"]["annotations"] =
         json!({format!("container.apparmor.security.beta.kubernetes.io/{canary}"): format!("localhost {canary}")});

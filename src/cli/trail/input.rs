@@ -6,6 +6,7 @@ use std::io::{self, BufRead, BufReader, Seek, SeekFrom, stdin};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
+use super::super::escape;
 use crate::trail::query::Row;
 use crate::trail::streams_of;
 
@@ -121,7 +122,7 @@ impl<'i> Source<'i> {
 
     /// Says how many lines were passed over.
     fn tell(&mut self) {
-        let file = self.passed_over.0.display();
+        let file = escape(&self.passed_over.0.display().to_string());
         match self.passed_over.1 {
             0 => {}
             1 => eprintln!("{file}: 1 line is no record of a trail, and is passed over"),
@@ -279,7 +280,7 @@ impl Followed {
             before = Some(file);
         }
         if oldest.is_some() {
-            let file = self.path.display();
+            let file = escape(&self.path.display().to_string());
             eprintln!("{file}: what was read is no longer beside it; records that came after that may be missing");
         }
         Ok(oldest)

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use percent_encoding::percent_decode_str;
 use reqwest::Url;
 
-use super::super::redact::redact;
 use super::tls;
+use crate::redaction::redact;
 
 /// Names whose values are secrets, beside those that redaction knows.
 const NAMES: [&str; 11] =

@@ -1,0 +1,35 @@
+//! What is said of a finding, in answers, records and on the command line: redacted once, and nowhere else.
+
+use super::{Decision, Judged};
+use crate::redaction::{redact, shortened};
+
+/// Characters of a text in which secrets are looked for. More than anybody is told of it, so that none is cut in two.
+const LOOKED_AT: usize = 4_096;
+
+/// A finding in words that anybody may hear.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Said {
+    /// Where, as [`crate::object::Place::shown`].
+    pub place: String,
+    /// What must be.
+    pub message: String,
+}
+
+impl Said {
+    fn of(finding: &Judged, redacts: bool) -> Self {
+        Self { place: clean(&finding.place.shown(), redacts), message: clean(&finding.message, redacts) }
+    }
+}
+
+impl Decision {
+    /// What is said of a finding of this decision. Only what somebody asks for costs anything.
+    pub fn said<'d>(&self, finding: &'d Judged) -> &'d Said {
+        finding.said.get_or_init(|| Said::of(finding, self.redacts))
+    }
+}
+
+/// The text, no longer than secrets are looked for in it, and without them unless redaction is off.
+pub(super) fn clean(text: &str, redacts: bool) -> String {
+    let text = shortened(text, LOOKED_AT);
+    if redacts { redact(&text).into_owned() } else { text.into_owned() }
+}

@@ -1,0 +1,199 @@
+//! Secrets, taken out of every text before anybody is told of it: answers, records, logs, and what the command line prints.
+//!
+//! Values that somebody wrote are quoted in messages, in paths (keys of annotations) and in errors. What looks like a
+//! secret, a token, an authorization, an e-mail address or a US social security number is replaced by a word for it. What
+//! looks like none of these is not found: messages quote as little as they can to begin with.
+
+mod credentials;
+
+use std::borrow::Cow;
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+pub(crate) use credentials::{CUT, shortened};
+
+/// One step of a redaction.
+enum Rule {
+    /// A pattern, and what stands for what it finds; `$k` is kept.
+    Pattern(Regex, &'static str),
+    /// The user information of what looks like an image reference or a URL without its scheme.
+    Credentials,
+}
+
+/// Marks the place of [`Rule::Credentials`] among the patterns.
+const CREDENTIALS: &str = "";
+
+/// Words that say in a name that its value is a secret.
+const NAME: &str = r"(?:passw(?:or)?d|passphrase|pwd|secret|token|(?:api|access|private|account|signing|encryption|client|shared)[_-]?key|credentials?)";
+/// Words that say so where they are the last of a name. Innocent ones begin or end like them: `bypass`, `author`.
+const LAST: &str = r"(?:(?:admin|db|pg|require|root|user)?pass|auth|cookie|signature|j?session[_-]?id|phpsessid)";
+/// Where a word begins, which may be after the letter of an escape.
+const EDGE: &str = r"(?:^|[^A-Za-z]|\\[nrt0])";
+/// Space, escaped or not.
+const SPACE: &str = r"(?:\s|\\[nrt])";
+/// A value in quotation marks: as they are, escaped once or more often, or cut off.
+const QUOTED: &str = r#""(?:[^"\\]|\\.)*"?|'(?:[^'\\]|\\.)*'?|\\"(?:[^"\\]|\\{3}["\\]|\\{2}[^"\\]|\\[^"\\])*(?:\\")?|\\'(?:[^'\\]|\\{3}['\\]|\\{2}[^'\\]|\\[^'\\])*(?:\\')?|\\{2,}["'][^"']*"#;
+/// A value without them: everything to the next space, quotation mark or escaped line end. What only closes brackets or
+/// lists is left.
+const BARE: &str = r#"(?:[^\s"'\\\]},;&]|[\]},;&]+[^\s"'\\\]},;&]|\\[^"'nrt])+"#;
+/// What stands for a value already.
+const DONE: &str = r"\[redacted[a-z -]*\]";
+
+/// In the order in which they are applied: the more telling first. A value may be escaped, so that the character before a
+/// secret may be the letter of an escape, and it may be cut off (`...`).
+static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
+    let value = format!("(?:{DONE}|{QUOTED}|{BARE})");
+    // Headers: to the end of the line, over what is quoted in it.
+    let header = r#"(?i)(?P<k>authorization\\*["']?\s*[=:]\s*\\*["']?|cookie(?:\s*:\s+\\*["']?|\\*["']?\s*:\s*\\*["']|:[\w.-]+=))(?:="[^\s"'\\,;:)}\]][^"'\\\r\n]*"?|=\\+"[^\s"'\\,;:)}\]][^"'\\\r\n]*(?:\\+")?|\\*'\w|[^"'\\\r\n]|\\[^"'nr])+"#;
+    let named = format!(r#"(?i)(?P<k>[\w.-]*{NAME}[\w-]*\\*["']?\s*[=:]{SPACE}*){value}"#);
+    // `auth:1.4` is an image, `"auth": it` a name and what is said of it.
+    let word = format!("(?:{EDGE}{LAST}|(?-i:[a-z]Pass))");
+    let last = format!(
+        r#"(?i)(?:(?P<k>{word}(?:\\*["']?\s*=|\s*:{SPACE}){SPACE}*|{EDGE}sig=){value}|(?P<q>{word}\\*["']?\s*:{SPACE}*)(?:{QUOTED}))"#
+    );
+    let option = format!(r"(?i)(?P<k>--(?:[\w.-]*{NAME}[\w-]*|(?:[\w.-]*[_.-])?{LAST}){SPACE}+){value}");
+    // Of `curl` and others; `-u 1000:1000` are numbers of a user and a group, `-u https://` is an address.
+    let name = r#"[a-z_][^\s:"'\\]*:"#;
+    let user = format!(
+        r#"(?i)(?P<k>(?:^|[^\w-]|\\[nrt0])(?:-u|--(?:proxy-)?user)(?:=|{SPACE})+)(?:(?P<d>\\*"{name})/?(?:[^"\\/]|\\+[^"\\])(?:[^"\\]|\\+[^"\\])*|(?P<s>\\*'{name})/?(?:[^'\\/]|\\+[^'\\])(?:[^'\\]|\\+[^'\\])*|(?P<n>{name})(?:{DONE}|/?[^\s"'\\/](?:[^\s"'\\]|\\[^"'nrt])*))"#
+    );
+    // Prefixes that words end in too, or names begin with.
+    let apart = format!(
+        r"(?P<k>{EDGE})(?:(?:sk|pypi)-(?:\w{{20,}}[\w-]*|\w*\.\.\.)|sk-(?:ant|proj|svcacct|or-v1)-(?:[\w-]{{10,}}|[\w-]*\.\.\.)|hf_(?:[A-Za-z0-9]{{20,}}|[A-Za-z0-9]*\.\.\.))"
+    );
+    let rows: [(&str, &'static str); 15] = [
+        // PEM, whole or cut off.
+        (
+            r"(?s)-----BEGIN [A-Z0-9 ]*PRIVATE KEY.*?(?:-----END [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----|\z)",
+            "[redacted key]",
+        ),
+        (header, "$k[redacted]"),
+        (&named, "$k[redacted]"),
+        (&last, "$k$q[redacted]"),
+        (&option, "$k[redacted]"),
+        (&user, "$k$d$s$n[redacted]"),
+        // JSON Web Tokens (RFC 7519).
+        (r"eyJ(?:[A-Za-z0-9_-]{6,}(?:\.{1,2}[A-Za-z0-9_-]+){0,4}|[A-Za-z0-9_-]*\.\.\.)", "[redacted token]"),
+        // Tokens by the prefixes that their issuers give them.
+        (
+            r"(?:AKIA|ASIA)(?:[0-9A-Z]{12,}|[0-9A-Z]*\.\.\.)|(?:gh[pousr]_|github_pat_|glpat-|xox[abeoprs]-|AIza|[rs]k_(?:live|test)_|npm_|ya29\.|hv[bs]\.|dop_v1_|dckr_pat_|pypi-AgE|shpat_|ATATT|AGE-SECRET-KEY-1)(?:[\w-]{10,}|[\w-]*\.\.\.)|SG\.(?:[\w-]{16,}(?:\.[\w-]+)?|[\w-]*\.\.\.)",
+            "[redacted token]",
+        ),
+        (&apart, "$k[redacted token]"),
+        (r"(?P<k>hooks\.slack\.com/(?:services|triggers|workflows)/)[\w/-]+", "$k[redacted]"),
+        // Credentials schemes (RFC 9110, 11.4).
+        (r"(?i)(?P<k>(?:bearer|basic|negotiate)\s+)[A-Za-z0-9+/=._~-]{4,}", "$k[redacted]"),
+        // The user information of a URL (RFC 3986, 3.2.1).
+        (
+            r#"(?P<k>[A-Za-z][A-Za-z0-9+.-]*://)(?:[^/?#\s"':@]*[:@][^/?#\s"']*\.\.\.|[^/?#\s"']+(?P<e>@))"#,
+            "$k[redacted]$e",
+        ),
+        (CREDENTIALS, ""),
+        (r"(?P<k>\\[nrt]|)[\w.%+-]+@(?:(?:[\w-]+\.)+[\w-]{2,}|[\w.-]*\.\.\.)", "$k[redacted e-mail]"),
+        (r"(?P<k>^|[^0-9])[0-9]{3}-(?:[0-9]{2}-[0-9]{4}|[0-9]{0,2}(?:-[0-9]{0,3})?\.\.\.)", "$k[redacted number]"),
+    ];
+    let rule = |(found, instead)| match found {
+        CREDENTIALS => Some(Rule::Credentials),
+        _ => Some(Rule::Pattern(Regex::new(found).ok()?, instead)),
+    };
+    rows.into_iter().filter_map(rule).collect()
+});
+
+/// What every text has that some rule changes, found in one quick pass. A text without it is left alone.
+static SUSPECT: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    let parts = [
+        "[:=@]|--|\\.\\.\\.|[0-9]{3}-|private key|bearer|basic|negotiate|hooks\\.slack",
+        "|eyj|akia|asia|gh[pousr]_|github_pat_|glpat-|xox|aiza|k_live_|k_test_|npm_|ya29\\.|hv[bs]\\.|dop_v1_|dckr_pat_",
+        "|pypi-|shpat_|atatt|age-secret-|sg\\.|sk-|hf_|-u\\s",
+    ];
+    Regex::new(&format!("(?i-u){}", parts.concat())).ok()
+});
+
+/// The text without secrets.
+pub fn redact(text: &str) -> Cow<'_, str> {
+    if SUSPECT.as_ref().is_some_and(|suspect| !suspect.is_match(text)) {
+        return Cow::Borrowed(text);
+    }
+    let mut text = Cow::Borrowed(text);
+    for rule in RULES.iter() {
+        let clean = match rule {
+            Rule::Pattern(found, instead) => found.replace_all(&text, *instead),
+            Rule::Credentials => credentials::redact(&text),
+        };
+        if let Cow::Owned(clean) = clean {
+            text = Cow::Owned(clean);
+        }
+    }
+    text
+}
+
+/// Compiles the patterns, which takes a while: the first decision should not wait for it.
+pub(crate) fn prepare() {
+    LazyLock::force(&RULES);
+    LazyLock::force(&SUSPECT);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{RULES, SUSPECT, redact};
+
+    #[test]
+    fn every_pattern_compiles() {
+        assert_eq!(RULES.len(), 15);
+        assert!(SUSPECT.is_some());
+    }
+
+    #[test]
+    fn secrets_go_and_what_an_auditor_needs_stays() {
+        for (text, expected) in [
+            ("must not be \"eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln\"", "must not be \"[redacted token]\""),
+            ("must not be \"eyJhbGciOiJIUzI1...\"", "must not be \"[redacted token]...\""),
+            ("Authorization: Bearer abc.def-123", "Authorization: [redacted]"),
+            ("\"Basic dXNlcjpwYXNz\"", "\"Basic [redacted]\""),
+            ("DB_PASSWORD=hunter2 next", "DB_PASSWORD=[redacted] next"),
+            ("{\\\"apiKey\\\": \\\"abc 123\\\"}", "{\\\"apiKey\\\": [redacted]}"),
+            ("password: \"two words\", kept", "password: [redacted], kept"),
+            ("DB_PASS=hunter2 next", "DB_PASS=[redacted] next"),
+            ("MYSQL_PASS: hunter2, x", "MYSQL_PASS: [redacted], x"),
+            ("{\\\"auth\\\":\\\"hunter2\\\"}", "{\\\"auth\\\":[redacted]}"),
+            ("value\\npass=hunter2\\nnext", "value\\npass=[redacted]\\nnext"),
+            ("run --pass hunter2 --port 1", "run --pass [redacted] --port 1"),
+            ("https://a.example.com/b?sv=1&sig=aB%2B3%3D \"x\"", "https://a.example.com/b?sv=1&sig=[redacted] \"x\""),
+            ("Cookie: a=\"b\"; session=hunter2\nHost: x", "Cookie: [redacted]\nHost: x"),
+            ("curl -u admin:hunter2 https://x", "curl -u admin:[redacted] https://x"),
+            ("curl --user 'admin:two words' x", "curl --user 'admin:[redacted]' x"),
+            ("curl -u \\\"admin:it\\'s\\\" x", "curl -u \\\"admin:[redacted]\\\" x"),
+            ("https://hooks.slack.com/services/T0/B0/abc, x", "https://hooks.slack.com/services/[redacted], x"),
+            ("login --password hunter2 --user web", "login --password [redacted] --user web"),
+            ("postgres://app:s3cret@db.example.com/x", "postgres://[redacted]@db.example.com/x"),
+            ("user:hunter2@nginx", "[redacted]@nginx"),
+            ("must be pinned: \"shop/user:hunter2@nginx:1.25\"", "must be pinned: \"shop/[redacted]@nginx:1.25\""),
+            ("metadata.annotations[user:hunter2@nginx]", "metadata.annotations[[redacted]@nginx]"),
+            ("user:p@ss/w,rd@nginx@sha256:8adb", "[redacted]@nginx@sha256:8adb"),
+            ("--image=:hunter2@redis", "--image=[redacted]@redis"),
+            ("password=hun:ter2@nginx", "password=[redacted]"),
+            ("AKIAIOSFODNN7EXAMPLE", "[redacted token]"),
+            ("mail jane.doe+k8s@example.co.uk now", "mail [redacted e-mail] now"),
+            ("ssn 123-45-6789.", "ssn [redacted number]."),
+            ("-----BEGIN EC PRIVATE KEY-----\nMHc...", "[redacted key]"),
+        ] {
+            assert_eq!(redact(text), expected, "{text}");
+        }
+        for kept in [
+            "must be pinned: \"registry.example.com:5000/web:1.4.2@sha256:8adbdcb969e2676478ee2c7ad333956f0c8e0e4c5a7463f4611d7a2e7a7ff5dc\"",
+            "spec.containers[0].securityContext.runAsNonRoot",
+            "must be true, here or in the pod's securityContext",
+            "system:serviceaccount:shop:deployer",
+            "spec.automountServiceAccountToken",
+            "must not mount the token of service account \"web\"",
+            "metadata.annotations[container.apparmor.security.beta.kubernetes.io/web]",
+            "2026-11-22T16:41:22.657752Z",
+            "must be pinned, as in \"nginx:1.25@sha256:<digest>\"",
+            "registry.example.com:5000/web:1.4.2@sha256:8adbdcb9...",
+            "registry.example.com:5000/web@latest",
+        ] {
+            assert_eq!(redact(kept), kept);
+        }
+    }
+}

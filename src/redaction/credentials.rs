@@ -1,0 +1,122 @@
+//! User and password in what looks like an image reference, or like a URL without its scheme: `user:hunter2@nginx`.
+//!
+//! Such a text is told from an image with tag and digest by what follows the `@`, and from a port by what stands around it.
+//! No regular expression looks that far ahead.
+
+use std::borrow::Cow;
+
+/// What stands for what was taken out.
+const INSTEAD: &str = "[redacted]";
+/// What is never part of a user's name, so that what stands before it can be kept.
+const APART: &[char] = &['(', '[', '{', '<', ',', ';', '=', '/', '|', '&'];
+/// Characters after a cut that are looked at. No tag is longer.
+const AHEAD: usize = 1_024;
+/// Stands for what was cut off. A warning travels in an HTTP header, which not every client reads as UTF-8.
+pub(crate) const CUT: &str = "...";
+
+/// The text with every user and password replaced.
+pub(super) fn redact(text: &str) -> Cow<'_, str> {
+    if !text.contains('@') {
+        return Cow::Borrowed(text);
+    }
+    let mut clean = String::new();
+    let mut kept = 0;
+    let mut start = 0;
+    for word in text.split_inclusive(ends) {
+        if let Some((from, to)) = credentials(word) {
+            clean.push_str(&text[kept..start + from]);
+            clean.push_str(INSTEAD);
+            kept = start + to;
+        }
+        start += word.len();
+    }
+    if kept == 0 { Cow::Borrowed(text) } else { Cow::Owned(clean + &text[kept..]) }
+}
+
+/// The text, or as much of its beginning that `most` characters hold it and the mark of what was cut off. What is cut in
+/// the middle of a secret can still be told to be one.
+pub(crate) fn shortened(text: &str, most: usize) -> Cow<'_, str> {
+    if text.len() <= most || text.chars().nth(most).is_none() {
+        return Cow::Borrowed(text);
+    }
+    let end = text.char_indices().nth(most.saturating_sub(CUT.len())).map_or(text.len(), |(end, _)| end);
+    let (shown, rest) = text.split_at(end);
+    let start = shown.rfind(ends).map_or(0, |last| last + 1);
+    let ahead = rest.char_indices().nth(AHEAD).map_or(rest.len(), |(ahead, _)| ahead);
+    let word_end = rest[..ahead].find(ends).unwrap_or(ahead);
+    let word = &text[start..end + word_end];
+    // An `@` that is among what is shown says enough by itself.
+    let is_hidden = match credentials(word) {
+        Some((_, at)) => start + at >= end,
+        None => word_end == ahead && ahead < rest.len(),
+    };
+    let colon = colon(word).filter(|colon| is_hidden && start + colon < end);
+    let end = colon.map_or(end, |colon| start + colon + 1);
+    Cow::Owned(format!("{}{CUT}", &text[..end]))
+}
+
+fn ends(character: char) -> bool {
+    character.is_whitespace() || matches!(character, '"' | '\'')
+}
+
+/// Where user and password of a word begin, and where the `@` behind them is.
+fn credentials(word: &str) -> Option<(usize, usize)> {
+    let mut head = word;
+    let at = loop {
+        let at = head.rfind('@')?;
+        if !is_digest(&head[at + 1..]) {
+            break at;
+        }
+        head = &head[..at];
+    };
+    let colon = colon(&word[..at]).filter(|colon| colon + 1 < at)?;
+    let from = word[..colon].rfind(APART).map_or(0, |last| last + 1);
+    // What has been replaced before stays.
+    (word[from..at] != *INSTEAD).then_some((from, at))
+}
+
+/// The colon between a user and a password. A URL with a scheme is another pattern's.
+fn colon(word: &str) -> Option<usize> {
+    if word.contains("://") {
+        return None;
+    }
+    word.match_indices(':').map(|(colon, _)| colon).find(|colon| !is_port(&word[..*colon], &word[colon + 1..]))
+}
+
+/// Whether what follows an `@` is the digest of an image, or as much of one as a cut left.
+fn is_digest(text: &str) -> bool {
+    if let Some((algorithm, _)) = text.split_once(':') {
+        return ["sha256", "sha384", "sha512"].contains(&algorithm);
+    }
+    let rest = text.trim_end_matches(|last: char| ends(last) || last == '\\');
+    rest.strip_suffix(CUT).is_some_and(|begun| !begun.is_empty() && "sha".starts_with(&begun[..begun.len().min(3)]))
+}
+
+/// Whether a colon stands between a registry's name and its port.
+fn is_port(before: &str, after: &str) -> bool {
+    let host = before.rfind(APART).map_or(before, |last| &before[last + 1..]);
+    let digits = after.bytes().take_while(u8::is_ascii_digit).count();
+    (host.contains('.') || host == "localhost") && (1..=5).contains(&digits) && after[digits..].starts_with('/')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{redact, shortened};
+
+    #[test]
+    fn a_password_that_a_cut_goes_through_is_cut_off_whole() {
+        let long = "x".repeat(300);
+        for (text, shown) in [
+            (format!("user:{long}@nginx"), "user:...".to_owned()),
+            (format!("a b/user:{}@nginx", "y".repeat(40)), format!("a b/user:{}...", "")),
+            (format!("user:hunter2@{long}"), format!("user:hunter2@{}...", &long[..16])),
+            (format!("web:{}@sha256:{long}", "1".repeat(20)), format!("web:{}@sha2...", "1".repeat(20))),
+            (format!("web:{}", &long[..100]), format!("web:{}...", &long[..25])),
+            (format!("web:{}", "x".repeat(2_000)), "web:...".to_owned()),
+        ] {
+            assert_eq!(shortened(&text, 32), shown, "{text}");
+        }
+        assert_eq!(shortened("short", 32), "short");
+        assert_eq!(redact(&shortened(&format!("user:hunter2@{long}"), 32)), format!("[redacted]@{}...", &long[..16]));
+    }
+}
