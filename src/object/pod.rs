@@ -61,7 +61,7 @@ impl<'r> VolumeUse<'r, '_> {
 
     /// Whether it is an `emptyDir: {}` and nothing else.
     pub fn is_plain_empty_dir(&self) -> bool {
-        self.is_empty_dir() && self.volume.is_empty_dir_without_settings
+        self.volume.is_plain_empty_dir()
     }
 
     /// Whether it is an `emptyDir`, whatever its settings, and nothing else.
@@ -115,7 +115,7 @@ impl<'a> Pod<'a> {
     /// Every image: those of the containers, then those of image volumes (KEP-4639).
     pub fn images(&self) -> impl Iterator<Item = ImageUse<'_>> {
         let volumes = self.volumes().filter_map(|used| {
-            let reference = used.volume.image.as_ref()?.reference.as_deref().unwrap_or_default();
+            let reference = used.volume.image()?.reference.as_deref().unwrap_or_default();
             Some(ImageUse { place: used.at("image.reference"), reference })
         });
         self.containers()

@@ -20,18 +20,36 @@ const SEARCHED: usize = 16;
 #[derive(Debug, Default)]
 pub(super) struct Volume<'a> {
     pub(super) name: Option<Text<'a>>,
-    pub(super) image: Option<ImageVolume<'a>>,
+    detail: Detail<'a>,
     /// The fields beside `name` that hold something: the first one, which is all that Kubernetes allows, and the others.
     source: Option<Text<'a>>,
     others: List<Text<'a>>,
-    /// Whether `emptyDir` was written as `{}`.
-    pub(super) is_empty_dir_without_settings: bool,
+}
+
+/// The part of a source that policies read. One field holds either, because memory is bounded by the size of a volume.
+#[derive(Debug, Default)]
+enum Detail<'a> {
+    #[default]
+    Unread,
+    Image(ImageVolume<'a>),
+    /// `emptyDir: {}`
+    PlainEmptyDir,
 }
 
 impl<'a> Volume<'a> {
     /// The fields beside `name` that hold something.
     pub(super) fn sources(&self) -> impl Iterator<Item = &Text<'a>> {
         self.source.iter().chain(self.others.iter())
+    }
+
+    /// The image volume, if it is one.
+    pub(super) fn image(&self) -> Option<&ImageVolume<'a>> {
+        if let Detail::Image(image) = &self.detail { Some(image) } else { None }
+    }
+
+    /// True if the only source is `emptyDir: {}`.
+    pub(super) fn is_plain_empty_dir(&self) -> bool {
+        matches!(self.detail, Detail::PlainEmptyDir) && self.is_only("emptyDir")
     }
 
     /// Whether that is all that it has.
@@ -70,11 +88,17 @@ impl<'de: 'a, 'a> Deserialize<'de> for Volume<'a> {
                         return Err(A::Error::custom(format_args!("duplicate field `{}`", field.escape_debug())));
                     }
                     let is_there = if field == "image" {
-                        volume.image = map.next_value::<Option<Mapping<_>>>()?.map(|Mapping(image)| image);
-                        volume.image.is_some()
+                        let image = map.next_value::<Option<Mapping<_>>>()?;
+                        let is_written = image.is_some();
+                        if let Some(Mapping(image)) = image {
+                            volume.detail = Detail::Image(image);
+                        }
+                        is_written
                     } else if field == "emptyDir" {
                         let settings = map.next_value::<Option<&RawValue>>()?;
-                        volume.is_empty_dir_without_settings = settings.is_some_and(holds_nothing);
+                        if settings.is_some_and(holds_nothing) && volume.image().is_none() {
+                            volume.detail = Detail::PlainEmptyDir;
+                        }
                         settings.is_some()
                     } else {
                         map.next_value::<Option<IgnoredAny>>()?.is_some()
