@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-/// Stands for what was cut off.
-const CUT: &str = "...";
+/// Stands for what was cut off. A warning travels in an HTTP header, which not every client reads as UTF-8.
+pub(crate) const CUT: &str = "...";
 /// Bytes of a character as JSON writes it, at most: `\u001f`.
 pub(crate) const WIDEST: usize = 6;
 
@@ -52,6 +52,16 @@ pub(crate) fn fit(text: Cow<'_, str>, most: usize) -> Cow<'_, str> {
         return text;
     }
     Cow::Owned(format!("{}{CUT}", beginning(&text, most.saturating_sub(CUT.len()))))
+}
+
+/// A text of at most so many characters, the mark of what was cut off among them.
+pub(crate) fn cut(text: impl IntoIterator<Item = char>, most: usize) -> String {
+    let mut kept: Vec<char> = text.into_iter().take(most + 1).collect();
+    if kept.len() > most {
+        kept.truncate(most.saturating_sub(CUT.len()));
+        kept.extend(CUT.chars());
+    }
+    kept.into_iter().collect()
 }
 
 /// As much of the beginning of a text as JSON writes in `most` bytes.

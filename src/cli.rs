@@ -120,12 +120,12 @@ pub fn run() -> ExitCode {
     })
 }
 
-/// Whether a guess at the resource of a kind is right, without asking a cluster.
+/// True for a well-known kind: the guess at its resource is right, and no note is needed.
 fn is_known(row: &Workload) -> bool {
     KNOWN.contains(&(&*row.group, &*row.kind))
 }
 
-/// What is said of a kind whose resource nobody gave.
+/// The note about a kind whose resource was guessed.
 fn guessed(Workload { group, kind, resource, .. }: &Workload) -> String {
     let plural = if *resource == kind.to_lowercase() { ", or the kind where this is its plural" } else { "" };
     format!(

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::facts::{Facts, Pending};
 use crate::object::{Place, Within};
-use crate::redaction::{CUT, shortened};
+use crate::redaction::shortened;
 use crate::request::Request;
 use crate::steps::{self, Allowance};
 
@@ -201,16 +201,6 @@ pub fn quoted(value: &str) -> impl fmt::Display {
             .try_for_each(|character| out.write_char(character))?;
         out.write_str("\"")
     })
-}
-
-/// A text of at most so many characters, the mark of what was cut off among them.
-pub(crate) fn cut(text: impl IntoIterator<Item = char>, most: usize) -> String {
-    let mut kept: Vec<char> = text.into_iter().take(most + 1).collect();
-    if kept.len() > most {
-        kept.truncate(most.saturating_sub(CUT.len()));
-        kept.extend(CUT.chars());
-    }
-    kept.into_iter().collect()
 }
 
 #[cfg(test)]

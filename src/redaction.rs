@@ -11,7 +11,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-pub(crate) use credentials::{CUT, shortened};
+pub(crate) use credentials::shortened;
 
 /// One step of a redaction.
 enum Rule {
@@ -126,6 +126,11 @@ pub fn redact(text: &str) -> Cow<'_, str> {
         }
     }
     text
+}
+
+/// The text without secrets, unless redaction is off.
+pub(crate) fn clean(text: &str, redacts: bool) -> Cow<'_, str> {
+    if redacts { redact(text) } else { Cow::Borrowed(text) }
 }
 
 /// Compiles the patterns, which takes a while: the first decision should not wait for it.

@@ -22,7 +22,7 @@ use crate::document::{Key, Node, Position};
 use crate::escape::escaped_json;
 use crate::mode::Mode;
 use crate::policy::Severity;
-use crate::redaction::{redact, shortened};
+use crate::redaction::{clean, shortened};
 
 /// Characters of a misspelt field that are shown.
 const NAME: usize = 128;
@@ -162,11 +162,6 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, String> {
     })
 }
 
-/// Without secrets, unless redaction is off.
-fn clean(text: &str, redacts: bool) -> Cow<'_, str> {
-    if redacts { redact(text) } else { Cow::Borrowed(text) }
-}
-
 fn found<'d>(object: &Node, decision: &Decision, finding: &'d Judged) -> Found<'d> {
     let Said { place, message } = decision.said(finding);
     let pointer = finding.place.path.pointer();
@@ -206,7 +201,7 @@ fn text(row: &Row<'_>, outcome: &Outcome) -> String {
     row.findings.iter().map(line).chain([unjudged]).collect()
 }
 
-/// What is said of an object in one word.
+/// The result for one object, in one word.
 enum Outcome {
     Allow,
     Deny,
@@ -252,7 +247,7 @@ fn not_judged(identity: &Identity, row: Option<&str>) -> String {
     format!("note: {} ({group}) {what}{advice}", identity.kind)
 }
 
-/// What is odd about an object, with the place in its file: fields that are misspelt, templates that were not rendered.
+/// Warnings about an object, each with its place in the file: misspelt fields, and templates that were not rendered.
 fn warnings(object: &Node, identity: &Identity, snapshot: &Snapshot) -> Vec<String> {
     let (group, _) = identity.group_version();
     let workload = snapshot.workloads().find(group, &identity.kind);

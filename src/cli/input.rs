@@ -26,7 +26,7 @@ pub(super) struct Input {
     pub(super) files: Vec<File>,
     /// One line each: what, where, what to do.
     pub(super) errors: Vec<String>,
-    /// What is odd about what was read, such as keys that stood twice; one line each.
+    /// Warnings about the input, such as repeated keys; one line each.
     pub(super) warnings: Vec<String>,
 }
 

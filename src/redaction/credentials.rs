@@ -5,14 +5,14 @@
 
 use std::borrow::Cow;
 
+use crate::bound::CUT;
+
 /// What stands for what was taken out.
 const INSTEAD: &str = "[redacted]";
 /// What is never part of a user's name, so that what stands before it can be kept.
 const APART: &[char] = &['(', '[', '{', '<', ',', ';', '=', '/', '|', '&'];
 /// Characters after a cut that are looked at. No tag is longer.
 const AHEAD: usize = 1_024;
-/// Stands for what was cut off. A warning travels in an HTTP header, which not every client reads as UTF-8.
-pub(crate) const CUT: &str = "...";
 
 /// The text with every user and password replaced.
 pub(super) fn redact(text: &str) -> Cow<'_, str> {

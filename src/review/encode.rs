@@ -10,11 +10,10 @@ use serde::Serialize;
 
 use super::Review;
 use super::decode::V1BETA1;
-use crate::bound::{Room, fit};
+use crate::bound::{Room, cut, fit};
 use crate::decision::{Decision, Endpoint, Judged, Said, Tells, Trouble};
 use crate::escape::escaped;
 use crate::mode::Mode;
-use crate::policy::cut;
 
 /// Characters of one warning; the API server cuts at 256.
 const WARNING: usize = 256;

@@ -17,7 +17,6 @@ use crate::decision::{Decision, Endpoint, Judged, Said};
 use crate::digest::sha256;
 use crate::mode::Mode;
 use crate::object::Object;
-use crate::redaction::shortened;
 use crate::request::{Kind, Operation, Request, User};
 
 /// Bytes of one record, at most, whatever the object: its line in the trail, the chain's fields and the newline among
@@ -43,8 +42,6 @@ const PATH: usize = 128;
 /// Bytes of one path and of one message, at most.
 const LONGEST_PATH: usize = 512;
 const LONGEST_MESSAGE: usize = 1_024;
-/// Characters of a text in which secrets are looked for; more than an event holds of it, so that none is cut in two.
-const LOOKED_AT: usize = 4_096;
 
 /// How the caller of a review was known. Any pod that reaches the port could forge one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -156,7 +153,7 @@ impl<'a> Event<'a> {
         });
         let names = if redaction.makes_pseudonyms() { names(request) } else { Vec::new() };
         let (findings, findings_omitted) = findings(decision, &names, redaction);
-        let (patch, patch_omitted) = patch(decision, redaction);
+        let (patch, patch_omitted) = patch(decision);
         Self {
             time: request.received,
             cluster: short(cluster),
@@ -296,12 +293,10 @@ fn findings<'a>(
 }
 
 /// The paths of a patch that an event tells, and how many it does not.
-fn patch<'a>(decision: &'a Decision, redaction: &Redaction) -> (Vec<Cow<'a, str>>, BTreeMap<&'static str, usize>) {
+fn patch(decision: &Decision) -> (Vec<Cow<'_, str>>, BTreeMap<&'static str, usize>) {
     let Selection { kept, omitted } = select(&decision.patch, ENTRIES);
     let mut room = Room::new(PATCH_BYTES, kept.len(), PATH);
-    let paths = kept.into_iter().map(|operation| {
-        let path = shortened(operation.path().as_str(), LOOKED_AT);
-        room.text(redaction.text(&path).into_owned().into(), LONGEST_PATH)
-    });
+    let paths =
+        kept.into_iter().map(|operation| room.text(decision.clean(operation.path().as_str()).into(), LONGEST_PATH));
     (paths.collect(), omitted)
 }

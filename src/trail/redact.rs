@@ -8,7 +8,7 @@ use aws_lc_rs::hmac::{self, HMAC_SHA256};
 
 use crate::config::{Problem, Weaker};
 use crate::digest::hex;
-use crate::redaction::{self, redact};
+use crate::redaction;
 
 /// Bytes of a pseudonym's HMAC that are kept.
 const PSEUDONYM: usize = 16;
@@ -41,7 +41,7 @@ impl Redaction {
 
     /// A text that quotes what somebody wrote.
     pub fn text<'t>(&self, text: &'t str) -> Cow<'t, str> {
-        if self.is_off { Cow::Borrowed(text) } else { redact(text) }
+        redaction::clean(text, !self.is_off)
     }
 
     /// Whether identities become pseudonyms.

@@ -56,6 +56,17 @@ async fn told(spooled: &Spooled, count: usize) -> Vec<Value> {
     .await
 }
 
+/// The settings of a webhook or a collector.
+fn sink(kind: &str, receiver: &Receiver, spooled: &Spooled) -> Value {
+    let url = format!("http://{}", receiver.address);
+    match kind {
+        "webhook" => {
+            json!({"type": kind, "url": url, "insecure": true, "secretFile": spooled.file("secret", SECRET)})
+        }
+        _ => json!({"type": kind, "endpoint": url, "insecure": true}),
+    }
+}
+
 #[test]
 fn a_record_larger_than_a_receiver_takes_holds_nothing_up_at_a_webhook_or_a_collector() {
     for kind in ["webhook", "otlp"] {
@@ -66,12 +77,7 @@ fn a_record_larger_than_a_receiver_takes_holds_nothing_up_at_a_webhook_or_a_coll
             })
             .await;
             let spooled = Spooled::new(1 << 20);
-            let url = format!("http://{}", receiver.address);
-            let secret = spooled.file("secret", SECRET);
-            let sink = match kind {
-                "webhook" => json!({"type": kind, "url": url, "insecure": true, "secretFile": secret}),
-                _ => json!({"type": kind, "endpoint": url, "insecure": true}),
-            };
+            let sink = sink(kind, &receiver, &spooled);
             // As they lie in the spool of an earlier version, when the program is replaced.
             for (number, bytes) in [(1, 10), (2, 1_400_000), (3, 10), (4, 3_800_000), (5, 1_100_000)] {
                 let event = old(&format!("old-{number}"), bytes);
@@ -117,12 +123,7 @@ fn a_record_that_a_receiver_calls_wrong_is_found_among_the_others() {
             })
             .await;
             let spooled = Spooled::new(1 << 20);
-            let url = format!("http://{}", receiver.address);
-            let secret = spooled.file("secret", SECRET);
-            let sink = match kind {
-                "webhook" => json!({"type": kind, "url": url, "insecure": true, "secretFile": secret}),
-                _ => json!({"type": kind, "endpoint": url, "insecure": true}),
-            };
+            let sink = sink(kind, &receiver, &spooled);
             fill(&spooled, 400).await;
             let couriers = spooled.carry(&[("it", &settings(&sink))]).await;
             told(&spooled, 1).await;
@@ -148,9 +149,7 @@ fn a_receiver_that_calls_everything_wrong_costs_no_more_than_a_few_and_gets_the_
         })
         .await;
         let spooled = Spooled::new(1 << 20);
-        let url = format!("http://{}", receiver.address);
-        let sink =
-            json!({"type": "webhook", "url": url, "insecure": true, "secretFile": spooled.file("secret", SECRET)});
+        let sink = sink("webhook", &receiver, &spooled);
         fill(&spooled, 200).await;
         let couriers = spooled.carry(&[("it", &settings(&sink))]).await;
         eventually("what it costs", async || (spooled.index.aside().counts().get("it") >= Some(&8)).then_some(()))
