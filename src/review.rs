@@ -8,7 +8,7 @@ mod salvage;
 use crate::request::Request;
 
 pub use decode::{decode, partial};
-pub use encode::{encode, refusal, size, warnings};
+pub use encode::{Draft, encode, refusal, warnings};
 
 /// A review that was understood far enough to be answered.
 pub struct Review<'a> {

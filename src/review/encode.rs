@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::io;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -109,50 +108,53 @@ struct Cause {
 
 /// The answer to a review. `id` is the decision's id in the trail, if it has one.
 pub fn encode(review: &Review<'_>, endpoint: Endpoint, decision: &Decision, id: Option<&str>) -> Vec<u8> {
-    let patch = (!decision.patch.is_empty()).then(|| serde_json::to_vec(&decision.patch).unwrap_or_default());
-    let envelope = Envelope {
-        api_version: if review.is_v1beta1 { V1BETA1 } else { "admission.k8s.io/v1" },
-        kind: "AdmissionReview",
-        response: Response {
-            uid: &review.request.uid,
-            allowed: decision.allowed,
+    Draft::of(decision).encode(review, endpoint, decision, id)
+}
+
+/// The parts of an answer that do not depend on the decision's id in the trail: its size is known before the decision is
+/// recorded, and nothing is put into words twice.
+pub struct Draft {
+    status: Option<Status>,
+    /// Base64 of the JSON Patch.
+    patch: Option<String>,
+}
+
+impl Draft {
+    /// The draft of the answer that a decision leads to.
+    pub fn of(decision: &Decision) -> Self {
+        let patch = (!decision.patch.is_empty()).then(|| serde_json::to_vec(&decision.patch).unwrap_or_default());
+        Self {
             status: (!decision.allowed).then(|| status(decision)),
-            patch: patch.as_ref().map(|patch| BASE64_STANDARD.encode(patch)),
-            patch_type: patch.as_ref().map(|_| "JSONPatch"),
-            audit_annotations: annotations(review, endpoint, decision),
-            warnings: warnings(decision, id),
-        },
-    };
-    serde_json::to_vec(&envelope).unwrap_or_default()
-}
-
-/// About the bytes that this answer takes.
-pub fn size(review: &Review<'_>, decision: &Decision) -> usize {
-    let texts = if decision.allowed {
-        decision.findings.len().min(WARNINGS) * WARNING
-    } else {
-        // As a message, and as its causes.
-        refusal(decision).len() * 5 / 2
-    };
-    let mut patch = Count(0);
-    if !decision.patch.is_empty() {
-        // Counting cannot fail, nor can a patch be other than JSON.
-        let _ = serde_json::to_writer(&mut patch, &decision.patch);
-    }
-    FRAME + review.request.uid.len() + texts + patch.0.div_ceil(3) * 4
-}
-
-/// Counts bytes.
-struct Count(usize);
-
-impl io::Write for Count {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0 += bytes.len();
-        Ok(bytes.len())
+            patch: patch.map(|patch| BASE64_STANDARD.encode(patch)),
+        }
     }
 
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+    /// About the bytes that the answer takes.
+    pub fn size(&self, review: &Review<'_>, decision: &Decision) -> usize {
+        let texts = match &self.status {
+            None => decision.findings.len().min(WARNINGS) * WARNING,
+            // As a message, and as its causes.
+            Some(status) => status.message.len() * 5 / 2,
+        };
+        FRAME + review.request.uid.len() + texts + self.patch.as_ref().map_or(0, String::len)
+    }
+
+    /// The answer to the review, given the decision that this is the draft of.
+    pub fn encode(self, review: &Review<'_>, endpoint: Endpoint, decision: &Decision, id: Option<&str>) -> Vec<u8> {
+        let envelope = Envelope {
+            api_version: if review.is_v1beta1 { V1BETA1 } else { "admission.k8s.io/v1" },
+            kind: "AdmissionReview",
+            response: Response {
+                uid: &review.request.uid,
+                allowed: decision.allowed,
+                status: self.status,
+                patch_type: self.patch.as_ref().map(|_| "JSONPatch"),
+                patch: self.patch,
+                audit_annotations: annotations(review, endpoint, decision),
+                warnings: warnings(decision, id),
+            },
+        };
+        serde_json::to_vec(&envelope).unwrap_or_default()
     }
 }
 

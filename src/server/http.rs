@@ -25,7 +25,7 @@ use crate::config::Snapshot;
 use crate::decision::{self, Decision, Endpoint, Trouble};
 use crate::mutation::mutate;
 use crate::request::Request;
-use crate::review::{self, NoUid, Review};
+use crate::review::{self, Draft, NoUid, Review};
 use crate::trail::{Caller, Class, Event, Guarantee, Origin, Reason, TrailError, cut};
 
 /// The most that a decision may take on `/validate`, and on `/mutate`.
@@ -253,16 +253,18 @@ async fn decide_and_record(
         }
     };
     // Before it is recorded: an answer that would have to wait for room is a short one.
-    let is_crowded = decision.trouble.is_none() && !room.grow(review::size(review, &decision));
+    let mut draft = Draft::of(&decision);
+    let is_crowded = decision.trouble.is_none() && !room.grow(draft.size(review, &decision));
     if is_crowded {
         decision = troubled(Trouble::Busy, &Cut::NoRoom.to_string());
+        draft = Draft::of(&decision);
     }
     let took = call.arrived.elapsed();
     let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
     let class = Class::of(request.operation, decision.verdict);
     if class == Class::Allow && !is_written(app, call, request) {
         app.metrics.decided(call.endpoint, request.operation.as_str(), &decision, took);
-        return review::encode(review, call.endpoint, &decision, None);
+        return draft.encode(review, call.endpoint, &decision, None);
     }
     let origin = Origin { cluster: &snapshot.trail().cluster, redaction: &app.redaction };
     let event = Event::new(request, call.endpoint, call.sender.caller, origin, &decision, micros);
@@ -274,6 +276,7 @@ async fn decide_and_record(
             if app.trail.guarantee() == Guarantee::Durable {
                 // No decision without its record.
                 decision = troubled(Trouble::Failed, "the decision could not be recorded; try again");
+                draft = Draft::of(&decision);
             } else {
                 let uid = cut(&request.uid);
                 tracing::error!(uid, %error, "a decision leaves without its record, as the guarantee allows");
@@ -303,7 +306,7 @@ async fn decide_and_record(
         micros,
         "decided"
     );
-    review::encode(review, call.endpoint, &decision, id.as_deref())
+    draft.encode(review, call.endpoint, &decision, id.as_deref())
 }
 
 /// Records an event, and says its id once what is promised of the record holds. Where nothing is, only a decision that has
