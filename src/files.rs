@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use notify::event::{AccessKind, AccessMode};
 use notify::{Event, EventKind, Watcher};
+use rustix::io::Errno;
 use tokio::sync::Notify;
 
 /// How long a folder must be quiet before its files are read: what is written in several steps is read once, whole.
@@ -20,13 +21,11 @@ const UNSETTLED: usize = 40;
 /// How often files are looked at without being told.
 const POLL: Duration = Duration::from_secs(5);
 
-/// `ENFILE`, `EMFILE` and `ENOMEM`: the system, or the process, has no more open files or memory to give.
-const SHORT_OF: [i32; 3] = [23, 24, 12];
-
 /// Whether a file could not be read for want of something that comes back: it tells nothing about the file, and the next
 /// look may succeed.
 pub(crate) fn is_passing(error: &io::Error) -> bool {
-    error.raw_os_error().is_some_and(|code| SHORT_OF.contains(&code))
+    // The system, or the process, has no more open files or memory to give.
+    matches!(Errno::from_io_error(error), Some(Errno::NFILE | Errno::MFILE | Errno::NOMEM))
 }
 
 /// Reads a file that is read again and again; `None` when it cannot be read for now.
