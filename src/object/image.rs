@@ -1,19 +1,25 @@
 //! Image references, parsed by the grammar of the OCI distribution project.
 //!
 //! `reference := [domain "/"] path [":" tag] ["@" digest]`
-//! (`github.com/distribution/reference`, regexp.go), with Docker's rule for short names: the part before the first
-//! slash is a domain only if it holds a dot, a colon or an upper-case letter, or is `localhost`.
+//! (`github.com/distribution/reference` v0.6.0, regexp.go and normalize.go), with Docker's rule for short names: the part
+//! before the first slash is a domain only if it holds a dot, a colon or an upper-case letter, or is `localhost`.
 
-use std::fmt;
+mod malformed;
+
+pub use malformed::Malformed;
 
 /// The digest algorithm that pins an image, with its colon.
 const SHA256: &str = "sha256:";
 /// Hexadecimal digits of a SHA-256 digest.
 const SHA256_DIGITS: usize = 64;
-/// The longest name (domain and path) of the grammar, in bytes.
-const NAME_MAX: usize = 255;
+/// The longest path of the grammar, in bytes; the domain does not count (`RepositoryNameTotalLengthMax`).
+const PATH_MAX: usize = 255;
 /// The longest tag of the grammar, in bytes.
 const TAG_MAX: usize = 128;
+/// Names of the registry that is meant where none is named.
+const DEFAULT_DOMAINS: [&str; 2] = ["docker.io", "index.docker.io"];
+/// What precedes a path of one part there. It counts as part of the path.
+const OFFICIAL: &str = "library/";
 
 /// The parts of an image reference, as written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,35 +34,11 @@ pub struct Image<'a> {
     pub digest: Option<&'a str>,
 }
 
-/// Why a text is no image reference.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Malformed {
-    /// Nothing was written.
-    Empty,
-    /// What follows `@` is no `sha256:` and 64 lower-case hexadecimal digits.
-    Digest,
-    /// What follows the last colon is no tag.
-    Tag,
-    /// The name is not of the grammar (upper-case letters in the path, empty components, over 255 bytes).
-    Name,
-}
-
-impl fmt::Display for Malformed {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(match self {
-            Self::Empty => "is empty",
-            Self::Digest => "has a digest that is not sha256: and 64 lower-case hexadecimal digits",
-            Self::Tag => "has a malformed tag",
-            Self::Name => "is no image name",
-        })
-    }
-}
-
 impl<'a> Image<'a> {
     /// Takes a reference apart.
     ///
     /// # Errors
-    /// [`Malformed`] names the first part that is not of the grammar.
+    /// [`Malformed`] names the first rule of the grammar that is broken.
     pub fn parse(reference: &'a str) -> Result<Self, Malformed> {
         if reference.is_empty() {
             return Err(Malformed::Empty);
@@ -66,77 +48,103 @@ impl<'a> Image<'a> {
             Some(_) => return Err(Malformed::Digest),
             None => (reference, None),
         };
+        if digest.is_none() && is_hexadecimal(rest) {
+            return Err(Malformed::Identifier);
+        }
+        if rest.contains("://") {
+            return Err(Malformed::Scheme);
+        }
         // A colon after the last slash starts a tag; one before it belongs to the registry's port.
         let last = rest.rfind('/').map_or(0, |slash| slash + 1);
         let (name, tag) = match rest[last..].split_once(':') {
-            Some((_, tag)) if is_tag(tag) => (&rest[..rest.len() - tag.len() - 1], Some(tag)),
-            Some(_) => return Err(Malformed::Tag),
+            Some((_, tag)) => {
+                check_tag(tag)?;
+                (&rest[..rest.len() - tag.len() - 1], Some(tag))
+            }
             None => (rest, None),
         };
         let (domain, path) = match name.split_once('/') {
             Some((first, path)) if names_registry(first) => (Some(first), path),
             _ => (None, name),
         };
-        let known = domain.is_none_or(is_domain) && path.split('/').all(is_component);
-        if name.len() > NAME_MAX || !known {
-            return Err(Malformed::Name);
+        domain.map_or(Ok(()), check_domain)?;
+        check_path(path)?;
+        let is_official = domain.is_none_or(|domain| DEFAULT_DOMAINS.contains(&domain)) && !path.contains('/');
+        if path.len() + if is_official { OFFICIAL.len() } else { 0 } > PATH_MAX {
+            return Err(Malformed::TooLong);
         }
         Ok(Self { domain, path, tag, digest })
     }
 }
 
 fn is_digest(text: &str) -> bool {
-    text.strip_prefix(SHA256).is_some_and(|digits| {
-        digits.len() == SHA256_DIGITS && digits.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
-    })
+    text.strip_prefix(SHA256).is_some_and(is_hexadecimal)
 }
 
-fn is_tag(text: &str) -> bool {
+fn is_hexadecimal(digits: &str) -> bool {
+    digits.len() == SHA256_DIGITS && digits.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+fn check_tag(text: &str) -> Result<(), Malformed> {
     let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     let mut bytes = text.bytes();
-    text.len() <= TAG_MAX
-        && bytes.next().is_some_and(word)
-        && bytes.all(|byte| word(byte) || matches!(byte, b'.' | b'-'))
+    if !bytes.next().is_some_and(word) || !bytes.all(|byte| word(byte) || matches!(byte, b'.' | b'-')) {
+        return Err(Malformed::Tag);
+    }
+    if text.len() > TAG_MAX { Err(Malformed::TagTooLong) } else { Ok(()) }
 }
 
 fn names_registry(first: &str) -> bool {
-    first == "localhost" || first.contains(['.', ':']) || first.bytes().any(|byte| byte.is_ascii_uppercase())
+    first == "localhost" || first.contains(['.', ':']) || first.chars().any(char::is_uppercase)
 }
 
-fn is_domain(text: &str) -> bool {
-    let host = match text.strip_prefix('[') {
+fn check_domain(text: &str) -> Result<(), Malformed> {
+    let (host, port) = match text.strip_prefix('[') {
         Some(rest) => {
-            let Some((address, port)) = rest.split_once(']') else { return false };
-            return address.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b':')
-                && !address.is_empty()
-                && (port.is_empty() || port.strip_prefix(':').is_some_and(is_port));
+            let (address, port) = rest.split_once(']').ok_or(Malformed::Domain)?;
+            let is_address = address.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b':');
+            if address.is_empty() || !is_address {
+                return Err(Malformed::Domain);
+            }
+            (None, port)
         }
-        None => match text.split_once(':') {
-            Some((host, port)) if is_port(port) => host,
-            Some(_) => return false,
-            None => text,
-        },
+        None => {
+            let (host, port) = text.split_at(text.find(':').unwrap_or(text.len()));
+            (Some(host), port)
+        }
     };
-    host.split('.').all(|label| {
+    let is_label = |label: &str| {
         let edge = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric());
         edge(label.bytes().next())
             && edge(label.bytes().last())
             && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
-    })
+    };
+    if !host.is_none_or(|host| host.split('.').all(is_label)) {
+        return Err(Malformed::Domain);
+    }
+    let is_port = |port: &str| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+    if port.is_empty() || port.strip_prefix(':').is_some_and(is_port) { Ok(()) } else { Err(Malformed::Port) }
 }
 
-fn is_port(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
-}
-
-/// `[a-z0-9]+` joined by one dot, one or two underscores, or any number of dashes.
-fn is_component(text: &str) -> bool {
+/// Components of `[a-z0-9]+` joined by one dot, one or two underscores, or any number of dashes.
+fn check_path(path: &str) -> Result<(), Malformed> {
+    if path.chars().any(char::is_uppercase) {
+        return Err(Malformed::UpperCase);
+    }
     let alphanumeric = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    let bytes = text.as_bytes();
-    let ends = bytes.first().copied().is_some_and(alphanumeric) && bytes.last().copied().is_some_and(alphanumeric);
-    ends && bytes
-        .split(|byte| alphanumeric(*byte))
-        .all(|between| matches!(between, b"" | b"." | b"_" | b"__") || between.iter().all(|byte| *byte == b'-'))
+    for component in path.split('/') {
+        let bytes = component.as_bytes();
+        let (Some(first), Some(last)) = (bytes.first(), bytes.last()) else { return Err(Malformed::EmptyComponent) };
+        if !bytes.iter().all(|byte| alphanumeric(*byte) || matches!(byte, b'.' | b'_' | b'-')) {
+            return Err(Malformed::Character);
+        }
+        let is_separator =
+            |between: &[u8]| matches!(between, b"" | b"." | b"_" | b"__") || between.iter().all(|byte| *byte == b'-');
+        if !alphanumeric(*first) || !alphanumeric(*last) || !bytes.split(|byte| alphanumeric(*byte)).all(is_separator) {
+            return Err(Malformed::Separator);
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -185,13 +193,70 @@ mod tests {
     }
 
     #[test]
-    fn names_out_of_the_grammar_are_said_to_be() {
-        for bad in ["Nginx", "a//b", "/a", "a/", "a/-b", "a___b", "a..b", "https://a.b/c", "-a.b/c", "a b", "é"] {
-            assert!(Image::parse(bad).is_err(), "{bad}");
+    fn the_rule_that_is_broken_is_named() {
+        use Malformed as M;
+        for (bad, rule) in [
+            ("", M::Empty),
+            ("a@sha256:abc", M::Digest),
+            (&DIGEST[7..], M::Identifier),
+            ("https://a.b/c", M::Scheme),
+            ("docker://nginx", M::Scheme),
+            ("a:", M::Tag),
+            ("a:b:c", M::Tag),
+            ("a:-b", M::Tag),
+            ("a:b c", M::Tag),
+            (&format!("a:{}", "b".repeat(129)), M::TagTooLong),
+            ("-a.b/c", M::Domain),
+            ("a..b/c", M::Domain),
+            ("[::g]/c", M::Domain),
+            ("[]:5000/c", M::Domain),
+            ("a_b:5000/c", M::Domain),
+            ("a:b/c", M::Port),
+            ("a:/c", M::Port),
+            ("[::1]5000/c", M::Port),
+            ("Nginx", M::UpperCase),
+            ("a/Nginx:1", M::UpperCase),
+            ("É", M::UpperCase),
+            ("a//b", M::EmptyComponent),
+            ("/a", M::EmptyComponent),
+            ("a/", M::EmptyComponent),
+            ("a b", M::Character),
+            ("é", M::Character),
+            (" a", M::Character),
+            ("a/$b", M::Character),
+            ("a/-b", M::Separator),
+            ("a___b", M::Separator),
+            ("a..b", M::Separator),
+            ("a/b.", M::Separator),
+        ] {
+            assert_eq!(Image::parse(bad), Err(rule), "{bad}");
         }
-        assert_eq!(Image::parse("a:"), Err(Malformed::Tag));
-        assert_eq!(Image::parse("a:b:c"), Err(Malformed::Tag));
-        assert_eq!(Image::parse(""), Err(Malformed::Empty));
-        assert_eq!(Image::parse(&"a".repeat(256)), Err(Malformed::Name));
+    }
+
+    #[test]
+    fn the_path_alone_is_limited() {
+        let host = format!("{}.example.com:5000", ["a"; 200].join("."));
+        let long = |length: usize| "a".repeat(length);
+        for good in [
+            format!("{host}/{}", long(255)),
+            format!("{host}/{}:{}@{DIGEST}", long(255), long(128)),
+            format!("a/{}", long(253)),
+            format!("docker.io/a/{}", long(253)),
+            long(247),
+            format!("docker.io/{}", long(247)),
+            format!("localhost/{}", long(255)),
+        ] {
+            assert!(Image::parse(&good).is_ok(), "{good}");
+        }
+        for bad in [
+            format!("{host}/{}", long(256)),
+            format!("a/{}", long(254)),
+            long(248),
+            format!("docker.io/{}", long(248)),
+            format!("index.docker.io/{}", long(248)),
+            format!("localhost/{}:1", long(256)),
+        ] {
+            assert_eq!(Image::parse(&bad), Err(Malformed::TooLong), "{bad}");
+        }
     }
 }

@@ -1,7 +1,137 @@
-//! Image references: no text makes the parser panic, and none passes for pinned that is not.
+//! Image references: no text makes the parser panic, none passes for pinned that is not, and all are taken apart as the
+//! OCI distribution project takes them apart.
 
-use portcullis::object::Image;
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::{LazyLock, Mutex, PoisonError};
+
+use portcullis::object::{Image, Malformed};
 use proptest::prelude::*;
+use serde_json::Value;
+
+/// `tools/image-reference`, running for as long as the tests do: it ends when its standard input does.
+struct Parser {
+    texts: ChildStdin,
+    answers: BufReader<ChildStdout>,
+    _child: Child,
+}
+
+impl Parser {
+    fn start() -> Self {
+        let program = concat!(env!("CARGO_TARGET_TMPDIR"), "/image-reference");
+        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tools/image-reference");
+        let built =
+            Command::new("go").args(["build", "-buildvcs=false", "-o", program, "."]).current_dir(source).status();
+        assert!(built.expect("go runs").success());
+        let mut child = Command::new(program).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it starts");
+        let texts = child.stdin.take().expect("a pipe");
+        let answers = BufReader::new(child.stdout.take().expect("a pipe"));
+        Self { texts, answers, _child: child }
+    }
+}
+
+/// What the OCI distribution project makes of a text.
+fn referred(text: &str) -> Value {
+    static PARSER: LazyLock<Mutex<Parser>> = LazyLock::new(|| Mutex::new(Parser::start()));
+    let mut parser = PARSER.lock().unwrap_or_else(PoisonError::into_inner);
+    writeln!(parser.texts, "{}", Value::from(text)).expect("it reads");
+    let mut line = String::new();
+    parser.answers.read_line(&mut line).expect("it answers");
+    serde_json::from_str(&line).expect("JSON")
+}
+
+/// Whether both read a text alike. Digests of other algorithms are references there, and do not pin here.
+fn read_alike(text: &str) -> Result<(), TestCaseError> {
+    let theirs = referred(text);
+    match Image::parse(text) {
+        Ok(image) => {
+            let domain = image.domain.filter(|domain| *domain != "index.docker.io").unwrap_or("docker.io");
+            let is_official = domain == "docker.io" && !image.path.contains('/');
+            let path = format!("{}{}", if is_official { "library/" } else { "" }, image.path);
+            prop_assert_eq!(&theirs["domain"], domain, "{}", text);
+            prop_assert_eq!(&theirs["path"], &path, "{}", text);
+            prop_assert_eq!(theirs["tag"].as_str(), image.tag, "{}", text);
+            prop_assert_eq!(theirs["digest"].as_str(), image.digest, "{}", text);
+        }
+        Err(Malformed::Digest) => {
+            let digest = theirs["digest"].as_str();
+            prop_assert!(digest.is_none_or(|digest| !digest.starts_with("sha256:")), "{}: {}", text, theirs);
+        }
+        Err(rule) => prop_assert!(theirs["error"].is_string(), "{text}: {rule}, but {theirs}"),
+    }
+    Ok(())
+}
+
+#[test]
+fn lengths_and_rules_are_those_of_the_oci_distribution_project() {
+    let long = |length: usize| "a".repeat(length);
+    let digits = long(64);
+    let mut texts: Vec<String> = [
+        "",
+        "a",
+        "A",
+        "a:",
+        "a:b",
+        "a:B",
+        "a:-b",
+        "a/",
+        "/a",
+        "a//b",
+        "a/B",
+        "A/b",
+        "É/b",
+        "a.b/c",
+        "a_b:1/c",
+        "a:b/c",
+        "localhost/a",
+        "localhost/A",
+        "LOCALHOST/a",
+        "docker.io/a",
+        "docker.io/a/b",
+        "index.docker.io/a",
+        "https://a/b",
+        "[::1]:5000/a",
+        "[::1]/a",
+        "[::g]/a",
+        "a b",
+        " a",
+        "a@",
+        "a@b",
+        "a@sha256:0",
+        "a___b",
+        "a__b",
+        "a..b",
+        "a.-b",
+        "a--b",
+        "-a",
+        "a-",
+        "a/-b",
+        "a.b:/c",
+        "a.b:5000",
+        "a.b:5000/c:d",
+        "a-.b/c",
+        "é",
+        "a/é",
+        "a/É",
+        "a\u{300}/b",
+    ]
+    .map(str::to_owned)
+    .to_vec();
+    for host in ["", "a/", "docker.io/", "docker.io/a/", "index.docker.io/", "localhost/", "example.com:5000/"] {
+        texts.extend((240..=260).flat_map(|length| {
+            [format!("{host}{}", long(length)), format!("{host}{}:1@sha256:{digits}", long(length))]
+        }));
+    }
+    let labels = |count: usize| vec!["a"; count].join(".");
+    texts.extend([100, 200, 300].map(|count| format!("{}:5000/{}", labels(count), long(255))));
+    texts.extend([128, 129].map(|length| format!("a:{}", long(length))));
+    texts.extend([digits.clone(), format!("{digits}:a"), format!("a/{digits}"), digits.to_uppercase()]);
+    for text in texts {
+        if let Err(error) = read_alike(&text) {
+            panic!("{error}");
+        }
+    }
+}
 
 /// Whether a text ends in `@sha256:` and 64 lower-case hexadecimal digits, said without the parser.
 fn ends_in_digest(reference: &str) -> bool {
@@ -48,6 +178,11 @@ fn reference() -> impl Strategy<Value = (Option<String>, String, Option<String>,
 }
 
 proptest! {
+    #[test]
+    fn every_text_is_read_as_the_oci_distribution_project_reads_it(text in prop_oneof![nearly(), any::<String>()]) {
+        read_alike(&text)?;
+    }
+
     #[test]
     fn nothing_passes_for_pinned_that_ends_in_no_digest(reference in prop_oneof![nearly(), any::<String>()]) {
         if let Ok(Image { digest: Some(_), .. }) = Image::parse(&reference) {
