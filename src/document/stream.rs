@@ -143,16 +143,28 @@ fn line(text: &str, offset: usize) -> u64 {
     1 + text[..offset].matches('\n').count() as u64
 }
 
-/// A JSON value in the words of YAML: no tabs between values, and no half of a character (`\ud83d` alone).
+/// Characters of JSON that YAML takes only as escapes (`c-printable` of YAML 1.2).
+fn is_unprintable(character: char) -> bool {
+    matches!(character, '\u{7f}'..='\u{9f}' | '\u{fffe}' | '\u{ffff}')
+}
+
+/// A JSON value in the words of YAML: no tabs between values, no half of a character (`\ud83d` alone), and escapes for
+/// what cannot be printed, which stands in strings alone.
 fn as_yaml(json: &str) -> Cow<'_, str> {
-    if !json.contains(['\t', '\\']) {
+    let differs = |character: char| matches!(character, '\t' | '\\') || is_unprintable(character);
+    if !json.contains(differs) {
         return Cow::Borrowed(json);
     }
     let mut yaml = String::with_capacity(json.len());
     let mut rest = json;
-    while let Some(place) = rest.find(['\t', '\\']) {
+    while let Some(place) = rest.find(differs) {
         yaml.push_str(&rest[..place]);
         rest = &rest[place..];
+        if let Some(character) = rest.chars().next().filter(|character| is_unprintable(*character)) {
+            yaml.push_str(&format!("\\u{:04x}", u32::from(character)));
+            rest = &rest[character.len_utf8()..];
+            continue;
+        }
         let (written, taken) = match (half(rest), rest.get(6..).and_then(half)) {
             (Some(0xd800..0xdc00), Some(0xdc00..0xe000)) => (&rest[..12], 12),
             (Some(0xd800..0xe000), _) => ("\\ufffd", 6),

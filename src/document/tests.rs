@@ -215,6 +215,21 @@ fn json_is_a_stream_of_values() {
 }
 
 #[test]
+fn json_may_hold_what_yaml_cannot_print() {
+    let odd: Vec<char> =
+        ('\u{7f}'..='\u{9f}').chain(['\u{fffe}', '\u{ffff}', '\u{2028}', '\u{feff}', '\u{1ffff}']).collect();
+    for character in odd {
+        let text = format!("{{\"a{character}\":\"b{character}c\\t{character}\",\n\t\"d\":1}}");
+        let nodes = read(&text).unwrap_or_else(|error| panic!("{character:?}: {error}"));
+        let value: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        assert_eq!(serde_json::to_value(&nodes[0]).expect("JSON"), value, "{character:?}");
+        let pointer = jsonptr::Pointer::parse("/d").expect("pointer");
+        assert_eq!(nodes[0].follow(pointer), (pointer, Position { line: 2, column: 2 }));
+    }
+    assert!(read("a: \u{7f}\n").is_err() && read("{a: \"\u{9f}\"}\n").is_err(), "YAML may not");
+}
+
+#[test]
 fn bytes_are_utf_8_or_marked_utf_16_and_what_is_lost_is_said() {
     let wide = |bytes: fn(u16) -> [u8; 2]| "\u{feff}a: ä\n".encode_utf16().flat_map(bytes).collect::<Vec<u8>>();
     assert_eq!(decode(wide(u16::to_le_bytes)), ("a: ä\n".to_owned(), None));
