@@ -1,6 +1,7 @@
 //! The command line.
 
 mod check;
+mod completed;
 mod explain;
 mod input;
 mod judge;

@@ -1,5 +1,6 @@
 //! The world outside the object: what a cluster says, and the same from files.
 
+mod limit_range;
 mod live;
 mod manifests;
 mod reflect;
@@ -9,6 +10,7 @@ use std::pin::Pin;
 
 use crate::facts::{Answer, Question, World};
 
+pub use limit_range::LimitRange;
 pub use manifests::Manifests;
 pub use reflect::Cluster;
 

@@ -3,11 +3,12 @@
 use jiff::Timestamp;
 use serde_json::value::RawValue;
 
+use super::completed::complete;
 use super::type_errors::TypeErrors;
+use crate::cluster::Manifests;
 use crate::config::Snapshot;
 use crate::decision::{self, Decision, Judged};
 use crate::document::{Node, Position};
-use crate::facts::World;
 use crate::mutation;
 use crate::object::{Object, Unreadable};
 use crate::request::{Kind, Operation, Request, Resource, Source, User};
@@ -87,7 +88,7 @@ pub(super) struct Judgement {
 }
 
 /// Judges an object. What is of the wrong type is left out of the judgement, and named.
-pub(super) fn judge(object: &Node, identity: &Identity, snapshot: &Snapshot, world: &dyn World) -> Judgement {
+pub(super) fn judge(object: &Node, identity: &Identity, snapshot: &Snapshot, world: &Manifests) -> Judgement {
     let mut types = TypeErrors::of(object);
     loop {
         match decide(types.object(), identity, snapshot, world) {
@@ -115,12 +116,16 @@ enum Undecided {
     Whole(String),
 }
 
-fn decide(object: &Node, identity: &Identity, snapshot: &Snapshot, world: &dyn World) -> Result<Decision, Undecided> {
+fn decide(object: &Node, identity: &Identity, snapshot: &Snapshot, world: &Manifests) -> Result<Decision, Undecided> {
     let whole = |error: serde_json::Error| Undecided::Whole(error.to_string());
-    let text = serde_json::to_string(object).map_err(whole)?;
-    let raw: &RawValue = serde_json::from_str(&text).map_err(whole)?;
     let (group, version) = identity.group_version();
     let workload = snapshot.workloads().find(group, &identity.kind);
+    let mut completed = serde_json::to_value(object).map_err(whole)?;
+    if let Some(workload) = workload {
+        complete(&mut completed, workload, world.limit_ranges(&identity.namespace));
+    }
+    let text = completed.to_string();
+    let raw: &RawValue = serde_json::from_str(&text).map_err(whole)?;
     let read = Object::read(raw, workload).map_err(Undecided::Type)?;
     let request = Request {
         uid: String::new().into(),
@@ -143,7 +148,7 @@ fn decide(object: &Node, identity: &Identity, snapshot: &Snapshot, world: &dyn W
         old: None,
         options: None,
     };
-    // What would be stored: mutators come first. They only add, so that paths hold in the file as it is written.
+    // What would be stored: after the API server's own, mutators come first. They only add, so that paths hold in the file as it is written.
     let Some(object) = mutation::mutate(snapshot, &request).object else {
         return Ok(decision::decide_at_once(snapshot, &request, world));
     };

@@ -1,10 +1,11 @@
 //! The world as manifests describe it: whole, so everything is answered at once.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::future::{Future, ready};
 use std::pin::Pin;
 use std::sync::Arc;
 
+use super::LimitRange;
 use crate::document::{Node, Value};
 use crate::facts::{Answer, Namespace, NetworkPolicy, Question, ServiceAccount, World};
 
@@ -14,6 +15,8 @@ pub struct Manifests {
     namespaces: HashMap<String, Arc<Namespace>>,
     service_accounts: HashMap<(String, String), Arc<ServiceAccount>>,
     network_policies: HashMap<String, Vec<NetworkPolicy>>,
+    /// By namespace and name.
+    limit_ranges: HashMap<String, BTreeMap<String, LimitRange>>,
     is_whole: bool,
 }
 
@@ -53,8 +56,18 @@ impl Manifests {
                 let read = serde_json::to_value(object).and_then(NetworkPolicy::read);
                 self.network_policies.entry(namespace).or_default().extend(read);
             }
+            (Some("v1"), Some("LimitRange"), Some(name)) => {
+                if let Ok(range) = serde_json::to_value(object).and_then(LimitRange::read) {
+                    self.limit_ranges.entry(namespace).or_default().insert(name.to_owned(), range);
+                }
+            }
             _ => {}
         }
+    }
+
+    /// The LimitRanges of a namespace, in the order of their names.
+    pub fn limit_ranges(&self, namespace: &str) -> impl Iterator<Item = &LimitRange> + Clone {
+        self.limit_ranges.get(namespace).into_iter().flat_map(BTreeMap::values)
     }
 }
 

@@ -1,6 +1,7 @@
 //! The command line, by running the program.
 
 mod check;
+mod completed;
 mod explain;
 mod files;
 mod hints;

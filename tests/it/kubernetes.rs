@@ -7,6 +7,7 @@
 
 mod annotations;
 pub(crate) mod client;
+mod completed;
 mod defaults;
 mod demo;
 pub(crate) mod discovery;

@@ -36,9 +36,11 @@ impl Policy for HostPorts {
 impl Validator for HostPorts {
     fn judge(&self, request: &Request<'_>, _: &Facts<'_>, report: &mut Report) -> Result<(), Pending> {
         for container in request.containers() {
+            let reason = if container.pod().is_on_host_network() { ", as every one with hostNetwork" } else { "" };
             for (position, port) in container.host_ports() {
                 let place = container.at_item("ports", position, "hostPort");
-                report.add(place, format_args!("must not be set: the container would take port {port} of its node"));
+                let message = format_args!("must not be set: the container would take port {port} of its node{reason}");
+                report.add(place, message);
             }
         }
         Ok(())

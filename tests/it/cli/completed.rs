@@ -1,0 +1,106 @@
+//! `check` judges a Pod as the API server completes it: ports on the node's network, and what LimitRanges give.
+
+use super::{folder, run_in};
+
+const CONFIG: &str = "apiVersion: portcullis.dev/v1alpha1\nkind: Configuration\n\
+                      policies: {host-ports: {mode: enforce}, unbounded-containers: {mode: enforce}}\n";
+const BOUNDED: &str = "resources: {limits: {cpu: 1, memory: 1Gi}}";
+
+/// What `check --format json` finds in these files: policies and paths.
+fn found(files: &[(&str, &str)], arguments: &[&str]) -> Vec<(String, String)> {
+    let files: Vec<(&str, &str)> = [("c.yaml", CONFIG)].into_iter().chain(files.iter().copied()).collect();
+    let folder = folder(&files);
+    let ran = run_in(folder.path(), &[&["check", "--config", "c.yaml", "--format", "json"], arguments].concat(), b"");
+    assert!(ran.err.is_empty(), "{ran:?}");
+    let rows = ran.out.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).expect("JSON"));
+    let text = |finding: &serde_json::Value, key: &str| finding[key].as_str().expect(key).to_owned();
+    rows.flat_map(|row| row["findings"].as_array().cloned().expect("findings"))
+        .map(|finding| (text(&finding, "policy"), text(&finding, "path")))
+        .collect()
+}
+
+/// A Pod spec whose containers have ports.
+fn spec(host_network: &str) -> String {
+    format!(
+        "{{hostNetwork: {host_network},
+    containers: [{{name: a, {BOUNDED}, ports: [{{containerPort: 80}}, {{containerPort: 81, hostPort: 0}}]}}],
+    initContainers: [{{name: b, {BOUNDED}, ports: [{{containerPort: 82, hostPort: null}}]}}],
+    ephemeralContainers: [{{name: c, ports: [{{containerPort: 83}}]}}]}}"
+    )
+}
+
+#[test]
+fn on_the_node_s_network_every_port_is_one_of_the_node() {
+    let pod =
+        |host_network| format!("apiVersion: v1\nkind: Pod\nmetadata: {{name: web}}\nspec: {}\n", spec(host_network));
+    assert_eq!(found(&[("a.yaml", &pod("false"))], &["a.yaml"]), []);
+    let at = |place: &str| ("host-ports".to_owned(), format!("spec.{place}.hostPort"));
+    let ports = [at("initContainers[0].ports[0]"), at("containers[0].ports[0]"), at("containers[0].ports[1]")];
+    assert_eq!(found(&[("a.yaml", &pod("true"))], &["a.yaml"]), ports);
+    // A template is stored as it is written, and the standards judge it so.
+    for kind in ["Deployment", "CronJob"] {
+        let (open, close) = if kind == "CronJob" { ("{jobTemplate: {spec: ", "}}") } else { ("", "") };
+        let version = if kind == "CronJob" { "batch/v1" } else { "apps/v1" };
+        let template = format!("{open}{{template: {{spec: {}}}}}{close}", spec("true"));
+        let file = format!("apiVersion: {version}\nkind: {kind}\nmetadata: {{name: web}}\nspec: {template}\n");
+        assert_eq!(found(&[("a.yaml", &file)], &["a.yaml"]), [], "{kind}");
+    }
+}
+
+#[test]
+fn the_finding_points_to_the_port_as_it_is_written_and_says_why() {
+    let file = "apiVersion: v1\nkind: Pod\nmetadata: {name: web}\nspec:\n  hostNetwork: true\n  containers:\n  - name: a\n    ports:\n    \
+                - containerPort: 80\n";
+    let folder = folder(&[
+        ("a.yaml", file),
+        (
+            "c.yaml",
+            "apiVersion: portcullis.dev/v1alpha1\nkind: Configuration\npolicies: {host-ports: {mode: enforce}}\n",
+        ),
+    ]);
+    let ran = run_in(folder.path(), &["check", "--config", "c.yaml", "a.yaml"], b"").with_code(1);
+    let wanted = "a.yaml:9:7: enforce: Pod default/web: spec.containers[0].ports[0].hostPort must not be set: the container \
+                  would take port 80 of its node, as every one with hostNetwork [host-ports]\n";
+    assert!(ran.out.starts_with(wanted), "{ran:?}");
+}
+
+fn range(name: &str, namespace: &str, items: &str) -> String {
+    format!(
+        "apiVersion: v1\nkind: LimitRange\nmetadata: {{name: {name}, namespace: {namespace}}}\nspec: {{limits: [{items}]}}\n"
+    )
+}
+
+const BARE: &str = "\
+apiVersion: v1\nkind: Pod\nmetadata: {name: web}\nspec: {containers: [{name: a}], initContainers: [{name: b}]}\n---
+apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec: {template: {spec: {containers: [{name: a}]}}}\n";
+
+#[test]
+fn what_limit_ranges_give_is_there() {
+    const WHOLE: &str = "{type: Container, default: {cpu: 1, memory: 1Gi}}";
+    let bare = found(&[("a.yaml", BARE)], &["a.yaml"]);
+    assert_eq!(bare.len(), 9, "a limit and two requests of three containers: {bare:?}");
+    let with = |ranges: &[String]| found(&[("a.yaml", BARE), ("r.yaml", &ranges.join("---\n"))], &["a.yaml", "r.yaml"]);
+    let around =
+        |range: String| found(&[("a.yaml", BARE), ("r.yaml", &range)], &["a.yaml", "--cluster-from", "r.yaml"]);
+    assert_eq!(with(&[range("r", "default", WHOLE)]), []);
+    assert_eq!(around(range("r", "default", WHOLE)), []);
+    assert_eq!(with(&[range("r", "elsewhere", WHOLE)]), bare);
+    assert_eq!(around(range("r", "elsewhere", WHOLE)), bare);
+    // Several together give what each of them gives.
+    let memory = range("a", "default", "{type: Container, max: {memory: 1Gi}}");
+    let cpu = range("b", "default", "{type: Container, min: {cpu: 1m}}");
+    assert_eq!(with(&[memory.clone()]).len(), 3, "a request of cpu is missing");
+    assert_eq!(with(&[memory.clone(), cpu.clone()]), []);
+    assert_eq!(with(&[cpu, memory]), []);
+    for item in ["{type: Pod, max: {cpu: 1, memory: 1Gi}}", "{type: Container, default: {memory: 0}}", "x"] {
+        assert_eq!(with(&[range("r", "default", item)]), bare, "{item}");
+    }
+    // The one in the set stands for the one of the same name in the cluster.
+    let (old, new) = (range("r", "default", WHOLE), range("r", "default", "{type: Pod}"));
+    let files = [("a.yaml", BARE), ("old.yaml", &old), ("new.yaml", &new)];
+    assert_eq!(found(&files, &["a.yaml", "new.yaml", "--cluster-from", "old.yaml"]), bare);
+    // What is written counts.
+    let none = BARE.replace("{name: a}", "{name: a, resources: {limits: {memory: 0}, requests: {cpu: 0}}}");
+    let found = found(&[("a.yaml", &none), ("r.yaml", &range("r", "default", WHOLE))], &["a.yaml", "r.yaml"]);
+    assert_eq!(found.len(), 4, "{found:?}");
+}
