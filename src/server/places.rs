@@ -213,8 +213,9 @@ fn victim(line: &mut Line, seats: &HashMap<u64, Seat>) -> Option<u64> {
     let standings = line.numbers.iter().filter_map(|number| Some((seats.get(number)?.standing(now)?, *number)));
     let mut found: Vec<(Standing, u64)> = standings.collect();
     found.sort_unstable();
-    // Only of the first rank are several kept: while one of those is left, none of the others makes room.
-    let kept = found.iter().take(BATCH).take_while(|((rank, ..), _)| *rank == Rank::Unused).count().max(1);
+    // Only of the first are several kept, which are unused and unknown: while one of those is left, no other makes room.
+    let is_first = |((rank, is_known, _), _): &&(Standing, u64)| *rank == Rank::Unused && !is_known;
+    let kept = found.iter().take(BATCH).take_while(is_first).count().max(1);
     found.truncate(kept);
     line.candidates = found.into();
     line.barren = line.candidates.is_empty().then(|| now + BARREN);
