@@ -257,7 +257,7 @@ impl App {
             Check::shown("retention", self.early(), "nothing was removed before its time".to_owned()),
             Check::shown("set-aside", self.set_aside(), "no sink refuses a record for good".to_owned()),
             Check::shown("clock", self.clock(), "believed".to_owned()),
-            Check::shown("webhooks", None, self.webhooks()),
+            Check::shown("webhooks", self.webhooks(), "as configured, or not seen".to_owned()),
             Check::shown("workloads", self.workloads(), "as served, or not seen".to_owned()),
             Check::shown("connections", self.crowding.amiss(), format!("{} open", self.metrics.connections.get())),
             Check::required("drain", is_serving, if is_serving { "serving" } else { "ending" }.to_owned()),
@@ -266,9 +266,9 @@ impl App {
 
     /// Whether what is installed belongs to the configuration in force. It is said, and keeps nobody from being ready:
     /// the objects may be applied after the server.
-    fn webhooks(&self) -> String {
+    fn webhooks(&self) -> Option<String> {
         let lag = self.installed.lag(&self.snapshot.load());
-        if lag.is_empty() { "as configured, or not seen".to_owned() } else { format!("lag behind: {}", lag.join("; ")) }
+        (!lag.is_empty()).then(|| format!("lag behind: {}", lag.join("; ")))
     }
 
     /// Rows of `workloads` that match nothing. Their kinds may come later.

@@ -1,52 +1,104 @@
 //! What the API server adds to a Pod before any webhook sees it, as far as policies can see it: the ports of a Pod on its
 //! node's network, requests, and what LimitRanges give (`SetDefaults_Pod` in `K/pkg/apis/core/v1/defaults.go`, then
-//! `K/plugin/pkg/admission/limitranger`). A template is stored without it. What LimitRanges give is assumed in it all the
-//! same, because they are there for the Pods that are made of it; ports are judged as the Pod Security Standards judge those
-//! of a template, as they are written.
+//! `K/plugin/pkg/admission/limitranger`). A template is stored without it; it is completed here all the same, because the
+//! Pods that are made of it will be.
 
+use jsonptr::{PointerBuf, Token};
 use serde_json::{Map, Value};
 
 use crate::cluster::LimitRange;
+use crate::decision::Judged;
+use crate::mode::Mode;
 use crate::object::Workload;
 
 /// The lists of containers that are completed. Ephemeral containers have neither ports nor resources.
 const LISTS: [&str; 2] = ["containers", "initContainers"];
 
-/// Completes the Pod or every template in an object. `ranges` are the LimitRanges of its namespace: the first one that
-/// gives a resource counts.
+/// A port of a Pod, or of a template, that becomes one of its node because of `hostNetwork`.
+pub(super) struct Taken {
+    host_network: PointerBuf,
+    host_port: PointerBuf,
+}
+
+/// Completes the Pod or every template in an object, and returns the ports that are taken of a node. `ranges` are the
+/// LimitRanges of its namespace: the first one that gives a resource counts.
 pub(super) fn complete<'l>(
     object: &mut Value,
     workload: &Workload,
     ranges: impl Iterator<Item = &'l LimitRange> + Clone,
-) {
+) -> Vec<Taken> {
+    let mut taken = Vec::new();
     if workload.is_pod() {
-        pod(object, ranges, true);
-        return;
+        pod(object, &PointerBuf::new(), ranges, &mut taken);
+        return taken;
     }
     for path in &workload.templates {
-        let mut found = vec![&mut *object];
+        let mut found = vec![(PointerBuf::new(), &mut *object)];
         for step in path {
             found = found
                 .into_iter()
-                .flat_map(|value| match value {
-                    Value::Array(items) if step == "*" => items.iter_mut().collect::<Vec<_>>(),
-                    Value::Object(fields) => fields.get_mut(step.as_ref()).into_iter().collect(),
+                .flat_map(|(pointer, value)| match value {
+                    Value::Array(items) if step == "*" => {
+                        items.iter_mut().enumerate().map(|(at, item)| (below(&pointer, at), item)).collect::<Vec<_>>()
+                    }
+                    Value::Object(fields) => {
+                        let field = fields.get_mut(step.as_ref());
+                        field.into_iter().map(|field| (below(&pointer, step.as_ref()), field)).collect()
+                    }
                     _ => Vec::new(),
                 })
                 .collect();
         }
-        found.into_iter().for_each(|template| pod(template, ranges.clone(), false));
+        for (pointer, template) in found {
+            pod(template, &pointer, ranges.clone(), &mut taken);
+        }
     }
+    taken
 }
 
-fn pod<'l>(pod: &mut Value, ranges: impl Iterator<Item = &'l LimitRange> + Clone, is_stored: bool) {
+/// Removes findings at ports that are taken only because of `hostNetwork`, where a finding at that `hostNetwork` is at least
+/// as strict: there is one thing to mend.
+pub(super) fn join(findings: &mut Vec<Judged>, taken: &[Taken]) {
+    let strictest = |host_network: &PointerBuf| {
+        findings
+            .iter()
+            .filter(|finding| finding.place.path.pointer() == *host_network)
+            .map(|finding| finding.mode)
+            .max()
+    };
+    let implied: Vec<(&PointerBuf, Mode)> =
+        taken.iter().filter_map(|port| Some((&port.host_port, strictest(&port.host_network)?))).collect();
+    findings.retain(|finding| {
+        let pointer = finding.place.path.pointer();
+        !implied.iter().any(|(host_port, mode)| **host_port == pointer && finding.mode <= *mode)
+    });
+}
+
+fn below<'t>(pointer: &PointerBuf, token: impl Into<Token<'t>>) -> PointerBuf {
+    let mut pointer = pointer.clone();
+    pointer.push_back(token.into());
+    pointer
+}
+
+fn pod<'l>(
+    pod: &mut Value,
+    pointer: &PointerBuf,
+    ranges: impl Iterator<Item = &'l LimitRange> + Clone,
+    taken: &mut Vec<Taken>,
+) {
     let Some(spec) = pod.get_mut("spec").and_then(Value::as_object_mut) else { return };
-    let takes_ports = is_stored && spec.get("hostNetwork") == Some(&Value::Bool(true));
+    let pointer = below(pointer, "spec");
+    let takes_ports = spec.get("hostNetwork") == Some(&Value::Bool(true));
     for list in LISTS {
-        let containers = spec.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten();
-        for container in containers.filter_map(Value::as_object_mut) {
+        let containers = spec.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten().enumerate();
+        for (at, container) in containers.filter_map(|(at, container)| Some((at, container.as_object_mut()?))) {
             if takes_ports {
-                take_ports(container);
+                let ports = below(&below(&below(&pointer, list), at), "ports");
+                let of_node = take_ports(container).into_iter().map(|at| Taken {
+                    host_network: below(&pointer, "hostNetwork"),
+                    host_port: below(&below(&ports, at), "hostPort"),
+                });
+                taken.extend(of_node);
             }
             request_limits(container);
             ranges.clone().for_each(|range| range.complete(container));
@@ -54,16 +106,19 @@ fn pod<'l>(pod: &mut Value, ranges: impl Iterator<Item = &'l LimitRange> + Clone
     }
 }
 
-/// Every port of the container becomes one of its node.
-fn take_ports(container: &mut Map<String, Value>) {
-    let ports = container.get_mut("ports").and_then(Value::as_array_mut).into_iter().flatten();
-    for port in ports.filter_map(Value::as_object_mut) {
+/// Every port of the container becomes one of its node. Returns the positions of those that were not.
+fn take_ports(container: &mut Map<String, Value>) -> Vec<usize> {
+    let mut taken = Vec::new();
+    let ports = container.get_mut("ports").and_then(Value::as_array_mut).into_iter().flatten().enumerate();
+    for (at, port) in ports.filter_map(|(at, port)| Some((at, port.as_object_mut()?))) {
         let is_unset = port.get("hostPort").is_none_or(|number| number.is_null() || number.as_i64() == Some(0));
         let number = port.get("containerPort").filter(|number| number.is_i64()).cloned();
         if let Some(number) = number.filter(|_| is_unset) {
             port.insert("hostPort".to_owned(), number);
+            taken.push(at);
         }
     }
+    taken
 }
 
 /// A limit is the request too where none is written.

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::value::RawValue;
 
-use super::completed::complete;
+use super::completed::{complete, join};
 use super::type_errors::TypeErrors;
 use crate::cluster::Manifests;
 use crate::config::Snapshot;
@@ -120,11 +120,16 @@ fn decide(object: &Node, identity: &Identity, snapshot: &Snapshot, world: &Manif
     let whole = |error: serde_json::Error| Undecided::Whole(error.to_string());
     let (group, version) = identity.group_version();
     let workload = snapshot.workloads().find(group, &identity.kind);
-    let mut completed = serde_json::to_value(object).map_err(whole)?;
+    let mut text = serde_json::to_string(object).map_err(whole)?;
+    let mut taken = Vec::new();
     if let Some(workload) = workload {
-        complete(&mut completed, workload, world.limit_ranges(&identity.namespace));
+        // As it is written it tells what is of the wrong type, in the order of the file.
+        let raw: &RawValue = serde_json::from_str(&text).map_err(whole)?;
+        Object::read(raw, Some(workload)).map_err(Undecided::Type)?;
+        let mut completed = serde_json::to_value(object).map_err(whole)?;
+        taken = complete(&mut completed, workload, world.limit_ranges(&identity.namespace));
+        text = completed.to_string();
     }
-    let text = completed.to_string();
     let raw: &RawValue = serde_json::from_str(&text).map_err(whole)?;
     let read = Object::read(raw, workload).map_err(Undecided::Type)?;
     let request = Request {
@@ -148,13 +153,18 @@ fn decide(object: &Node, identity: &Identity, snapshot: &Snapshot, world: &Manif
         old: None,
         options: None,
     };
-    // What would be stored: after the API server's own, mutators come first. They only add, so that paths hold in the file as it is written.
-    let Some(object) = mutation::mutate(snapshot, &request).object else {
-        return Ok(decision::decide_at_once(snapshot, &request, world));
+    // What would be stored: mutators come after what the API server adds. They only add too, so that paths hold in the file
+    // as it is written.
+    let mut decision = match mutation::mutate(snapshot, &request).object {
+        None => decision::decide_at_once(snapshot, &request, world),
+        Some(object) => {
+            let text = object.to_string();
+            let raw: &RawValue = serde_json::from_str(&text).map_err(whole)?;
+            let read = Object::read(raw, workload).map_err(|error| Undecided::Whole(error.to_string()))?;
+            let stored = Request { object: Some(read), sent: Some(raw), ..request };
+            decision::decide_at_once(snapshot, &stored, world)
+        }
     };
-    let text = object.to_string();
-    let raw: &RawValue = serde_json::from_str(&text).map_err(whole)?;
-    let read = Object::read(raw, workload).map_err(|error| Undecided::Whole(error.to_string()))?;
-    let stored = Request { object: Some(read), sent: Some(raw), ..request };
-    Ok(decision::decide_at_once(snapshot, &stored, world))
+    join(&mut decision.findings, &taken);
+    Ok(decision)
 }

@@ -37,13 +37,52 @@ fn on_the_node_s_network_every_port_is_one_of_the_node() {
     let at = |place: &str| ("host-ports".to_owned(), format!("spec.{place}.hostPort"));
     let ports = [at("initContainers[0].ports[0]"), at("containers[0].ports[0]"), at("containers[0].ports[1]")];
     assert_eq!(found(&[("a.yaml", &pod("true"))], &["a.yaml"]), ports);
-    // A template is stored as it is written, and the standards judge it so.
-    for kind in ["Deployment", "CronJob"] {
-        let (open, close) = if kind == "CronJob" { ("{jobTemplate: {spec: ", "}}") } else { ("", "") };
-        let version = if kind == "CronJob" { "batch/v1" } else { "apps/v1" };
-        let template = format!("{open}{{template: {{spec: {}}}}}{close}", spec("true"));
-        let file = format!("apiVersion: {version}\nkind: {kind}\nmetadata: {{name: web}}\nspec: {template}\n");
-        assert_eq!(found(&[("a.yaml", &file)], &["a.yaml"]), [], "{kind}");
+    // A template is stored as it is written, and its Pods are refused.
+    for (kind, version, before, after) in [
+        ("Deployment", "apps/v1", "spec: {template: {spec: ", "}}"),
+        ("CronJob", "batch/v1", "spec: {jobTemplate: {spec: {template: {spec: ", "}}}}"),
+        ("PodTemplate", "v1", "template: {spec: ", "}"),
+    ] {
+        let spec = spec("true");
+        let file = format!("apiVersion: {version}\nkind: {kind}\nmetadata: {{name: web}}\n{before}{spec}{after}\n");
+        let found = found(&[("a.yaml", &file)], &["a.yaml"]);
+        assert_eq!(found.len(), 3, "{kind}: {found:?}");
+        assert!(found.iter().all(|(policy, path)| policy == "host-ports" && path.ends_with(".hostPort")), "{found:?}");
+    }
+}
+
+#[test]
+fn a_finding_at_host_network_covers_the_ports_that_follow_from_it() {
+    let spec =
+        "{hostNetwork: true, containers: [{name: a, ports: [{containerPort: 80}, {containerPort: 81, hostPort: 81}]}]}";
+    let pod = format!("apiVersion: v1\nkind: Pod\nmetadata: {{name: web}}\nspec: {spec}\n");
+    let job =
+        format!("apiVersion: batch/v1\nkind: Job\nmetadata: {{name: web}}\nspec: {{template: {{spec: {spec}}}}}\n");
+    for (file, below) in [(pod, "spec"), (job, "spec.template.spec")] {
+        let found = |network: &str, ports: &str| {
+            let config = format!(
+                "apiVersion: portcullis.dev/v1alpha1\nkind: Configuration\npolicies: {{host-namespaces: {{mode: {network}}}, \
+                 host-ports: {{mode: {ports}}}}}\n"
+            );
+            let folder = folder(&[("a.yaml", &file), ("c.yaml", &config)]);
+            let ran = run_in(folder.path(), &["check", "--config", "c.yaml", "--format", "json", "a.yaml"], b"");
+            let row: serde_json::Value = serde_json::from_str(&ran.out).expect("JSON");
+            let paths = row["findings"].as_array().expect("findings").iter();
+            let paths: Vec<_> = paths.map(|finding| finding["path"].as_str().expect("a path").to_owned()).collect();
+            (ran.code, paths)
+        };
+        let at = |path: &str| format!("{below}.{path}");
+        let (network, first, second) =
+            (at("hostNetwork"), at("containers[0].ports[0].hostPort"), at("containers[0].ports[1].hostPort"));
+        assert_eq!(found("enforce", "enforce"), (1, vec![network.clone(), second.clone()]));
+        assert_eq!(found("enforce", "warn"), (1, vec![network.clone(), second.clone()]));
+        // Where the other one would not refuse, this one is what the user has to know of.
+        let (code, mut paths) = found("warn", "enforce");
+        paths.sort();
+        let mut all = vec![network, first.clone(), second.clone()];
+        all.sort();
+        assert_eq!((code, paths), (1, all));
+        assert_eq!(found("off", "enforce"), (1, vec![first, second]));
     }
 }
 

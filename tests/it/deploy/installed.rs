@@ -12,11 +12,11 @@ use crate::serve::run;
 fn lag(program: &Program) -> Vec<String> {
     let (status, text) = program.admin("/readyz?verbose");
     assert_eq!(status, 200, "whoever lags is ready all the same: {text}");
-    let line = text.lines().find_map(|line| line.strip_prefix("[+]webhooks ")).expect("a line");
-    match line.strip_prefix("lag behind: ") {
+    let line = text.lines().find(|line| line.contains("]webhooks")).expect("a line");
+    match line.strip_prefix("[!]webhooks: lag behind: ") {
         Some(differences) => differences.split("; ").map(str::to_owned).collect(),
         None => {
-            assert_eq!(line, "as configured, or not seen");
+            assert_eq!(line, "[+]webhooks as configured, or not seen");
             Vec::new()
         }
     }

@@ -50,9 +50,9 @@ fn what_is_applied_starts_and_is_found_behind_its_service() {
     kubectl(&plane, &["apply", "-k", "deploy/overlays/enforce"]);
     for replica in &replicas {
         let verbose = || replica_says(replica, "/readyz?verbose");
-        eventually("it lags", || verbose().contains("]webhooks lag behind: ").then_some(()));
+        eventually("it lags", || verbose().contains("[!]webhooks: lag behind: ").then_some(()));
         replica.sync(&plane);
-        eventually("it does not lag", || verbose().contains("]webhooks as configured").then_some(()));
+        eventually("it does not lag", || verbose().contains("[+]webhooks as configured").then_some(()));
     }
     trusts(&plane, &ca);
     let refused =
