@@ -1,4 +1,6 @@
-//! The cost of attacks, in figures: `cargo test --test it -- --ignored --nocapture attack_figures`. About a minute each.
+//! The cost of attacks, in figures: `LOAD_SECONDS=8 LOAD_PROGRAM=target/release/portcullis cargo test --test it
+//! attack_figures -- --nocapture` runs them whole, against another build, and prints their figures. `LD_PRELOAD` gives that
+//! build another allocator. Otherwise they are short, and honest callers must fare well.
 
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,12 +15,12 @@ use tokio_rustls::client::TlsStream;
 
 use crate::attacks::{ATTACKERS, beside, memory, unused, wide, with_defaults};
 use crate::serve::client::{Protocol, block, whole};
-use crate::serve::{HARDENED, Serve, Server, good_pod, review};
+use crate::serve::{HARDENED, PATIENCE, Serve, Server, good_pod, load, review, until};
 
 /// Between two honest reviews.
 const PAUSE: Duration = Duration::from_millis(50);
-/// How long an API server waits for an answer.
-const TIMEOUT: Duration = Duration::from_secs(3);
+/// How long is waited for an answer.
+const TIMEOUT: Duration = PATIENCE;
 
 /// How honest callers fare.
 #[derive(Default)]
@@ -69,13 +71,19 @@ fn measured<T>(what: &str, server: &Server, attack: impl FnOnce() -> T) {
     let (kept, honest) = std::thread::scope(|scope| {
         let honest = scope.spawn(|| honest(server, &stop));
         let kept = attack();
-        std::thread::sleep(Duration::from_secs(8));
+        std::thread::sleep(Duration::from_secs(load::seconds().unwrap_or(1)));
         stop.store(true, Ordering::Relaxed);
         (kept, honest.join().expect("figures"))
     });
     let (during, peak) = memory(server);
     drop(kept);
-    std::thread::sleep(Duration::from_secs(2));
+    until("the end of the attack's connections", || {
+        (server.metric("portcullis_connections") <= Some(0.0)).then_some(())
+    });
+    if load::is_whole() {
+        // Some allocators give memory back after ten seconds.
+        std::thread::sleep(Duration::from_secs(12));
+    }
     let (after, _) = memory(server);
     let Honest { mut answered, failed, livez } = honest;
     answered.sort_unstable();
@@ -83,6 +91,7 @@ fn measured<T>(what: &str, server: &Server, attack: impl FnOnce() -> T) {
     let dead = livez.iter().filter(|took| took.is_none()).count();
     let slowest = livez.into_iter().flatten().max().unwrap_or_default();
     let metric = |name: &str| server.metric(name).unwrap_or_default();
+    assert!(failed == 0 && dead == 0 && !answered.is_empty(), "{what}: {failed} failed, {dead} probes not answered");
     println!(
         "{what}: RSS {before} MiB before, {peak} peak, {during} while kept, {after} after; honest: {} answered, {failed} failed, \
          p99 {p99:?}; /livez: max {slowest:?}, {dead} not answered; shed {}, cut {}, made room {}, crowded {}",
@@ -95,9 +104,9 @@ fn measured<T>(what: &str, server: &Server, attack: impl FnOnce() -> T) {
 }
 
 #[test]
-#[ignore = "figures, for a minute"]
 fn unread_answers() {
-    let server = with_defaults().start();
+    let server = load::program(with_defaults()).start();
+    let streams = if load::is_whole() { 250 } else { 50 };
     let runtime = beside();
     let client = server.client().from(ATTACKERS[0]);
     let body = review("unread", "default", &wide(1_000)).to_string();
@@ -107,11 +116,11 @@ fn unread_answers() {
             for _ in 0..2 {
                 let stream = TokioIo::new(client.secure(&[b"h2"]).await.expect("a connection"));
                 let mut builder = hyper::client::conn::http2::Builder::new(TokioExecutor::new());
-                builder.initial_stream_window_size(0).max_concurrent_streams(250);
+                builder.initial_stream_window_size(0);
                 let (sender, connection) = builder.handshake(stream).await.expect("a connection");
                 tokio::spawn(connection);
                 kept.push(
-                    (0..250)
+                    (0..streams)
                         .map(|_| {
                             let (mut sender, body) = (sender.clone(), body.clone());
                             tokio::spawn(async move {
@@ -134,16 +143,21 @@ fn unread_answers() {
 }
 
 #[test]
-#[ignore = "figures, for a minute"]
-fn a_thousand_kept_connections_under_a_soft_limit_of_1024() {
-    let server = Serve::new(HARDENED).descriptors(1_024, 20_000).start();
+fn all_connections_of_one_address_under_a_soft_limit_of_descriptors() {
+    let server = descriptors(1_024, 20_000).start();
     let runtime = beside();
-    measured("1,024 kept connections of one address", &server, || kept(&runtime, &server, ATTACKERS[0]));
+    measured("all connections of one address", &server, || kept(&runtime, &server, ATTACKERS[0]));
+}
+
+/// Where not the whole attack is run, few descriptors leave few places: 160 for connections, 80 for an address.
+fn descriptors(soft: u64, hard: u64) -> Serve {
+    let serve = Serve::new(HARDENED);
+    load::program(if load::is_whole() { serve.descriptors(soft, hard) } else { serve.descriptors(256, 256) })
 }
 
 /// All connections that one address may have, kept by one request each that is no review.
 fn kept(runtime: &Runtime, server: &Server, source: IpAddr) -> Vec<TlsStream<tokio::net::TcpStream>> {
-    let mut streams = unused(runtime, server, source, 1_024, b"http/1.1");
+    let mut streams = unused(runtime, server, source, if load::is_whole() { 1_024 } else { 80 }, b"http/1.1");
     for stream in &mut streams {
         // One that made room is gone.
         let _ = runtime.block_on(stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
@@ -152,11 +166,10 @@ fn kept(runtime: &Runtime, server: &Server, source: IpAddr) -> Vec<TlsStream<tok
 }
 
 #[test]
-#[ignore = "figures, for a minute"]
 fn four_addresses_with_all_their_connections() {
-    let server = Serve::new(HARDENED).start();
+    let server = descriptors(20_000, 20_000).start();
     let runtime = beside();
-    measured("1,024 kept connections of each of four addresses", &server, || {
+    measured("all connections of each of four addresses", &server, || {
         let address = |last: u8| IpAddr::from([127, 0, 0, last]);
         (2..=5).flat_map(|last| kept(&runtime, &server, address(last))).collect::<Vec<_>>()
     });

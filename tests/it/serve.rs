@@ -1,6 +1,7 @@
 //! The real program, served: started with free ports, watched over its outputs, and ended with its test.
 
 pub(crate) mod client;
+pub(crate) mod load;
 mod output;
 pub(crate) mod pki;
 

@@ -3,7 +3,6 @@
 //! `LOAD_SECONDS=60 LOAD_PROGRAM=target/release/portcullis cargo test --test it server_cpu -- --nocapture` runs it for
 //! longer, against another build, and prints its figures.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
@@ -13,9 +12,10 @@ use hyper::Method;
 use hyper::body::Bytes;
 use serde_json::{Value, json};
 
+use crate::attacks::memory;
 use crate::bad::{in_order, is_sound};
 use crate::serve::client::{Answer, Client, Connection, Protocol, block, whole};
-use crate::serve::{Serve, Server, good_pod, until};
+use crate::serve::{Serve, Server, good_pod, load, until};
 
 const CONFIG: &str = "apiVersion: portcullis.dev/v1alpha1\nkind: Configuration\nprofile: hardened\ndefaults: all\n\
                       policies:\n  unisolated-pods: {mode: off}\n";
@@ -167,17 +167,15 @@ fn p99(durations: &[Duration]) -> Duration {
 
 /// A server of this test, and for how many seconds it is asked.
 fn server() -> (Server, u64) {
-    let program = std::env::var_os("LOAD_PROGRAM").map(PathBuf::from);
-    let seconds = std::env::var("LOAD_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(3);
-    let serve = Serve::new(CONFIG);
-    let serve = if let Some(program) = program { serve.program(program) } else { serve };
-    (serve.start(), seconds)
+    (load::program(Serve::new(CONFIG)).start(), load::seconds().unwrap_or(3))
 }
 
 fn report(name: &str, server: &Server, figures: &Figures) {
     let max = |all: &[Duration]| all.iter().max().copied().unwrap_or_default();
+    let (resident, peak) = memory(server);
     println!(
-        "{name}: honest {} failed {} p99 {:?} max {:?}; probes {} max {:?}; attacks {} shed {}; shed_total {:?}",
+        "{name}: honest {} failed {} p99 {:?} max {:?}; probes {} max {:?}; attacks {} shed {}; shed_total {:?}; \
+         RSS {resident} MiB, peak {peak} MiB",
         figures.honest.len(),
         figures.failed,
         p99(&figures.honest),
