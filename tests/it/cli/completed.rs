@@ -128,7 +128,7 @@ fn what_limit_ranges_give_is_there() {
     // Several together give what each of them gives.
     let memory = range("a", "default", "{type: Container, max: {memory: 1Gi}}");
     let cpu = range("b", "default", "{type: Container, min: {cpu: 1m}}");
-    assert_eq!(with(&[memory.clone()]).len(), 3, "a request of cpu is missing");
+    assert_eq!(with(std::slice::from_ref(&memory)).len(), 3, "a request of cpu is missing");
     assert_eq!(with(&[memory.clone(), cpu.clone()]), []);
     assert_eq!(with(&[cpu, memory]), []);
     for item in ["{type: Pod, max: {cpu: 1, memory: 1Gi}}", "{type: Container, default: {memory: 0}}", "x"] {
