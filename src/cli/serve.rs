@@ -365,9 +365,10 @@ fn end_on_signal(drain: Drain, grace: Duration) -> Result<(), String> {
             if !is_first {
                 std::process::exit(1);
             }
+            drain.begin();
             tracing::info!(grace_seconds = grace.as_secs(), "draining");
             let drain = drain.clone();
-            tokio::spawn(async move { drain.begin(grace).await });
+            tokio::spawn(async move { drain.close(grace).await });
         }
     });
     Ok(())

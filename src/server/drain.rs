@@ -38,9 +38,13 @@ impl Drain {
         let _ = self.0.subscribe().wait_for(|now| *now >= phase).await;
     }
 
-    /// Goes through the phases: a quarter of `grace` still accepting, the rest is for what runs.
-    pub async fn begin(&self, grace: Duration) {
+    /// Begins the end: from now on the server is not ready.
+    pub fn begin(&self) {
         self.0.send_replace(Phase::Draining);
+    }
+
+    /// Ends the first quarter of `grace`, in which connections are still accepted; the rest is for what runs.
+    pub async fn close(&self, grace: Duration) {
         tokio::time::sleep(grace / 4).await;
         self.0.send_replace(Phase::Closing);
     }
