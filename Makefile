@@ -1,17 +1,40 @@
-# Two commands: `make demo` shows it on a real API server, `make test` runs every test. Both build what they need.
-.PHONY: demo test lint kubernetes pod-security kafka bench
+# `make demo` shows it on a real API server, `make check` runs the fast tests, `make test` runs every test. Each builds what it needs.
+.PHONY: demo check test setup lint dependencies kubernetes pod-security kafka bench
 
 demo: kubernetes
 	cargo build --locked
 	PORTCULLIS=target/debug/portcullis tools/demo/run
 
-test: kubernetes pod-security kafka lint
+# Integration tests that are not among the fast ones: for the part beside the program that they need, or for their time.
+BESIDE = kubernetes:: deploy:: standards:: corpora:: properties:: trail_
+SLOW = attacks:: attack_figures:: bad_reviews:: bad_wire:: callers:: cli::pointers:: the_pointer_of_every_finding \
+	isolation::model redaction:: server_cpu:: server_drain:: server_load:: server_log:: server_reload::
+
+# No root, no Java, no database, no Go, and no network once the dependencies are there.
+check:
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+	cargo test --locked --no-run --lib --test it
+	cargo test --locked --lib
+	cargo test --locked --test it -- $(foreach name,$(BESIDE) $(SLOW),--skip $(name))
+
+test: setup
+	$(MAKE) kubernetes pod-security kafka dependencies lint
 	cargo test --locked --no-fail-fast --lib --test it
+
+# What the tests need beside this repository: installed where that is allowed, or named.
+setup:
+	tools/setup
 
 lint:
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
+
+# Licences, bans and sources of the dependencies (deny.toml).
+dependencies:
+	cargo fetch --locked --target x86_64-unknown-linux-gnu
+	"$$(tools/cargo-deny/build)" --locked --offline check licenses bans sources
 
 # etcd, kube-apiserver, kube-controller-manager and kubectl from their Go modules, once a machine (about six minutes).
 kubernetes:
