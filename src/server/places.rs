@@ -310,6 +310,30 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn an_unused_connection_of_an_unknown_caller_makes_room_however_late_it_came() {
+        let known = |places: &Places, last| {
+            advance(MOMENT);
+            let (place, _) = places.enter(address(last)).expect("a place");
+            place.secured(true).expect("its place");
+            place
+        };
+        let reviewed = |places: &Places, last| {
+            let place = enter(places, last);
+            review(&place);
+            place
+        };
+        for other in [known, reviewed] {
+            let places = places(4, 4);
+            let mut held = vec![enter(&places, 1)];
+            held.extend([2, 3, 4].map(|last| other(&places, last)));
+            for last in 5..8 {
+                held.push(enter(&places, last));
+            }
+            assert_eq!(gone(&held).await, [0, 4, 5], "each made room for the next, and the others stay");
+        }
+    }
+
+    #[tokio::test]
     async fn a_full_address_makes_room_among_its_own() {
         let places = places(9, 2);
         let held = [enter(&places, 7), enter(&places, 1), enter(&places, 1)];
