@@ -182,6 +182,7 @@ mod tests {
             "a@sha256:abc",
             "a@",
             "a@md5:d41d8cd98f00b204e9800998ecf8427e",
+            &format!("a@{}", &DIGEST[..70]),
             &format!("a@{}", DIGEST.to_uppercase()),
             &format!("a@{DIGEST}0"),
             &format!("a@{DIGEST}:latest"),

@@ -124,6 +124,12 @@ impl Activity {
         }
     }
 
+    /// Who waits for the end looks again: it sleeps by a clock that tests do not move.
+    #[cfg(test)]
+    pub(super) fn look(&self) {
+        self.changed.notify_one();
+    }
+
     /// Which connection makes room, and among its like the longest first; `None` while it is at work.
     pub(super) fn standing(&self, at: Instant) -> Option<(Rank, Instant)> {
         lock(&self.state).standing(at)
@@ -185,7 +191,8 @@ mod tests {
     use super::state::{HEADERS, IDLE, SENDING, SLOW};
     use super::{Activity, Due, End, Rank, VOUCHED, now};
 
-    const MOMENT: Duration = Duration::from_millis(5);
+    /// The test itself takes less.
+    const MOMENT: Duration = Duration::from_millis(500);
 
     /// What the connection has to do by now, if anything.
     async fn due(activity: &Activity) -> Option<Due> {
@@ -214,6 +221,10 @@ mod tests {
             assert_eq!(due(&activity).await, Some(Due::Leave));
             assert_eq!(due(&activity).await, None, "once");
         }
+        let activity = Activity::new();
+        let _ticket = activity.begin(None);
+        advance(IDLE + MOMENT);
+        assert_eq!(due(&activity).await, None, "a request is under way");
     }
 
     #[tokio::test]
@@ -247,9 +258,10 @@ mod tests {
         first.answered(true);
         advance(SENDING.saturating_sub(MOMENT));
         second.answered(true);
-        drop(second);
         assert_eq!(due(&activity).await, None);
         advance(MOMENT);
+        assert_eq!(due(&activity).await, Some(Due::Unread), "the first, whatever came after it");
+        drop(second);
         assert_eq!(due(&activity).await, Some(Due::Unread));
         drop(first);
         assert_eq!(due(&activity).await, None);
@@ -296,6 +308,7 @@ mod tests {
         activity.dismiss(Due::Leave);
         tokio::task::yield_now().await;
         activity.dismiss(Due::Cut);
-        assert_eq!(waiting.await.expect("its end"), [Due::Leave, Due::Cut]);
+        let learned = tokio::time::timeout(Duration::from_secs(10), waiting).await.expect("it learns of it");
+        assert_eq!(learned.expect("its end"), [Due::Leave, Due::Cut]);
     }
 }

@@ -288,8 +288,12 @@ mod tests {
         assert_eq!(budget.all.available_permits(), BUDGET / UNIT - 2, "a part of it is on its way");
         let mut others: Vec<_> = std::iter::repeat_with(|| budget.room(None)).take(9).collect();
         assert!(others.iter_mut().all(|room| room.grow(SHARE)));
-        assert!(!budget.room(address).grow(SHARE - 2 * UNIT + 1), "there is no more");
-        drop((part, others));
+        assert!(!budget.room(address).grow(SHARE - 2 * UNIT + 1), "its share is no more");
+        let mut late = budget.room(address);
+        assert!(others[0].grow(SHARE + UNIT) && !late.grow(SHARE - 2 * UNIT), "there is no more");
+        others.clear();
+        assert!(budget.room(address).grow(SHARE - 2 * UNIT), "what is neither used nor given is free for its address");
+        drop((part, late));
         assert_eq!(budget.all.available_permits(), BUDGET / UNIT);
         assert!(budget.unknown.is_empty());
     }

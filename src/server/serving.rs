@@ -169,7 +169,7 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::super::clock::advance;
-    use super::{Activity, Drain, Duration, Router, Sender, Serving, serve};
+    use super::{Activity, Arc, Drain, Duration, Router, Sender, Serving, serve};
 
     /// A client as Go's: it keeps a connection for 90 seconds, and posts at any time within them.
     #[tokio::test]
@@ -179,11 +179,14 @@ mod tests {
             let router = Router::new().fallback(|| async { "answered" });
             let sender = Sender::connected(Ipv4Addr::LOCALHOST.into(), None);
             let (drain, activity) = (Drain::default(), Activity::new());
+            let looking = Arc::clone(&activity);
             let serving = Serving { router, drain, sender, is_http2: false, activity, requests: None };
             let served = tokio::spawn(serve(stream, serving));
             for turn in 0..3 {
                 tokio::task::yield_now().await;
                 advance(Duration::from_millis(wait));
+                looking.look();
+                tokio::task::yield_now().await;
                 client.write_all(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}").await.expect("sent");
                 let mut answer = [0; 1_024];
                 let length = client.read(&mut answer).await.expect("an answer");

@@ -1,7 +1,7 @@
 //! Records that a sink refuses for good: they are set aside and told of, and those after them are delivered.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use portcullis::trail::sink::{Batch, Refused, Sink};
 use portcullis::trail::{Class, Couriers};
@@ -170,10 +170,11 @@ fn a_receiver_that_calls_everything_wrong_costs_no_more_than_a_few_and_gets_the_
 fn a_bucket_that_takes_no_object_so_large_gets_smaller_ones() {
     block_on(async {
         let moto = Moto::start(Bucket::Locked).await;
-        let is_small = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
-        let small = std::sync::Arc::clone(&is_small);
+        // So many are too large.
+        let large = std::sync::Arc::new(AtomicUsize::new(0));
+        let left = std::sync::Arc::clone(&large);
         let proxy = Proxy::new(moto.address, move |_| {
-            if small.load(Ordering::SeqCst) {
+            if left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok() {
                 Fate::Answer("HTTP/1.1 413 Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
             } else {
                 Fate::Pass
@@ -184,17 +185,26 @@ fn a_bucket_that_takes_no_object_so_large_gets_smaller_ones() {
         let sink = json!({"type": "s3", "endpoint": format!("http://{}", proxy.address), "insecure": true, "bucket": "trail",
                           "objectLock": "ignore", "accessKeyIdFile": key, "secretAccessKeyFile": key});
         let mut sink: Box<dyn Sink> = settings(&sink).open(CLUSTER).await.expect("opened");
-        let lines: Vec<String> = (0..5).map(|number| format!("{{\"number\":{number}}}\n")).collect();
+        let lines: Vec<String> = (0..9).map(|number| format!("{{\"number\":{number}}}\n")).collect();
         let whole = lines.concat();
         let batch = Batch { stream: "a1", class: Class::Allow, first: 0, bytes: whole.as_bytes() };
         sink.deliver(&Batch { bytes: lines[0].as_bytes(), ..batch }).await.expect("taken");
-        is_small.store(true, Ordering::SeqCst);
-        let later = Batch { first: 1, bytes: &whole.as_bytes()[lines[0].len()..], ..batch };
+        large.store(2, Ordering::SeqCst);
+        let later = Batch { first: 1, bytes: lines[1..5].concat().leak().as_bytes(), ..batch };
+        sink.deliver(&later).await.expect("taken in pieces");
+        let objects = moto.objects(("key", "key")).await;
+        let taken: Vec<&[u8]> = objects.iter().map(|(_, bytes)| bytes.as_slice()).collect();
+        let pieces = [&lines[..1], &lines[1..2], &lines[2..5]].map(<[String]>::concat);
+        assert_eq!(taken, pieces.each_ref().map(String::as_bytes));
+        let later = Batch { first: 5, bytes: lines[5..6].concat().leak().as_bytes(), ..batch };
+        sink.deliver(&later).await.expect("taken");
+        large.store(usize::MAX, Ordering::SeqCst);
+        let later = Batch { first: 6, bytes: lines[6..].concat().leak().as_bytes(), ..batch };
         let error = sink.deliver(&later).await.expect_err("too large");
-        assert!(error.starts_with("record a1:1: "), "{error}");
-        assert_eq!(sink.refused(), Some(Refused { records: vec![1], next: 2, is_certain: true }));
-        is_small.store(false, Ordering::SeqCst);
-        let rest = Batch { first: 2, bytes: lines[2..].concat().leak().as_bytes(), ..batch };
+        assert!(error.starts_with("record a1:6: "), "{error}");
+        assert_eq!(sink.refused(), Some(Refused { records: vec![6], next: 7, is_certain: true }));
+        large.store(0, Ordering::SeqCst);
+        let rest = Batch { first: 7, bytes: lines[7..].concat().leak().as_bytes(), ..batch };
         sink.deliver(&rest).await.expect("taken");
         assert_eq!(sink.refused(), None);
     });

@@ -166,15 +166,19 @@ fn reaches(policy: &Value, reviews: &Value, admin: &Value, overlay: &str) {
     let ingress = policy["ingress"].as_array().expect("ingress");
     assert_eq!(ingress[0], json!({"ports": [{"port": reviews}]}));
     assert_eq!(ingress[1]["ports"], json!([{"port": admin}]));
-    assert!(ingress[1]["from"][0]["namespaceSelector"]["matchLabels"].is_object() && ingress.len() == 2);
+    let scrapers = json!([{"namespaceSelector": {"matchLabels": {"portcullis.dev/metrics": "true"}}}]);
+    assert_eq!(ingress[1]["from"], scrapers);
+    assert_eq!(ingress.len(), 2);
 
     let [names, servers, sinks @ ..] = policy["egress"].as_array().expect("egress").as_slice() else {
         panic!("{policy}")
     };
     assert_eq!(names["ports"], json!([{"port": 53, "protocol": "UDP"}, {"port": 53}]));
-    let dns = &names["to"][0];
-    assert_eq!(dns["namespaceSelector"]["matchLabels"], json!({"kubernetes.io/metadata.name": "kube-system"}));
-    assert_eq!(dns["podSelector"]["matchLabels"], json!({"k8s-app": "kube-dns"}));
+    let dns = json!({
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}},
+        "podSelector": {"matchLabels": {"k8s-app": "kube-dns"}},
+    });
+    assert_eq!(names["to"], json!([dns, {"ipBlock": {"cidr": "169.254.20.10/32"}}]));
     assert_eq!(servers["ports"], json!([{"port": 443}, {"port": 6443}]));
     // Nothing is open to everywhere, and clouds keep their metadata at link-local addresses.
     for to in servers["to"].as_array().expect("addresses") {

@@ -104,9 +104,13 @@ async fn a_record_that_the_database_does_not_take_is_set_aside_and_the_next_ones
         }
         serde_json::to_vec(&event).expect("JSON")
     };
+    // Until all are recorded it takes nothing: they come together, and the one has to be found.
+    let client = postgres.superuser().await;
+    client.batch_execute("BEGIN; LOCK TABLE portcullis.trail").await.expect("locked");
     for number in 0..60 {
         carried.record(Class::Refused, numbered(number)).await;
     }
+    client.batch_execute("COMMIT").await.expect("unlocked");
     let folder = carried.finish().await;
     let aside = folder.path().join("set-aside/database");
     let files: Vec<_> = std::fs::read_dir(aside).expect("a folder").map(|file| file.expect("a file").path()).collect();
