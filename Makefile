@@ -1,6 +1,15 @@
 # `make demo` shows it on a real API server, `make check` runs the fast tests, `make test` runs every test. Each builds what it needs.
 .PHONY: demo check test setup lint dependencies kubernetes pod-security kafka bench
 
+# rust-toolchain.toml names a version. Where rustup knows the same version only as stable, and may be unable to fetch it again, that is
+# used.
+PINNED := $(shell sed -n 's/^channel = "\(.*\)"$$/\1/p' rust-toolchain.toml)
+ifeq ($(shell rustup toolchain list 2>/dev/null | grep -c '^$(PINNED)'),0)
+ifneq ($(findstring rustc $(PINNED) ,$(shell rustc +stable --version 2>/dev/null)),)
+export RUSTUP_TOOLCHAIN = stable
+endif
+endif
+
 demo: kubernetes
 	cargo build --locked
 	PORTCULLIS=target/debug/portcullis tools/demo/run
@@ -36,15 +45,15 @@ dependencies:
 	cargo fetch --locked --target x86_64-unknown-linux-gnu
 	"$$(tools/cargo-deny/build)" --locked --offline check licenses bans sources
 
-# etcd, kube-apiserver, kube-controller-manager and kubectl from their Go modules, once a machine (about six minutes).
+# Builds etcd, kube-apiserver, kube-controller-manager and kubectl from their Go modules, once per machine (about six minutes).
 kubernetes:
 	tools/kubernetes/build >/dev/null
 
-# The webhook of Kubernetes' own evaluator of the Pod Security Standards, once a machine (about two minutes).
+# Builds a webhook of Kubernetes' own evaluator of the Pod Security Standards, once per machine (about two minutes).
 pod-security:
 	tools/pod-security/build >/dev/null
 
-# A Kafka broker from its jars, once a machine (half a minute); Java runs it.
+# Downloads the jars of a Kafka broker, once per machine (half a minute). It runs on Java.
 kafka:
 	tools/kafka/build >/dev/null
 

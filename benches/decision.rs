@@ -7,10 +7,11 @@ use std::hint::black_box;
 
 use jiff::Timestamp;
 use portcullis::cluster::Manifests;
-use portcullis::config::{Snapshot, compile_profile};
+use portcullis::config::compile_profile;
 use portcullis::decision::{Endpoint, Verdict, decide_at_once};
 use portcullis::document;
 use portcullis::review::{decode, encode};
+use portcullis::snapshot::Snapshot;
 use portcullis::trail::{Caller, Chain, Event, Origin, Redaction};
 
 const ADMITTED: &[u8] = include_bytes!("reviews/admitted.json");
@@ -22,7 +23,7 @@ fn main() {
 
 #[expect(clippy::expect_used, reason = "a benchmark without its profile measures nothing")]
 fn hardened() -> Snapshot {
-    compile_profile("hardened", None).expect("the profile compiles")
+    compile_profile("hardened", None).expect("the profile compiles").snapshot
 }
 
 /// A cluster in which the Pod is isolated.

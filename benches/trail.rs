@@ -7,12 +7,16 @@ use std::fs;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+
+use served::{Served, median, serve};
+
+#[path = "served/served.rs"]
+mod served;
 
 const CREATION: &str = include_str!("reviews/admitted.json");
 /// Turns that each way gets.
@@ -30,20 +34,6 @@ const WAYS: [(&str, &str); 3] = [
     ("durable", "{spool: {directory: spool, guarantee: durable}}"),
 ];
 
-/// A served program.
-struct Served {
-    child: Child,
-    port: u16,
-    folder: tempfile::TempDir,
-}
-
-impl Drop for Served {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()])?;
     let (certificate, key) = (made.cert.pem(), made.signing_key.serialize_pem());
@@ -56,17 +46,19 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .with_no_client_auth();
     let client = Arc::new(client);
 
-    let served: Vec<Served> =
-        WAYS.iter().map(|(_, trail)| serve(trail, &certificate, &key)).collect::<Result<_, _>>()?;
+    let served: Vec<Served> = WAYS
+        .iter()
+        .map(|(_, trail)| serve(&format!("profile: pss-restricted\ntrail: {trail}"), true, &certificate, &key))
+        .collect::<Result<_, _>>()?;
     let reviews = [("creation", CREATION.to_owned()), ("update", update()?)];
     let mut spent = vec![vec![Vec::new(); WAYS.len()]; reviews.len()];
     for round in 0..ROUNDS {
         for ((_, review), spent) in reviews.iter().zip(&mut spent) {
             for (served, spent) in served.iter().zip(spent) {
-                let before = cpu(served.child.id())?;
+                let before = served.cpu()?;
                 ask(served.port, &client, review)?;
                 let asked = f64::from(u32::try_from(CONNECTIONS * REQUESTS)?);
-                let micros = (cpu(served.child.id())? - before) * 1e6 / asked;
+                let micros = (served.cpu()? - before) * 1e6 / asked;
                 if round >= WARM {
                     spent.push(micros);
                 }
@@ -91,40 +83,6 @@ fn update() -> Result<String, Box<dyn std::error::Error>> {
     let (object, _) = object.ok_or("another review than this was written for")?;
     let old = format!("\"oldObject\":{object}");
     Ok(CREATION.replace("\"oldObject\":null", &old).replace("\"CREATE\"", "\"UPDATE\""))
-}
-
-fn median(figures: &mut [f64]) -> f64 {
-    figures.sort_by(f64::total_cmp);
-    figures[figures.len() / 2]
-}
-
-fn serve(trail: &str, certificate: &str, key: &str) -> Result<Served, Box<dyn std::error::Error>> {
-    let folder = tempfile::tempdir()?;
-    let head = "apiVersion: portcullis.dev/v1alpha1\nkind: Configuration\nprofile: pss-restricted\n";
-    fs::write(folder.path().join("config.yaml"), format!("{head}trail: {trail}\n"))?;
-    fs::write(folder.path().join("cert.pem"), certificate)?;
-    fs::write(folder.path().join("key.pem"), key)?;
-    let mut child = Command::new(env!("CARGO_BIN_EXE_portcullis"))
-        .args(["serve", "--config=config.yaml", "--listen=127.0.0.1:0", "--admin-listen=127.0.0.1:0", "--http1"])
-        .args(["--tls-cert=cert.pem", "--tls-key=key.pem"])
-        .env("PORTCULLIS_LOG", "portcullis::cli=info")
-        .current_dir(folder.path())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()?;
-    let log = child.stderr.take().ok_or("no log")?;
-    let mut port = None;
-    let mut lines = BufReader::new(log).lines();
-    for line in lines.by_ref() {
-        let line = line?;
-        if let Some(address) = line.split("\"address\":\"127.0.0.1:").nth(1) {
-            port = address.split('"').next().and_then(|port| port.parse().ok());
-            break;
-        }
-    }
-    // The rest is read, so that nobody waits for room in a pipe.
-    std::thread::spawn(move || lines.for_each(drop));
-    Ok(Served { child, port: port.ok_or("it did not start")?, folder })
 }
 
 /// One turn: as many requests on each connection.
@@ -169,16 +127,6 @@ fn one_connection(port: u16, client: &Arc<ClientConfig>, review: &str) -> io::Re
         }
     }
     Ok(())
-}
-
-/// Seconds of CPU that a process's threads have had, by the scheduler's statistics of proc(5), in nanoseconds.
-fn cpu(pid: u32) -> Result<f64, Box<dyn std::error::Error>> {
-    let mut nanoseconds = 0.0;
-    for thread in fs::read_dir(format!("/proc/{pid}/task"))? {
-        let text = fs::read_to_string(thread?.path().join("schedstat"))?;
-        nanoseconds += text.split(' ').next().unwrap_or_default().parse::<f64>()?;
-    }
-    Ok(nanoseconds / 1e9)
 }
 
 /// Bytes and lines of a stream's decisions.

@@ -1,39 +1,39 @@
-//! Texts and lists within a bound in bytes, as JSON writes them.
+//! Cuts texts to a limit, and divides a limit among the entries of a list.
 
 use std::borrow::Cow;
 
-/// Stands for what was cut off. A warning travels in an HTTP header, which not every client reads as UTF-8.
+/// Marks a cut. ASCII, because a warning travels in an HTTP header, which not every client reads as UTF-8.
 pub(crate) const CUT: &str = "...";
-/// Bytes of a character as JSON writes it, at most: `\u001f`.
+/// Most bytes that one byte of text takes inside a JSON string: `\u001f`.
 pub(crate) const WIDEST: usize = 6;
 
-/// Divides a number of bytes among the entries of a list, so that the last ones get a place too.
+/// Divides a number of JSON bytes among the entries of a list, so that the last entries get a share too.
 pub(crate) struct Room {
-    /// Bytes that are left.
+    /// Bytes not used yet.
     left: usize,
-    /// Entries that are still to come.
+    /// Entries not added yet.
     entries: usize,
-    /// Bytes that each of them gets in any case.
+    /// Bytes reserved for each of them.
     least: usize,
 }
 
 impl Room {
-    /// So many bytes for so many entries, `least` for each in any case. `least` for all of them must fit.
+    /// Divides `bytes` among `entries`, with `least` bytes reserved for each; `entries * least` must not exceed `bytes`.
     pub(crate) fn new(bytes: usize, entries: usize, least: usize) -> Self {
         Self { left: bytes, entries, least }
     }
 
-    /// The text of the next entry, cut to its place and to `most` bytes.
+    /// The text of the next entry, cut to its share and to `most` bytes.
     pub(crate) fn text<'t>(&mut self, text: Cow<'t, str>, most: usize) -> Cow<'t, str> {
         self.entries = self.entries.saturating_sub(1);
         let place = self.left.saturating_sub(self.entries * self.least).min(most);
-        let text = fit(text, place);
+        let text = cut(text, Limit::JsonBytes(place));
         self.left = self.left.saturating_sub(encoded(&text));
         text
     }
 }
 
-/// Bytes of a text as JSON writes it, the quotation marks left out.
+/// Bytes of a text inside a JSON string, without the quotation marks.
 pub(crate) fn encoded(text: &str) -> usize {
     text.bytes().map(width).sum()
 }
@@ -46,42 +46,55 @@ const fn width(byte: u8) -> usize {
     }
 }
 
-/// The text, where JSON writes it in at most `most` bytes; else its beginning, and the mark of what was cut off.
-pub(crate) fn fit(text: Cow<'_, str>, most: usize) -> Cow<'_, str> {
-    if text.len() * WIDEST <= most || encoded(&text) <= most {
-        return text;
-    }
-    Cow::Owned(format!("{}{CUT}", beginning(&text, most.saturating_sub(CUT.len()))))
+/// A limit on the length of a text.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Limit {
+    /// Characters (Unicode scalar values).
+    Characters(usize),
+    /// Bytes of the text inside a JSON string, escapes included.
+    JsonBytes(usize),
 }
 
-/// A text of at most so many characters, the mark of what was cut off among them.
-pub(crate) fn cut(text: impl IntoIterator<Item = char>, most: usize) -> String {
-    let mut kept: Vec<char> = text.into_iter().take(most + 1).collect();
-    if kept.len() > most {
-        kept.truncate(most.saturating_sub(CUT.len()));
-        kept.extend(CUT.chars());
-    }
-    kept.into_iter().collect()
-}
-
-/// As much of the beginning of a text as JSON writes in `most` bytes.
-pub(crate) fn beginning(text: &str, most: usize) -> &str {
-    if text.len() * WIDEST <= most {
+/// The text if it is within `limit`; otherwise as much of its beginning as fits together with [`CUT`], and [`CUT`].
+pub(crate) fn cut(text: Cow<'_, str>, limit: Limit) -> Cow<'_, str> {
+    if prefix(&text, limit).len() == text.len() {
         return text;
     }
-    let mut bytes = 0;
-    let end = text.char_indices().find(|(start, character)| {
-        bytes += encoded(&text[*start..start + character.len_utf8()]);
-        bytes > most
-    });
+    let room = match limit {
+        Limit::Characters(most) => Limit::Characters(most.saturating_sub(CUT.len())),
+        Limit::JsonBytes(most) => Limit::JsonBytes(most.saturating_sub(CUT.len())),
+    };
+    Cow::Owned(format!("{}{CUT}", prefix(&text, room)))
+}
+
+/// The longest prefix of a text that is within `limit`.
+pub(crate) fn prefix(text: &str, limit: Limit) -> &str {
+    let end = match limit {
+        // A character takes at least one byte, and at most `WIDEST` in JSON.
+        Limit::Characters(most) if text.len() <= most => None,
+        Limit::JsonBytes(most) if text.len().saturating_mul(WIDEST) <= most => None,
+        Limit::Characters(most) => text.char_indices().nth(most),
+        Limit::JsonBytes(most) => {
+            let mut bytes = 0;
+            text.char_indices().find(|(start, character)| {
+                bytes += encoded(&text[*start..start + character.len_utf8()]);
+                bytes > most
+            })
+        }
+    };
     end.map_or(text, |(end, _)| &text[..end])
+}
+
+/// The longest prefix of a text that takes at most `most` bytes inside a JSON string.
+pub(crate) fn beginning(text: &str, most: usize) -> &str {
+    prefix(text, Limit::JsonBytes(most))
 }
 
 #[cfg(test)]
 mod tests {
     use std::borrow::Cow;
 
-    use super::{Room, beginning, encoded, fit};
+    use super::{Limit, Room, beginning, cut, encoded};
 
     const TEXTS: [&str; 6] =
         ["", "plain", "\"\\\n\r\t\u{8}\u{c}", "\u{1}\u{1f}\u{7f}", "é\u{10ffff}ß", "\u{2028}\u{202e}x"];
@@ -97,13 +110,17 @@ mod tests {
     fn a_text_is_cut_between_characters_and_marked() {
         for text in TEXTS {
             for most in 3..40 {
-                let (cut, all) = (fit(Cow::Borrowed(text), most), text.repeat(5));
+                let (cut, all) = (cut(Cow::Borrowed(text), Limit::JsonBytes(most)), text.repeat(5));
                 assert!(encoded(&cut) <= most && (cut == text || cut.ends_with("...")), "{text:?} {most}: {cut:?}");
                 assert!(encoded(beginning(&all, most)) <= most && all.starts_with(beginning(&all, most)));
             }
         }
-        assert_eq!(fit(Cow::Borrowed("abcdef"), 6), "abcdef");
-        assert_eq!(fit(Cow::Borrowed("abcdefg"), 6), "abc...");
+        for limit in [Limit::JsonBytes(6), Limit::Characters(6)] {
+            assert_eq!(cut(Cow::Borrowed("abcdef"), limit), "abcdef");
+            assert_eq!(cut(Cow::Borrowed("abcdefg"), limit), "abc...");
+        }
+        assert_eq!(cut(Cow::Borrowed("ééßßéé"), Limit::Characters(6)), "ééßßéé");
+        assert_eq!(cut(Cow::Borrowed("ééßßééé"), Limit::Characters(6)), "ééß...");
     }
 
     #[test]

@@ -19,17 +19,18 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::config::{self, ConfigError, Snapshot};
+use crate::config::{self, ConfigError};
 use crate::escape::escaped;
 use crate::mode::Mode;
 use crate::object::Workload;
+use crate::snapshot::Snapshot;
 
-/// Exit code for "the answer is no": findings that would refuse, a request denied, a trail that was altered.
+/// Exit code of a negative result: findings that would refuse, a denied request, an altered trail.
 const REFUSED: u8 = 1;
-/// Exit code for "no answer": input or configuration that cannot be used.
+/// Exit code for input or configuration that cannot be used.
 const UNUSABLE: u8 = 2;
 
-/// Kinds of other projects whose resource is what the rule says, by group.
+/// Kinds of other projects whose resource name follows the rule, with their API groups.
 const KNOWN: [(&str, &str); 9] = [
     ("apps.kruise.io", "CloneSet"),
     ("apps.openshift.io", "DeploymentConfig"),
@@ -58,17 +59,17 @@ enum Command {
     Check(check::Args),
     /// Answer one AdmissionReview from a file, or - for standard input
     Review(review::Args),
-    /// Say what a policy forbids, why, and how to comply; without an id, list them all
+    /// Explain what a policy forbids, why, and how to comply; without an id, list all policies
     Explain(explain::Args),
-    /// Print the webhook configurations that belong to a configuration
+    /// Print the webhook configurations for a configuration
     Webhooks(webhooks::Args),
     /// Print the JSON Schema of the configuration
     Schema,
-    /// Look into an audit trail
+    /// Verify, follow and query an audit trail
     Trail(trail::Args),
 }
 
-/// Where policies and modes come from.
+/// Options that select the policies and their modes.
 #[derive(clap::Args)]
 struct Policies {
     /// Configuration file
@@ -86,7 +87,7 @@ impl Policies {
             Some(file) => {
                 let name = file.display().to_string();
                 let text = std::fs::read_to_string(file).map_err(|error| format!("{name}: {error}"))?;
-                let snapshot = config::compile(&name, &text, ceiling).map_err(rendered)?;
+                let snapshot = config::compile(&name, &text, ceiling).map_err(rendered)?.snapshot;
                 for row in snapshot.workloads().added().filter(|row| row.is_guessed && !is_known(row)) {
                     eprintln!("{}", escape(&guessed(row)));
                 }
@@ -95,7 +96,7 @@ impl Policies {
             None => {
                 let profile = self.profile.as_deref().unwrap_or("hardened");
                 config::profile::text(profile).map_err(|message| format!("--profile {profile}: {message}"))?;
-                config::compile_profile(profile, ceiling).map_err(rendered)
+                config::compile_profile(profile, ceiling).map(|configuration| configuration.snapshot).map_err(rendered)
             }
         }
     }
@@ -121,12 +122,12 @@ pub fn run() -> ExitCode {
     })
 }
 
-/// True for a well-known kind: the guess at its resource is right, and no note is needed.
+/// True for a well-known kind, whose guessed resource name is right.
 fn is_known(row: &Workload) -> bool {
     KNOWN.contains(&(&*row.group, &*row.kind))
 }
 
-/// The note about a kind whose resource was guessed.
+/// The note about a kind whose resource name was guessed.
 fn guessed(Workload { group, kind, resource, .. }: &Workload) -> String {
     let plural = if *resource == kind.to_lowercase() { ", or the kind where this is its plural" } else { "" };
     format!(
@@ -135,15 +136,15 @@ fn guessed(Workload { group, kind, resource, .. }: &Workload) -> String {
     )
 }
 
-/// What is said of a policy that could not judge for want of facts.
+/// The note about a policy that lacked facts.
 fn left_out(id: &str) -> String {
     format!(
-        "note: {id} was left out: the inputs hold nothing of what it asks the cluster for; name manifests or a dump of the \
+        "note: {id} was left out: the inputs do not hold the cluster objects that it reads; name manifests or a dump of the \
          cluster with --cluster-from"
     )
 }
 
-/// Prints to standard output; a reader that has gone away (`| head`) is no error.
+/// Prints to standard output. A closed pipe (`| head`) is not an error.
 fn print(text: &str) -> Result<ExitCode, String> {
     match std::io::stdout().write_all(text.as_bytes()) {
         Ok(()) => Ok(ExitCode::SUCCESS),
@@ -152,7 +153,7 @@ fn print(text: &str) -> Result<ExitCode, String> {
     }
 }
 
-/// One line of text.
+/// A line of output with its control characters escaped.
 fn escape(line: &str) -> String {
     escaped(line).into_owned()
 }

@@ -1,4 +1,4 @@
-//! The world outside the object: what a cluster says, and the same from files.
+//! Worlds that answer policies' questions: a cluster, or files.
 
 mod limit_range;
 mod live;
@@ -14,16 +14,16 @@ pub use limit_range::LimitRange;
 pub use manifests::Manifests;
 pub use reflect::Cluster;
 
-/// No world at all: a server without a cluster.
+/// The world of a server without a cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Nowhere {
-    /// There should be one: what a policy asks could not be asked.
+pub enum NoCluster {
+    /// A cluster is expected: questions are answered with [`Answer::Unavailable`].
     Missed,
-    /// There need be none, as when somebody tries things out: what a policy asks is left out of the judgement.
+    /// No cluster is expected, as in `serve --dev`: questions are answered with [`Answer::LeftOut`].
     LeftOut,
 }
 
-impl Nowhere {
+impl NoCluster {
     fn answer(self) -> Answer {
         match self {
             Self::Missed => Answer::Unavailable("no cluster is connected".to_owned()),
@@ -32,7 +32,7 @@ impl Nowhere {
     }
 }
 
-impl World for Nowhere {
+impl World for NoCluster {
     fn known(&self, _: &Question) -> Option<Answer> {
         Some(self.answer())
     }

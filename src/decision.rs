@@ -1,9 +1,9 @@
-//! Findings × modes × what was there before → [`Decision`], the only source for the response, the audit event, the
+//! Combines findings, modes and the old object into a [`Decision`], the only source for the response, the audit event, the
 //! metrics and the log line.
 
+mod finding_text;
 mod inherited;
 mod labels;
-mod said;
 pub mod selection;
 #[cfg(test)]
 mod tests;
@@ -14,24 +14,24 @@ use std::time::Instant;
 
 use serde::Serialize;
 
-use crate::config::Snapshot;
 use crate::engine::{self, Failure, Outcome};
 use crate::facts::{Facts, World};
 use crate::mode::Mode;
 use crate::object::Place;
 use crate::patch;
-use crate::policy::{Finding, Meta};
+use crate::policy::{Finding, Kinds, Meta};
 use crate::request::{Operation, Request, Source};
+use crate::snapshot::{LABELS, Snapshot};
 
-use self::labels::{InForce, Reading};
+use self::labels::{InForce, LabelState};
 
-pub use said::Said;
+pub use finding_text::FindingText;
 
-/// What was decided, in one word.
+/// The verdict on a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
-    /// It could not be judged.
+    /// The request could not be judged.
     Error,
     /// Refused.
     Deny,
@@ -41,11 +41,11 @@ pub enum Verdict {
     WouldDeny,
     /// Admitted without a finding.
     Allow,
-    /// On `/mutate`: something was set.
+    /// On `/mutate`: the object is patched.
     Patch,
-    /// On `/mutate`: something would be set, in a stronger mode.
+    /// On `/mutate`: a stronger mode would patch the object.
     WouldPatch,
-    /// On `/mutate`: nothing to set.
+    /// On `/mutate`: there is nothing to set.
     Unchanged,
 }
 
@@ -62,7 +62,7 @@ impl Verdict {
         Self::Unchanged,
     ];
 
-    /// The word in events, metrics and annotations.
+    /// The verdict as events, metrics and annotations spell it.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Error => "error",
@@ -88,7 +88,7 @@ pub enum Endpoint {
 }
 
 impl Endpoint {
-    /// The word in events and metrics.
+    /// The endpoint as events and metrics spell it.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Validate => "validate",
@@ -97,85 +97,92 @@ impl Endpoint {
     }
 }
 
-/// A finding with what it does here. Its place and its message quote what somebody wrote: what is told of them is
-/// [`Decision::said`].
+/// A finding with its mode for this request. Path and message quote user input: output uses [`Decision::text_of`], which is
+/// redacted.
 #[derive(Debug, Clone)]
-pub struct Judged {
+pub struct ModedFinding {
     /// The policy's documentation.
     pub meta: &'static Meta,
-    /// Where.
+    /// Path of the field that the finding is about.
     pub place: Place,
-    /// What must be.
+    /// Requirement that was not met, as `must …`.
     pub message: String,
-    /// How far it acts.
+    /// Mode in force, after ceiling and other limits.
     pub mode: Mode,
-    /// How far it was configured to act, where a ceiling lowered it.
+    /// Configured mode, if a ceiling lowered it.
     pub configured: Option<Mode>,
-    /// Whether the object had it before the change.
+    /// True if the old object had the finding too.
     pub inherited: bool,
-    /// Whether the policy came to no conclusion.
+    /// True if the policy failed and this finding stands for its failure.
     pub failed: bool,
-    /// What it tells of.
-    pub tells: Tells,
-    /// How many places it stands for.
+    /// Kind of the finding.
+    pub kind: FindingKind,
+    /// Number of findings that it stands for.
     pub count: usize,
-    /// What is said of it, once somebody asked.
-    pub(crate) said: OnceLock<Said>,
+    /// Redacted text, computed on first use.
+    pub(crate) text: OnceLock<FindingText>,
 }
 
-/// What a finding tells of.
+/// The kind of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Tells {
-    /// Something that must be otherwise.
+pub enum FindingKind {
+    /// A requirement that is not met.
     Flaw,
-    /// Something that is set, or would be.
+    /// A default that is set, or would be in a stronger mode.
     Default,
-    /// A default of before that is removed, or would be.
+    /// An earlier default that is removed, or would be in a stronger mode.
     Removal,
 }
 
-impl Judged {
-    /// Whether this finding refuses the request.
+impl ModedFinding {
+    /// True if this finding refuses the request.
     pub fn refuses(&self) -> bool {
-        self.mode == Mode::Enforce && !self.inherited && self.tells == Tells::Flaw
+        self.mode == Mode::Enforce && !self.inherited && self.kind == FindingKind::Flaw
+    }
+
+    /// The remedy, which follows the message wherever a person reads it. The message names the requirement and what is
+    /// wrong; a message about a policy that failed holds its own remedy, because the object may be in order.
+    pub fn remedy(&self) -> Option<&'static str> {
+        let is_of_policy = self.meta.id != LABELS.id;
+        (!self.failed || !is_of_policy).then_some(self.meta.fix)
     }
 }
 
-/// Why a request could not be judged at all.
+/// The reason why a request could not be judged at all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Trouble {
-    /// What came could not be read.
+    /// The request could not be read.
     Unreadable,
-    /// Too much at once: come again.
+    /// The server is overloaded; the caller may retry.
     Busy,
-    /// The server could not do its part.
+    /// The server failed.
     Failed,
 }
 
-/// What was decided about a request.
+/// The decision about a request.
 #[derive(Debug, Clone)]
 pub struct Decision {
-    /// In one word.
+    /// The verdict.
     pub verdict: Verdict,
-    /// Whether the request passes.
+    /// True if the request is admitted.
     pub allowed: bool,
     /// Every finding, in the order of the catalogue.
-    pub findings: Vec<Judged>,
-    /// On `/mutate`, what is set.
+    pub findings: Vec<ModedFinding>,
+    /// JSON Patch; empty on `/validate`.
     pub patch: Vec<patch::Operation>,
-    /// Policies that could not judge, because the files at hand say nothing of what they ask for.
+    /// Policies that could not judge because the input files do not describe the objects that they ask for.
     pub left_out: Vec<&'static Meta>,
-    /// Why it could not be judged at all, and a sentence about it.
+    /// Reason why the request could not be judged at all, with a message.
     pub trouble: Option<(Trouble, String)>,
-    /// Whether secrets are taken out of what is said of it.
+    /// True if secrets in its texts are redacted.
     pub redacts: bool,
     /// Digest of the configuration in force (SHA-256, hexadecimal).
     pub configuration: Arc<str>,
 }
 
 impl Decision {
-    /// The decision about a request that could not be judged. It does what the strongest policy in force would have
-    /// done; on `/mutate` nothing is ever refused.
+    /// The decision about a request that could not be judged: refused if `mode`, the strongest mode of any policy in force
+    /// for it, is enforce. On `/mutate` nothing is ever refused.
     pub fn troubled(snapshot: &Snapshot, endpoint: Endpoint, mode: Mode, trouble: Trouble, message: String) -> Self {
         Self {
             verdict: Verdict::Error,
@@ -189,8 +196,8 @@ impl Decision {
         }
     }
 
-    /// HTTP status of the refusal in `status.code`: 403 for findings, 400 for what cannot be read, 429 when shedding,
-    /// 503 for the server's own trouble.
+    /// HTTP status of a refusal, for `status.code`: 403 for findings, 400 for a request that cannot be read, 429 when
+    /// overloaded, 503 for failures of the server.
     pub fn code(&self) -> u16 {
         match &self.trouble {
             Some((Trouble::Unreadable, _)) => 400,
@@ -201,7 +208,7 @@ impl Decision {
     }
 }
 
-/// Judges a request that was sent to `/validate`.
+/// Decides a request to `/validate`, asking `world` for facts until `deadline`.
 pub async fn decide(snapshot: &Snapshot, request: &Request<'_>, world: &dyn World, deadline: Instant) -> Decision {
     let facts = Facts::new(world);
     let in_force = InForce::ask(snapshot, request, &facts, deadline).await;
@@ -209,7 +216,7 @@ pub async fn decide(snapshot: &Snapshot, request: &Request<'_>, world: &dyn Worl
     conclude(snapshot, request, &facts, &in_force.labels, &outcomes)
 }
 
-/// Judges a request with what is known at once: for files, where everything is.
+/// Decides a request with the facts at hand, as for files, where all are.
 pub fn decide_at_once(snapshot: &Snapshot, request: &Request<'_>, world: &dyn World) -> Decision {
     let facts = Facts::new(world);
     let in_force = InForce::at_once(snapshot, request, &facts);
@@ -217,32 +224,31 @@ pub fn decide_at_once(snapshot: &Snapshot, request: &Request<'_>, world: &dyn Wo
     conclude(snapshot, request, &facts, &in_force.labels, &outcomes)
 }
 
-/// The server's own trouble does what the strongest policy in force there would do. Where no policy judges the kind,
-/// nothing is refused.
+/// The mode in which a failure of the server counts: the strongest of any policy in force for the request, off if no policy
+/// judges its kind.
 pub fn mode_of_trouble(snapshot: &Snapshot, request: &Request<'_>) -> Mode {
-    let is_judged = !request.is_out_of_scope()
-        && request.operation != Operation::Delete
-        && (request.kind.kind.is_empty()
-            || snapshot.workloads().find(&request.kind.group, &request.kind.kind).is_some());
-    let mode = snapshot.strongest(request.governed_by());
-    if is_judged { mode.min(cap(request)) } else { Mode::Off }
+    let (group, kind) = (&request.kind.group, &request.kind.kind);
+    let holds_pods = kind.is_empty() || snapshot.workloads().find(group, kind).is_some();
+    let covers = |kinds: &Kinds| kinds.cover(request) && (holds_pods || *kinds != Kinds::Pods);
+    let mode = snapshot.strongest_of(request.governed_by(), |meta| meta.kinds.iter().any(covers));
+    mode.min(cap(request))
 }
 
 fn conclude(
     snapshot: &Snapshot,
     request: &Request<'_>,
     facts: &Facts<'_>,
-    labels: &Reading,
+    labels: &LabelState,
     outcomes: &[Outcome<'_>],
 ) -> Decision {
-    let mut by_outcome: Vec<Vec<Judged>> = outcomes.iter().map(|outcome| judged(request, outcome)).collect();
+    let mut by_outcome: Vec<Vec<ModedFinding>> = outcomes.iter().map(|outcome| judged(request, outcome)).collect();
     if request.operation == Operation::Update && by_outcome.iter().any(|findings| !findings.is_empty()) {
         inherited::mark(snapshot, request, facts, outcomes, &mut by_outcome);
     }
     let mut findings = labels::merge(outcomes, by_outcome);
     unread::add(snapshot, request, outcomes, &mut findings);
     findings.extend(labels.failure(snapshot, request));
-    let refused = findings.iter().any(Judged::refuses);
+    let refused = findings.iter().any(ModedFinding::refuses);
     let verdict = if findings.iter().any(|finding| finding.failed) {
         Verdict::Error
     } else if refused {
@@ -268,14 +274,14 @@ fn conclude(
     }
 }
 
-fn judged(request: &Request<'_>, outcome: &Outcome<'_>) -> Vec<Judged> {
+fn judged(request: &Request<'_>, outcome: &Outcome<'_>) -> Vec<ModedFinding> {
     let policy = outcome.policy;
     let cap = cap(request);
     let configured = (policy.configured > policy.mode).then_some(policy.configured);
     let judged = |finding: &Finding, failed| {
-        let cap = if rests_on_later(request, finding) { Mode::Warn } else { cap };
+        let cap = if may_be_resolved_later(request, finding) { Mode::Warn } else { cap };
         let (place, message) = (finding.place.clone(), finding.message.clone());
-        Judged {
+        ModedFinding {
             meta: policy.meta,
             place,
             message,
@@ -283,9 +289,9 @@ fn judged(request: &Request<'_>, outcome: &Outcome<'_>) -> Vec<Judged> {
             configured,
             inherited: false,
             failed,
-            tells: Tells::Flaw,
+            kind: FindingKind::Flaw,
             count: finding.count,
-            said: OnceLock::new(),
+            text: OnceLock::new(),
         }
     };
     match &outcome.result {
@@ -296,28 +302,28 @@ fn judged(request: &Request<'_>, outcome: &Outcome<'_>) -> Vec<Judged> {
                 Failure::Exhausted => "could not be judged: the object holds more than the policy may look at",
                 Failure::TimedOut => "could not be judged: the cluster did not answer in time; try again",
             };
-            // What did not come in time is a fact about another object.
-            let rests_on_cluster = *failure == Failure::TimedOut;
-            let finding = Finding { place: Place::object(), message: message.to_owned(), rests_on_cluster, count: 1 };
+            // The fact that did not arrive in time is about another object.
+            let depends_on_cluster = *failure == Failure::TimedOut;
+            let finding = Finding { place: Place::object(), message: message.to_owned(), depends_on_cluster, count: 1 };
             vec![judged(&finding, true)]
         }
     }
 }
 
-/// Appliers differ in order, and one of them dry-runs a whole set first: what another object could still put right
-/// refuses Pods only. A manifest is judged with its whole set.
-fn rests_on_later(request: &Request<'_>, finding: &Finding) -> bool {
-    finding.rests_on_cluster
+/// True if another object, applied later, could still resolve the finding: it then refuses Pods only. Tools apply objects
+/// in different orders, and some dry-run a whole set first. Manifests are judged with their whole set.
+fn may_be_resolved_later(request: &Request<'_>, finding: &Finding) -> bool {
+    finding.depends_on_cluster
         && request.source == Source::ApiServer
         && request.pods().iter().all(crate::object::Pod::is_template)
 }
 
-/// How far anything may act on this request.
+/// The strongest mode that any finding may have on this request.
 fn cap(request: &Request<'_>) -> Mode {
     if is_never_refused(request) { Mode::Warn } else { Mode::Enforce }
 }
 
-/// What is at most warned of, whatever the mode.
+/// True for requests that get warnings at most, whatever the mode.
 fn is_never_refused(request: &Request<'_>) -> bool {
     request.operation == Operation::Delete
         || request.kind.group.is_empty() && request.kind.kind == "ServiceAccount"

@@ -1,19 +1,19 @@
-//! SHA-256 in lower-case hexadecimal digits, as configurations, objects and the trail's lines are named by it.
+//! SHA-256 digests in lower-case hexadecimal, which identify configurations, objects and lines of the trail.
 
 use aws_lc_rs::digest::{SHA256, digest};
 
-/// The digest of some bytes: 64 digits.
+/// SHA-256 of `bytes` as 64 hexadecimal digits.
 pub(crate) fn sha256(bytes: &[u8]) -> String {
     hex(digest(&SHA256, bytes).as_ref())
 }
 
-/// The bytes of hexadecimal digits; a pair that is none counts as zero.
+/// Decodes hexadecimal digits; an invalid pair counts as zero.
 pub(crate) fn unhex(digits: &str) -> impl Iterator<Item = u8> {
     let pair = |at| digits.get(at..at + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok());
     (0..digits.len() / 2).map(move |position| pair(position * 2).unwrap_or_default())
 }
 
-/// Lower-case hexadecimal digits.
+/// Encodes bytes as lower-case hexadecimal digits.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let mut text = Vec::with_capacity(bytes.len() * 2);

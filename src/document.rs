@@ -1,4 +1,4 @@
-//! YAML and JSON as somebody wrote it, with the line and column of everything.
+//! YAML and JSON with the line and column of every value.
 //!
 //! Read as kubectl reads it (YAML 1.1 booleans and octal integers, anchors, merge keys, many documents), and a repeated
 //! key counts with its last value.
@@ -6,6 +6,7 @@
 mod mend;
 mod scalar;
 mod stream;
+pub mod typed;
 mod yaml;
 
 use std::collections::HashSet;
@@ -16,7 +17,7 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 /// The key that merges another mapping.
 pub const MERGE: &str = "<<";
 
-/// A place in a file; both count from 1.
+/// A position in a file; line and column count from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Position {
     /// Line.
@@ -31,12 +32,12 @@ impl fmt::Display for Position {
     }
 }
 
-/// A value and where it stands.
+/// A value and its position.
 #[derive(Debug, Clone)]
 pub struct Node {
-    /// Where it starts.
+    /// Start of the value.
     pub position: Position,
-    /// What it is.
+    /// The value.
     pub value: Value,
 }
 
@@ -60,40 +61,40 @@ pub enum Value {
 /// A mapping, in the order written.
 #[derive(Debug, Clone, Default)]
 pub struct Map {
-    /// Each key once, with the value that counts.
+    /// Each key once, with the last value given for it.
     pub entries: Vec<(Key, Node)>,
-    /// Every key that was written there again. What a merge brought may be overridden.
+    /// Keys given more than once. Overriding a merged key is not a repetition.
     pub repeated: Vec<Key>,
 }
 
 /// A key of a mapping.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Key {
-    /// Where it stands.
+    /// Start of the key.
     pub position: Position,
     /// The key.
     pub name: String,
 }
 
-/// Why a file could not be read.
+/// A file that could not be read.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{position}: {message}")]
 pub struct DocumentError {
-    /// Where.
+    /// Position of the error.
     pub position: Position,
-    /// What is wrong.
+    /// Description of the error.
     pub message: String,
 }
 
-/// The text of a file, and the first line of it that could not be read and is U+FFFD now.
+/// The text of a file, and the number of the first line with bytes that are not valid UTF-8 or UTF-16; these are U+FFFD.
 pub fn decode(bytes: Vec<u8>) -> (String, Option<usize>) {
     stream::decode(bytes)
 }
 
-/// Reads every document of a file; documents that hold nothing are left out.
+/// Reads every document of a file; empty documents are left out.
 ///
 /// # Errors
-/// [`DocumentError`] for the first thing that is neither YAML nor JSON, or is deeper than is read.
+/// [`DocumentError`] for the first error of syntax, or nesting that is too deep.
 pub fn read(text: &str) -> Result<Vec<Node>, DocumentError> {
     let mut nodes = Vec::new();
     for part in stream::parts(text)? {
@@ -104,13 +105,13 @@ pub fn read(text: &str) -> Result<Vec<Node>, DocumentError> {
 }
 
 impl Node {
-    /// The value under `key`, where this is a mapping that has it.
+    /// The value under `key`; `None` if this is not a mapping or has no such key.
     pub fn get(&self, key: &str) -> Option<&Self> {
         let Value::Map(map) = &self.value else { return None };
         map.entries.iter().find(|(name, _)| name.name == key).map(|(_, node)| node)
     }
 
-    /// The string that this is.
+    /// The string; `None` for other types.
     pub fn as_text(&self) -> Option<&str> {
         match &self.value {
             Value::Text(text) => Some(text),
@@ -118,7 +119,7 @@ impl Node {
         }
     }
 
-    /// Follows a JSON pointer as far as the document goes: the pointer of what is there, and its position.
+    /// Follows a JSON pointer as far as it exists: the part of it that does, and the position there.
     pub fn follow<'p>(&self, pointer: &'p jsonptr::Pointer) -> (&'p jsonptr::Pointer, Position) {
         let (mut here, mut position, mut length) = (self, self.position, 0);
         for token in pointer.tokens() {
@@ -143,7 +144,7 @@ impl Node {
         (reached, position)
     }
 
-    /// Every key that was written more than once, in this and below; each place once, however many aliases lead there.
+    /// Every repeated key in this value and below; each position once, however many aliases lead there.
     pub fn repeated_keys(&self) -> Vec<&Key> {
         let mut keys = self.all_repeated_keys();
         let mut places = HashSet::new();

@@ -1,4 +1,4 @@
-//! Runs policies: gathers what they ask, and keeps a panic to the policy that had it.
+//! Runs policies: fetches the facts that they ask for, and isolates a panic to its policy.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -7,71 +7,71 @@ use std::time::Instant;
 use futures::future::join_all;
 
 use crate::facts::{Facts, Pending};
-use crate::labels::Demand;
 use crate::mode::Mode;
+use crate::pod_security::Demand;
 use crate::policy::defaults::Mutator;
 use crate::policy::{Finding, Meta, Report, Validator};
 use crate::request::Request;
 use crate::steps::POLICY;
 
-/// How often policies run while facts come in. A policy asks for all it needs in one round, or in two where one answer
-/// leads to the next question.
+/// Maximum number of runs of a policy while facts arrive. A policy asks for everything in one round, or in two if one
+/// answer leads to another question.
 const ROUNDS: usize = 4;
 
 /// A policy in force, with its settings and modes.
 #[derive(Clone)]
-pub struct Active {
-    /// Its documentation.
+pub struct ActivePolicy {
+    /// Metadata of the policy.
     pub meta: &'static Meta,
     /// The policy.
     pub validator: Arc<dyn Validator>,
-    /// How far it acts.
+    /// Mode in force.
     pub mode: Mode,
-    /// How far it was configured to act; the ceiling may be lower.
+    /// Configured mode; the ceiling may lower it.
     pub configured: Mode,
-    /// Whether an update is judged like a creation.
+    /// True if updates are judged like creations (`updates: strict`).
     pub strict_updates: bool,
-    /// What asked for it, where it was not configured: the namespace's labels.
+    /// The namespace label that asks for the policy; `None` if it is configured.
     pub label: Option<Demand>,
 }
 
 /// A mutator in force, with its settings and modes.
 #[derive(Clone)]
-pub struct Setter {
-    /// Its documentation.
+pub struct ActiveMutator {
+    /// Metadata of the policy.
     pub meta: &'static Meta,
     /// The mutator.
     pub mutator: Arc<dyn Mutator>,
-    /// How far it acts.
+    /// Mode in force.
     pub mode: Mode,
-    /// How far it was configured to act; the ceiling may be lower.
+    /// Configured mode; the ceiling may lower it.
     pub configured: Mode,
 }
 
-/// What became of one policy.
+/// The outcome of one policy.
 pub struct Outcome<'p> {
     /// The policy.
-    pub policy: &'p Active,
-    /// Its findings, or why there are none.
+    pub policy: &'p ActivePolicy,
+    /// Its findings, or the reason why it failed.
     pub result: Result<Vec<Finding>, Failure>,
-    /// Whether it asked for something that the files at hand say nothing of.
+    /// True if it asked for objects that the input files do not describe.
     pub left_out: bool,
 }
 
-/// Why a policy came to no conclusion.
+/// The reason why a policy failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Failure {
     /// It panicked.
     Panicked,
-    /// The facts that it asked for did not come in time.
+    /// Facts that it asked for did not arrive before the deadline.
     TimedOut,
-    /// It looked at more than a policy may.
+    /// It exceeded its number of steps.
     Exhausted,
 }
 
-/// Runs every policy that acts at all, and asks the world for what they ask, until `deadline`.
+/// Runs every policy that is not off, and asks the world for the facts that they need, until `deadline`.
 pub async fn judge<'p>(
-    policies: &'p [Active],
+    policies: &'p [ActivePolicy],
     request: &Request<'_>,
     facts: &Facts<'_>,
     deadline: Instant,
@@ -83,15 +83,14 @@ pub async fn judge<'p>(
         }
         for outcome in &mut outcomes {
             if outcome.result == Err(Failure::TimedOut) {
-                outcome.result = run(outcome.policy, request, facts);
-                outcome.left_out = facts.take_left_out();
+                *outcome = run(outcome.policy, request, facts);
             }
         }
     }
     outcomes
 }
 
-/// Asks the world for all that is pending, at once; whether anything was learnt before `deadline`.
+/// Asks the world all pending questions concurrently; true if there were any and all were answered before `deadline`.
 pub async fn ask(facts: &Facts<'_>, deadline: Instant) -> bool {
     let questions = facts.take_pending();
     let asked = join_all(questions.iter().map(|question| facts.world().ask(question)));
@@ -103,29 +102,25 @@ pub async fn ask(facts: &Facts<'_>, deadline: Instant) -> bool {
     learnt
 }
 
-/// Runs every policy once, with what is known at once. One that asks for more has failed.
-pub fn judge_at_once<'p>(policies: &'p [Active], request: &Request<'_>, facts: &Facts<'_>) -> Vec<Outcome<'p>> {
-    policies
-        .iter()
-        .filter(|policy| policy.mode > Mode::Off)
-        .map(|policy| {
-            let result = run(policy, request, facts);
-            Outcome { policy, result, left_out: facts.take_left_out() }
-        })
-        .collect()
+/// Runs every policy once that is on and judges such requests, with the facts at hand. A policy that asks for more fails.
+pub fn judge_at_once<'p>(policies: &'p [ActivePolicy], request: &Request<'_>, facts: &Facts<'_>) -> Vec<Outcome<'p>> {
+    let is_asked =
+        |policy: &&ActivePolicy| policy.mode > Mode::Off && policy.meta.kinds.iter().any(|kinds| kinds.cover(request));
+    policies.iter().filter(is_asked).map(|policy| run(policy, request, facts)).collect()
 }
 
-fn run(policy: &Active, request: &Request<'_>, facts: &Facts<'_>) -> Result<Vec<Finding>, Failure> {
+fn run<'p>(policy: &'p ActivePolicy, request: &Request<'_>, facts: &Facts<'_>) -> Outcome<'p> {
+    let facts = facts.for_run();
     let mut report = Report::with_budget(POLICY);
-    // A policy shares nothing with the outside that a panic could leave half written: `facts` only ever gains whole
-    // answers.
-    let judged = catch_unwind(AssertUnwindSafe(|| policy.validator.judge(request, facts, &mut report)));
-    match judged {
+    // Unwind safe: a policy changes nothing but `report`, which a panic discards, and `facts`, which gain whole answers.
+    let judged = catch_unwind(AssertUnwindSafe(|| policy.validator.judge(request, &facts, &mut report)));
+    let result = match judged {
         Ok(_) if report.is_exhausted() => Err(Failure::Exhausted),
         Ok(Ok(())) => Ok(report.into_findings()),
         Ok(Err(Pending)) => Err(Failure::TimedOut),
         Err(_) => Err(Failure::Panicked),
-    }
+    };
+    Outcome { policy, result, left_out: facts.had_left_out() }
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What is not plain in a text, escaped: what would move a cursor, end a line, or change the order of what is read.
+//! Escapes control and format characters, which could move a cursor, end a line, or reorder the text on a terminal.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -6,15 +6,17 @@ use std::sync::LazyLock;
 
 use regex::{Captures, Regex};
 
-/// Unicode's general categories of what is not plain: controls, formats, and separators of lines and paragraphs.
+/// Unicode's general categories Cc (controls), Cf (formats), Zl and Zp (line and paragraph separators).
 static NOT_PLAIN: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]").ok());
 
-/// The text as one line of plain characters: `\n`, `\u{202e}`. A line end in a name would pass for a line of ours.
+/// The text on one line, with control and format characters as `\n`, `\u{202e}`. Otherwise a line break in a name could
+/// forge a line of output.
 pub fn escaped(text: &str) -> Cow<'_, str> {
     replaced(text, |character, line| line.extend(character.escape_default()))
 }
 
-/// JSON that means the same, with what is not plain in its strings escaped. Line ends between its values stay.
+/// JSON with control and format characters in its strings escaped, which leaves its value the same. Line breaks between
+/// values stay.
 pub fn escaped_json(json: &str) -> Cow<'_, str> {
     replaced(json, |character, line| {
         if character == '\n' {
@@ -31,7 +33,7 @@ fn replaced(text: &str, escape: impl Fn(char, &mut String)) -> Cow<'_, str> {
     if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
         return Cow::Borrowed(text);
     }
-    // Without the categories there is no telling what is plain: the pattern is a constant, and a test compiles it.
+    // Without the pattern everything is escaped. It is a constant, and a test compiles it.
     let Some(pattern) = NOT_PLAIN.as_ref() else { return Cow::Owned(text.escape_default().to_string()) };
     pattern.replace_all(text, |found: &Captures<'_>| {
         let mut line = String::new();

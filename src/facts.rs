@@ -1,7 +1,7 @@
-//! What policies may ask about the rest of the cluster, what was asked, and what was answered.
+//! Facts about the rest of the cluster: the questions that policies may ask, and their answers.
 //!
-//! A policy never calls out. What the [`World`] knows is answered at once; anything else ends the policy with
-//! [`Pending`], the engine asks, and the policy runs again.
+//! A policy performs no I/O. A question that the [`World`] can answer from memory is answered at once; any other ends the
+//! policy with [`Pending`], the engine asks it, and the policy runs again.
 
 mod namespace;
 mod network_policy;
@@ -17,7 +17,7 @@ use crate::lock::lock;
 pub use namespace::Namespace;
 pub use network_policy::{Direction, NetworkPolicy, Operator, Requirement, Selector};
 
-/// "I asked for a fact that is not here yet."
+/// The policy asked for a fact that is not at hand yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pending;
 
@@ -40,12 +40,12 @@ pub enum Question {
     NetworkPolicies {
         /// The namespace.
         namespace: String,
-        /// Whether a store will not do: it is asked for of the API server, now.
+        /// True to ask the API server now, rather than a store that may lag behind.
         live: bool,
     },
 }
 
-/// What is said of a question. "Not found" and "could not ask" are different answers.
+/// The answer to a question. "Not found" and "could not ask" are different answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
     /// The Namespace.
@@ -54,65 +54,80 @@ pub enum Answer {
     ServiceAccount(Arc<ServiceAccount>),
     /// The NetworkPolicies.
     NetworkPolicies(Arc<[NetworkPolicy]>),
-    /// The files at hand hold nothing of the kind, and say nothing of the cluster.
+    /// The input files hold no object of this kind, and do not describe the cluster.
     LeftOut,
-    /// It does not exist.
+    /// The object does not exist.
     NotFound,
-    /// Nobody could say; the reason, for people.
+    /// The question could not be answered; holds the reason.
     Unavailable(String),
 }
 
-/// What policies read of a ServiceAccount.
+/// The fields of a ServiceAccount that policies read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ServiceAccount {
     /// `automountServiceAccountToken`
     pub automount_token: Option<bool>,
 }
 
-/// What is known of one thing: there, not there, or not to be learnt.
+/// The state of an object that a policy asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Known<T> {
-    /// It is there.
+pub enum Lookup<T> {
+    /// It exists.
     Found(T),
-    /// It is not.
+    /// It does not exist.
     Absent,
-    /// It could not be asked for; the reason, for people.
-    Unknown(String),
-    /// The files at hand say nothing of such things: nothing can be found missing.
+    /// The question could not be answered; holds the reason.
+    Unavailable(String),
+    /// The input files do not describe such objects, so that nothing can be found missing.
     LeftOut,
 }
 
 /// Answers questions: from a reflector's store, an API server, a registry, or files.
 pub trait World: Send + Sync {
-    /// What is known at once; `None` when it has to be asked for.
+    /// The answer from memory; `None` if the question has to be asked.
     fn known(&self, question: &Question) -> Option<Answer>;
 
-    /// Asks for what is not known.
+    /// Asks a question that cannot be answered from memory.
     fn ask<'w>(&'w self, question: &'w Question) -> Pin<Box<dyn Future<Output = Answer> + Send + 'w>>;
 }
 
-/// What is said of a world that answers another question than it was asked.
+/// Reason given when a world answers another question than was asked.
 const OTHER: &str = "the answer was to another question";
 
-/// The facts of one request: a [`World`], and a record of what was asked of it.
+/// The facts of one request: a [`World`], and a record of the questions put to it.
+///
+/// The answers are shared by all policies of the request; [`for_run`](Self::for_run) gives each run of a policy a
+/// recorder of its own.
 pub struct Facts<'w> {
-    world: &'w dyn World,
-    answers: Mutex<BTreeMap<Question, Answer>>,
-    pending: Mutex<Vec<Question>>,
+    request: Arc<Shared<'w>>,
     left_out: AtomicBool,
 }
 
+/// The part of the facts that all policies of a request share.
+struct Shared<'w> {
+    world: &'w dyn World,
+    answers: Mutex<BTreeMap<Question, Answer>>,
+    pending: Mutex<Vec<Question>>,
+}
+
 impl<'w> Facts<'w> {
-    /// Facts out of `world`.
+    /// Facts from `world`.
     pub fn new(world: &'w dyn World) -> Self {
-        Self { world, answers: Mutex::default(), pending: Mutex::default(), left_out: AtomicBool::new(false) }
+        let request = Shared { world, answers: Mutex::default(), pending: Mutex::default() };
+        Self { request: Arc::new(request), left_out: AtomicBool::new(false) }
+    }
+
+    /// The same facts for one run of one policy: [`had_left_out`](Self::had_left_out) covers this run only.
+    #[must_use]
+    pub fn for_run(&self) -> Self {
+        Self { request: Arc::clone(&self.request), left_out: AtomicBool::new(false) }
     }
 
     /// A Namespace.
     ///
     /// # Errors
-    /// [`Pending`] when the answer is not here yet.
-    pub fn namespace(&self, name: &str) -> Result<Known<Arc<Namespace>>, Pending> {
+    /// [`Pending`] if the answer is not at hand yet.
+    pub fn namespace(&self, name: &str) -> Result<Lookup<Arc<Namespace>>, Pending> {
         let answer = self.answer(Question::Namespace { name: name.to_owned() })?;
         Ok(known(answer, |answer| if let Answer::Namespace(namespace) = answer { Some(namespace) } else { None }))
     }
@@ -120,37 +135,36 @@ impl<'w> Facts<'w> {
     /// A ServiceAccount.
     ///
     /// # Errors
-    /// [`Pending`] when the answer is not here yet.
-    pub fn service_account(&self, namespace: &str, name: &str) -> Result<Known<Arc<ServiceAccount>>, Pending> {
+    /// [`Pending`] if the answer is not at hand yet.
+    pub fn service_account(&self, namespace: &str, name: &str) -> Result<Lookup<Arc<ServiceAccount>>, Pending> {
         let question = Question::ServiceAccount { namespace: namespace.to_owned(), name: name.to_owned() };
         let answer = self.answer(question)?;
         Ok(known(answer, |answer| if let Answer::ServiceAccount(account) = answer { Some(account) } else { None }))
     }
 
-    /// The NetworkPolicies of a namespace; with `live`, as the API server lists them now rather than as a store
-    /// remembers them.
+    /// The NetworkPolicies of a namespace; with `live`, as the API server lists them now rather than from a store.
     ///
     /// # Errors
-    /// [`Pending`] when the answer is not here yet.
-    pub fn network_policies(&self, namespace: &str, live: bool) -> Result<Known<Arc<[NetworkPolicy]>>, Pending> {
+    /// [`Pending`] if the answer is not at hand yet.
+    pub fn network_policies(&self, namespace: &str, live: bool) -> Result<Lookup<Arc<[NetworkPolicy]>>, Pending> {
         let question = Question::NetworkPolicies { namespace: namespace.to_owned(), live };
         let answer = self.answer(question)?;
         Ok(known(answer, |answer| if let Answer::NetworkPolicies(policies) = answer { Some(policies) } else { None }))
     }
 
-    /// Whether, since this was last asked, some answer was that the files at hand say nothing.
-    pub fn take_left_out(&self) -> bool {
-        self.left_out.swap(false, Ordering::Relaxed)
+    /// True if an answer of this run was [`Answer::LeftOut`].
+    pub fn had_left_out(&self) -> bool {
+        self.left_out.load(Ordering::Relaxed)
     }
 
     /// The world that answers.
     pub fn world(&self) -> &'w dyn World {
-        self.world
+        self.request.world
     }
 
     /// Takes the questions that ended policies with [`Pending`].
     pub fn take_pending(&self) -> Vec<Question> {
-        let mut questions = std::mem::take(&mut *lock(&self.pending));
+        let mut questions = std::mem::take(&mut *lock(&self.request.pending));
         questions.sort();
         questions.dedup();
         questions
@@ -158,7 +172,7 @@ impl<'w> Facts<'w> {
 
     /// Adds an answer.
     pub fn learn(&self, question: Question, answer: Answer) {
-        lock(&self.answers).insert(question, answer);
+        lock(&self.request.answers).insert(question, answer);
     }
 
     fn answer(&self, question: Question) -> Result<Answer, Pending> {
@@ -170,11 +184,11 @@ impl<'w> Facts<'w> {
     }
 
     fn look_up(&self, question: Question) -> Result<Answer, Pending> {
-        if let Some(answer) = lock(&self.answers).get(&question) {
+        if let Some(answer) = lock(&self.request.answers).get(&question) {
             return Ok(answer.clone());
         }
-        let Some(answer) = self.world.known(&question) else {
-            lock(&self.pending).push(question);
+        let Some(answer) = self.request.world.known(&question) else {
+            lock(&self.request.pending).push(question);
             return Err(Pending);
         };
         self.learn(question, answer.clone());
@@ -182,12 +196,12 @@ impl<'w> Facts<'w> {
     }
 }
 
-/// What an answer says of the one kind that was asked for, which `take` takes out of it.
-fn known<T>(answer: Answer, take: impl FnOnce(Answer) -> Option<T>) -> Known<T> {
+/// Turns an answer into the state of the object that was asked for; `take` extracts an object of its kind.
+fn known<T>(answer: Answer, take: impl FnOnce(Answer) -> Option<T>) -> Lookup<T> {
     match answer {
-        Answer::Unavailable(why) => Known::Unknown(why),
-        Answer::LeftOut => Known::LeftOut,
-        Answer::NotFound => Known::Absent,
-        found => take(found).map_or_else(|| Known::Unknown(OTHER.to_owned()), Known::Found),
+        Answer::Unavailable(why) => Lookup::Unavailable(why),
+        Answer::LeftOut => Lookup::LeftOut,
+        Answer::NotFound => Lookup::Absent,
+        found => take(found).map_or_else(|| Lookup::Unavailable(OTHER.to_owned()), Lookup::Found),
     }
 }

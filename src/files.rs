@@ -14,14 +14,14 @@ use notify::{Event, EventKind, Watcher};
 use rustix::io::Errno;
 use tokio::sync::Notify;
 
-/// How long a folder must be quiet before its files are read: what is written in several steps is read once, whole.
+/// Time that a folder must be quiet before its files are read: a file that is written in several steps is read once, whole.
 const SETTLE: Duration = Duration::from_millis(25);
-/// How many times that wait begins anew in a folder that is never quiet.
+/// Maximum number of such waits in a folder that is never quiet.
 const UNSETTLED: usize = 40;
-/// How often files are looked at without being told.
+/// Time between two reads without a notification.
 const POLL: Duration = Duration::from_secs(5);
 
-/// Whether a file could not be read for want of something that comes back: it tells nothing about the file, and the next
+/// True if a file could not be read for lack of a system resource: the error tells nothing about the file, and the next
 /// look may succeed.
 pub(crate) fn is_passing(error: &io::Error) -> bool {
     // The system, or the process, has no more open files or memory to give.
@@ -82,7 +82,7 @@ impl FileWatch {
     }
 }
 
-/// Whether a file was merely opened or read. Its owner does that too: it would wake itself for ever.
+/// True if a file was merely opened or read. Its owner does that too, and would wake itself forever.
 fn is_reading(kind: EventKind) -> bool {
     matches!(kind, EventKind::Access(access) if access != AccessKind::Close(AccessMode::Write))
 }

@@ -1,8 +1,8 @@
-//! Locks whose holders leave nothing half written: a panic while one is held spoils nothing.
+//! Locks that ignore poisoning: their holders never leave data half written, so that a panic does no harm.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Takes a lock, also after a holder panicked.
+/// Locks a mutex, even if a holder panicked.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

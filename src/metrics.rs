@@ -1,42 +1,44 @@
-//! What is counted. Every label takes its values from a closed set.
+//! Metrics, by the Prometheus conventions: base units, `_total` for counters. Every label takes its values from a closed
+//! set.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use prometheus::{
-    Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+    HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
 use crate::decision::{Decision, Endpoint};
 use crate::policy::catalogue::CATALOGUE;
-use crate::trail::Tally;
+use crate::trail::Counters;
 
-/// Upper bounds of the buckets of decision times, in seconds.
-const BUCKETS: [f64; 9] = [0.000_1, 0.000_25, 0.000_5, 0.001, 0.005, 0.025, 0.1, 0.5, 2.0];
+/// Upper bounds of the buckets of decision times, in seconds: from 10 µs to the longest that a decision may take.
+const BUCKETS: [f64; 13] =
+    [0.000_01, 0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.025, 0.1, 0.5, 2.0];
 
 /// The metrics of a server.
 pub struct Metrics {
     registry: Registry,
     decisions: IntCounterVec,
     findings: IntCounterVec,
-    seconds: Histogram,
-    /// Requests that could not be answered with a uid.
+    duration: HistogramVec,
+    /// Requests without a uid.
     pub unanswerable: IntCounter,
     /// TLS handshakes that failed or took too long.
     pub failed_handshakes: IntCounter,
-    /// Connections turned away because their address had too many.
+    /// Connections turned away because the source address was over its limit.
     pub crowded: IntCounter,
-    /// Connections turned away because all places were taken.
+    /// Connections turned away because all slots were taken.
     pub turned_away: IntCounterVec,
-    /// Connections that made room for others.
+    /// Idle connections that were closed to make room for others.
     pub made_room: IntCounterVec,
-    /// Connections cut because of what their clients did not do in time.
+    /// Connections cut because the client did not read an answer, or send its headers, in time.
     pub cut: IntCounterVec,
-    /// Whether connections were short of room a moment ago.
+    /// 1 if connections were short of room within the last minute.
     pub crowding: IntGauge,
     /// Bytes of reviews that are read or judged, and of answers that are not sent.
     pub held_bytes: IntGauge,
-    /// Requests turned away because nobody knows the caller.
+    /// Requests turned away because the caller is unknown.
     pub unauthorized: IntCounter,
     /// Connections now open on the TLS port.
     pub connections: IntGauge,
@@ -44,32 +46,34 @@ pub struct Metrics {
     pub shed: IntCounter,
     /// Reviews that wait to be decided.
     pub reviews_waiting: IntGauge,
-    /// Decisions that the trail did not take.
+    /// Decisions that were not recorded.
     pub unrecorded: IntCounter,
     /// Events that wait to be written.
     pub trail_waiting: IntGauge,
     /// Bytes in the spool.
     pub spool_bytes: IntGauge,
     /// Records that were removed from the spool although some sink needed them.
-    pub spool_lost: IntGauge,
+    spool_lost: IntCounter,
     /// Records of each class that were removed from the spool before their retention.
-    pub spool_early: IntGaugeVec,
+    spool_early: IntCounterVec,
     /// Seconds by which the wall clock is too far ahead for records to be removed by their age.
     pub clock_ahead: IntGauge,
-    /// Records that lie aside because a sink refuses them for good.
+    /// Records set aside because a sink refuses them permanently.
     pub sink_set_aside: IntGaugeVec,
     /// Records that a sink has not taken yet.
     pub sink_behind: IntGaugeVec,
-    sink_records: IntGaugeVec,
+    sink_delivered: IntCounterVec,
+    sink_lost: IntCounterVec,
+    sink_failures: IntCounterVec,
     /// Seconds that the stores have been out of touch with the API server.
     pub store_staleness: IntGauge,
-    /// Seconds since 1970 at which the serving certificate ends.
+    /// Time at which the serving certificate expires, in seconds since 1970.
     pub certificate_expiry: IntGauge,
     /// 1 while a certificate that is served has expired or is not valid yet.
     pub certificate_invalid: IntGauge,
     /// Differences between the installed webhook configurations and those that belong to the configuration.
     pub webhooks_lag: IntGauge,
-    /// Rows of `workloads` that the API server serves nothing of.
+    /// Rows of `workloads` whose kind the API server does not serve.
     pub workloads_missing: IntGauge,
     reloads: IntCounterVec,
     configuration: IntGaugeVec,
@@ -90,8 +94,10 @@ impl Metrics {
         let gauges = |name: &str, help: &str, labels: &[&str]| {
             register(&registry, IntGaugeVec::new(Opts::new(format!("portcullis_{name}"), help), labels))
         };
-        let seconds =
-            HistogramOpts::new("portcullis_decision_seconds", "Time from a review's arrival to its decision's record.");
+        let duration = HistogramOpts::new(
+            "portcullis_decision_duration_seconds",
+            "Time from a review's arrival to its decision's record, in seconds.",
+        );
         let info = IntGaugeVec::new(
             Opts::new("portcullis_configuration_info", "The configuration in force, by its SHA-256 digest."),
             &["digest"],
@@ -99,51 +105,82 @@ impl Metrics {
         let metrics = Self {
             decisions: counters("decisions_total", "Decisions.", &["endpoint", "operation", "decision"]),
             findings: counters("findings_total", "Findings.", &["policy", "mode"]),
-            seconds: register(&registry, Histogram::with_opts(seconds.buckets(BUCKETS.to_vec()))),
-            unanswerable: counter("unanswerable_total", "Requests that held no uid to answer to."),
+            duration: register(&registry, HistogramVec::new(duration.buckets(BUCKETS.to_vec()), &["endpoint"])),
+            unanswerable: counter("requests_unanswerable_total", "Requests without a uid."),
             failed_handshakes: counter("tls_handshake_failures_total", "TLS handshakes that failed or took too long."),
-            crowded: counter("crowded_total", "Connections turned away: their address had too many."),
+            crowded: counter(
+                "connections_over_address_limit_total",
+                "Connections turned away: the source address was over its limit.",
+            ),
             turned_away: counters(
-                "connections_turned_away_total",
-                "Connections turned away: all places were taken.",
+                "connections_rejected_total",
+                "Connections turned away: all slots were taken.",
                 &["port"],
             ),
-            made_room: counters("made_room_total", "Connections closed to make room for others.", &["port"]),
+            made_room: counters(
+                "connections_evicted_total",
+                "Idle connections closed to make room for others.",
+                &["port"],
+            ),
             cut: counters(
                 "connections_cut_total",
                 "Connections cut: answers were not read, or headers not sent, in time.",
-                &["why"],
+                &["reason"],
             ),
-            crowding: gauge("connections_crowded", "Whether connections were short of room within the last minute."),
-            held_bytes: gauge("held_bytes", "Bytes of reviews in hand, and of answers that are not sent."),
-            unauthorized: counter("unauthorized_total", "Requests turned away: their caller is not known."),
+            crowding: gauge("connections_crowded", "1 if connections were short of room within the last minute."),
+            held_bytes: gauge(
+                "reviews_held_bytes",
+                "Bytes of reviews that are read or judged, and of answers not yet sent.",
+            ),
+            unauthorized: counter("requests_unauthorized_total", "Requests turned away: the caller is unknown."),
             connections: gauge("connections", "Connections now open on the TLS port."),
-            shed: counter("shed_total", "Reviews turned away for want of room."),
+            shed: counter("reviews_shed_total", "Reviews shed for want of room."),
             reviews_waiting: gauge("reviews_waiting", "Reviews that wait for a deciding thread."),
-            unrecorded: counter("unrecorded_total", "Decisions that the trail did not take."),
-            trail_waiting: gauge("trail_waiting", "Events that wait to be written."),
+            unrecorded: counter("decisions_unrecorded_total", "Decisions that were not recorded."),
+            trail_waiting: gauge("trail_events_waiting", "Events that wait to be written."),
             spool_bytes: gauge("spool_bytes", "Bytes in the spool."),
-            spool_lost: gauge("spool_lost", "Records removed although some sink needed them."),
-            spool_early: gauges("spool_early", "Records removed before their retention, for want of room.", &["class"]),
+            spool_lost: counter(
+                "spool_records_lost_total",
+                "Records removed from the spool although some sink needed them.",
+            ),
+            spool_early: counters(
+                "spool_records_removed_early_total",
+                "Records removed from the spool before their retention, for want of room.",
+                &["class"],
+            ),
             clock_ahead: gauge(
                 "clock_ahead_seconds",
-                "How far the wall clock leapt: nothing is removed by its age then.",
+                "Seconds that the wall clock is ahead; nothing is removed by its age meanwhile.",
             ),
-            sink_set_aside: gauges("sink_set_aside", "Records that a sink refuses for good, kept aside.", &["sink"]),
-            sink_behind: gauges("sink_behind", "Records that a sink has not taken yet.", &["sink"]),
-            sink_records: gauges(
-                "sink_records",
-                "Records taken by a sink, lost to it, and failed deliveries.",
-                &["sink", "what"],
+            sink_set_aside: gauges(
+                "sink_records_set_aside",
+                "Records that a sink refuses permanently, kept in files.",
+                &["sink"],
             ),
-            store_staleness: gauge("store_staleness_seconds", "Time that the stores have been out of touch."),
-            certificate_expiry: gauge("certificate_expiry_timestamp_seconds", "When the serving certificate ends."),
+            sink_behind: gauges("sink_records_behind", "Records that a sink has not taken yet.", &["sink"]),
+            sink_delivered: counters("sink_records_delivered_total", "Records that a sink took.", &["sink"]),
+            sink_lost: counters("sink_records_lost_total", "Records removed before a sink took them.", &["sink"]),
+            sink_failures: counters("sink_delivery_failures_total", "Deliveries that failed.", &["sink"]),
+            store_staleness: gauge(
+                "store_staleness_seconds",
+                "Seconds since the stores last heard from the API server.",
+            ),
+            certificate_expiry: gauge(
+                "certificate_expiry_timestamp_seconds",
+                "Time at which the serving certificate expires, in seconds since 1970.",
+            ),
             certificate_invalid: gauge(
                 "certificate_invalid",
                 "1 while a certificate that is served has expired or is not valid yet.",
             ),
-            webhooks_lag: gauge("webhooks_lag", "Differences of the installed webhook configurations."),
-            workloads_missing: gauge("workloads_missing", "Rows of workloads that match nothing that is served."),
+            webhooks_lag: gauge(
+                "webhooks_differences",
+                "Differences between the installed webhook configurations and the configuration in force.",
+            ),
+            workloads_missing: gauge(
+                "workloads_missing",
+                "Rows of workloads whose kind the API server does not serve.",
+            ),
             reloads: counters("configuration_reloads_total", "Changes of the configuration.", &["result"]),
             configuration: register(&registry, info),
             registry,
@@ -155,8 +192,11 @@ impl Metrics {
             metrics.turned_away.with_label_values(&[port]);
             metrics.made_room.with_label_values(&[port]);
         }
-        for why in ["unread", "headers"] {
-            metrics.cut.with_label_values(&[why]);
+        for reason in ["unread", "headers"] {
+            metrics.cut.with_label_values(&[reason]);
+        }
+        for endpoint in [Endpoint::Validate, Endpoint::Mutate] {
+            metrics.duration.with_label_values(&[endpoint.as_str()]);
         }
         for result in ["taken", "refused"] {
             metrics.reloads.with_label_values(&[result]);
@@ -167,18 +207,31 @@ impl Metrics {
     /// Counts a decision.
     pub fn decided(&self, endpoint: Endpoint, operation: &str, decision: &Decision, took: Duration) {
         self.decisions.with_label_values(&[endpoint.as_str(), operation, decision.verdict.as_str()]).inc();
-        self.seconds.observe(took.as_secs_f64());
+        self.duration.with_label_values(&[endpoint.as_str()]).observe(took.as_secs_f64());
         for finding in &decision.findings {
             self.findings.with_label_values(&[finding.meta.id, finding.mode.as_str()]).inc();
         }
     }
 
-    /// Takes over what a courier has counted.
-    pub fn sink(&self, name: &str, tally: &Tally) {
-        for (what, count) in [("delivered", &tally.delivered), ("lost", &tally.lost), ("failures", &tally.failures)] {
-            let count = count.load(Ordering::Relaxed).try_into().unwrap_or(i64::MAX);
-            self.sink_records.with_label_values(&[name, what]).set(count);
+    /// Raises the counters of a sink to what its courier has counted.
+    pub fn sink(&self, name: &str, counters: &Counters) {
+        for (metric, count) in [
+            (&self.sink_delivered, &counters.delivered),
+            (&self.sink_lost, &counters.lost),
+            (&self.sink_failures, &counters.failures),
+        ] {
+            raise(&metric.with_label_values(&[name]), count.load(Ordering::Relaxed));
         }
+    }
+
+    /// Raises the count of records that were removed although some sink needed them.
+    pub fn spool_lost(&self, count: u64) {
+        raise(&self.spool_lost, count);
+    }
+
+    /// Raises the count of records of a class that were removed before their retention.
+    pub fn spool_early(&self, class: &str, count: u64) {
+        raise(&self.spool_early.with_label_values(&[class]), count);
     }
 
     /// Counts a change of the configuration.
@@ -202,6 +255,11 @@ impl Default for Metrics {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// Raises a counter to a total that is counted elsewhere. Only the admin port's thread does.
+fn raise(counter: &IntCounter, total: u64) {
+    counter.inc_by(total.saturating_sub(counter.get()));
 }
 
 #[expect(clippy::expect_used, reason = "names are fixed, and each is registered once")]

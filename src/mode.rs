@@ -1,11 +1,11 @@
-//! How far a policy acts.
+//! Modes: `off`, `audit`, `warn` and `enforce`.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// How far a policy acts, weakest first: a ceiling is a minimum of two modes.
+/// The effect of a policy's findings. Ordered, weakest first: a ceiling is the minimum of two modes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
@@ -14,9 +14,9 @@ pub enum Mode {
     Off,
     /// Recorded.
     Audit,
-    /// Recorded, and an API warning.
+    /// Recorded, and returned as an API warning.
     Warn,
-    /// Refused, or set.
+    /// The request is refused; of a mutator, the value is set.
     Enforce,
 }
 
@@ -24,7 +24,7 @@ impl Mode {
     /// Every mode, weakest first.
     pub const ALL: [Self; 4] = [Self::Off, Self::Audit, Self::Warn, Self::Enforce];
 
-    /// The word in configuration and output.
+    /// The mode as configuration and output spell it.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Off => "off",
@@ -41,13 +41,15 @@ impl fmt::Display for Mode {
     }
 }
 
-impl FromStr for Mode {
-    type Err = String;
+/// The text does not name a mode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be off, audit, warn or enforce")]
+pub struct UnknownMode;
 
-    fn from_str(text: &str) -> Result<Self, String> {
-        Self::ALL
-            .into_iter()
-            .find(|mode| mode.as_str() == text)
-            .ok_or_else(|| "must be off, audit, warn or enforce".to_owned())
+impl FromStr for Mode {
+    type Err = UnknownMode;
+
+    fn from_str(text: &str) -> Result<Self, UnknownMode> {
+        Self::ALL.into_iter().find(|mode| mode.as_str() == text).ok_or(UnknownMode)
     }
 }

@@ -1,69 +1,69 @@
-//! What is set: where mutators act, the patch that they make, and the decision about it.
+//! Runs mutators on the objects where they may act, and turns their edits into a patch and a decision.
 //!
 //! A mutator never refuses, nor makes the API server refuse: it acts where its patch leads to an object that passes
 //! validation and that no controller undoes. Controllers compare templates, so an owned object is left alone: a changed
 //! ReplicaSet makes its Deployment create ReplicaSets for ever (`K/pkg/controller/deployment/sync.go`).
 //!
-//! A manifest that is written again, however it is written, leads to the object that is stored: where what was set before
-//! makes the two equal, nothing else is set.
+//! Applying a manifest again leads to the stored object: if the defaults that were set before make the two equal, nothing
+//! else is set.
 
-mod authors;
-mod draft;
+mod keyed_path;
+mod owners;
+mod plan;
+mod reverts;
 mod stored;
-mod taken;
-mod way;
 
 use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use serde_json::Value;
 
-use self::draft::{Told, Wish};
+use self::plan::{OrderedFindings, PlannedEdit};
 use self::stored::Stored;
-use crate::config::Snapshot;
-use crate::decision::{Decision, Judged, Tells, Verdict};
-use crate::engine::Setter;
+use crate::decision::{Decision, FindingKind, ModedFinding, Verdict};
+use crate::engine::ActiveMutator;
 use crate::mode::Mode;
 use crate::object::{ContainerList, Object, Place};
 use crate::patch::Editor;
 use crate::policy::defaults::{Edit, Edits, Target};
 use crate::request::{Operation, Request};
+use crate::snapshot::Snapshot;
 use crate::steps::{Allowance, POLICY};
 
-/// A decision on `/mutate`, and the object that it leads to where something is set.
+/// A decision on `/mutate`, and the patched object.
 pub struct Mutation {
     /// The decision.
     pub decision: Decision,
-    /// The object with the patch applied.
+    /// The object with the patch applied; `None` without a patch.
     pub object: Option<Value>,
 }
 
 /// Runs every mutator in force.
 pub fn mutate(snapshot: &Snapshot, request: &Request<'_>) -> Mutation {
-    let mut findings = Told::new();
-    // What is set, and what would be in a stronger mode.
+    let mut findings = OrderedFindings::new();
+    // Edits of mutators in mode enforce, and those that weaker modes only report.
     let (mut wanted, mut imagined) = (Vec::new(), Vec::new());
     let target = target(snapshot, request);
-    let setters = snapshot.setters(request.governed_by()).iter().filter(|one| one.mode > Mode::Off);
-    for (number, setter) in setters.enumerate() {
+    let mutators = snapshot.mutators(request.governed_by()).iter().filter(|one| one.mode > Mode::Off);
+    for (number, active) in mutators.enumerate() {
         let Some(target) = &target else { break };
-        match run(setter, target) {
+        match run(active, target) {
             Some(edits) => {
-                let wishes = if setter.mode == Mode::Enforce { &mut wanted } else { &mut imagined };
+                let plan = if active.mode == Mode::Enforce { &mut wanted } else { &mut imagined };
                 let numbered = edits.into_iter().enumerate();
-                wishes.extend(numbered.map(|(place, edit)| Wish { order: (number, place), setter, edit }));
+                plan.extend(numbered.map(|(place, edit)| PlannedEdit { order: (number, place), active, edit }));
             }
-            None => findings.push(((number, 0), failed(setter, PANICKED))),
+            None => findings.push(((number, 0), failed(active, PANICKED))),
         }
     }
     let before = target.as_ref().filter(|_| !wanted.is_empty() || !imagined.is_empty()).and_then(Target::stored);
     let stored = before.and_then(Stored::of);
-    let (editor, done) = draft::carry_out(request, stored.as_ref(), &wanted);
-    let (_, thought) = draft::carry_out(request, stored.as_ref(), &imagined);
+    let (editor, done) = plan::apply(request, stored.as_ref(), &wanted);
+    let (_, thought) = plan::apply(request, stored.as_ref(), &imagined);
     findings.extend(done);
     findings.extend(thought);
     findings.sort_by_key(|(order, _)| *order);
-    let findings: Vec<Judged> = findings.into_iter().map(|(_, finding)| finding).collect();
+    let findings: Vec<ModedFinding> = findings.into_iter().map(|(_, finding)| finding).collect();
 
     let (object, operations) = editor.map(Editor::into_parts).unzip();
     let operations = operations.unwrap_or_default();
@@ -89,7 +89,7 @@ pub fn mutate(snapshot: &Snapshot, request: &Request<'_>) -> Mutation {
     Mutation { decision, object }
 }
 
-/// What may be patched of the request's object; `None` for nothing.
+/// The part of the request's object that may be patched; `None` if nothing may be.
 fn target<'r, 'a>(snapshot: &Snapshot, request: &'r Request<'a>) -> Option<Target<'r, 'a>> {
     let object = request.object.as_ref()?;
     let workload = snapshot.workloads().find(&request.kind.group, &request.kind.kind);
@@ -117,47 +117,47 @@ fn target<'r, 'a>(snapshot: &Snapshot, request: &'r Request<'a>) -> Option<Targe
     }
 }
 
-/// What a mutator asks for; `None` when it panicked, or needed more steps than a policy has.
-fn run(setter: &Setter, target: &Target<'_, '_>) -> Option<Vec<Edit>> {
+/// The edits of one mutator; `None` if it panicked, or needed more steps than a policy has.
+fn run(active: &ActiveMutator, target: &Target<'_, '_>) -> Option<Vec<Edit>> {
     let mut edits = Edits::default();
     let run = || {
-        setter.mutator.set(target, &mut edits);
+        active.mutator.set(target, &mut edits);
         for update in target.updates() {
-            setter.mutator.take_back(update, &mut edits);
-            setter.mutator.keep(update, &mut edits);
+            active.mutator.take_back(update, &mut edits);
+            active.mutator.keep(update, &mut edits);
         }
     };
     let allowance = Allowance::new(POLICY);
     catch_unwind(AssertUnwindSafe(run)).ok()?;
-    // It has seen a part of the object only.
+    // After exhausting its steps it has seen only a part of the object.
     (!allowance.is_exhausted()).then(|| edits.into_edits())
 }
 
-/// Why a mutator that panicked set nothing.
+/// Message about a mutator that panicked.
 const PANICKED: &str = "could not be applied: the policy failed on this object; please report it";
 
-fn failed(setter: &Setter, message: &str) -> Judged {
-    Judged { failed: true, ..told(setter, Place::object(), message.to_owned()) }
+fn failed(active: &ActiveMutator, message: &str) -> ModedFinding {
+    ModedFinding { failed: true, ..finding_about(active, Place::object(), message.to_owned()) }
 }
 
-/// What stands before a change that is not made.
-fn would(setter: &Setter) -> &'static str {
-    if setter.mode == Mode::Enforce { "" } else { "would " }
+/// Prefix of the message about a change: `would ` if the mode does not make it.
+fn would(active: &ActiveMutator) -> &'static str {
+    if active.mode == Mode::Enforce { "" } else { "would " }
 }
 
-/// A change as it is told.
-fn told(setter: &Setter, place: Place, message: String) -> Judged {
-    let configured = (setter.configured > setter.mode).then_some(setter.configured);
-    Judged {
-        meta: setter.meta,
+/// The finding about a change.
+fn finding_about(active: &ActiveMutator, place: Place, message: String) -> ModedFinding {
+    let configured = (active.configured > active.mode).then_some(active.configured);
+    ModedFinding {
+        meta: active.meta,
         place,
         message,
-        mode: setter.mode,
+        mode: active.mode,
         configured,
         inherited: false,
         failed: false,
-        tells: Tells::Default,
+        kind: FindingKind::Default,
         count: 1,
-        said: std::sync::OnceLock::new(),
+        text: std::sync::OnceLock::new(),
     }
 }

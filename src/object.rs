@@ -1,4 +1,4 @@
-//! What a request is about, seen once: the submitted object's metadata and the pods in it.
+//! The submitted object, read once: its metadata, and the pods or pod templates in it.
 
 mod container;
 mod image;
@@ -20,13 +20,15 @@ pub(crate) mod unchanged;
 mod volume;
 mod workload;
 
-use serde::Serialize;
 use serde_json::value::RawValue;
 
 use mapping::Mapping;
 use memory::Limit;
 use read::{parse, top};
 use template::Templates;
+
+use crate::escape::escaped;
+use crate::redaction::{redact, shortened};
 
 pub use container::{Container, ContainerList};
 pub use image::{Image, Malformed};
@@ -37,22 +39,29 @@ pub(crate) use plural::plural;
 pub use pod::{ImageUse, Pod, VolumeUse};
 pub use security::{SeLinuxOptions, Security};
 pub use text::{Text, TextMap};
-pub use workload::{TemplatePath, Workload, Workloads};
+pub use workload::{TemplatePath, Workload, WorkloadError, Workloads};
 
-/// Why an object could not be read as its kind says.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
-#[error("{path}: {message}")]
+/// A field of an object that has the wrong type.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}: {message}", printed(.path))]
 pub struct Unreadable {
-    /// The field, from the object's root; `.` for the object itself.
-    pub path: String,
-    /// The same, however the keys on the way are written.
-    #[serde(skip)]
-    pub place: Path,
-    /// What was found and what belongs there. No value is quoted.
+    /// Path of the field, from the object's root.
+    pub path: Path,
+    /// The value that was found and the type that was expected. No value is quoted.
     pub message: String,
 }
 
-/// A submitted object: its metadata, and its pods.
+/// Characters of a path in an error.
+const PATH: usize = 128;
+
+/// A path as errors print it: `.` for the object itself. Keys of a map are user input, so that secrets are redacted and
+/// control characters escaped.
+fn printed(path: &Path) -> String {
+    let path = if path.is_root() { ".".to_owned() } else { path.to_string() };
+    escaped(&redact(&shortened(&path, PATH))).into_owned()
+}
+
+/// A submitted object: its metadata, and its pods or pod templates.
 pub struct Object<'a> {
     metadata: Metadata<'a>,
     pods: Vec<Pod<'a>>,
@@ -60,11 +69,11 @@ pub struct Object<'a> {
     unread: Vec<Unread>,
 }
 
-/// A field that could not be read, and that an update left as it was.
+/// A field that could not be read, and that the update left unchanged.
 pub struct Unread {
-    /// Where.
+    /// Path of the field.
     pub place: Place,
-    /// Why it could not be read.
+    /// The error.
     pub why: Unreadable,
 }
 
@@ -72,7 +81,7 @@ impl<'a> Object<'a> {
     /// Reads an object. `workload` is the row of its kind, `None` for a kind without pods.
     ///
     /// # Errors
-    /// [`Unreadable`] when a field that policies read holds something else than its type.
+    /// [`Unreadable`] if a field that policies read has the wrong type.
     pub fn read(raw: &'a RawValue, workload: Option<&Workload>) -> Result<Self, Unreadable> {
         let _limit = Limit::of(raw.get().len());
         let Some(workload) = workload else {
@@ -95,11 +104,11 @@ impl<'a> Object<'a> {
         Ok(Self { metadata, pods, templates: bytes, unread })
     }
 
-    /// Reads an object beside the one of the other side of an update. A part that cannot be read and is the same on both
-    /// sides, byte for byte, is left out: a field of the metadata, a Pod's whole spec, a whole template.
+    /// Reads an object of an update, given the other one. A part that cannot be read and is equal in both, byte for byte,
+    /// is left out: a field of the metadata, a Pod's whole spec, a whole template.
     ///
     /// # Errors
-    /// [`Unreadable`] when a part cannot be read and is not the same.
+    /// [`Unreadable`] if a part cannot be read and differs.
     pub fn read_beside(
         raw: &'a RawValue,
         other: Option<&RawValue>,
@@ -121,21 +130,21 @@ impl<'a> Object<'a> {
 
     /// The object's metadata.
     pub fn metadata(&self) -> &Metadata<'a> {
-        // A Pod's own are those of the object.
+        // A Pod's metadata is the object's.
         self.pods.first().filter(|pod| !pod.is_template()).and_then(Pod::metadata).unwrap_or(&self.metadata)
     }
 
-    /// The Pod, or each pod template; none for other kinds.
+    /// The Pod, or each pod template; empty for other kinds.
     pub fn pods(&self) -> &[Pod<'a>] {
         &self.pods
     }
 
-    /// The bytes of each pod template; none for a Pod.
+    /// JSON of each pod template; empty for a Pod.
     pub fn templates(&self) -> &[&'a str] {
         &self.templates
     }
 
-    /// What could not be read, and was left as it was.
+    /// Fields that could not be read, and that the update left unchanged.
     pub fn unread(&self) -> &[Unread] {
         &self.unread
     }

@@ -1,8 +1,8 @@
 //! A JSON Patch (RFC 6902), recorded while the object is edited.
 //!
-//! An `add` operation goes only where nothing was written: a value that is there is never changed. Parents that are absent
-//! or `null` are added with what goes into them, so that every operation applies to the bytes that came. A `remove`
-//! operation takes away what was there; who asks for one has to know that nobody wrote it.
+//! An `add` operation is recorded only for a field that is absent or `null`: existing values are never changed. Absent
+//! parents are added together with the value, so that the patch applies to the object as received. A `remove` operation
+//! deletes an existing value; the caller ensures that no user wrote it.
 
 use jsonptr::{Assign, Delete, Pointer, PointerBuf};
 use serde::Serialize;
@@ -17,7 +17,7 @@ const OBJECT: usize = 3 << 20;
 /// and a caller may leave answers unread.
 pub const PATCH: usize = 256 << 10;
 
-/// An object while it is edited, and what was done to it.
+/// An object that is being edited, and the operations so far.
 #[derive(Clone)]
 pub struct Editor {
     object: Value,
@@ -33,26 +33,27 @@ pub struct Operation {
     path: PointerBuf,
     #[serde(skip_serializing_if = "Option::is_none")]
     value: Option<Value>,
-    /// Id of the policy that asked for it; not part of the patch.
+    /// Id of the policy that it was recorded for; not part of the patch.
     #[serde(skip)]
     policy: &'static str,
 }
 
 impl Editor {
-    /// Starts from the bytes that came; `None` when they are no JSON, nested too deeply, or more than any API server
-    /// would take.
+    /// Starts from the object as received; `None` if it is not JSON, is nested too deeply, or is larger than any API
+    /// server accepts.
     pub fn new(raw: &str) -> Option<Self> {
         let object = if raw.len() <= OBJECT { serde_json::from_str(raw).ok()? } else { return None };
         // The brackets of the list.
         Some(Self { object, operations: Vec::new(), size: 2 })
     }
 
-    /// Sets a field for `policy`, where it is absent or `null`; returns whether it was.
+    /// Sets a field for `policy` if it is absent or `null`; returns true if it was set.
     pub fn set(&mut self, policy: &'static str, path: &Path, value: &Value) -> bool {
         self.add(policy, &path.pointer(), value.clone())
     }
 
-    /// Inserts an item into a list for `policy`, at a position or at the end. The list may be absent or `null`.
+    /// Inserts an item into a list for `policy`, at a position or at the end; returns true if it was inserted. The list may
+    /// be absent or `null`.
     pub fn insert(&mut self, policy: &'static str, list: &Path, position: Option<usize>, item: &Value) -> bool {
         let list = list.pointer();
         match list.resolve(&self.object) {
@@ -64,7 +65,7 @@ impl Editor {
         }
     }
 
-    /// Takes away for `policy` what is at `path`; returns whether there was anything.
+    /// Removes the value at `path` for `policy`; returns true if there was one.
     pub fn remove(&mut self, policy: &'static str, path: &Pointer) -> bool {
         if path.is_root() || self.object.delete(path).is_none() {
             return false;
@@ -73,29 +74,29 @@ impl Editor {
         true
     }
 
-    /// The object as it is now.
+    /// The object with all operations applied.
     pub fn object(&self) -> &Value {
         &self.object
     }
 
-    /// The object as it is now and what was done, in order.
+    /// The object with all operations applied, and the operations in order.
     pub fn into_parts(self) -> (Value, Vec<Operation>) {
         (self.object, self.operations)
     }
 
-    /// What was done, in order.
+    /// The operations so far, in order.
     pub fn operations(&self) -> &[Operation] {
         &self.operations
     }
 
-    /// Whether the patch is larger than [`PATCH`].
+    /// True if the patch is larger than [`PATCH`].
     pub fn is_over(&self) -> bool {
         self.size > PATCH
     }
 
-    /// Adds a member where nothing is, with the parents that are missing.
+    /// Adds a value where there is none, with its missing parents.
     fn add(&mut self, policy: &'static str, pointer: &Pointer, value: Value) -> bool {
-        // The shallowest part of the way that is not there, and what is to be put there.
+        // The topmost missing parent is added, with everything below it as its value.
         let tokens: Vec<_> = pointer.tokens().collect();
         let mut here = &self.object;
         for (depth, token) in tokens.iter().enumerate() {
@@ -136,7 +137,7 @@ impl Editor {
     }
 }
 
-/// Adds as RFC 6902 says: into a list, before the item that is there.
+/// Applies an `add` operation (RFC 6902, 4.1): in a list, before the item at that position.
 fn put(object: &mut Value, path: &Pointer, value: Value) -> bool {
     if let Some((list, last)) = path.split_back()
         && let Ok(Value::Array(items)) = list.resolve_mut(object)
@@ -150,12 +151,12 @@ fn put(object: &mut Value, path: &Pointer, value: Value) -> bool {
 }
 
 impl Operation {
-    /// The place that it adds or removes.
+    /// JSON pointer of the value that it adds or removes.
     pub fn path(&self) -> &Pointer {
         &self.path
     }
 
-    /// Id of the policy that asked for it.
+    /// Id of the policy that it was recorded for.
     pub fn policy(&self) -> &'static str {
         self.policy
     }

@@ -1,27 +1,26 @@
-//! What a policy is: a documented, pure function of (request, facts, settings).
+//! Policies: each is a documented, pure function of (request, facts, settings).
 
 pub mod catalogue;
 pub mod defaults;
-mod identity;
-mod images;
-mod network;
+pub mod kinds;
+mod meta;
 pub mod page;
-mod pods;
-mod standard;
 
 use std::fmt::{self, Write as _};
 
 use serde::{Deserialize, Serialize};
 
+pub use kinds::{Kinds, NEW_SERVICE_ACCOUNTS};
+pub use meta::{Allowed, Change, Fields, Meta};
+
 use crate::facts::{Facts, Pending};
 use crate::object::{Place, Within};
+use crate::pod_security::Version;
 use crate::redaction::shortened;
 use crate::request::Request;
 use crate::steps::{self, Allowance};
 
-pub use standard::PodSecurityVersion;
-
-/// How bad a finding is, for display and SARIF. It decides nothing.
+/// Severity of a finding, for display and SARIF. It decides nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
@@ -55,27 +54,6 @@ pub struct Control {
     pub name: &'static str,
 }
 
-/// The documentation of a policy. There is no optional field: an undocumented policy does not compile.
-#[derive(Debug)]
-pub struct Meta {
-    /// The id that configuration, findings, fixtures and pages share.
-    pub id: &'static str,
-    /// What it forbids, in a few words.
-    pub title: &'static str,
-    /// For display and SARIF only.
-    pub severity: Severity,
-    /// The version of this program that had it first.
-    pub since: &'static str,
-    /// Why it matters, in two sentences at most.
-    pub why: &'static str,
-    /// What to do, in the imperative.
-    pub fix: &'static str,
-    /// The fields it reads, below the pod (`spec.…`) or the object.
-    pub fields: &'static [&'static str],
-    /// The controls it carries out.
-    pub controls: &'static [Control],
-}
-
 /// A policy that judges and never patches.
 pub trait Validator: Send + Sync {
     /// Adds a finding for everything that is not as it must be.
@@ -91,11 +69,11 @@ trait Policy: Validator + serde::de::DeserializeOwned + schemars::JsonSchema + '
     const META: &'static Meta;
 
     /// Takes the version of the Pod Security Standards; most policies do not depend on it.
-    fn follow(&mut self, _: PodSecurityVersion) {}
+    fn follow(&mut self, _: Version) {}
 
     /// The policies that need not run beside this one, because it finds all that they find in that version
     /// (`OverrideCheckIDs` of `k8s.io/pod-security-admission`).
-    fn replaces(_: PodSecurityVersion) -> &'static [&'static str] {
+    fn replaces(_: Version) -> &'static [&'static Meta] {
         &[]
     }
 }
@@ -103,17 +81,17 @@ trait Policy: Validator + serde::de::DeserializeOwned + schemars::JsonSchema + '
 /// Something that is not as it must be: a place and a predicate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// Where.
+    /// Path of the field that the finding is about.
     pub place: Place,
-    /// What must be: `must …`.
+    /// Requirement that was not met, as `must …`.
     pub message: String,
-    /// Whether another object of the cluster could put it right: such a finding refuses Pods only.
-    pub rests_on_cluster: bool,
-    /// How many places it stands for.
+    /// Set where another object of the cluster could put it right: such a finding refuses Pods only.
+    pub depends_on_cluster: bool,
+    /// Number of places that it stands for.
     pub count: usize,
 }
 
-/// Findings of one policy that are told apart.
+/// Findings kept per policy; the rest are only counted.
 const FINDINGS: usize = 128;
 /// Steps of a finding, kept or not.
 const FINDING_STEPS: u32 = 4;
@@ -123,16 +101,16 @@ const FINDING_STEPS: u32 = 4;
 pub struct Report {
     allowance: Allowance,
     findings: Vec<Finding>,
-    /// How many more there were, and how many of them rest on the cluster.
+    /// Number of findings that were not kept, and of those among them that depend on the cluster.
     more: usize,
-    more_resting: usize,
+    more_depending: usize,
 }
 
 impl Report {
     /// An empty report of a policy that may take so many steps: one for each item of a list that it looks at, and a few
     /// for each finding.
     pub fn with_budget(steps: u32) -> Self {
-        Self { allowance: Allowance::new(steps), findings: Vec::new(), more: 0, more_resting: 0 }
+        Self { allowance: Allowance::new(steps), findings: Vec::new(), more: 0, more_depending: 0 }
     }
 
     /// A finding that the object alone decides. Place and message are written out only if it is one of those kept, so hand
@@ -141,12 +119,12 @@ impl Report {
         self.push(place, message, false);
     }
 
-    /// A finding that rests on another object of the cluster.
-    pub fn add_resting(&mut self, place: impl Into<Place>, message: impl fmt::Display) {
+    /// A finding that depends on another object of the cluster.
+    pub fn add_depending(&mut self, place: impl Into<Place>, message: impl fmt::Display) {
         self.push(place, message, true);
     }
 
-    fn push(&mut self, place: impl Into<Place>, message: impl fmt::Display, rests_on_cluster: bool) {
+    fn push(&mut self, place: impl Into<Place>, message: impl fmt::Display, depends_on_cluster: bool) {
         if !steps::take(FINDING_STEPS) {
             return;
         }
@@ -154,16 +132,16 @@ impl Report {
             self.findings.push(Finding {
                 place: place.into(),
                 message: message.to_string(),
-                rests_on_cluster,
+                depends_on_cluster,
                 count: 1,
             });
         } else {
             self.more += 1;
-            self.more_resting += usize::from(rests_on_cluster);
+            self.more_depending += usize::from(depends_on_cluster);
         }
     }
 
-    /// Whether the policy needed more steps than it had: then its findings are not all.
+    /// True if the policy needed more steps than it had: then its findings are not all.
     pub fn is_exhausted(&self) -> bool {
         self.allowance.is_exhausted()
     }
@@ -179,7 +157,7 @@ impl Report {
             self.findings.push(Finding {
                 place: Place { within: Within::Many, ..Place::object() },
                 message: format!("must be put right in {} more places", self.more),
-                rests_on_cluster: self.more == self.more_resting,
+                depends_on_cluster: self.more == self.more_depending,
                 count: self.more,
             });
         }

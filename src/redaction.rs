@@ -1,8 +1,8 @@
-//! Secrets, taken out of every text before anybody is told of it: answers, records, logs, and what the command line prints.
+//! Redacts secrets in every text before it leaves the program: responses, records, logs and command-line output.
 //!
-//! Values that somebody wrote are quoted in messages, in paths (keys of annotations) and in errors. What looks like a
-//! secret, a token, an authorization, an e-mail address or a US social security number is replaced by a word for it. What
-//! looks like none of these is not found: messages quote as little as they can to begin with.
+//! Messages, paths (keys of annotations) and errors quote user input. Text that looks like a secret, a token, an
+//! authorization header, an e-mail address or a US social security number is replaced by a word for it. Secrets that look
+//! like none of these are not recognised: messages quote as little as possible to begin with.
 
 mod credentials;
 
@@ -15,29 +15,29 @@ pub(crate) use credentials::shortened;
 
 /// One step of a redaction.
 enum Rule {
-    /// A pattern, and what stands for what it finds; `$k` is kept.
+    /// A pattern and the replacement of its matches; the group `$k` is kept.
     Pattern(Regex, &'static str),
-    /// The user information of what looks like an image reference or a URL without its scheme.
+    /// User and password in an image reference, or in a URL without a scheme.
     Credentials,
 }
 
-/// Marks the place of [`Rule::Credentials`] among the patterns.
+/// Stands for [`Rule::Credentials`] in the table of patterns.
 const CREDENTIALS: &str = "";
 
-/// Words that say in a name that its value is a secret.
+/// Words that, anywhere in a name, mark its value as a secret.
 const NAME: &str = r"(?:passw(?:or)?d|passphrase|pwd|secret|token|(?:api|access|private|account|signing|encryption|client|shared)[_-]?key|credentials?)";
-/// Words that say so where they are the last of a name. Innocent ones begin or end like them: `bypass`, `author`.
+/// Words that do so only at the end of a name: harmless ones begin or end like them (`bypass`, `author`).
 const LAST: &str = r"(?:(?:admin|db|pg|require|root|user)?pass|auth|cookie|signature|j?session[_-]?id|phpsessid)";
-/// Where a word begins, which may be after the letter of an escape.
+/// Start of a word, which may follow the letter of an escape.
 const EDGE: &str = r"(?:^|[^A-Za-z]|\\[nrt0])";
 /// Space, escaped or not.
 const SPACE: &str = r"(?:\s|\\[nrt])";
 /// A value in quotation marks: as they are, escaped once or more often, or cut off.
 const QUOTED: &str = r#""(?:[^"\\]|\\.)*"?|'(?:[^'\\]|\\.)*'?|\\"(?:[^"\\]|\\{3}["\\]|\\{2}[^"\\]|\\[^"\\])*(?:\\")?|\\'(?:[^'\\]|\\{3}['\\]|\\{2}[^'\\]|\\[^'\\])*(?:\\')?|\\{2,}["'][^"']*"#;
-/// A value without them: everything to the next space, quotation mark or escaped line end. What only closes brackets or
-/// lists is left.
+/// A value without quotation marks: everything to the next space, quotation mark or escaped line break, except closing
+/// brackets and separators at its end.
 const BARE: &str = r#"(?:[^\s"'\\\]},;&]|[\]},;&]+[^\s"'\\\]},;&]|\\[^"'nrt])+"#;
-/// What stands for a value already.
+/// A value that is redacted already.
 const DONE: &str = r"\[redacted[a-z -]*\]";
 
 /// In the order in which they are applied: the more telling first. A value may be escaped, so that the character before a
@@ -100,7 +100,7 @@ static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
     rows.into_iter().filter_map(rule).collect()
 });
 
-/// What every text has that some rule changes, found in one quick pass. A text without it is left alone.
+/// Matches every text that some rule might change, in one quick pass. Other texts are returned as they are.
 static SUSPECT: LazyLock<Option<Regex>> = LazyLock::new(|| {
     let parts = [
         "[:=@]|--|\\.\\.\\.|[0-9]{3}-|private key|bearer|basic|negotiate|hooks\\.slack",

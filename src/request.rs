@@ -1,4 +1,4 @@
-//! What is asked: the one view of an admission request that policies, decision and trail share.
+//! The admission request, as policies, decision and trail see it.
 
 use std::sync::Arc;
 
@@ -9,22 +9,22 @@ use serde_json::value::RawValue;
 use crate::object::mapping;
 use crate::object::{Container, ImageUse, Object, Pod, Text, Unreadable, Workloads};
 
-/// What is done to the object (`admission.k8s.io/v1` `Operation`).
+/// Operation of an admission request (`Operation` of `admission.k8s.io/v1`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Operation {
     /// A new object.
     Create,
-    /// A change of one that is there.
+    /// A change of an existing object.
     Update,
-    /// A removal; only the old object is sent.
+    /// A deletion; only the old object is sent.
     Delete,
-    /// exec, attach, port-forward, proxy: the object is the options.
+    /// exec, attach, port-forward and proxy; the options are sent in place of the object.
     Connect,
 }
 
 impl Operation {
-    /// The name on the wire.
+    /// The name in an AdmissionReview.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Create => "CREATE",
@@ -35,7 +35,7 @@ impl Operation {
     }
 }
 
-/// Group, version, kind.
+/// A GroupVersionKind.
 #[derive(Debug, Clone, Default, Deserialize, Serialize)]
 #[serde(default)]
 pub struct Kind<'a> {
@@ -50,7 +50,7 @@ pub struct Kind<'a> {
     pub kind: Text<'a>,
 }
 
-/// Group, version, resource.
+/// A GroupVersionResource.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct Resource<'a> {
@@ -65,7 +65,7 @@ pub struct Resource<'a> {
     pub resource: Text<'a>,
 }
 
-/// Who asks (`authentication.k8s.io/v1` `UserInfo`, without `extra`).
+/// The requesting user (`UserInfo` of `authentication.k8s.io/v1`, without `extra`).
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct User<'a> {
@@ -81,23 +81,23 @@ pub struct User<'a> {
 }
 
 impl User<'_> {
-    /// User name, empty where it is absent.
+    /// User name, empty if it is absent.
     pub fn name(&self) -> &str {
         self.username.as_deref().unwrap_or_default()
     }
 
-    /// Whether the user is in `group`.
+    /// True if the user is in `group`.
     pub fn is_in(&self, group: &str) -> bool {
         self.groups.as_deref().unwrap_or_default().iter().any(|name| name == group)
     }
 }
 
-/// Where a request comes from.
+/// Origin of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
-    /// An API server: its defaults and its own admission plugins (ServiceAccount) have been applied.
+    /// An API server, which has applied its defaults and its own admission plugins (ServiceAccount).
     ApiServer,
-    /// A manifest as somebody wrote it, judged together with the whole set it came in.
+    /// A manifest, judged together with the other manifests of its set.
     Manifest,
 }
 
@@ -108,7 +108,7 @@ const HARMLESS: [&str; 7] = ["status", "scale", "binding", "eviction", "log", "f
 pub struct Request<'a> {
     /// The request's uid, which the answer must carry.
     pub uid: Text<'a>,
-    /// What is done.
+    /// Operation.
     pub operation: Operation,
     /// Kind of the object.
     pub kind: Kind<'a>,
@@ -116,30 +116,30 @@ pub struct Request<'a> {
     pub resource: Resource<'a>,
     /// Subresource, empty for the resource itself.
     pub subresource: Text<'a>,
-    /// Name of the object; empty when it is to be generated.
+    /// Name of the object; empty if the API server will generate it.
     pub name: Text<'a>,
     /// Namespace, empty for cluster-scoped objects.
     pub namespace: Text<'a>,
-    /// Who asks.
+    /// The requesting user.
     pub user: User<'a>,
-    /// Whether nothing will be stored (the API's `dryRun`).
+    /// True if nothing will be stored (`dryRun`).
     pub dry_run: bool,
     /// Time of arrival: the only clock that a policy has.
     pub received: Timestamp,
-    /// Where the request comes from.
+    /// Origin of the request.
     pub source: Source,
-    /// The object, where it is one that is judged.
+    /// The object; `None` if the operation has none.
     pub object: Option<Object<'a>>,
-    /// The bytes of the object as they came; the options of a CONNECT.
+    /// The object as received; on CONNECT, its options.
     pub sent: Option<&'a RawValue>,
-    /// The bytes of the object before the change; read only when it matters.
+    /// The old object as received; parsed only when needed.
     pub old: Option<&'a RawValue>,
-    /// The bytes of the operation's options.
+    /// Options of the operation as received.
     pub options: Option<&'a RawValue>,
 }
 
 impl<'a> Request<'a> {
-    /// The Pod, or each pod template; none where there is nothing to judge.
+    /// The Pod, or each pod template; empty for other kinds.
     pub fn pods(&self) -> &[Pod<'a>] {
         self.object.as_ref().map(Object::pods).unwrap_or_default()
     }
@@ -154,7 +154,7 @@ impl<'a> Request<'a> {
         self.pods().iter().flat_map(Pod::images)
     }
 
-    /// Whether it goes to a subresource listed as harmless, or is a CONNECT, which no policy on objects judges.
+    /// True for a CONNECT, which no policy on objects judges, and for a subresource through which no pod spec can change.
     pub fn is_out_of_scope(&self) -> bool {
         self.operation == Operation::Connect || HARMLESS.contains(&self.subresource.as_str())
     }
@@ -174,12 +174,12 @@ impl<'a> Request<'a> {
             .map_or("", |metadata| if metadata.name().is_empty() { metadata.generate_name() } else { metadata.name() })
     }
 
-    /// Whether a controller owns the object.
+    /// True if a controller owns the object.
     pub fn is_owned(&self) -> bool {
         self.object.as_ref().is_some_and(|object| object.metadata().has_controller())
     }
 
-    /// Whether it is a pod template that a controller owns: judged and defaulted at its owner.
+    /// True for a pod template that a controller owns: it was judged and defaulted at its owner.
     pub fn is_owned_template(&self) -> bool {
         self.is_owned() && self.pods().iter().any(Pod::is_template)
     }

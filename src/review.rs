@@ -3,27 +3,29 @@
 
 mod decode;
 mod encode;
+mod judge;
 mod salvage;
 
 use crate::request::Request;
 
 pub use decode::{decode, partial};
 pub use encode::{Draft, encode, refusal, warnings};
+pub use judge::{FAILED, Judge};
 
-/// A review that was understood far enough to be answered.
+/// A review with a readable uid, which can be answered.
 pub struct Review<'a> {
-    /// What is asked.
+    /// The request.
     pub request: Request<'a>,
-    /// Why it cannot be judged, where it cannot.
+    /// Reason why the request cannot be judged; `None` if it can.
     pub unreadable: Option<String>,
-    /// Whether it speaks `admission.k8s.io/v1beta1`, which is answered in the same but not judged.
+    /// True for `admission.k8s.io/v1beta1`, which is answered in that version but not judged.
     pub(crate) is_v1beta1: bool,
 }
 
-/// Nothing that came holds a uid: there is no review to answer, which is HTTP 400.
+/// The body holds no uid, so that there is no review to answer: HTTP 400.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct NoUid {
-    /// What came instead, and what belongs there.
+    /// Description of the body, and the expected input.
     pub message: String,
 }

@@ -1,8 +1,8 @@
-//! How much a policy looks at: a count instead of a clock, so that a policy that takes too long takes too long every time.
+//! A limit on the work of one policy: a count instead of a clock, so that exceeding it is deterministic.
 //!
-//! The engine allows so many steps before a policy runs. Whatever hands a policy the items of a list takes one for each,
-//! and hands out no more once none are left: a policy need not know of it, and none can forget it. The count is the
-//! thread's, because a policy runs on one thread from its beginning to its end.
+//! The engine allows a number of steps before a policy runs. Every iterator over the items of a list takes one step per
+//! item, and ends once none are left: a policy need not know of the limit, and cannot forget it. The count is kept per
+//! thread, because a policy runs on one thread from start to end.
 
 use std::cell::Cell;
 use std::marker::PhantomData;
@@ -13,33 +13,33 @@ use std::marker::PhantomData;
 pub(crate) const POLICY: u32 = 8 << 20;
 
 thread_local! {
-    /// Steps that are left; below zero once they are exhausted.
+    /// Steps left; negative once exhausted.
     static LEFT: Cell<i64> = const { Cell::new(i64::MAX) };
 }
 
-/// Steps that are allowed until this is dropped.
+/// A number of steps, allowed until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Allowance {
     allowed: i64,
-    /// It stays on its thread.
+    /// Not `Send`: the count belongs to the thread.
     _thread: PhantomData<*const ()>,
 }
 
 impl Allowance {
-    /// Allows so many steps on this thread.
+    /// Allows `steps` on this thread.
     pub(crate) fn new(steps: u32) -> Self {
         let allowed = i64::from(steps);
         LEFT.set(allowed);
         Self { allowed, _thread: PhantomData }
     }
 
-    /// Whether more were needed.
+    /// True if more steps were needed than allowed.
     #[expect(clippy::unused_self, reason = "only whoever allowed steps asks for them")]
     pub(crate) fn is_exhausted(&self) -> bool {
         LEFT.get() < 0
     }
 
-    /// Steps that were taken.
+    /// Steps taken so far.
     pub(crate) fn taken(&self) -> u64 {
         (self.allowed - LEFT.get()).try_into().unwrap_or(0)
     }
@@ -51,14 +51,14 @@ impl Drop for Allowance {
     }
 }
 
-/// Takes so many steps; false when there are not as many.
+/// Takes `steps`; false if fewer are left.
 pub(crate) fn take(steps: u32) -> bool {
     let left = LEFT.get().saturating_sub(i64::from(steps));
     LEFT.set(left);
     left >= 0
 }
 
-/// The items of a list, a step for each; it ends early when no steps are left.
+/// The items of a list, at one step each; ends early when no steps are left.
 pub(crate) fn counted<I: IntoIterator>(items: I) -> impl Iterator<Item = I::Item> {
     items.into_iter().take_while(|_| take(1))
 }

@@ -17,11 +17,11 @@ use lines::{Lines, place};
 
 use crate::escape::escaped_json;
 
-/// What is logged unless told otherwise. What kube's client cannot parse, which could be a Secret, it would warn of in
+/// Default log filter. What kube's client cannot parse, which could be a Secret, it would warn of in
 /// full. What krafka finds at every attempt, our sink says once a delivery.
 const FILTER: &str = "info,kube=warn,kube_client::client=error,krafka=error";
 
-/// What counts the warnings of this process.
+/// Counter of the warnings of this process.
 static FLOOD: OnceLock<Flood> = OnceLock::new();
 
 /// Starts logging; `PORTCULLIS_LOG` sets the filter, as in `tracing_subscriber::EnvFilter`. A panic is logged by its

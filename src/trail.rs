@@ -1,83 +1,46 @@
-//! What is remembered: every decision, one line of JSON, each line bound to the one before it by its hash.
+//! The audit trail: every decision, one line of JSON, each line bound to the one before it by its hash.
 //!
 //! One thread owns the chains and the output. A request hands its event over and waits for the acknowledgement, so no
 //! answer leaves before its record is written; events that wait together are written together. Where nothing is promised
 //! nobody waits, and a moment's events are written at once.
 
 mod backend;
-mod chain;
-mod checkpoint;
-mod class;
+mod connect;
 mod courier;
-pub mod database;
-mod event;
-mod key;
 mod open;
-mod output;
-pub mod query;
+mod proof;
+mod read;
 mod record;
-pub mod redact;
-mod sample;
+mod settings;
 pub mod sink;
 mod spool;
-mod stranger;
-mod verify;
 
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
-pub use chain::Chain;
-pub use class::Class;
-pub use courier::{Courier, Couriers, Tally};
-pub use event::{Caller, Event, Origin, RECORD, cut};
-pub use key::{KeyError, Signer, Verifier};
+pub use courier::{Counters, Courier, Couriers};
 pub use open::{Named as NamedSink, open};
-pub use output::{Output, OutputError};
-pub use record::{Omitted, Record};
-pub use redact::Redaction;
-pub use sample::Sampler;
-pub use spool::{Guarantee, Index, Segment, SetAside, Settings, Spool};
-pub use stranger::{Reason, Stranger};
-pub use verify::{Fault, Report, Stream as StreamReport, Verification, verify};
+pub use proof::{Chain, Fault, KeyError, Report, Signer, StreamReport, Verification, Verifier, verify};
+pub use read::{Inputs, Notice, ReadError, database, query, segments_of, verify_database, verify_folder};
+pub use record::{Caller, Class, Event, Omitted, Origin, RECORD, Reason, Record, Redaction, Sampler, Stranger, cut};
+pub use settings::{KeySettings, Settings};
+pub use spool::{Guarantee, Index, Output, OutputError, Segment, SetAside, Spool, SpoolSettings, TrailError};
 
 use backend::Backend;
-
-/// The segments of every stream of a spool, or of the one stream that a folder holds, in the order in which they are read.
-///
-/// # Errors
-/// When the folder cannot be read.
-pub fn segments_of(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
-    Ok(streams_of(folder)?.into_iter().flatten().collect())
-}
-
-/// The segments of each stream of a spool, or of the one stream that a folder holds, in the order in which they are read.
-///
-/// # Errors
-/// When the folder cannot be read.
-pub fn streams_of(folder: &Path) -> std::io::Result<Vec<Vec<PathBuf>>> {
-    let mut streams = Vec::new();
-    let below = Class::ALL.iter().map(|class| folder.join(class.as_str())).filter(|below| below.is_dir());
-    for below in below.chain([folder.to_owned()]) {
-        streams.push(spool::segments(&below)?.into_iter().map(|(_, path)| path).collect());
-    }
-    Ok(streams)
-}
+use spool::TICK;
 
 /// Events that may wait to be written.
 const QUEUE: usize = 4_096;
 /// Events written together.
 const BATCH: usize = 256;
-/// How long events gather where nothing is promised: what is lost of them when the process is killed, and what a moment's
-/// worth of them costs is one write and one wake-up.
+/// Time for which events gather where nothing is promised: they are lost when the process is killed, and cost one write and
+/// one wake-up.
 const GATHERING: Duration = Duration::from_millis(5);
-/// How often the spool is looked after.
-const TICK: SignedDuration = SignedDuration::from_secs(1);
 
 /// The way into the trail.
 #[derive(Clone)]
@@ -88,7 +51,7 @@ pub struct Trail {
     counts: Arc<Counts>,
 }
 
-/// What went wrong, counted by the writer.
+/// Errors, counted by the writer.
 #[derive(Debug, Default)]
 struct Counts {
     /// Records that were removed although some sink needed them.
@@ -112,7 +75,7 @@ struct Entry {
     class: Class,
     source: Option<IpAddr>,
     body: Vec<u8>,
-    /// Who waits for it, if anybody.
+    /// Channel of the caller that waits for it, if any.
     written: Option<oneshot::Sender<Result<String, TrailError>>>,
 }
 
@@ -123,27 +86,7 @@ impl Message {
     }
 }
 
-/// Why an event was not recorded.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum TrailError {
-    /// More events wait than may, or the spool holds all that it may.
-    #[error("the trail is full: too many events wait, or the spool holds all that it may")]
-    Full,
-    /// A caller that nobody knows caused more than its share.
-    #[error("the caller has caused all the records that one unknown caller may")]
-    Share,
-    /// The output refused it.
-    #[error("the trail could not be written: {0}")]
-    Output(String),
-    /// It was not written in the time that the caller had.
-    #[error("the trail took longer than the decision may wait")]
-    Late,
-    /// The writer has ended.
-    #[error("the trail is closed")]
-    Closed,
-}
-
-/// What the first record of each stream says.
+/// Contents of the first record of each stream.
 #[derive(Debug, Clone)]
 pub struct Beginning {
     /// Name of the cluster.
@@ -253,12 +196,12 @@ impl Trail {
         let _ = self.queue.send(Message::Key(signer)).await;
     }
 
-    /// What is promised of a record.
+    /// The guarantee for each record.
     pub fn guarantee(&self) -> Guarantee {
         self.guarantee
     }
 
-    /// What the spool holds, where there is one.
+    /// Index of the spool, where there is one.
     pub fn index(&self) -> Option<&Arc<Index>> {
         self.index.as_ref()
     }

@@ -13,9 +13,11 @@ use k8s_openapi::api::admissionregistration::v1::{
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement, ObjectMeta};
 
-use crate::config::Snapshot;
 use crate::mode::Mode;
 use crate::object::Workload;
+use crate::policy::Meta;
+use crate::policy::kinds::{Kinds, Resource};
+use crate::snapshot::Snapshot;
 
 /// The name of both configurations.
 pub const NAME: &str = "portcullis";
@@ -30,7 +32,7 @@ const MUTATE_TIMEOUT: i32 = 1;
 /// Subresources of Pods through which what policies judge can change.
 const POD_SUBRESOURCES: [&str; 2] = ["pods/ephemeralcontainers", "pods/resize"];
 
-/// How the API server reaches the webhook.
+/// Address at which the API server reaches the webhook.
 #[derive(Debug, Clone)]
 pub struct Target {
     /// The Service's namespace, which is never judged.
@@ -52,57 +54,128 @@ impl Target {
 
 /// The configuration that sends `/validate` what the validators in force judge.
 pub fn validating(snapshot: &Snapshot, target: &Target) -> ValidatingWebhookConfiguration {
-    let modes = Modes::of(snapshot, |namespace| snapshot.strongest(namespace));
-    let webhook = |name: &str, part: RangeInclusive<Mode>, failure: &str, timeout| {
-        let selector = modes.select(&part, &target.namespace)?;
-        Some(ValidatingWebhook {
-            name: format!("{name}.portcullis.dev"),
+    let strongest = |namespace: &str, kinds| snapshot.strongest_of(namespace, |meta| meta.kinds.contains(&kinds));
+    let kinds = in_force(snapshot.judging());
+    let webhooks = |name, part: RangeInclusive<Mode>, failure: &'static str, timeout| {
+        let entries = entries(snapshot, &kinds, &part, &target.namespace, strongest);
+        entries.into_iter().map(move |entry| ValidatingWebhook {
+            name: entry.name(name),
             admission_review_versions: vec!["v1".to_owned()],
             client_config: client_config(target, "/validate"),
             failure_policy: Some(failure.to_owned()),
             match_conditions: Some(match_conditions()),
             match_policy: Some("Equivalent".to_owned()),
-            rules: Some(scoped(validating_rules(snapshot), modes.holds_top(&part))),
-            namespace_selector: Some(selector),
+            rules: Some(entry.rules(snapshot, validating_rules)),
+            namespace_selector: Some(entry.selector),
             side_effects: "None".to_owned(),
             timeout_seconds: Some(timeout),
             ..ValidatingWebhook::default()
         })
     };
-    let webhooks = [
-        webhook("enforce", Mode::Enforce..=Mode::Enforce, "Fail", ENFORCE_TIMEOUT),
-        webhook("observe", Mode::Audit..=Mode::Warn, "Ignore", OBSERVE_TIMEOUT),
-    ];
+    let enforcing = webhooks("enforce", Mode::Enforce..=Mode::Enforce, "Fail", ENFORCE_TIMEOUT);
+    let observing = webhooks("observe", Mode::Audit..=Mode::Warn, "Ignore", OBSERVE_TIMEOUT);
     ValidatingWebhookConfiguration {
         metadata: ObjectMeta { name: Some(NAME.to_owned()), ..ObjectMeta::default() },
-        webhooks: Some(webhooks.into_iter().flatten().collect()),
+        webhooks: Some(enforcing.chain(observing).collect()),
     }
 }
 
 /// The configuration that sends `/mutate` what the mutators in force may patch. What they did not set, because nobody
 /// answered, the validators see.
 pub fn mutating(snapshot: &Snapshot, target: &Target) -> MutatingWebhookConfiguration {
-    let modes = Modes::of(snapshot, |namespace| snapshot.strongest_default(namespace));
-    let part = Mode::Audit..=Mode::Enforce;
-    let selector = modes.select(&part, &target.namespace);
-    let webhook = selector.map(|selector| MutatingWebhook {
-        name: "defaults.portcullis.dev".to_owned(),
+    // A mutator costs a namespace no second webhook: all kinds are sent wherever some mutator acts.
+    let strongest = |namespace: &str, _| snapshot.strongest_default(namespace);
+    let kinds = in_force(snapshot.setting());
+    let entries = entries(snapshot, &kinds, &(Mode::Audit..=Mode::Enforce), &target.namespace, strongest);
+    let webhooks = entries.into_iter().map(|entry| MutatingWebhook {
+        name: entry.name("defaults"),
         admission_review_versions: vec!["v1".to_owned()],
         client_config: client_config(target, "/mutate"),
         failure_policy: Some("Ignore".to_owned()),
         match_conditions: Some(match_conditions()),
         match_policy: Some("Equivalent".to_owned()),
-        namespace_selector: Some(selector),
         reinvocation_policy: Some("IfNeeded".to_owned()),
-        rules: Some(scoped(mutating_rules(snapshot), modes.holds_top(&part))),
+        rules: Some(entry.rules(snapshot, mutating_rules)),
+        namespace_selector: Some(entry.selector),
         side_effects: "None".to_owned(),
         timeout_seconds: Some(MUTATE_TIMEOUT),
         ..MutatingWebhook::default()
     });
     MutatingWebhookConfiguration {
         metadata: ObjectMeta { name: Some(NAME.to_owned()), ..ObjectMeta::default() },
-        webhooks: Some(webhook.into_iter().collect()),
+        webhooks: Some(webhooks.collect()),
     }
+}
+
+/// The kinds of some policies, each once, in the order of the catalogue.
+fn in_force(metas: impl Iterator<Item = &'static Meta>) -> Vec<Kinds> {
+    let mut found = Vec::new();
+    for kinds in metas.flat_map(|meta| meta.kinds).copied() {
+        if !found.contains(&kinds) {
+            found.push(kinds);
+        }
+    }
+    // The Pods come first, whoever named them first.
+    found.sort_by_key(|kinds| *kinds != Kinds::Pods);
+    found
+}
+
+/// The kinds that are sent from the same namespaces: one webhook.
+struct Entry {
+    kinds: Vec<Kinds>,
+    selector: LabelSelector,
+    /// Set where cluster-scoped objects are sent too.
+    holds_top: bool,
+}
+
+/// Groups the kinds by the namespaces in which their strongest mode is in `part`.
+fn entries(
+    snapshot: &Snapshot,
+    kinds: &[Kinds],
+    part: &RangeInclusive<Mode>,
+    own: &str,
+    strongest: impl Fn(&str, Kinds) -> Mode,
+) -> Vec<Entry> {
+    let mut entries: Vec<Entry> = Vec::new();
+    for kinds in kinds.iter().copied() {
+        let modes = Modes::of(snapshot, |namespace| strongest(namespace, kinds));
+        let Some(selector) = modes.select(part, own) else { continue };
+        let holds_top = modes.holds_top(part);
+        match entries.iter_mut().find(|entry| entry.selector == selector && entry.holds_top == holds_top) {
+            Some(entry) => entry.kinds.push(kinds),
+            None => entries.push(Entry { kinds: vec![kinds], selector, holds_top }),
+        }
+    }
+    entries
+}
+
+impl Entry {
+    /// `enforce.portcullis.dev` for the one with the Pods; others name their first resource too.
+    fn name(&self, name: &str) -> String {
+        match self.kinds.first() {
+            Some(Kinds::Resource(row)) => format!("{name}-{}.portcullis.dev", row.resource.replace('/', "-")),
+            Some(Kinds::Pods) | None => format!("{name}.portcullis.dev"),
+        }
+    }
+
+    /// The rules of its kinds; `of_pods` are those of Pods and of what holds pod templates.
+    fn rules(&self, snapshot: &Snapshot, of_pods: fn(&Snapshot) -> Vec<RuleWithOperations>) -> Vec<RuleWithOperations> {
+        let of_kinds = |kinds: &Kinds| match kinds {
+            Kinds::Pods => scoped(of_pods(snapshot), self.holds_top),
+            Kinds::Resource(row) => of_resource(row, self.holds_top).into_iter().collect(),
+        };
+        self.kinds.iter().flat_map(of_kinds).collect()
+    }
+}
+
+/// The rule of a resource. A namespaceSelector holds back no cluster-scoped object but a Namespace, so such objects are
+/// sent by the one entry that the top is in.
+fn of_resource(row: &Resource, holds_top: bool) -> Option<RuleWithOperations> {
+    let is_selected = row.is_namespaced || row.resource == "namespaces";
+    let operations: Vec<&str> = row.operations.iter().map(|operation| operation.as_str()).collect();
+    let rule = rule(row.group, &operations, vec![row.resource.to_owned()]);
+    let scope = if row.is_namespaced { "Namespaced" } else { "Cluster" };
+    (is_selected || holds_top).then(|| RuleWithOperations { scope: Some(scope.to_owned()), ..rule })
 }
 
 /// The strongest mode at the top, and in each namespace that an entry names.
@@ -117,7 +190,7 @@ impl<'s> Modes<'s> {
         Self { top: strongest(""), named }
     }
 
-    /// Whether what lives in no namespace is in `part`: the top governs it.
+    /// True if cluster-scoped objects are in `part`: the top governs them.
     fn holds_top(&self, part: &RangeInclusive<Mode>) -> bool {
         part.contains(&self.top)
     }
@@ -155,7 +228,7 @@ fn scoped(mut rules: Vec<RuleWithOperations>, holds_top: bool) -> Vec<RuleWithOp
     rules
 }
 
-/// What the API server writes by itself keeps it able to start.
+/// The API server is not asked about its own writes: they keep it able to start.
 fn match_conditions() -> Vec<MatchCondition> {
     vec![MatchCondition {
         name: "not-the-api-server".to_owned(),
@@ -171,17 +244,12 @@ fn validating_rules(snapshot: &Snapshot) -> Vec<RuleWithOperations> {
 }
 
 /// Exactly what may be patched: Pods when they are created, ephemeral containers when they are added, templates when
-/// they are new or change (a Job's never does), and ServiceAccounts where their mutator is on.
+/// they are new or change (a Job's never does).
 fn mutating_rules(snapshot: &Snapshot) -> Vec<RuleWithOperations> {
     let is_fixed = |row: &Workload| row.is_pod() || row.is_immutable;
     let mut rules = by_group(snapshot, &["CREATE"], is_fixed);
     rules.extend(by_group(snapshot, &["CREATE", "UPDATE"], |row| !is_fixed(row)));
     rules.push(rule("", &["UPDATE"], vec!["pods/ephemeralcontainers".to_owned()]));
-    let everywhere = snapshot.named_namespaces().into_iter().chain([""]);
-    let mut setters = everywhere.flat_map(|namespace| snapshot.setters(namespace));
-    if setters.any(|setter| setter.meta.id == "default-no-token-automount" && setter.mode > Mode::Off) {
-        rules.push(rule("", &["CREATE"], vec!["serviceaccounts".to_owned()]));
-    }
     rules
 }
 
@@ -228,7 +296,7 @@ mod tests {
 
     fn selectors(config: &str) -> Vec<(String, String, Vec<String>)> {
         let head = "apiVersion: portcullis.dev/v1alpha1\nkind: Configuration\n";
-        let snapshot = compile("test", &format!("{head}{config}"), None).expect("compiles");
+        let snapshot = compile("test", &format!("{head}{config}"), None).expect("compiles").snapshot;
         let webhooks = validating(&snapshot, &Target::service()).webhooks.unwrap_or_default();
         let selector = |webhook: &k8s_openapi::api::admissionregistration::v1::ValidatingWebhook| {
             let selector = webhook.namespace_selector.clone()?;
@@ -247,7 +315,7 @@ mod tests {
         let head = "apiVersion: portcullis.dev/v1alpha1\nkind: Configuration\nprofile: hardened\nceiling: audit\n";
         let fleet = "workloads: [{group: example.org, kind: Fleet, path: /spec/template}]\n";
         let raised = "namespaces: [{match: {names: [pay]}, ceiling: enforce}]\n";
-        let snapshot = compile("test", &format!("{head}{fleet}{raised}"), None).expect("compiles");
+        let snapshot = compile("test", &format!("{head}{fleet}{raised}"), None).expect("compiles").snapshot;
         let webhooks = validating(&snapshot, &Target::service()).webhooks.unwrap_or_default();
         let scopes: Vec<_> = webhooks
             .iter()

@@ -1,4 +1,4 @@
-//! `portcullis check`: judges what would be stored.
+//! `portcullis check`: judges manifests as the objects that would be stored.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -16,15 +16,15 @@ use super::template::{self, QUESTION};
 use super::unjudged::{self, is_own};
 use super::{Policies, REFUSED, UNUSABLE, escape, left_out, print};
 use crate::cluster::Manifests;
-use crate::config::Snapshot;
-use crate::decision::{Decision, Judged, Said};
+use crate::decision::{Decision, FindingText, ModedFinding};
 use crate::document::{Key, Node, Position};
 use crate::escape::escaped_json;
 use crate::mode::Mode;
 use crate::policy::Severity;
 use crate::redaction::{clean, shortened};
+use crate::snapshot::Snapshot;
 
-/// Characters of a misspelt field that are shown.
+/// Maximum characters of a misspelt field name in output.
 const NAME: usize = 128;
 
 /// Arguments of `check`.
@@ -41,7 +41,7 @@ pub(super) struct Args {
     /// Namespace of objects that name none
     #[arg(long, value_name = "NS", default_value = "default")]
     namespace: String,
-    /// Let no policy act further than this: audit, warn, enforce
+    /// Strongest mode of any policy: audit, warn, enforce
     #[arg(long, value_name = "MODE")]
     ceiling: Option<Mode>,
     /// Form of the output
@@ -51,9 +51,9 @@ pub(super) struct Args {
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
-    /// A line a finding, and a summary
+    /// One line per finding, and a summary
     Text,
-    /// A JSON object a Kubernetes object, one a line
+    /// One JSON object per Kubernetes object, one per line
     Json,
 }
 
@@ -77,7 +77,7 @@ struct Found<'d> {
     severity: Severity,
     mode: Mode,
     path: &'d str,
-    /// The deepest part of the path that is there.
+    /// JSON pointer of the deepest existing part of the path.
     pointer: String,
     line: u64,
     column: u64,
@@ -89,9 +89,9 @@ struct Summary {
     objects: usize,
     refused: usize,
     findings: usize,
-    /// Objects that hold pod templates that no row of `workloads` leads to.
+    /// Objects with pod templates that no row of `workloads` covers.
     not_judged: usize,
-    /// Objects that are not what their kind says.
+    /// Objects with a field of the wrong type.
     unread: usize,
 }
 
@@ -162,8 +162,8 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, String> {
     })
 }
 
-fn found<'d>(object: &Node, decision: &Decision, finding: &'d Judged) -> Found<'d> {
-    let Said { place, message } = decision.said(finding);
+fn found<'d>(object: &Node, decision: &Decision, finding: &'d ModedFinding) -> Found<'d> {
+    let FindingText { place, message } = decision.text_of(finding);
     let pointer = finding.place.path.pointer();
     let (pointer, Position { line, column }) = object.follow(&pointer);
     let tokens = pointer.tokens().map(|token| Token::new(clean(&token.decoded(), decision.redacts).into_owned()));
@@ -201,13 +201,13 @@ fn text(row: &Row<'_>, outcome: &Outcome) -> String {
     row.findings.iter().map(line).chain([unjudged]).collect()
 }
 
-/// The result for one object, in one word.
+/// The result for one object.
 enum Outcome {
     Allow,
     Deny,
-    /// Something in it is of the wrong type; nothing in the rest refuses it.
+    /// A field has the wrong type; nothing else would refuse the object.
     Error,
-    /// It holds pod templates that no row of `workloads` leads to; nothing in the rest refuses it.
+    /// It holds pod templates that no row of `workloads` covers; nothing else would refuse it.
     NotJudged,
 }
 
@@ -231,7 +231,7 @@ impl Outcome {
     }
 }
 
-/// The rows of `workloads` that would have the templates of an object judged; none where nothing is missing.
+/// The rows of `workloads` that are missing for the templates of an object; see [`unjudged::rows`].
 fn rows(object: &Node, identity: &Identity, snapshot: &Snapshot) -> Vec<Option<String>> {
     let (group, _) = identity.group_version();
     if is_own(group) {
@@ -247,7 +247,7 @@ fn not_judged(identity: &Identity, row: Option<&str>) -> String {
     format!("note: {} ({group}) {what}{advice}", identity.kind)
 }
 
-/// Warnings about an object, each with its place in the file: misspelt fields, and templates that were not rendered.
+/// Warnings about an object, with positions in the file: misspelt fields, and templates that were not rendered.
 fn warnings(object: &Node, identity: &Identity, snapshot: &Snapshot) -> Vec<String> {
     let (group, _) = identity.group_version();
     let workload = snapshot.workloads().find(group, &identity.kind);

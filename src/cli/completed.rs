@@ -1,32 +1,32 @@
-//! What the API server adds to a Pod before any webhook sees it, as far as policies can see it: the ports of a Pod on its
-//! node's network, requests, and what LimitRanges give (`SetDefaults_Pod` in `K/pkg/apis/core/v1/defaults.go`, then
-//! `K/plugin/pkg/admission/limitranger`). A template is stored without it; it is completed here all the same, because the
-//! Pods that are made of it will be.
+//! Adds the values that the API server sets in a Pod before it calls webhooks, as far as policies read them: host ports of
+//! Pods with `hostNetwork`, requests, and defaults of LimitRanges (`SetDefaults_Pod` in
+//! `K/pkg/apis/core/v1/defaults.go`, then `K/plugin/pkg/admission/limitranger`). The API server does not do so for
+//! templates; they are completed here too, because their Pods will be.
 
 use jsonptr::{PointerBuf, Token};
 use serde_json::{Map, Value};
 
 use crate::cluster::LimitRange;
-use crate::decision::Judged;
+use crate::decision::ModedFinding;
 use crate::mode::Mode;
 use crate::object::Workload;
 
 /// The lists of containers that are completed. Ephemeral containers have neither ports nor resources.
 const LISTS: [&str; 2] = ["containers", "initContainers"];
 
-/// A port of a Pod, or of a template, that becomes one of its node because of `hostNetwork`.
-pub(super) struct Taken {
+/// A port that becomes a host port because of `hostNetwork`.
+pub(super) struct ImpliedHostPort {
     host_network: PointerBuf,
     host_port: PointerBuf,
 }
 
-/// Completes the Pod or every template in an object, and returns the ports that are taken of a node. `ranges` are the
-/// LimitRanges of its namespace: the first one that gives a resource counts.
+/// Completes the Pod or every template in an object, and returns the ports that became host ports. `ranges` are the
+/// LimitRanges of its namespace: the first one with a default for a resource counts.
 pub(super) fn complete<'l>(
     object: &mut Value,
     workload: &Workload,
     ranges: impl Iterator<Item = &'l LimitRange> + Clone,
-) -> Vec<Taken> {
+) -> Vec<ImpliedHostPort> {
     let mut taken = Vec::new();
     if workload.is_pod() {
         pod(object, &PointerBuf::new(), ranges, &mut taken);
@@ -56,9 +56,9 @@ pub(super) fn complete<'l>(
     taken
 }
 
-/// Removes findings at ports that are taken only because of `hostNetwork`, where a finding at that `hostNetwork` is at least
-/// as strict: there is one thing to mend.
-pub(super) fn join(findings: &mut Vec<Judged>, taken: &[Taken]) {
+/// Removes findings at host ports that result from `hostNetwork`, if a finding about that `hostNetwork` has at least the same
+/// mode: both have one cause.
+pub(super) fn join(findings: &mut Vec<ModedFinding>, taken: &[ImpliedHostPort]) {
     let strictest = |host_network: &PointerBuf| {
         findings
             .iter()
@@ -84,7 +84,7 @@ fn pod<'l>(
     pod: &mut Value,
     pointer: &PointerBuf,
     ranges: impl Iterator<Item = &'l LimitRange> + Clone,
-    taken: &mut Vec<Taken>,
+    taken: &mut Vec<ImpliedHostPort>,
 ) {
     let Some(spec) = pod.get_mut("spec").and_then(Value::as_object_mut) else { return };
     let pointer = below(pointer, "spec");
@@ -94,7 +94,7 @@ fn pod<'l>(
         for (at, container) in containers.filter_map(|(at, container)| Some((at, container.as_object_mut()?))) {
             if takes_ports {
                 let ports = below(&below(&below(&pointer, list), at), "ports");
-                let of_node = take_ports(container).into_iter().map(|at| Taken {
+                let of_node = take_ports(container).into_iter().map(|at| ImpliedHostPort {
                     host_network: below(&pointer, "hostNetwork"),
                     host_port: below(&below(&ports, at), "hostPort"),
                 });
@@ -106,7 +106,7 @@ fn pod<'l>(
     }
 }
 
-/// Every port of the container becomes one of its node. Returns the positions of those that were not.
+/// Makes every port of a container a host port. Returns the positions of those that were not.
 fn take_ports(container: &mut Map<String, Value>) -> Vec<usize> {
     let mut taken = Vec::new();
     let ports = container.get_mut("ports").and_then(Value::as_array_mut).into_iter().flatten().enumerate();
@@ -121,7 +121,7 @@ fn take_ports(container: &mut Map<String, Value>) -> Vec<usize> {
     taken
 }
 
-/// A limit is the request too where none is written.
+/// Copies limits to requests that are not set.
 fn request_limits(container: &mut Map<String, Value>) {
     let Some(resources) = container.get_mut("resources").and_then(Value::as_object_mut) else { return };
     let Some(Value::Object(limits)) = resources.get("limits").cloned() else { return };

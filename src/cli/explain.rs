@@ -1,4 +1,4 @@
-//! `portcullis explain`: what a policy's page says.
+//! `portcullis explain`: prints the page of a policy.
 
 use std::process::ExitCode;
 

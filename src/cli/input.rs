@@ -9,22 +9,22 @@ use crate::cluster::Manifests;
 use crate::document::{self, MERGE, Map, Node, Value};
 use crate::redaction::redact;
 
-/// Endings of the files that are read in a folder.
+/// Extensions of the files that are read in a folder.
 const ENDINGS: [&str; 3] = ["yaml", "yml", "json"];
 
 /// The objects of one file.
 pub(super) struct File {
-    /// The name as it was given.
+    /// Name as given on the command line.
     pub(super) name: String,
-    /// The objects, `List`s taken apart.
+    /// The objects, with `List`s replaced by their items.
     pub(super) objects: Vec<Node>,
 }
 
-/// Files read, and what could not be.
+/// The files that were read, and the errors.
 #[derive(Default)]
 pub(super) struct Input {
     pub(super) files: Vec<File>,
-    /// One line each: what, where, what to do.
+    /// Errors with position and remedy, one line each.
     pub(super) errors: Vec<String>,
     /// Warnings about the input, such as repeated keys; one line each.
     pub(super) warnings: Vec<String>,
@@ -57,7 +57,7 @@ impl Input {
         input
     }
 
-    /// What the objects say of the cluster.
+    /// Adds the objects to the world.
     pub(super) fn describe(&self, world: &mut Manifests, namespace: &str) {
         for object in self.files.iter().flat_map(|file| &file.objects) {
             world.add(object, namespace);
@@ -68,14 +68,14 @@ impl Input {
         let (text, lost) = document::decode(bytes);
         if let Some(line) = lost {
             let place = format!("{name}:{line}:1");
-            self.warnings.push(format!("{place}: warning: is not UTF-8; what cannot be read counts as U+FFFD"));
+            self.warnings.push(format!("{place}: warning: not UTF-8; invalid bytes are read as U+FFFD"));
         }
         let nodes = match document::read(&text) {
             Ok(nodes) => nodes,
             Err(error) => {
                 let is_template = is_template_at(&text, error.position.line);
                 let question = if is_template { format!("; {QUESTION}") } else { String::new() };
-                // The reader may quote what it stopped at.
+                // The message may quote the input.
                 let message = redact(&error.message);
                 self.errors.push(format!("{name}:{}: {message}{question}", error.position));
                 return;
@@ -87,21 +87,20 @@ impl Input {
                 let place = format!("{name}:{}", key.position);
                 let counts =
                     if key.name == MERGE { "each merge counts, the last one first" } else { "the last one counts" };
-                self.warnings
-                    .push(format!("{place}: warning: key {:?} stands here again; {counts}", redact(&key.name)));
+                self.warnings.push(format!("{place}: warning: key {:?} is repeated; {counts}", redact(&key.name)));
             }
             self.flatten(&name, node, &mut objects);
         }
         self.files.push(File { name, objects });
     }
 
-    /// Takes lists apart as kubectl does: whatever has `items`, of any kind, and typed lists whose items leave theirs out.
+    /// Replaces lists by their items as kubectl does: any kind with `items`, and typed lists whose items omit their kind.
     fn flatten(&mut self, name: &str, node: Node, objects: &mut Vec<Node>) {
         let text = |key: &str| node.get(key).and_then(Node::as_text).unwrap_or_default().to_owned();
         let (api_version, kind) = (text("apiVersion"), text("kind"));
         if kind.is_empty() || api_version.is_empty() {
             let missing = if kind.is_empty() { "kind" } else { "apiVersion" };
-            self.errors.push(format!("{name}:{}: is no Kubernetes object: it has no {missing}", node.position));
+            self.errors.push(format!("{name}:{}: not a Kubernetes object: it has no {missing}", node.position));
             return;
         }
         let item_kind = kind.strip_suffix("List").unwrap_or(&kind);
@@ -143,7 +142,7 @@ fn set_missing(map: &mut Map, position: document::Position, name: &str, value: &
     }
 }
 
-/// The files under a path, in the order of their names. A file that was named is read whatever its ending.
+/// The files under a path, sorted by name. A file that is named itself is read whatever its extension.
 fn list(path: &Path, is_named: bool, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
     if !std::fs::metadata(path)?.is_dir() {
         let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
@@ -156,7 +155,7 @@ fn list(path: &Path, is_named: bool, files: &mut Vec<PathBuf>) -> std::io::Resul
         std::fs::read_dir(path)?.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>()?;
     entries.sort();
     for entry in entries {
-        // A dangling or circular link in a folder is nobody's manifest.
+        // A dangling or circular link in a folder is not a manifest.
         let is_link = std::fs::symlink_metadata(&entry)?.is_symlink();
         if !(is_link && (entry.is_dir() || !entry.exists())) {
             list(&entry, false, files)?;

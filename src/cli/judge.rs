@@ -6,12 +6,12 @@ use serde_json::value::RawValue;
 use super::completed::{complete, join};
 use super::type_errors::TypeErrors;
 use crate::cluster::Manifests;
-use crate::config::Snapshot;
-use crate::decision::{self, Decision, Judged};
+use crate::decision::{self, Decision, ModedFinding};
 use crate::document::{Node, Position};
 use crate::mutation;
 use crate::object::{Object, Unreadable};
 use crate::request::{Kind, Operation, Request, Resource, Source, User};
+use crate::snapshot::Snapshot;
 
 /// Kinds that live in no namespace, of Kubernetes' own.
 const CLUSTER_SCOPED: [&str; 29] = [
@@ -46,7 +46,7 @@ const CLUSTER_SCOPED: [&str; 29] = [
     "VolumeAttachment",
 ];
 
-/// What an object is called.
+/// Name and kind of an object.
 pub(super) struct Identity {
     pub(super) api_version: String,
     pub(super) kind: String,
@@ -79,11 +79,11 @@ impl Identity {
     }
 }
 
-/// What became of an object.
+/// Result of judging an object.
 pub(super) struct Judgement {
     /// The decision about as much of it as could be read.
     pub(super) decision: Option<Decision>,
-    /// Where in the file it is not what its kind says, and what is wrong there.
+    /// Positions in the file of values of the wrong type, and their errors.
     pub(super) errors: Vec<(Position, String)>,
 }
 
@@ -94,7 +94,7 @@ pub(super) fn judge(object: &Node, identity: &Identity, snapshot: &Snapshot, wor
         match decide(types.object(), identity, snapshot, world) {
             Ok(mut decision) => {
                 decision.findings.retain(|finding| !types.covers(&finding.place.path.pointer()));
-                decision.allowed = !decision.findings.iter().any(Judged::refuses);
+                decision.allowed = !decision.findings.iter().any(ModedFinding::refuses);
                 return Judgement { decision: Some(decision), errors: types.found };
             }
             Err(Undecided::Type(error)) if types.mend(&error) => {}
@@ -107,7 +107,7 @@ pub(super) fn judge(object: &Node, identity: &Identity, snapshot: &Snapshot, wor
     }
 }
 
-/// Why an object could not be judged.
+/// Reason why an object could not be judged.
 #[derive(Debug, thiserror::Error)]
 enum Undecided {
     #[error(transparent)]

@@ -1,5 +1,5 @@
-//! Fields that an object has and its kind has not: most are misspelt, and nobody reads them. Asked is what Kubernetes'
-//! own types know, as kubectl's strict validation does.
+//! Finds fields that an object has and its kind does not, most of which are misspelt. The kinds' fields are those of
+//! k8s-openapi's types, as in kubectl's strict validation.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -14,12 +14,12 @@ use serde::de::{self, Deserialize, Deserializer, IntoDeserializer, Visitor};
 use crate::document::{Key, Node, Value};
 use crate::object::Workload;
 
-/// A field that no type knows, and the one that its writer may have meant.
+/// An unknown field, and the likely intended one.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Misspelt<'n> {
-    /// What is written.
+    /// The field as written.
     pub(super) key: &'n Key,
-    /// The field that is there.
+    /// The likely intended field.
     pub(super) meant: &'static str,
 }
 
@@ -44,7 +44,7 @@ pub(super) fn misspelt<'n>(
         ("apps", "StatefulSet") => look::<StatefulSet>(object, &found),
         ("batch", "CronJob") => look::<CronJob>(object, &found),
         ("batch", "Job") => look::<Job>(object, &found),
-        // Of other projects' kinds, the templates are Kubernetes' own.
+        // In custom kinds only the pod templates have Kubernetes' own types.
         _ => {
             for path in workload.iter().flat_map(|workload| &workload.templates) {
                 templates(object, path, &found);
@@ -58,9 +58,9 @@ pub(super) fn misspelt<'n>(
 
 type Found<'n> = RefCell<Vec<Misspelt<'n>>>;
 
-/// Looks at a value with the eyes of a type. What it holds is another question, and every answer to it is accepted.
+/// Finds the fields of a value that the type `T` does not know. The types of the fields are not checked.
 fn look<'n, T: Deserialize<'n>>(node: &'n Node, found: &Found<'n>) {
-    // It fails on nothing that this reader makes up.
+    // The deserializer below returns a valid value for everything that a type asks for.
     let _ = T::deserialize(Look { node, found });
 }
 
@@ -80,17 +80,17 @@ fn templates<'n>(node: &'n Node, path: &[std::borrow::Cow<'static, str>], found:
     }
 }
 
-/// The field that `name` was meant to be.
+/// The field that `name` probably means.
 fn meant(name: &str, known: &'static [&'static str]) -> Option<&'static str> {
     let plain = |name: &str| name.replace(['-', '_', ' '], "").to_lowercase();
     let written = plain(name);
-    // One slip in short names, two in long ones.
+    // One edit in short names, two in long ones.
     let most = if written.len() < 10 { 1 } else { 2 };
     let distances = known.iter().map(|known| (strsim::osa_distance(&written, &plain(known)), *known));
     distances.filter(|(distance, _)| *distance <= most).min_by_key(|(distance, _)| *distance).map(|(_, known)| known)
 }
 
-/// Gives a type whatever it asks for, and notes fields that it does not ask for.
+/// A deserializer that returns a valid value of any type, and records fields that the type does not ask for.
 #[derive(Clone, Copy)]
 struct Look<'f, 'n> {
     node: &'n Node,
@@ -104,7 +104,7 @@ impl<'n> Look<'_, 'n> {
     }
 }
 
-/// What no reader that looks for fields fails with.
+/// The error of the deserializer; never shown.
 #[derive(Debug)]
 struct Never;
 
@@ -130,7 +130,7 @@ impl<'n> IntoDeserializer<'n, Never> for Look<'_, 'n> {
     }
 }
 
-/// A method that answers with the same value whatever stands there.
+/// Defines methods that return a fixed value.
 macro_rules! always {
     ($($method:ident => $visit:ident $($value:expr)?,)*) => {$(
         fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Never> {
@@ -199,7 +199,7 @@ impl<'de> Deserializer<'de> for Look<'_, 'de> {
             let misspelt = unknown.filter_map(|(key, _)| Some(Misspelt { key, meant: meant(&key.name, known)? }));
             self.found.borrow_mut().extend(misspelt);
         }
-        // The reader checks that an object is of its kind.
+        // k8s-openapi compares `apiVersion` and `kind`.
         let fields = self.entries().filter(|(name, _)| *name != "apiVersion" && *name != "kind");
         visitor.visit_map(MapDeserializer::new(fields))
     }

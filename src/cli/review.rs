@@ -9,10 +9,9 @@ use jiff::Timestamp;
 use super::input::Input;
 use super::{Policies, REFUSED, UNUSABLE, escape, left_out, print};
 use crate::cluster::Manifests;
-use crate::decision::{self, Decision, Endpoint, Trouble};
+use crate::decision::Endpoint;
 use crate::escape::escaped_json;
-use crate::mutation;
-use crate::review;
+use crate::review::{self, Judge};
 
 /// Arguments of `review`.
 #[derive(clap::Args)]
@@ -56,14 +55,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, String> {
         }
     };
     let endpoint = if args.mutate { Endpoint::Mutate } else { Endpoint::Validate };
-    let decision = match &review.unreadable {
-        Some(message) => {
-            let mode = decision::mode_of_trouble(&snapshot, &review.request);
-            Decision::troubled(&snapshot, endpoint, mode, Trouble::Unreadable, message.clone())
-        }
-        None if args.mutate => mutation::mutate(&snapshot, &review.request).decision,
-        None => decision::decide_at_once(&snapshot, &review.request, &world),
-    };
+    let decision = Judge { snapshot: &snapshot, world: &world, endpoint }.decide_at_once(&review);
     for meta in &decision.left_out {
         eprintln!("{}", left_out(meta.id));
     }

@@ -7,37 +7,35 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use jiff::Timestamp;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
-use crate::cluster::{Cluster, Nowhere};
-use crate::config::{self, KeySettings, Reload, TrailSettings, Weaker};
-use crate::files::{self, FileWatch};
-use crate::server::certs::{self, Source, Validity};
+use crate::cluster::{Cluster, NoCluster};
+use crate::config::{self, Configuration};
+use crate::server::certs::{Source, TlsSettings};
+use crate::server::counting;
 use crate::server::discovery;
 use crate::server::installed::{self, Installed};
 use crate::server::limits;
 use crate::server::managed::{Issued, Managed, trust};
+use crate::server::reload;
 use crate::server::strangers;
 use crate::server::tokens::{self, Tokens};
-use crate::server::{App, Callers, Drain, Listeners, Remembering};
+use crate::server::{App, Callers, Drain, Listeners, TrailParts};
 use crate::telemetry;
-use crate::trail::{self, Beginning, Class, Omitted, Record, Redaction, Sampler, Signer};
+use crate::trail::{self, Beginning, Redaction, Sampler, Settings};
 use crate::webhooks::Target;
 
-/// What `--dev` serves.
+/// Configuration of `--dev`.
 const DEV: &str = "apiVersion: portcullis.dev/v1alpha1\nkind: Configuration\nprofile: hardened\ndefaults: all\n";
 
-/// Where `--dev` listens unless it is told otherwise: it asks nobody who they are.
+/// Default address of `--dev`, which authenticates nobody.
 const DEV_LISTEN: &str = "127.0.0.1:8443";
 
-/// How often counts are written down.
-const COUNTING: Duration = Duration::from_secs(1);
-/// How long the trail may take to end.
+/// Maximum time for the trail to end.
 const STOPPING: Duration = Duration::from_secs(1);
-/// How long its sinks may take to take the rest; what they do not take stays in the spool.
+/// Maximum time for the sinks to take the rest; records that they do not take stay in the spool.
 const FLUSHING: Duration = Duration::from_secs(3);
 
 /// Arguments of `serve`.
@@ -82,12 +80,13 @@ pub(super) struct Args {
     client_name: Vec<String>,
     /// Take reviews at /validate/TOKEN and /mutate/TOKEN too, for a token in this file (two, one a line, while they change),
     /// and none from callers that are not known. The token leaks: while this server does not answer, the API server shows it
-    /// to everybody who creates a Pod, and writes it into its log and its audit log. Prefer client certificates (--client-ca),
-    /// then a token of the API server's own where it can send one, then a NetworkPolicy by source addresses; this comes last
+    /// to everybody who creates a Pod, and writes it into its log and its audit log. Prefer client certificates
+    /// (--client-ca), then a token of the API server's own where it can send one, then a NetworkPolicy by source addresses;
+    /// this comes last
     #[arg(long, value_name = "FILE")]
     path_token_file: Option<PathBuf>,
-    /// Seconds from SIGTERM until connections are cut; at least five shorter than the Pod's terminationGracePeriodSeconds, as
-    /// the trail takes up to four more
+    /// Seconds from SIGTERM until connections are cut; at least five shorter than the Pod's terminationGracePeriodSeconds,
+    /// as the trail takes up to four more
     #[arg(long, value_name = "SECONDS", default_value_t = 20)]
     grace: u64,
 }
@@ -113,7 +112,8 @@ async fn serve(args: Args) -> Result<(), String> {
         None => DEV.to_owned(),
     };
     let name = args.config.as_ref().map_or_else(|| "--dev".to_owned(), |file| file.display().to_string());
-    let snapshot = config::compile(&name, &text, None).map_err(|error| error.to_string())?;
+    let configuration = config::compile(&name, &text, None).map_err(|error| error.to_string())?;
+    let Configuration { snapshot, trail } = configuration;
     let client = client(&args).await?;
     let managed = args.self_managed_certificate.as_deref().map(|secret| managed(secret, &args.service)).transpose()?;
     let issued = match &managed {
@@ -128,10 +128,9 @@ async fn serve(args: Args) -> Result<(), String> {
     }
     let listeners = Listeners::bind(args.listen, args.admin_listen).map_err(|error| error.to_string())?;
     let cluster = client.clone().map(Cluster::watch);
-    let beginning =
-        Beginning { cluster: snapshot.trail().cluster.clone(), configuration: snapshot.digest().to_string() };
-    let remembering = remember(snapshot.trail(), &beginning).await?;
-    let tokens = args.path_token_file.as_deref().map(Tokens::read).transpose()?;
+    let beginning = Beginning { cluster: trail.cluster.clone(), configuration: snapshot.digest().to_string() };
+    let remembering = remember(&trail, &beginning).await?;
+    let tokens = args.path_token_file.as_deref().map(Tokens::read).transpose().map_err(|error| error.to_string())?;
     if let Some(tokens) = tokens.clone() {
         tracing::warn!("{}", tokens::LEAK);
         tokio::spawn(tokens.watch());
@@ -151,22 +150,19 @@ async fn serve(args: Args) -> Result<(), String> {
         service: managed.service,
         ..Target::service()
     }));
-    let nowhere = if args.dev { Nowhere::LeftOut } else { Nowhere::Missed };
-    let app = App::new(Arc::clone(&snapshot), cluster.ok_or(nowhere), remembering, callers, installed, drain)
+    let no_cluster = if args.dev { NoCluster::LeftOut } else { NoCluster::Missed };
+    let app = App::new(Arc::clone(&snapshot), cluster.ok_or(no_cluster), remembering, callers, installed, drain)
         .map_err(|error| format!("the threads that decide: {error}"))?;
-    serve_certificate(&app, loaded.validity);
-    tokio::spawn(certs::watch_validity(Arc::clone(&app)));
-    let acceptor = Arc::new(ArcSwap::new(loaded.config));
-    watch_certificates(&app, tls, contents, &acceptor);
+    let acceptor = reload::watch_certificates(&app, tls, loaded, contents);
     if let Some(file) = args.config.clone() {
-        watch_configuration(&app, file, text);
+        reload::watch_configuration(&app, file, text, trail.clone());
     }
     let (ended, end) = oneshot::channel();
-    let counting = tokio::spawn(count(Arc::clone(&app), end));
+    let counting = tokio::spawn(counting::record(Arc::clone(&app), end));
     let (turned_away, end) = oneshot::channel();
     let turning_away = tokio::spawn(strangers::record(Arc::clone(&app), end));
-    if let Some(key) = app.snapshot.load().trail().key.clone() {
-        watch_key(&app, key);
+    if let Some(key) = trail.key {
+        reload::watch_key(&app, key);
     }
     if let Some(client) = client {
         tokio::spawn(discovery::watch(Arc::clone(&app), client.clone()));
@@ -195,7 +191,7 @@ async fn issue(managed: &Managed, client: Option<&kube::Client>) -> Result<Issue
     managed.issue(client).await.map_err(|error| error.to_string())
 }
 
-fn tls(args: &Args, issued: Option<Source>) -> Result<certs::Settings, String> {
+fn tls(args: &Args, issued: Option<Source>) -> Result<TlsSettings, String> {
     let source = match (&args.tls_cert, &args.tls_key, issued) {
         (Some(certificate), Some(key), _) => Source::Files { certificate: certificate.clone(), key: key.clone() },
         (_, _, Some(source)) => source,
@@ -206,7 +202,7 @@ fn tls(args: &Args, issued: Option<Source>) -> Result<certs::Settings, String> {
         }
     };
     let admits_without = args.path_token_file.is_some();
-    Ok(certs::Settings { source, client_ca: args.client_ca.clone(), admits_without, http1_only: args.http1 })
+    Ok(TlsSettings { source, client_ca: args.client_ca.clone(), admits_without, http1_only: args.http1 })
 }
 
 fn managed(secret: &str, service: &str) -> Result<Managed, String> {
@@ -235,29 +231,7 @@ async fn client(args: &Args) -> Result<Option<kube::Client>, String> {
     kube::Client::try_from(config).map(Some).map_err(|error| format!("the cluster: {error}"))
 }
 
-fn watch_certificates(
-    app: &Arc<App>,
-    settings: certs::Settings,
-    contents: certs::Contents,
-    current: &Arc<ArcSwap<rustls::ServerConfig>>,
-) {
-    let app = Arc::clone(app);
-    tokio::spawn(certs::watch(settings, contents, Arc::clone(current), move |loaded| match loaded {
-        Ok(validity) => {
-            tracing::info!(expires = validity.ends(), "the serving certificate was replaced");
-            serve_certificate(&app, validity);
-        }
-        Err(error) => tracing::warn!(%error, "the changed certificate cannot be served; the last good one stays"),
-    }));
-}
-
-/// What is said of the certificate is said of this one from now on.
-fn serve_certificate(app: &App, validity: Validity) {
-    app.metrics.certificate_expiry.set(validity.ends());
-    app.certificate.replace(validity);
-}
-
-async fn remember(settings: &TrailSettings, beginning: &Beginning) -> Result<Remembering, String> {
+async fn remember(settings: &Settings, beginning: &Beginning) -> Result<TrailParts, String> {
     let redaction = Redaction::new(settings.is_unredacted, settings.identities_key.as_deref())
         .map_err(|error| format!("trail.identitiesKeyFile: {error}"))?;
     if settings.is_unredacted {
@@ -266,93 +240,8 @@ async fn remember(settings: &TrailSettings, beginning: &Beginning) -> Result<Rem
         );
     }
     let (trail, couriers) = trail::open(settings, beginning).await?;
-    Ok(Remembering { trail, couriers, sampler: Sampler::new(settings.sample), redaction })
-}
-
-/// Writes counts down, the last ones at the end: no one is on its way when the trail stops.
-async fn count(app: Arc<App>, mut end: oneshot::Receiver<()>) {
-    if app.sampler.every() == 1 {
-        return;
-    }
-    loop {
-        let is_over = tokio::time::timeout(COUNTING, &mut end).await.is_ok();
-        record_omitted(&app).await;
-        if is_over {
-            break;
-        }
-    }
-}
-
-/// What was counted instead of written is written down as a number.
-async fn record_omitted(app: &App) {
-    let write = |omitted: &[Omitted]| {
-        let body = Record::Counters { time: Timestamp::now(), sample: app.sampler.every(), omitted }.to_bytes();
-        async { app.trail.record(Class::Allow, None, body).await.map(drop) }
-    };
-    if let Err(error) = app.sampler.write_down(write).await {
-        tracing::error!(%error, "counts of decisions could not be recorded; they are kept");
-    }
-}
-
-/// A key that was replaced signs from then on; the next checkpoints carry both signatures.
-fn watch_key(app: &Arc<App>, key: KeySettings) {
-    let app = Arc::clone(app);
-    tokio::spawn(async move {
-        let watch = FileWatch::new([key.file.as_path()]);
-        let mut current = Signer::read(&key.file, &key.name).map(|signer| signer.verifier()).ok();
-        loop {
-            watch.changed().await;
-            let Some(read) = files::read(&key.file) else { continue };
-            match Signer::of(read, &key.file, &key.name) {
-                Ok(signer) if Some(signer.verifier()) != current => {
-                    tracing::info!(key = %signer.verifier(), "another key signs checkpoints; this key verifies them");
-                    current = Some(signer.verifier());
-                    app.trail.sign_with(signer).await;
-                }
-                Ok(_) => {}
-                Err(error) => tracing::warn!(%error, "the changed key cannot be used; the last good one signs"),
-            }
-        }
-    });
-}
-
-fn watch_configuration(app: &Arc<App>, file: PathBuf, text: String) {
-    let app = Arc::clone(app);
-    let trail = app.snapshot.load().trail().clone();
-    tokio::spawn(config::watch(file, text, Arc::clone(&app.snapshot), move |reload| {
-        if matches!(&reload, Reload::Taken { new, .. } if *new.trail() != trail) {
-            tracing::warn!("a change of trail takes effect at the next start; until then it stays as it is");
-        }
-        let app = Arc::clone(&app);
-        async move { record_reload(&app, reload).await }
-    }));
-}
-
-async fn record_reload(app: &App, reload: Reload) {
-    let time = Timestamp::now();
-    let body = match &reload {
-        Reload::Taken { old, new, weaker } => {
-            app.metrics.configured(new.digest());
-            tracing::info!(
-                old = &**old,
-                new = &**new.digest(),
-                weaker = weaker.len(),
-                "the configuration was replaced"
-            );
-            let weaker: Vec<Weaker> = weaker.iter().map(|weaker| app.redaction.weaker(weaker)).collect();
-            Record::Configuration { time, old, configuration: new.digest(), weaker: &weaker }.to_bytes()
-        }
-        Reload::Refused(error) => {
-            tracing::error!(%error, "the changed configuration is refused; the last good one stays");
-            let current = app.snapshot.load();
-            let errors: Vec<String> = error.0.iter().map(|problem| app.redaction.problem(problem)).collect();
-            Record::Refused { time, configuration: current.digest(), errors: &errors }.to_bytes()
-        }
-    };
-    app.metrics.reloaded(matches!(reload, Reload::Taken { .. }));
-    if let Err(error) = app.trail.record(Class::Refused, None, body).await {
-        tracing::error!(%error, "a change of the configuration could not be recorded");
-    }
+    let sampler = Sampler::new(settings.sample);
+    Ok(TrailParts { cluster: settings.cluster.clone(), trail, couriers, sampler, redaction })
 }
 
 /// The first SIGTERM or SIGINT drains; the second ends at once.

@@ -1,11 +1,11 @@
-//! Manifests that were never rendered: `{{ … }}` stands where a value belongs.
+//! Detects manifests that were not rendered: values with placeholders `{{ … }}`.
 
 use crate::document::{Node, Position, Value};
 
-/// What is asked of them.
+/// Question in messages about them.
 pub(super) const QUESTION: &str = "unrendered template?";
 
-/// Where the first placeholder stands whose object cannot mean it: in its kind, its name or an image. Elsewhere, as in
+/// Position of the first placeholder in the kind, a name or an image, where it cannot be intended. Elsewhere, as in
 /// arguments and annotations, it may be meant for another program.
 pub(super) fn unrendered(object: &Node) -> Option<Position> {
     let metadata = object.get("metadata");
@@ -16,13 +16,13 @@ pub(super) fn unrendered(object: &Node) -> Option<Position> {
     found.map(|node| node.position).or_else(|| image(object))
 }
 
-/// Whether a text holds a placeholder.
+/// True if a text holds a placeholder.
 pub(super) fn is_template(text: &str) -> bool {
     text.contains("{{")
 }
 
-/// Whether a text that cannot be read looks like a template near the line where reading ended: on that line or beside it,
-/// or because some line starts with a placeholder.
+/// True if an invalid document looks like a template: it has a placeholder on the line of the error or next to it, or some
+/// line starts with one.
 pub(super) fn is_template_at(text: &str, line: u64) -> bool {
     let near = |number: usize| (number as u64 + 1).abs_diff(line) <= 1;
     let mut lines = text.lines().enumerate();

@@ -1,15 +1,12 @@
 //! `portcullis trail`: looks into an audit trail.
 
 mod database;
-mod input;
 mod query;
 
-use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufReader, ErrorKind, Read, Seek, SeekFrom, stdin};
-use std::path::{Path, PathBuf};
+use std::io::{BufReader, stdin};
+use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::Subcommand;
 
@@ -17,10 +14,7 @@ use super::{REFUSED, print};
 use crate::trail::database::Database;
 use crate::trail::{self, Fault, Report, Signer, Verification, Verifier};
 
-/// How often, and for how long, a line that is being written is waited for.
-const UNSETTLED: usize = 10;
-const SETTLE: Duration = Duration::from_millis(50);
-/// How often a spool is read that retention takes away meanwhile.
+/// Maximum number of attempts to read a spool that retention shortens meanwhile.
 const TURNS: usize = 5;
 /// The exit code of a trail in which nothing is amiss and not everything is proven.
 const UNPROVEN: u8 = 3;
@@ -34,7 +28,7 @@ pub(super) struct Args {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Say whether a trail is what was written, or name the first record that is not, and what nothing proves
+    /// Verify a trail: report the first altered record, and list what cannot be proven
     Verify(Verify),
     /// Print the records that are wanted, in the order of their times
     Query(query::Query),
@@ -163,7 +157,7 @@ fn keys(written: &[String]) -> Result<Vec<Verifier>, String> {
             continue;
         }
         let lines = std::fs::read_to_string(text)
-            .map_err(|error| format!("--key {text}: is no verifier key NAME+ID+KEY, and no file of them: {error}"))?;
+            .map_err(|error| format!("--key {text}: neither a verifier key NAME+ID+KEY nor a file of them: {error}"))?;
         for line in lines.lines().filter(|line| !line.trim().is_empty()) {
             keys.push(line.parse().map_err(|error| format!("--key {text}: {error}"))?);
         }
@@ -181,7 +175,7 @@ fn read(verification: &mut Verification, args: &Verify) -> Result<(Result<(), Fa
         } else if path.as_os_str() == "-" {
             verification.read(&name, stdin().lock(), &mut 0).map_err(|error| format!("{name}: {error}"))
         } else if path.is_dir() {
-            read_folder(verification, path, &mut has_shrunk)
+            trail::verify_folder(verification, path, &mut has_shrunk).map_err(|error| error.to_string())
         } else {
             let file = File::open(path).map_err(|error| format!("{name}: {error}"))?;
             verification.read(&name, BufReader::new(file), &mut 0).map_err(|error| format!("{name}: {error}"))
@@ -191,58 +185,4 @@ fn read(verification: &mut Verification, args: &Verify) -> Result<(Result<(), Fa
         }
     }
     Ok((Ok(()), has_shrunk))
-}
-
-/// A spool: the segments of every stream. What was written while they were read is read afterwards, so that a checkpoint
-/// does not speak of more than was seen.
-fn read_folder(
-    verification: &mut Verification,
-    folder: &Path,
-    has_shrunk: &mut bool,
-) -> Result<Result<(), Fault>, String> {
-    let mut places: BTreeMap<PathBuf, (u64, u64)> = BTreeMap::new();
-    for is_first in [true, false] {
-        if !is_first {
-            verification.catch_up();
-        }
-        for segment in trail::segments_of(folder).map_err(|error| format!("{}: {error}", folder.display()))? {
-            let (offset, line) = places.entry(segment.clone()).or_default();
-            let failed = |error: std::io::Error| format!("{}: {error}", segment.display());
-            let mut file = match File::open(&segment) {
-                // Retention may come first, and says so in the stream.
-                Err(error) if error.kind() == ErrorKind::NotFound => {
-                    *has_shrunk = true;
-                    continue;
-                }
-                opened => opened.map_err(failed)?,
-            };
-            let end = settled(&mut file).map_err(failed)?;
-            file.seek(SeekFrom::Start(*offset)).map_err(failed)?;
-            let reader = BufReader::new(file.take(end.saturating_sub(*offset)));
-            let result = verification.read(&segment.display().to_string(), reader, line).map_err(failed)?;
-            *offset = end.max(*offset);
-            if let Err(fault) = result {
-                return Ok(Err(fault));
-            }
-        }
-    }
-    Ok(Ok(()))
-}
-
-/// The end of a segment, once what is being written stands there whole.
-fn settled(file: &mut File) -> std::io::Result<u64> {
-    let mut end = 0;
-    for _ in 0..UNSETTLED {
-        end = file.seek(SeekFrom::End(0))?;
-        let mut last = [b'\n'];
-        if end > 0 {
-            file.seek(SeekFrom::Start(end - 1))?;
-            file.read_exact(&mut last)?;
-        }
-        if last == [b'\n'] {
-            break;
-        }
-        std::thread::sleep(SETTLE);
-    }
-    Ok(end)
 }

@@ -1,4 +1,4 @@
-//! What in an object is not of its type: named with its place, and set aside so that the rest can be judged.
+//! Fields of the wrong type: each is reported with its position and replaced, so that the rest of the object can be judged.
 
 use jsonptr::PointerBuf;
 
@@ -6,24 +6,24 @@ use super::template::{QUESTION, is_template};
 use crate::document::{Map, Node, Position, Value};
 use crate::object::Unreadable;
 
-/// The most that are looked for in one object. Each time it is read again.
+/// Maximum number of type errors per object. The object is read again after each.
 const MOST: usize = 32;
 
 /// Type errors of one object, and the object without them.
 pub(super) struct TypeErrors<'n> {
     object: &'n Node,
-    /// The object with stand-ins, once there is an error.
+    /// The object with replaced values; `None` before the first error.
     mended: Option<Node>,
-    /// Where each is, and what may still stand in for it.
+    /// Pointer to each error, and the replacements still to try.
     places: Vec<(PointerBuf, Vec<StandIn>)>,
-    /// Each with its place in the file.
+    /// Messages with positions in the file.
     pub(super) found: Vec<(Position, String)>,
 }
 
-/// What stands in for a value of the wrong type.
+/// A replacement of a value of the wrong type.
 enum StandIn {
     Value(Value),
-    /// Nothing: the field is left out.
+    /// The field is removed.
     Nothing,
 }
 
@@ -37,14 +37,14 @@ impl<'n> TypeErrors<'n> {
         self.mended.as_ref().unwrap_or(self.object)
     }
 
-    /// Whether a finding is about something that is of the wrong type: that was said of it already.
+    /// True if a finding is about a field of the wrong type, which is reported already.
     pub(super) fn covers(&self, pointer: &jsonptr::Pointer) -> bool {
         self.places.iter().any(|(place, _)| pointer.starts_with(place))
     }
 
-    /// Takes an error in, and another stand-in for what it is about; `false` when there is none left.
+    /// Adds an error and applies the next replacement of the field; `false` if there is none left.
     pub(super) fn mend(&mut self, error: &Unreadable) -> bool {
-        let pointer = error.place.pointer();
+        let pointer = error.path.pointer();
         let (reached, position) = self.object.follow(&pointer);
         let pointer = reached.to_buf();
         let known = self.places.iter().position(|(place, _)| *place == pointer);
@@ -76,8 +76,7 @@ fn hint(node: &Node, error: &Unreadable) -> String {
     }
 }
 
-/// What may stand in for a value, the best last: what was probably meant, an empty value of the type that is expected,
-/// nothing.
+/// Replacements to try for a value, best last: the probably intended value, an empty value of the expected type, none.
 fn stand_ins(node: &Node, error: &Unreadable) -> Vec<StandIn> {
     let mut all = vec![StandIn::Nothing, StandIn::Value(Value::Null)];
     all.extend(match expected(error) {
@@ -95,7 +94,7 @@ fn stand_ins(node: &Node, error: &Unreadable) -> Vec<StandIn> {
     all
 }
 
-/// The type that an error asks for, in its words.
+/// The expected type, from the text of the error.
 fn expected(error: &Unreadable) -> &str {
     error.message.rsplit_once("expected ").map_or("", |(_, expected)| expected)
 }
@@ -104,7 +103,7 @@ fn is_collection(expected: &str) -> bool {
     ["a list", "an object", "a map"].iter().any(|words| expected.starts_with(words))
 }
 
-/// The value that a quoted text would be without the quotation marks.
+/// The value of a quoted scalar without its quotation marks, if it is a number or a boolean.
 fn meant(text: &str) -> Option<Value> {
     let number = || text.parse::<i64>().ok().map(|number| Value::Number(number.into()));
     text.parse::<bool>().ok().map(Value::Bool).or_else(number)
@@ -117,7 +116,7 @@ fn at<'n>(node: &'n Node, pointer: &jsonptr::Pointer) -> Option<&'n Node> {
     })
 }
 
-/// Puts `stand_in` at a place; items of a list stay, so that the others keep theirs.
+/// Replaces the value at a pointer. List items are never removed, so that positions of the others stay valid.
 fn replace(node: &mut Node, pointer: &jsonptr::Pointer, stand_in: StandIn) -> bool {
     let Some((parent, last)) = pointer.split_back() else { return false };
     let mut here = node;

@@ -1,18 +1,18 @@
-//! Objects that make Pods and are not judged, or not all of them, because no row of `workloads` leads there.
+//! Finds pod templates in custom kinds that are not judged because no row of `workloads` covers them.
 
 use crate::document::{Node, Value};
 use crate::object::{TemplatePath, Workload};
 
-/// Places that are named of one object.
+/// Maximum number of templates reported per object.
 const PLACES: usize = 4;
 
-/// Whether an API group is one of Kubernetes' own; their kinds with pod templates are all known.
+/// True if an API group is one of Kubernetes' own, whose kinds with pod templates are all known.
 pub(super) fn is_own(group: &str) -> bool {
     !group.contains('.') || group.ends_with(".k8s.io") && !group.ends_with(".x-k8s.io")
 }
 
-/// The rows of `workloads` that would have the pod templates in an object judged; none where it holds none, or all are.
-/// `None` is a template that no row leads to. `workload` is what is configured for its kind.
+/// The rows to add to `workloads`, one for each pod template of an object that is not judged; `None` for a template that no
+/// row can cover. `workload` is the configured row of its kind.
 pub(super) fn rows(object: &Node, group: &str, kind: &str, workload: Option<&Workload>) -> Vec<Option<String>> {
     let mut found = Vec::new();
     let Value::Map(map) = &object.value else { return Vec::new() };
@@ -36,7 +36,7 @@ pub(super) fn rows(object: &Node, group: &str, kind: &str, workload: Option<&Wor
     found.iter().map(row).collect()
 }
 
-/// Finds what holds containers below a node.
+/// Finds the paths of objects with containers below a node.
 fn look(node: &Node, path: &str, found: &mut Vec<String>) {
     if found.len() == PLACES {
         return;

@@ -1,4 +1,4 @@
-//! `portcullis webhooks`: the webhook configurations that belong to a configuration.
+//! `portcullis webhooks`: prints the webhook configurations for a configuration.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -18,7 +18,7 @@ pub(super) struct Args {
     /// Name of the Service
     #[arg(long, value_name = "NAME", default_value = "portcullis")]
     service: String,
-    /// Instead of a Service: the start of a URL, such as https://127.0.0.1:8443
+    /// Base URL to use instead of a Service, such as https://127.0.0.1:8443
     #[arg(long, value_name = "URL")]
     url: Option<String>,
     /// PEM certificates that sign the serving certificate

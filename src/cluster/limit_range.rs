@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-/// What one LimitRange gives a container that says nothing itself: quantities by resource.
+/// The default requests and limits of one LimitRange: quantities by resource.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LimitRange {
     limits: BTreeMap<String, Value>,
@@ -46,7 +46,7 @@ impl LimitRange {
     /// Reads a manifest.
     ///
     /// # Errors
-    /// When it is not what its kind says.
+    /// If a field has the wrong type.
     pub fn read(object: Value) -> serde_json::Result<Self> {
         let written: Written = serde_json::from_value(object)?;
         let items = written.spec.and_then(|spec| spec.limits).unwrap_or_default();
@@ -64,7 +64,7 @@ impl LimitRange {
         Ok(range)
     }
 
-    /// Gives a container what it does not say itself.
+    /// Adds the defaults that a container does not set.
     pub fn complete(&self, container: &mut Map<String, Value>) {
         for (field, given) in [("limits", &self.limits), ("requests", &self.requests)] {
             if given.is_empty() {
@@ -85,7 +85,7 @@ fn add_missing(quantities: &mut BTreeMap<String, Value>, others: BTreeMap<String
     }
 }
 
-/// The object under a key, made where there is nothing; `None` where there is something else.
+/// The object under a key, created if it is absent or `null`; `None` for a value of another type.
 fn object_in<'o>(object: &'o mut Map<String, Value>, key: &str) -> Option<&'o mut Map<String, Value>> {
     let value = object.entry(key).or_insert(Value::Null);
     if value.is_null() {

@@ -1,4 +1,4 @@
-//! Questions put to the API server itself, for what a store lacks.
+//! Questions to the API server itself, for facts that a store lacks.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -10,15 +10,15 @@ use tokio::sync::{Mutex, Semaphore};
 use crate::facts::{Answer, Question};
 use crate::lock::lock;
 
-/// Questions on their way at once.
+/// Maximum number of concurrent questions.
 const CONCURRENT: usize = 16;
-/// Questions that are remembered; beyond it those that nobody waits for are dropped.
+/// Maximum number of remembered questions; beyond it those without waiters are dropped.
 const REMEMBERED: usize = 1_024;
 
 /// The last answer to a question, and when it was asked.
 type Slot = Arc<Mutex<Option<(Instant, Answer)>>>;
 
-/// Puts each question once for all who wait for it, and never answers with what was asked before the asker came: a
+/// Asks each question once for all callers that wait for it, and never answers with a result older than the call: a
 /// NetworkPolicy that was created a moment ago counts.
 pub(super) struct Live {
     slots: Lock<HashMap<Question, Slot>>,
@@ -34,7 +34,7 @@ impl Live {
     pub(super) async fn ask(&self, question: &Question, fetch: impl Future<Output = Answer>) -> Answer {
         let came = Instant::now();
         let slot = self.slot(question);
-        // Whoever came while one question was on its way shares the next.
+        // Callers that arrive while a question is in flight share the next one.
         let mut last = slot.lock().await;
         if let Some((asked, answer)) = &*last
             && *asked >= came
@@ -92,7 +92,7 @@ mod tests {
         for task in later.into_iter().chain([first]) {
             assert_eq!(task.await.expect("asked"), Answer::NotFound);
         }
-        // One for the first, and one that the twenty shared, who came while it was on its way.
+        // One for the first caller, and one that the twenty callers shared that arrived meanwhile.
         assert_eq!(asked.load(Ordering::SeqCst), 2);
     }
 }

@@ -1,4 +1,4 @@
-//! The world as manifests describe it: whole, so everything is answered at once.
+//! The world that manifests describe. All of it is in memory, so that every question is answered at once.
 
 use std::collections::{BTreeMap, HashMap};
 use std::future::{Future, ready};
@@ -9,25 +9,25 @@ use super::LimitRange;
 use crate::document::{Node, Value};
 use crate::facts::{Answer, Namespace, NetworkPolicy, Question, ServiceAccount, World};
 
-/// Objects among the inputs that policies may ask for.
+/// The objects among the inputs that policies may ask for.
 #[derive(Default)]
 pub struct Manifests {
     namespaces: HashMap<String, Arc<Namespace>>,
     service_accounts: HashMap<(String, String), Arc<ServiceAccount>>,
     network_policies: HashMap<String, Vec<NetworkPolicy>>,
-    /// By namespace and name.
+    /// Keyed by namespace and name.
     limit_ranges: HashMap<String, BTreeMap<String, LimitRange>>,
     is_whole: bool,
 }
 
 impl Manifests {
-    /// Manifests that describe the cluster as a whole: what is not among them is not there. Otherwise a kind of which
-    /// there is nothing among them is left out of the judgement.
+    /// True if the manifests describe the whole cluster: an object that is not among them does not exist. Otherwise
+    /// questions about a kind without any manifest are answered with [`Answer::LeftOut`].
     pub fn whole(is_whole: bool) -> Self {
         Self { is_whole, ..Self::default() }
     }
 
-    /// Takes an object in; kinds that no policy asks for are passed over. `namespace` is where objects without one go.
+    /// Adds an object; kinds that no policy asks for are ignored. `namespace` is that of objects that name none.
     pub fn add(&mut self, object: &Node, namespace: &str) {
         let text = |path: &[&str]| {
             let node = path.iter().try_fold(object, |node, field| node.get(field));
@@ -52,7 +52,7 @@ impl Manifests {
                 self.service_accounts.insert((namespace, name.to_owned()), account);
             }
             (Some("networking.k8s.io/v1"), Some("NetworkPolicy"), _) => {
-                // One that is not what its kind says isolates nothing; the API server would refuse it.
+                // The API server would refuse an invalid NetworkPolicy: it isolates nothing.
                 let read = serde_json::to_value(object).and_then(NetworkPolicy::read);
                 self.network_policies.entry(namespace).or_default().extend(read);
             }
@@ -75,7 +75,7 @@ impl World for Manifests {
     fn known(&self, question: &Question) -> Option<Answer> {
         Some(match question {
             Question::Namespace { .. } if self.namespaces.is_empty() && !self.is_whole => Answer::LeftOut,
-            // One that nobody wrote down has no labels.
+            // A Namespace without a manifest has no labels.
             Question::Namespace { name } => Answer::Namespace(self.namespaces.get(name).cloned().unwrap_or_default()),
             Question::ServiceAccount { namespace, name } => {
                 let found = self.service_accounts.get(&(namespace.clone(), name.clone()));

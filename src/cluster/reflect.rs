@@ -1,4 +1,4 @@
-//! The world as an API server tells it: reflectors' stores, and a live question for what a store lacks.
+//! The world of an API server: reflectors' stores, and live questions for objects that a store lacks.
 
 use std::collections::HashMap;
 use std::fmt::Debug;
@@ -18,11 +18,11 @@ use serde::de::DeserializeOwned;
 
 use super::live::Live;
 use crate::facts::{Answer, Namespace, NetworkPolicy, Question, ServiceAccount, World};
-use crate::labels::PREFIX;
 use crate::lock::lock;
+use crate::pod_security::PREFIX;
 
-/// How long a broken watch has to be silent until it counts as resumed: longer than the longest pause between two
-/// tries (30 s, doubled by jitter) and the longest try (30 s). A watch that resumes where it broke off says nothing of it.
+/// Time without errors after which a broken watch counts as resumed: longer than the longest pause between two attempts
+/// (30 s, doubled by jitter) and the longest attempt (30 s). A watch that resumes where it broke off sends no event.
 const RESUMED: Duration = Duration::from_mins(2);
 
 /// A connected cluster.
@@ -31,11 +31,11 @@ pub struct Cluster {
     namespaces: Store<ApiNamespace>,
     accounts: Store<ApiServiceAccount>,
     policies: Store<ApiNetworkPolicy>,
-    /// The policies of a namespace as the engine reads them, made when first asked for and dropped when one changes. A
-    /// namespace without any has no entry: names that callers make up take no room.
+    /// The NetworkPolicies of each namespace as the engine reads them, cached on first use and dropped when one changes. A
+    /// namespace without any has no entry, so that invented names take no memory.
     isolation: Mutex<HashMap<String, Arc<[NetworkPolicy]>>>,
     live: Live,
-    /// Since when each broken watch has been broken.
+    /// Start of the outage of each broken watch.
     broken: Mutex<HashMap<String, Instant>>,
 }
 
@@ -74,7 +74,7 @@ impl Cluster {
         }
     }
 
-    /// For how long the stores have been out of touch with the API server; zero while they are not.
+    /// Duration of the longest current outage of a watch; zero without one.
     pub fn staleness(&self) -> Duration {
         lock(&self.broken).values().map(Instant::elapsed).max().unwrap_or_default()
     }
@@ -97,7 +97,7 @@ impl Cluster {
         });
     }
 
-    /// Hears of every change after the store has it, and keeps account of when the watch was broken.
+    /// Handles every event of a watch after the store has applied it, and records outages.
     async fn follow<K: Resource<DynamicType = ()>>(
         &self,
         events: impl Stream<Item = watcher::Result<watcher::Event<K>>>,
@@ -110,7 +110,7 @@ impl Cluster {
             let is_broken = lock(&self.broken).contains_key(&*kind);
             let silence = if is_broken { resumed } else { Duration::MAX };
             match tokio::time::timeout(silence, events.next()).await {
-                // A list that begins has not come yet.
+                // The start of a list is not yet the list.
                 Ok(Some(Ok(watcher::Event::Init))) => {}
                 Ok(Some(Ok(event))) => {
                     lock(&self.broken).remove(&*kind);
@@ -128,15 +128,15 @@ impl Cluster {
         }
     }
 
-    /// Drops what was made of the state before. The store has the change already, and an entry is made under the lock
-    /// that this takes: one of the old state is there by now, or never will be.
+    /// Drops the cached policies of a namespace. The store has the change already, and entries are made under the lock that
+    /// this takes, so that none of the old state can be added later.
     fn policies_changed(&self, event: &watcher::Event<ApiNetworkPolicy>) {
         let mut isolation = lock(&self.isolation);
         match event {
             watcher::Event::Apply(policy) | watcher::Event::Delete(policy) => {
                 isolation.remove(&policy.namespace().unwrap_or_default());
             }
-            // A new list counts once it is whole.
+            // A new list counts once it is complete.
             watcher::Event::Init | watcher::Event::InitApply(_) => {}
             watcher::Event::InitDone => isolation.clear(),
         }
@@ -180,12 +180,12 @@ impl Cluster {
     }
 }
 
-/// Managed fields are the larger half of an object, and no policy reads them.
+/// Drops managed fields: they are the larger half of an object, and no policy reads them.
 fn unmanaged<K: Resource>(object: &mut K) {
     object.managed_fields_mut().clear();
 }
 
-/// Of a Namespace its name and its Pod Security labels alone are kept.
+/// Keeps only the name and the Pod Security labels of a Namespace.
 fn labels_alone(namespace: &mut ApiNamespace) {
     let metadata = std::mem::take(&mut namespace.metadata);
     let mut labels = metadata.labels.unwrap_or_default();
@@ -242,7 +242,7 @@ mod tests {
 
     use super::{Cluster, labels_alone};
 
-    /// A cluster that nobody answers for, and the writer of its store of NetworkPolicies.
+    /// A cluster without an API server, and the writer of its store of NetworkPolicies.
     fn cluster() -> (Cluster, reflector::store::Writer<NetworkPolicy>) {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let nobody = kube::Config::new("http://127.0.0.1:9".parse().expect("a URL"));

@@ -1,22 +1,22 @@
-//! What an operator wrote → [`Snapshot`], whole or not at all, with every error in it.
+//! Compiles the text of a configuration, whole or not at all, with every error in it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::labels::Levels;
-use super::namespace::{Named, namespace};
-use super::problem::{ConfigError, Fields, Problems, suggestion, twice};
+use super::namespace::{NamespaceIndex, namespace};
+use super::problem::{ConfigError, Fields, NotOneOf, Problems, suggestion, twice};
 use super::trail::trail;
 use super::workload::workload;
-use super::{Defaults, Scope, Snapshot, profile};
+use super::{Configuration, Defaults, levels, profile};
 use crate::digest::sha256;
 use crate::document::{self, Node, Position, Value};
-use crate::engine::{Active, Setter};
+use crate::engine::{ActiveMutator, ActivePolicy};
 use crate::mode::Mode;
 use crate::object::Workloads;
-use crate::policy::PodSecurityVersion;
-use crate::policy::catalogue::{self, Act, CATALOGUE};
+use crate::pod_security::Version;
+use crate::policy::catalogue::{self, Built, CATALOGUE};
 use crate::policy::defaults::Safety;
+use crate::snapshot::{Levels, Parts, Scope, Snapshot};
 
 /// The `apiVersion` of a configuration.
 const API_VERSION: &str = "portcullis.dev/v1alpha1";
@@ -46,7 +46,7 @@ pub(super) const SPOOL_KEYS: [&str; 5] = ["directory", "guarantee", "maxSize", "
 pub(super) const RETENTION_KEYS: [&str; 3] = ["allow", "refused", "access"];
 pub(super) const KEY_KEYS: [&str; 2] = ["file", "name"];
 
-/// What was written of one policy.
+/// The fields of one policy, as configured; `None` for those not given.
 #[derive(Debug, Clone, Default)]
 pub(super) struct PolicyFields {
     mode: Option<Mode>,
@@ -62,8 +62,8 @@ impl PolicyFields {
     }
 }
 
-/// The same, and where its settings stand.
-pub(super) struct Written<'n> {
+/// The fields of one policy, with the node of its settings for positions in errors.
+pub(super) struct ParsedPolicy<'n> {
     pub(super) fields: PolicyFields,
     settings: Option<&'n Node>,
 }
@@ -72,12 +72,12 @@ pub(super) struct Written<'n> {
 /// `check --ceiling` does.
 ///
 /// # Errors
-/// [`ConfigError`] with everything that is wrong.
-pub fn compile(file: &str, text: &str, ceiling: Option<Mode>) -> Result<Snapshot, ConfigError> {
+/// [`ConfigError`] with every error in it.
+pub fn compile(file: &str, text: &str, ceiling: Option<Mode>) -> Result<Configuration, ConfigError> {
     let mut problems = Problems::new(file);
-    let snapshot = read(text, ceiling, &mut problems);
-    match snapshot {
-        Some(snapshot) if problems.found.is_empty() => Ok(snapshot),
+    let configuration = read(text, ceiling, &mut problems);
+    match configuration {
+        Some(configuration) if problems.found.is_empty() => Ok(configuration),
         _ => {
             problems.found.sort_by_key(|problem| problem.position);
             Err(ConfigError(problems.found))
@@ -85,16 +85,16 @@ pub fn compile(file: &str, text: &str, ceiling: Option<Mode>) -> Result<Snapshot
     }
 }
 
-/// The configuration that names nothing but a profile.
+/// The configuration that consists of a profile.
 ///
 /// # Errors
-/// [`ConfigError`] when no profile has that name.
-pub fn compile_profile(name: &str, ceiling: Option<Mode>) -> Result<Snapshot, ConfigError> {
+/// [`ConfigError`] if no profile has that name.
+pub fn compile_profile(name: &str, ceiling: Option<Mode>) -> Result<Configuration, ConfigError> {
     let text = format!("apiVersion: {API_VERSION}\nkind: Configuration\nprofile: {name}\n");
     compile("--profile", &text, ceiling)
 }
 
-fn read(text: &str, ceiling: Option<Mode>, problems: &mut Problems) -> Option<Snapshot> {
+fn read(text: &str, ceiling: Option<Mode>, problems: &mut Problems) -> Option<Configuration> {
     let nodes = match document::read(text) {
         Ok(nodes) => nodes,
         Err(error) => {
@@ -121,7 +121,7 @@ fn read(text: &str, ceiling: Option<Mode>, problems: &mut Problems) -> Option<Sn
     let base = fields.parsed("profile", profile::load, problems).unwrap_or_default();
     let version = fields.parsed("podSecurityVersion", str::parse, problems).unwrap_or_default();
     let levels = fields.parsed("podSecurityLabels", labels, problems).flatten();
-    let mut top = Layer {
+    let mut top = PolicyLayer {
         ceiling: read_mode(&fields, "ceiling", problems).or(base.ceiling).unwrap_or(Mode::Enforce),
         defaults: fields.parsed("defaults", str::parse, problems).unwrap_or_default(),
         counts_labels: levels.is_some(),
@@ -130,7 +130,7 @@ fn read(text: &str, ceiling: Option<Mode>, problems: &mut Problems) -> Option<Sn
     top.add_policies(&fields, version, problems);
 
     let cap = ceiling.unwrap_or(Mode::Enforce);
-    let mut named = Named::default();
+    let mut named = NamespaceIndex::default();
     let mut scopes = vec![top.compile(version, cap)];
     for (position, node) in fields.list("namespaces", problems).iter().enumerate() {
         let path = format!("namespaces[{position}]");
@@ -144,34 +144,30 @@ fn read(text: &str, ceiling: Option<Mode>, problems: &mut Problems) -> Option<Sn
     let mut workloads = Workloads::built_in();
     for (position, node) in fields.list("workloads", problems).iter().enumerate() {
         let path = format!("workloads[{position}]");
-        if let Some(Err(message)) = workload(node, &path, problems).map(|row| workloads.push(row)) {
-            problems.add(node.position, &path, message);
+        if let Some(Err(error)) = workload(node, &path, problems).map(|row| workloads.push(row)) {
+            problems.add(node.position, &path, error.to_string());
         }
     }
     let trail = fields.get("trail").map(|node| trail(node, problems)).unwrap_or_default();
     let digest = sha256(text.as_bytes());
     let redacts = !trail.is_unredacted;
-    Some(Snapshot { digest: digest.into(), scopes, by_name: named.scopes, workloads, version, levels, trail, redacts })
+    let snapshot = Snapshot::new(Parts { digest, scopes, by_name: named.scopes, workloads, version, levels, redacts });
+    Some(Configuration { snapshot, trail })
 }
 
 /// Ceiling, defaults and policies, at the top or in an entry of `namespaces`.
 #[derive(Clone)]
-pub(super) struct Layer {
+pub(super) struct PolicyLayer {
     pub(super) ceiling: Mode,
     pub(super) defaults: Defaults,
-    /// Whether the labels of namespaces count.
+    /// True if the labels of namespaces may add policies (`podSecurityLabels: tighten`).
     pub(super) counts_labels: bool,
     pub(super) policies: BTreeMap<&'static str, PolicyFields>,
 }
 
-impl Layer {
-    /// Adds the policies of `fields`; says whether one got other settings.
-    pub(super) fn add_policies(
-        &mut self,
-        fields: &Fields<'_>,
-        version: PodSecurityVersion,
-        problems: &mut Problems,
-    ) -> bool {
+impl PolicyLayer {
+    /// Adds the policies of `fields`; returns true if one of them has settings.
+    pub(super) fn add_policies(&mut self, fields: &Fields<'_>, version: Version, problems: &mut Problems) -> bool {
         let mut changed = false;
         let mut unset = Vec::new();
         let mut bad = Vec::new();
@@ -184,7 +180,7 @@ impl Layer {
             if let Some(node) = written.settings {
                 changed = true;
                 let value = serde_json::to_value(node).unwrap_or_default();
-                if let Some(Err(error)) = catalogue::find(id).map(|entry| entry.build(value, version)) {
+                if let Some(Err(error)) = catalogue::find(id).map(|entry| entry.build(&value, version)) {
                     bad.push((node.clone(), id, error));
                 }
             }
@@ -194,17 +190,15 @@ impl Layer {
             problems.add(position, &format!("{path}.{id}"), "needs a mode: the profile does not set one");
         }
         for (node, id, error) in bad {
-            let position = setting_position(&node, &error);
-            let below = if error.path == "." { String::new() } else { format!(".{}", error.path) };
-            problems.add(position, &format!("{path}.{id}.settings{below}"), error.message);
+            problems.add_typed(&node, &format!("{path}.{id}.settings"), &error);
         }
         changed
     }
 
-    pub(super) fn compile(&self, version: PodSecurityVersion, cap: Mode) -> Scope {
+    pub(super) fn compile(&self, version: Version, cap: Mode) -> Scope {
         let ceiling = self.ceiling.min(cap);
         let labels = if self.counts_labels { ceiling } else { Mode::Off };
-        let mut scope = Scope { policies: Vec::new(), setters: Vec::new(), labels, settings: BTreeMap::new() };
+        let mut scope = Scope { policies: Vec::new(), mutators: Vec::new(), labels, settings: BTreeMap::new() };
         for entry in CATALOGUE {
             let written = self.policies.get(entry.meta.id).cloned().unwrap_or_default();
             let Some(configured) = written.mode.or(self.default_mode(entry)) else { continue };
@@ -213,13 +207,20 @@ impl Layer {
             }
             let settings = written.settings.unwrap_or_else(|| serde_json::json!({}));
             let (meta, mode) = (entry.meta, configured.min(ceiling));
-            match entry.build(settings, version) {
-                Ok(Act::Judge(validator)) => {
+            match entry.build(&settings, version) {
+                Ok(Built::Judge(validator)) => {
                     let strict_updates = written.strict_updates.unwrap_or(false);
-                    scope.policies.push(Active { meta, validator, mode, configured, strict_updates, label: None });
+                    scope.policies.push(ActivePolicy {
+                        meta,
+                        validator,
+                        mode,
+                        configured,
+                        strict_updates,
+                        label: None,
+                    });
                 }
-                Ok(Act::Set(mutator)) => scope.setters.push(Setter { meta, mutator, mode, configured }),
-                // Bad settings were reported where they stand.
+                Ok(Built::Set(mutator)) => scope.mutators.push(ActiveMutator { meta, mutator, mode, configured }),
+                // Invalid settings were reported where they were read.
                 Err(_) => {}
             }
         }
@@ -227,19 +228,19 @@ impl Layer {
         scope
     }
 
-    /// The mode that `defaults` gives a mutator.
+    /// The mode that `defaults` gives a mutator; `None` if it leaves the mutator off.
     fn default_mode(&self, entry: &catalogue::Entry) -> Option<Mode> {
         let is_on = match entry.safety? {
             Safety::Safe => self.defaults != Defaults::Off,
-            Safety::Daring => self.defaults == Defaults::All,
+            Safety::Extended => self.defaults == Defaults::All,
         };
         is_on.then_some(Mode::Enforce)
     }
 }
 
-/// Leaves out what another policy finds too, where that acts at least as far.
-fn without_replaced(policies: Vec<Active>, version: PodSecurityVersion) -> Vec<Active> {
-    let is_replaced = |one: &Active| {
+/// Drops each policy whose findings another policy also reports in at least the same mode.
+fn without_replaced(policies: Vec<ActivePolicy>, version: Version) -> Vec<ActivePolicy> {
+    let is_replaced = |one: &ActivePolicy| {
         policies.iter().any(|other| {
             let replaces =
                 catalogue::find(other.meta.id).is_some_and(|entry| entry.replaces(version).contains(&one.meta.id));
@@ -253,21 +254,11 @@ fn without_replaced(policies: Vec<Active>, version: PodSecurityVersion) -> Vec<A
     policies.into_iter().zip(kept).filter_map(|(policy, is_kept)| is_kept.then_some(policy)).collect()
 }
 
-/// The place of the setting that an error is about.
-fn setting_position(node: &Node, error: &catalogue::SettingsError) -> Position {
-    let unknown = error.message.strip_prefix("unknown field `").and_then(|rest| rest.split('`').next());
-    let key = match &node.value {
-        Value::Map(map) => map.entries.iter().find(|(key, _)| Some(key.name.as_str()) == unknown).map(|(key, _)| key),
-        _ => None,
-    };
-    key.map_or_else(|| node.follow(&crate::object::Path::root().fields(&error.path).pointer()).1, |key| key.position)
-}
-
-/// Calls `each` with every policy under `policies`: its id, its place, what was written.
+/// Calls `each` with every policy under `policies`: its id, position and fields.
 pub(super) fn policies<'n>(
     fields: &Fields<'n>,
     problems: &mut Problems,
-    each: &mut dyn FnMut(&'static str, Position, Written<'n>),
+    each: &mut dyn FnMut(&'static str, Position, ParsedPolicy<'n>),
 ) {
     let path = fields.path_of("policies");
     let Some(map) = fields.get("policies").and_then(|node| Fields::open(node, &path, problems)) else { return };
@@ -284,21 +275,21 @@ pub(super) fn policies<'n>(
         let strict = |text: &str| match text {
             "strict" => Ok(true),
             "lenient" => Ok(false),
-            _ => Err("must be strict or lenient".to_owned()),
+            _ => Err(NotOneOf("strict or lenient")),
         };
         let settings = fields.get("settings").filter(|node| is_mapping(node, &fields.path_of("settings"), problems));
-        // A bad mode was reported; the strongest stands in, so that nothing follows from its absence.
+        // An invalid mode was reported; the strongest replaces it, so that no second error follows.
         let stand_in = fields.get("mode").map(|_| Mode::Enforce);
         let written = PolicyFields {
             mode: read_mode(&fields, "mode", problems).or(stand_in),
             strict_updates: fields.parsed("updates", strict, problems),
             settings: settings.map(|node| serde_json::to_value(node).unwrap_or_default()),
         };
-        each(entry.meta.id, key.position, Written { fields: written, settings });
+        each(entry.meta.id, key.position, ParsedPolicy { fields: written, settings });
     }
 }
 
-/// Whether settings are a mapping; keys that stand there again, at any depth, are errors.
+/// True if settings are a mapping; keys repeated in it, at any depth, are errors.
 fn is_mapping(node: &Node, path: &str, problems: &mut Problems) -> bool {
     if !matches!(node.value, Value::Map(_)) {
         problems.add(node.position, path, "must be a mapping");
@@ -310,12 +301,21 @@ fn is_mapping(node: &Node, path: &str, problems: &mut Problems) -> bool {
     true
 }
 
-/// What the labels of namespaces add, where they count.
-fn labels(text: &str) -> Result<Option<Arc<Levels>>, String> {
+/// A bad value of `podSecurityLabels`.
+#[derive(Debug, thiserror::Error)]
+enum LabelsError {
+    #[error(transparent)]
+    Word(#[from] NotOneOf),
+    #[error(transparent)]
+    Profile(#[from] profile::ProfileError),
+}
+
+/// Reads `podSecurityLabels`: the policies that the labels of namespaces may add, `None` if the labels are ignored.
+fn labels(text: &str) -> Result<Option<Arc<Levels>>, LabelsError> {
     match text {
         "ignore" => Ok(None),
-        "tighten" => Levels::load().map(|levels| Some(Arc::new(levels))),
-        _ => Err("must be ignore or tighten".to_owned()),
+        "tighten" => Ok(Some(Arc::new(levels::load()?))),
+        _ => Err(NotOneOf("ignore or tighten").into()),
     }
 }
 

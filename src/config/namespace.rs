@@ -1,25 +1,26 @@
-//! An entry of `namespaces`: what applies in the namespaces that it names, and whether that is weaker than the top.
+//! An entry of `namespaces`: the policies in the namespaces that it names, and the check that it does not relax the global
+//! ones unless it says so.
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
 
-use super::Scope;
-use super::compile::{ENTRY_KEYS, Layer, read_mode};
+use super::compile::{ENTRY_KEYS, PolicyLayer, read_mode};
 use super::problem::{Fields, Problems};
 use crate::document::{Node, Position};
 use crate::mode::Mode;
-use crate::policy::PodSecurityVersion;
+use crate::pod_security::Version;
+use crate::snapshot::Scope;
 
-/// The namespaces that entries name: each by one entry, as no other would count.
+/// The namespaces that entries name. Each may be named once: only the first entry that matches counts.
 #[derive(Default)]
-pub(super) struct Named {
-    /// The scope of each.
+pub(super) struct NamespaceIndex {
+    /// Index of each namespace's scope.
     pub(super) scopes: HashMap<String, usize>,
     places: HashMap<String, Position>,
 }
 
-impl Named {
-    /// Takes the names of an entry, whose path is `path` and whose scope is number `scope`.
+impl NamespaceIndex {
+    /// Adds the names of the entry at `path`, whose scope has the index `scope`.
     pub(super) fn take(&mut self, names: Vec<(String, Position)>, path: &str, scope: usize, problems: &mut Problems) {
         for (name, position) in names {
             match self.places.entry(name.clone()) {
@@ -40,13 +41,13 @@ impl Named {
     }
 }
 
-/// The names that an entry matches, and what applies there; `top` is what the entry starts from.
+/// Reads an entry: the names that it matches, and its scope. `top` is the global layer, which the entry overrides.
 pub(super) fn namespace(
     node: &Node,
     path: &str,
-    top: &Layer,
+    top: &PolicyLayer,
     top_scope: &Scope,
-    version: PodSecurityVersion,
+    version: Version,
     cap: Mode,
     problems: &mut Problems,
 ) -> Option<(Vec<(String, Position)>, Scope)> {
@@ -65,7 +66,7 @@ pub(super) fn namespace(
     if names.is_empty() && problems.found.len() == before {
         problems.add(node.position, &format!("{path}.match"), "must name namespaces: match: {names: [NAME]}");
     }
-    // What cannot be read was meant to say something: nothing more is said of it.
+    // An unreadable `relax` was reported: it counts as true, so that no second error follows.
     let relaxed = fields.flag("relax", problems).unwrap_or(true);
     let scope = layer.compile(version, cap);
     if !relaxed {
@@ -101,7 +102,7 @@ fn names(fields: &Fields<'_>, key: &str, problems: &mut Problems) -> Vec<(String
     names
 }
 
-/// RFC 1123, which namespaces' names follow.
+/// True for a DNS label (RFC 1123), as names of namespaces are.
 fn is_dns_label(name: &str) -> bool {
     let alphanumeric = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
     name.len() <= 63

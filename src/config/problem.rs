@@ -1,22 +1,24 @@
-//! What is wrong with a configuration: every error in it, each with its place and a way out.
+//! Errors in a configuration: all of them, each with its position and a remedy.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::document::typed::{Fault, TypedError};
 use crate::document::{Key, MERGE, Map, Node, Position, Value};
 use crate::escape::escaped;
 use crate::redaction::redact;
 
-/// One error.
+/// One error in a configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// The file, as it was named.
+    /// Name of the file, as given on the command line.
     pub file: Arc<str>,
-    /// Where in it.
+    /// Line and column.
     pub position: Position,
-    /// The field, from the root.
+    /// Path of the field from the root, as `namespaces[0].match`; empty for the document itself.
     pub field: String,
-    /// What is wrong, and what to do.
+    /// Description of the error, and the remedy.
     pub message: String,
 }
 
@@ -30,18 +32,28 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Every error of a configuration, one a line. As it is displayed, no secret is in it, and no line end of somebody's own.
+/// Every error of a configuration, printed one per line, with secrets redacted and control characters escaped.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{}", .0.iter().map(Problem::said).collect::<Vec<_>>().join("\n"))]
 pub struct ConfigError(pub Vec<Problem>);
 
 impl Problem {
-    /// The field and the message are redacted one by one: the name of a field does not make a secret of our words.
+    /// The problem as text, its field and message redacted by `clean`. They are redacted one by one: otherwise a field
+    /// named `password` would have the message taken for its value.
+    pub fn cleaned<'p>(&'p self, clean: impl Fn(&'p str) -> Cow<'p, str>) -> String {
+        let (field, message) = (clean(&self.field).into_owned(), clean(&self.message).into_owned());
+        Self { field, message, ..self.clone() }.to_string()
+    }
+
     fn said(&self) -> String {
-        let (field, message) = (redact(&self.field).into_owned(), redact(&self.message).into_owned());
-        escaped(&Self { field, message, ..self.clone() }.to_string()).into_owned()
+        escaped(&self.cleaned(redact)).into_owned()
     }
 }
+
+/// A word is not one of the values that a field takes; holds the list of them, as in `off, safe or all`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be {0}")]
+pub struct NotOneOf(pub &'static str);
 
 /// Gathers errors while a file is read.
 pub(super) struct Problems {
@@ -62,6 +74,22 @@ impl Problems {
             message: message.into(),
         });
     }
+
+    /// Adds the error of reading the node at `path` into a type.
+    pub(super) fn add_typed(&mut self, node: &Node, path: &str, error: &TypedError) {
+        let mut field = path.to_owned();
+        for step in error.steps() {
+            let is_position = step.bytes().all(|byte| byte.is_ascii_digit());
+            field += &if is_position { format!("[{step}]") } else { format!(".{step}") };
+        }
+        let message = match &error.fault {
+            Fault::UnknownKey { known: [], .. } => "unknown key; there are no settings".to_owned(),
+            Fault::UnknownKey { name, known } => format!("unknown key{}", suggestion(name, known, "known keys are")),
+            Fault::Missing(name) => format!("must have {name}"),
+            Fault::Invalid(message) => message.clone(),
+        };
+        self.add(error.position_in(node), &field, message);
+    }
 }
 
 /// The fields of a mapping whose keys are known.
@@ -71,7 +99,7 @@ pub(super) struct Fields<'n> {
 }
 
 impl<'n> Fields<'n> {
-    /// Takes a mapping; unknown and repeated keys are errors. `None` when it is none.
+    /// Reads a mapping; unknown and repeated keys are errors. `None` if `node` is not a mapping.
     pub(super) fn of(node: &'n Node, path: &str, known: &[&str], problems: &mut Problems) -> Option<Self> {
         let fields = Self::open(node, path, problems)?;
         for (key, _) in &fields.map.entries {
@@ -83,7 +111,7 @@ impl<'n> Fields<'n> {
         Some(fields)
     }
 
-    /// Takes a mapping whose keys are names.
+    /// Reads a mapping with arbitrary keys; repeated keys are errors. `None` if `node` is not a mapping.
     pub(super) fn open(node: &'n Node, path: &str, problems: &mut Problems) -> Option<Self> {
         let Value::Map(map) = &node.value else {
             problems.add(node.position, path, "must be a mapping");
@@ -96,7 +124,7 @@ impl<'n> Fields<'n> {
         Some(fields)
     }
 
-    /// The value under `key`; `null` is nothing.
+    /// The value under `key`; `None` for `null`.
     pub(super) fn get(&self, key: &str) -> Option<&'n Node> {
         let (_, node) = self.map.entries.iter().find(|(name, _)| name.name == key)?;
         (!matches!(node.value, Value::Null)).then_some(node)
@@ -107,29 +135,32 @@ impl<'n> Fields<'n> {
         self.map.entries.iter()
     }
 
-    /// The path of a field.
+    /// The path of the field `key`.
     pub(super) fn path_of(&self, key: &str) -> String {
         if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
     }
 
-    /// A string under `key`, parsed.
-    pub(super) fn parsed<T>(
+    /// A string under `key`, parsed; `None` if it is absent or (with an error) not valid.
+    pub(super) fn parsed<T, E: fmt::Display>(
         &self,
         key: &str,
-        parse: impl FnOnce(&str) -> Result<T, String>,
+        parse: impl FnOnce(&str) -> Result<T, E>,
         problems: &mut Problems,
     ) -> Option<T> {
         let node = self.get(key)?;
-        let result = match &node.value {
-            Value::Text(text) => parse(text),
+        let text = match &node.value {
+            Value::Text(text) => text,
             // YAML 1.1 reads an unquoted `off` as false.
-            Value::Bool(false) => parse("off"),
-            _ => Err("must be a string".to_owned()),
+            Value::Bool(false) => "off",
+            _ => {
+                problems.add(node.position, &self.path_of(key), "must be a string");
+                return None;
+            }
         };
-        result.map_err(|message| problems.add(node.position, &self.path_of(key), message)).ok()
+        parse(text).map_err(|error| problems.add(node.position, &self.path_of(key), error.to_string())).ok()
     }
 
-    /// A boolean under `key`: false where it is absent, nothing where it is something else.
+    /// A boolean under `key`: `false` if it is absent, `None` (and an error) if it is not a boolean.
     pub(super) fn flag(&self, key: &str, problems: &mut Problems) -> Option<bool> {
         match self.get(key) {
             None => Some(false),
@@ -141,7 +172,7 @@ impl<'n> Fields<'n> {
         }
     }
 
-    /// A list under `key`; empty where it is absent.
+    /// A list under `key`; empty if it is absent.
     pub(super) fn list(&self, key: &str, problems: &mut Problems) -> &'n [Node] {
         match self.get(key) {
             None => &[],
@@ -154,13 +185,13 @@ impl<'n> Fields<'n> {
     }
 }
 
-/// Said of a key that was written again.
+/// Message about a repeated key.
 pub(super) fn twice(key: &Key) -> String {
     let list = if key.name == MERGE { ", or merge a list: <<: [*a, *b]" } else { "" };
     format!("is here twice; keep one{list}")
 }
 
-/// `; did you mean …?`, or the names there are.
+/// `; did you mean …?`, or `others` and all known names.
 pub(crate) fn suggestion(name: &str, known: &[&str], others: &str) -> String {
     const NEAR: f64 = 0.75;
     let nearest = known

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::compile::{PolicyFields, Written, policies, read_mode};
+use super::compile::{ParsedPolicy, PolicyFields, policies, read_mode};
 use super::problem::{ConfigError, Fields, Problems, suggestion};
 use crate::document;
 use crate::mode::Mode;
 
-/// Name and text of each profile.
+/// Name and YAML of each profile.
 const PROFILES: [(&str, &str); 4] = [
     ("pss-baseline", include_str!("../../policies/profiles/pss-baseline.yaml")),
     ("pss-restricted", include_str!("../../policies/profiles/pss-restricted.yaml")),
@@ -27,23 +27,38 @@ pub fn names() -> impl Iterator<Item = &'static str> {
     PROFILES.iter().map(|(name, _)| *name)
 }
 
-/// The text of a profile.
-///
-/// # Errors
-/// For a name that no profile has, with the nearest one.
-pub fn text(name: &str) -> Result<&'static str, String> {
-    let known: Vec<&str> = names().collect();
-    PROFILES
-        .iter()
-        .find(|(known, _)| *known == name)
-        .map(|(_, text)| *text)
-        .ok_or_else(|| format!("no profile has this name{}", suggestion(name, &known, "there are")))
+/// No profile has this name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("no profile has this name{suggestion}")]
+pub struct UnknownProfile {
+    /// `; did you mean …?`, or the names of all profiles.
+    suggestion: String,
 }
 
-/// The profile of that name, with what it extends.
-pub(super) fn load(name: &str) -> Result<Profile, String> {
-    let text = text(name)?;
-    parse(name, text).map_err(|error| error.to_string())
+/// A profile could not be loaded.
+#[derive(Debug, Clone, thiserror::Error)]
+pub(super) enum ProfileError {
+    #[error(transparent)]
+    Unknown(#[from] UnknownProfile),
+    #[error(transparent)]
+    Invalid(#[from] ConfigError),
+}
+
+/// The YAML of a profile.
+///
+/// # Errors
+/// [`UnknownProfile`], which suggests the nearest name.
+pub fn text(name: &str) -> Result<&'static str, UnknownProfile> {
+    let text = PROFILES.iter().find(|(known, _)| *known == name).map(|(_, text)| *text);
+    text.ok_or_else(|| {
+        let known: Vec<&str> = names().collect();
+        UnknownProfile { suggestion: suggestion(name, &known, "there are") }
+    })
+}
+
+/// Loads a profile, with the policies of the profile that it extends.
+pub(super) fn load(name: &str) -> Result<Profile, ProfileError> {
+    Ok(parse(name, text(name)?)?)
 }
 
 fn parse(name: &str, text: &str) -> Result<Profile, ConfigError> {
@@ -62,7 +77,7 @@ fn parse(name: &str, text: &str) -> Result<Profile, ConfigError> {
             profile = base;
         }
         profile.ceiling = read_mode(&fields, "ceiling", &mut problems).or(profile.ceiling);
-        policies(&fields, &mut problems, &mut |id, _, written: Written| {
+        policies(&fields, &mut problems, &mut |id, _, written: ParsedPolicy| {
             profile.policies.entry(id).or_default().override_with(&written.fields);
         });
     }

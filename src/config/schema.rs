@@ -91,7 +91,7 @@ fn trail(generator: &mut SchemaGenerator) -> Value {
     }))
 }
 
-/// The settings of a sink are the sink's; its name, which is ours, stands among them.
+/// The schema of a sink: its own settings, and `name`.
 fn sink(generator: &mut SchemaGenerator) -> Value {
     let mut sink = Value::from(sink::Settings::json_schema(generator));
     for kind in sink.get_mut("oneOf").and_then(Value::as_array_mut).into_iter().flatten() {

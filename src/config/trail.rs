@@ -1,28 +1,28 @@
-//! What the configuration says about the trail.
+//! The `trail` section of a configuration.
 
 use std::path::PathBuf;
 
 use jiff::SignedDuration;
 
 use super::compile::{KEY_KEYS, RETENTION_KEYS, SPOOL_KEYS, TRAIL_KEYS};
-use super::problem::{Fields, Problems};
-use super::{KeySettings, TrailSettings};
+use super::problem::{Fields, NotOneOf, Problems};
 use crate::document::{Node, Value};
-use crate::trail::{Guarantee, NamedSink, Settings, sink};
+use crate::trail::{Guarantee, KeySettings, NamedSink, Settings, SpoolSettings, sink};
+use crate::units::{duration, size};
 
-/// Bytes of a segment, and of all of them, unless the configuration says otherwise.
+/// Default sizes of a segment and of the spool, in bytes.
 const SEGMENT: u64 = 16 << 20;
 const SPOOL: u64 = 1 << 30;
-/// The least that a spool may hold.
+/// Least size of a spool, in bytes.
 const LEAST: u64 = 1 << 20;
-/// For how many days each class is kept, in the order of the classes, unless the configuration says otherwise.
+/// Default retention of each class in days, in the order of the classes.
 const DAYS: [i64; 3] = [7, 90, 90];
-/// What signs, unless the configuration names it.
+/// Default name of the key that signs checkpoints.
 const KEY_NAME: &str = "portcullis";
 
-pub(super) fn trail(node: &Node, problems: &mut Problems) -> TrailSettings {
-    let Some(fields) = Fields::of(node, "trail", &TRAIL_KEYS, problems) else { return TrailSettings::default() };
-    let file: Option<PathBuf> = fields.parsed("file", |text| Ok(PathBuf::from(text)), problems);
+pub(super) fn trail(node: &Node, problems: &mut Problems) -> Settings {
+    let Some(fields) = Fields::of(node, "trail", &TRAIL_KEYS, problems) else { return Settings::default() };
+    let file: Option<PathBuf> = fields.parsed("file", str::parse::<PathBuf>, problems);
     let spool = fields.get("spool").and_then(|node| spool(node, problems));
     let key = fields.get("key").and_then(|node| key(node, problems));
     let before = problems.found.len();
@@ -44,14 +44,14 @@ pub(super) fn trail(node: &Node, problems: &mut Problems) -> TrailSettings {
         }
     }
     if has_spool && file.is_some() {
-        problems.add(node.position, "trail.file", "stands beside trail.spool; make it a sink of type file");
+        problems.add(node.position, "trail.file", "cannot be combined with trail.spool; make it a sink of type file");
     }
     let cluster = fields.parsed("cluster", cluster, problems).unwrap_or_default();
     let sample = fields.parsed("sample", one_in, problems).unwrap_or(1);
     let on = |text: &str| match text {
         "on" => Ok(false),
         "off" => Ok(true),
-        _ => Err("must be on or off".to_owned()),
+        _ => Err(NotOneOf("on or off")),
     };
     // YAML 1.1 reads an unquoted `on` as true.
     let is_on = fields.get("redaction").is_some_and(|node| matches!(node.value, Value::Bool(true)));
@@ -59,10 +59,10 @@ pub(super) fn trail(node: &Node, problems: &mut Problems) -> TrailSettings {
     let hmac = |text: &str| match text {
         "plain" => Ok(false),
         "hmac" => Ok(true),
-        _ => Err("must be plain or hmac".to_owned()),
+        _ => Err(NotOneOf("plain or hmac")),
     };
     let is_hmac = fields.parsed("identities", hmac, problems).unwrap_or(false);
-    let identities_key = fields.parsed("identitiesKeyFile", |text| Ok(PathBuf::from(text)), problems);
+    let identities_key = fields.parsed("identitiesKeyFile", str::parse::<PathBuf>, problems);
     if is_hmac != identities_key.is_some() && problems.found.len() == before {
         problems.add(
             node.position,
@@ -70,27 +70,38 @@ pub(super) fn trail(node: &Node, problems: &mut Problems) -> TrailSettings {
             "hmac and identitiesKeyFile belong together: one needs the other",
         );
     }
-    TrailSettings { file, cluster, spool, key, sinks, sample, is_unredacted, identities_key }
+    Settings { file, cluster, spool, key, sinks, sample, is_unredacted, identities_key }
 }
 
-fn cluster(text: &str) -> Result<String, String> {
-    if text.chars().any(char::is_control) {
-        Err("must hold no control characters".to_owned())
-    } else {
-        Ok(text.to_owned())
-    }
+/// A bad value in the `trail` section.
+#[derive(Debug, thiserror::Error)]
+enum FieldError {
+    #[error("must not be empty")]
+    Empty,
+    #[error("must hold no control characters")]
+    ControlCharacters,
+    #[error("must hold neither spaces nor plus signs")]
+    KeyName,
+    #[error("must be lower-case letters, digits and hyphens")]
+    SinkName,
+    #[error("must be 1 (all), or a part such as 1/100")]
+    Sample,
 }
 
-fn spool(node: &Node, problems: &mut Problems) -> Option<Settings> {
+fn cluster(text: &str) -> Result<String, FieldError> {
+    if text.chars().any(char::is_control) { Err(FieldError::ControlCharacters) } else { Ok(text.to_owned()) }
+}
+
+fn spool(node: &Node, problems: &mut Problems) -> Option<SpoolSettings> {
     let fields = Fields::of(node, "trail.spool", &SPOOL_KEYS, problems)?;
-    let directory = fields.parsed("directory", |text| Ok(PathBuf::from(text)), problems);
+    let directory = fields.parsed("directory", str::parse::<PathBuf>, problems);
     if directory.is_none() && fields.get("directory").is_none() {
         problems.add(node.position, "trail.spool.directory", "is missing: the folder of the spool");
     }
     let guarantee = |text: &str| match text {
         "durable" => Ok(Guarantee::Durable),
         "buffered" => Ok(Guarantee::Buffered),
-        _ => Err("must be durable or buffered".to_owned()),
+        _ => Err(NotOneOf("durable or buffered")),
     };
     let guarantee = fields.parsed("guarantee", guarantee, problems).unwrap_or_default();
     let max_bytes = fields.parsed("maxSize", size, problems).unwrap_or(SPOOL);
@@ -107,22 +118,22 @@ fn spool(node: &Node, problems: &mut Problems) -> Option<Settings> {
             retention[place] = kept.parsed(class, duration, problems).unwrap_or(retention[place]);
         }
     }
-    Some(Settings { directory: directory?, guarantee, segment_bytes, max_bytes, retention })
+    Some(SpoolSettings { directory: directory?, guarantee, segment_bytes, max_bytes, retention })
 }
 
 fn key(node: &Node, problems: &mut Problems) -> Option<KeySettings> {
     let fields = Fields::of(node, "trail.key", &KEY_KEYS, problems)?;
-    let file = fields.parsed("file", |text| Ok(PathBuf::from(text)), problems);
+    let file = fields.parsed("file", str::parse::<PathBuf>, problems);
     if file.is_none() && fields.get("file").is_none() {
         problems.add(node.position, "trail.key.file", "is missing: an Ed25519 private key in PEM");
     }
     // <https://c2sp.org/signed-note>: non-empty, and without spaces or plus signs.
     let name = |text: &str| match text {
-        "" => Err("must not be empty".to_owned()),
+        "" => Err(FieldError::Empty),
         text if text
             .contains(|character: char| character.is_whitespace() || character == '+' || character.is_control()) =>
         {
-            Err("must hold neither spaces nor plus signs".to_owned())
+            Err(FieldError::KeyName)
         }
         text => Ok(text.to_owned()),
     };
@@ -130,13 +141,13 @@ fn key(node: &Node, problems: &mut Problems) -> Option<KeySettings> {
     Some(KeySettings { file: file?, name })
 }
 
-/// A sink's settings are read by the sink; its name is ours.
+/// Reads an entry of `sinks`: the name here, the other settings by the sink.
 fn named_sink(node: &Node, path: &str, problems: &mut Problems) -> Option<NamedSink> {
     let fields = Fields::open(node, path, problems)?;
     let label = |text: &str| {
         let is_label = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
         let fits = !text.is_empty() && text.len() <= 63 && text.bytes().all(is_label);
-        if fits { Ok(text.to_owned()) } else { Err("must be lower-case letters, digits and hyphens".to_owned()) }
+        if fits { Ok(text.to_owned()) } else { Err(FieldError::SinkName) }
     };
     let name = fields.parsed("name", label, problems);
     if name.is_none() && fields.get("name").is_none() {
@@ -155,61 +166,9 @@ fn named_sink(node: &Node, path: &str, problems: &mut Problems) -> Option<NamedS
     }
 }
 
-/// `1/100`, or `1` for all.
-fn one_in(text: &str) -> Result<u64, String> {
+/// Reads `sample`: 100 for `1/100`, 1 for `1` (all).
+fn one_in(text: &str) -> Result<u64, FieldError> {
     let every = if text == "1" { "1" } else { text.strip_prefix("1/").unwrap_or_default() };
-    let every: u32 = every.parse().map_err(|_| "must be 1 (all), or a part such as 1/100".to_owned())?;
-    if every == 0 { Err("must be 1 (all), or a part such as 1/100".to_owned()) } else { Ok(every.into()) }
-}
-
-/// Bytes: a number, with Ki, Mi, Gi or Ti.
-pub(crate) fn size(text: &str) -> Result<u64, String> {
-    let wrong = || "must be a size such as 512Mi or 2Gi".to_owned();
-    let digits = text.trim_end_matches(|character: char| character.is_ascii_alphabetic());
-    let shift = match &text[digits.len()..] {
-        "" => 0,
-        "Ki" => 10,
-        "Mi" => 20,
-        "Gi" => 30,
-        "Ti" => 40,
-        _ => return Err(wrong()),
-    };
-    let number: u64 = digits.parse().map_err(|_| wrong())?;
-    number.checked_mul(1 << shift).filter(|bytes| *bytes > 0).ok_or_else(wrong)
-}
-
-/// A time: a number with s, m, h or d.
-pub(crate) fn duration(text: &str) -> Result<SignedDuration, String> {
-    let wrong = || "must be a time such as 12h or 90d".to_owned();
-    let (digits, unit) = text.split_at_checked(text.len().saturating_sub(1)).ok_or_else(wrong)?;
-    let seconds = match unit {
-        "s" => 1,
-        "m" => 60,
-        "h" => 3_600,
-        "d" => 86_400,
-        _ => return Err(wrong()),
-    };
-    let number: u32 = digits.parse().map_err(|_| wrong())?;
-    Ok(SignedDuration::from_secs(i64::from(number) * seconds))
-}
-
-#[cfg(test)]
-mod tests {
-    use jiff::SignedDuration;
-
-    use super::{duration, size};
-
-    #[test]
-    fn sizes_and_times_have_units() {
-        assert_eq!(size("512Mi"), Ok(512 << 20));
-        assert_eq!(size("100"), Ok(100));
-        assert_eq!(duration("90d"), Ok(SignedDuration::from_hours(24 * 90)));
-        assert_eq!(duration("0s"), Ok(SignedDuration::ZERO));
-        for wrong in ["", "Mi", "1MB", "-1Gi", "0", "99999999999Ti", "1.5Gi"] {
-            assert!(size(wrong).is_err(), "{wrong}");
-        }
-        for wrong in ["", "d", "1w", "-1d", "1 d", "99999999999d", "é"] {
-            assert!(duration(wrong).is_err(), "{wrong}");
-        }
-    }
+    let every: u32 = every.parse().map_err(|_| FieldError::Sample)?;
+    if every == 0 { Err(FieldError::Sample) } else { Ok(every.into()) }
 }

@@ -1,30 +1,35 @@
-//! Hot reload: a good file is taken whole, a bad one changes nothing and says every error in it.
+//! Hot reload: a valid file replaces the whole configuration; an invalid one changes nothing and reports all its errors.
 
 use std::path::{Path, PathBuf};
+use std::string::FromUtf8Error;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-use super::{ConfigError, Snapshot, Weaker, compile, weaker};
+use super::{ConfigError, Configuration, compile};
 use crate::document::Position;
 use crate::files::FileWatch;
+use crate::snapshot::{Snapshot, Weaker, weaker};
+use crate::trail::Settings;
 
-/// What became of a change of the file.
+/// The result of a change of the file.
 pub enum Reload {
-    /// It is in force.
+    /// The new configuration is in force.
     Taken {
         /// Digest of the configuration before.
         old: Arc<str>,
-        /// The new one.
+        /// The new snapshot.
         new: Arc<Snapshot>,
-        /// What got weaker.
+        /// Policies that became weaker.
         weaker: Vec<Weaker>,
+        /// The settings of the trail, which take effect at the next start.
+        trail: Box<Settings>,
     },
-    /// The last good one stays in force.
+    /// The new configuration has errors; the last valid one stays in force.
     Refused(ConfigError),
 }
 
-/// Keeps `current` at what `file` says, and tells `each` of every reload. Never returns.
+/// Watches `file`, replaces `current` when its content changes, and calls `each` after every reload. Never returns.
 pub async fn watch<F: Future<Output = ()>>(
     file: PathBuf,
     first: String,
@@ -36,18 +41,19 @@ pub async fn watch<F: Future<Output = ()>>(
     loop {
         files.changed().await;
         let Some(read) = crate::files::read(&file) else { continue };
-        let text = read.map_err(|error| error.to_string());
-        let text = text.and_then(|bytes| String::from_utf8(bytes).map_err(|error| error.to_string()));
+        let text = read.map_err(|error| ReadError::File(error.to_string()));
+        let text = text.and_then(|bytes| Ok(String::from_utf8(bytes)?));
         if text == last {
             continue;
         }
         last.clone_from(&text);
         let reload = match load(&file, text) {
-            Ok(mut new) => {
-                new.keep_redaction(&current.load());
-                let new = Arc::new(new);
+            Ok(Configuration { mut snapshot, trail }) => {
+                snapshot.keep_redaction(&current.load());
+                let new = Arc::new(snapshot);
                 let old = current.swap(Arc::clone(&new));
-                Reload::Taken { old: Arc::clone(old.digest()), weaker: weaker(&old, &new), new }
+                let weaker = weaker(&old, &new);
+                Reload::Taken { old: Arc::clone(old.digest()), weaker, new, trail: Box::new(trail) }
             }
             Err(error) => Reload::Refused(error),
         };
@@ -55,11 +61,22 @@ pub async fn watch<F: Future<Output = ()>>(
     }
 }
 
-fn load(file: &Path, text: Result<String, String>) -> Result<Snapshot, ConfigError> {
+/// The file could not be read as text.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+enum ReadError {
+    /// An I/O error, as text: those of the standard library cannot be compared.
+    #[error("{0}")]
+    File(String),
+    #[error(transparent)]
+    Utf8(#[from] FromUtf8Error),
+}
+
+fn load(file: &Path, text: Result<String, ReadError>) -> Result<Configuration, ConfigError> {
     let name = file.display().to_string();
     match text {
         Ok(text) => compile(&name, &text, None),
-        Err(message) => {
+        Err(error) => {
+            let message = error.to_string();
             let position = Position { line: 1, column: 1 };
             Err(ConfigError(vec![super::Problem { file: name.into(), position, field: String::new(), message }]))
         }

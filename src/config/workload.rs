@@ -1,14 +1,14 @@
-//! A row of `workloads`: a kind of another project, and where it holds pod templates.
+//! A row of `workloads`: a custom kind, and the path of its pod templates.
 
 use super::compile::WORKLOAD_KEYS;
 use super::problem::{Fields, Problems};
 use crate::document::Node;
 use crate::object::{TemplatePath, Workload, plural};
 
-/// The longest label of a DNS name.
+/// Longest label of a DNS name, in bytes.
 const LABEL: usize = 63;
 
-/// Reads a row; what could match nothing is refused, with what to write instead.
+/// Reads a row. A value that could never match is an error, with a remedy.
 pub(super) fn workload(node: &Node, path: &str, problems: &mut Problems) -> Option<Workload> {
     let fields = Fields::of(node, path, &WORKLOAD_KEYS, problems)?;
     let is_immutable = fields.flag("immutable", problems).unwrap_or(false);
@@ -38,60 +38,75 @@ pub(super) fn workload(node: &Node, path: &str, problems: &mut Problems) -> Opti
     })
 }
 
-fn group(text: &str) -> Result<String, String> {
+/// A bad value in a row of `workloads`.
+#[derive(Debug, thiserror::Error)]
+enum FieldError {
+    #[error("must not be empty")]
+    Empty,
+    #[error("must be the group without its version: {0}; every version is judged")]
+    GroupWithVersion(String),
+    #[error("must be an API group, such as argoproj.io")]
+    Group,
+    #[error("must be the kind alone, as in `kind:` of a manifest, such as Rollout")]
+    Kind,
+    #[error(
+        "must be the kind, as in `kind:` of a manifest, such as Rollout, not the resource's name; if it is really called \
+         {0}, add its resource"
+    )]
+    ResourceAsKind(String),
+    #[error("must be the plural in the API's paths, without its group, such as rollouts")]
+    Resource,
+    #[error("must be a JSON pointer to the pod template, such as /spec/template; * stands for every item")]
+    Pointer,
+    #[error("must be a JSON pointer, with slashes between the fields, such as /spec/template")]
+    Dotted,
+    #[error("must not lead to one item of a list; * stands for every item")]
+    Item,
+    #[error("must lead to the pod template, which holds metadata and spec, not into it: without /{0}")]
+    BelowTemplate(String),
+}
+
+fn group(text: &str) -> Result<String, FieldError> {
     match text.split_once('/') {
-        _ if text.is_empty() => Err("must not be empty".to_owned()),
-        Some((group, _)) if group.split('.').all(is_label) => {
-            Err(format!("must be the group without its version: {group}; every version is judged"))
-        }
+        _ if text.is_empty() => Err(FieldError::Empty),
+        Some((group, _)) if group.split('.').all(is_label) => Err(FieldError::GroupWithVersion(group.to_owned())),
         None if text.split('.').all(is_label) => Ok(text.to_owned()),
-        _ => Err("must be an API group, such as argoproj.io".to_owned()),
+        _ => Err(FieldError::Group),
     }
 }
 
-/// A kind. One that starts with a small letter is a resource's name, as a rule: it must be said that this one is not.
-fn kind(text: &str, is_named: bool) -> Result<String, String> {
+/// A kind. One in lower case is usually a mistaken resource name, and is accepted only if the row names its resource
+/// (`is_named`).
+fn kind(text: &str, is_named: bool) -> Result<String, FieldError> {
     let starts_large = text.starts_with(|first: char| first.is_ascii_uppercase());
     match text {
-        "" => Err("must not be empty".to_owned()),
-        _ if !is_label(&text.to_lowercase()) => {
-            Err("must be the kind alone, as in `kind:` of a manifest, such as Rollout".to_owned())
-        }
-        _ if !starts_large && !is_named => Err(format!(
-            "must be the kind, as in `kind:` of a manifest, such as Rollout, not the resource's name; if it is really \
-             called {text}, add its resource"
-        )),
+        "" => Err(FieldError::Empty),
+        _ if !is_label(&text.to_lowercase()) => Err(FieldError::Kind),
+        _ if !starts_large && !is_named => Err(FieldError::ResourceAsKind(text.to_owned())),
         _ => Ok(text.to_owned()),
     }
 }
 
-fn resource(text: &str) -> Result<String, String> {
-    if is_label(text) {
-        Ok(text.to_owned())
-    } else {
-        Err("must be the plural in the API's paths, without its group, such as rollouts".to_owned())
-    }
+fn resource(text: &str) -> Result<String, FieldError> {
+    if is_label(text) { Ok(text.to_owned()) } else { Err(FieldError::Resource) }
 }
 
-/// The way to the pod template, which holds `metadata` and `spec`.
-fn template(text: &str) -> Result<TemplatePath, String> {
-    const POINTER: &str = "must be a JSON pointer to the pod template, such as /spec/template; * stands for every item";
-    let pointer = jsonptr::Pointer::parse(text).map_err(|_| POINTER.to_owned())?;
+/// The path of the pod template, which holds `metadata` and `spec`.
+fn template(text: &str) -> Result<TemplatePath, FieldError> {
+    let pointer = jsonptr::Pointer::parse(text).map_err(|_| FieldError::Pointer)?;
     let steps: Vec<String> = pointer.tokens().map(|token| token.decoded().into_owned()).collect();
-    let Some((last, first)) = steps.last().zip(steps.first()) else { return Err(POINTER.to_owned()) };
+    let Some((last, first)) = steps.last().zip(steps.first()) else { return Err(FieldError::Pointer) };
     if first == "*" || steps.iter().any(String::is_empty) {
-        return Err(POINTER.to_owned());
+        return Err(FieldError::Pointer);
     }
     if steps.iter().any(|step| step.contains(['.', '[', ']'])) {
-        return Err("must be a JSON pointer, with slashes between the fields, such as /spec/template".to_owned());
+        return Err(FieldError::Dotted);
     }
     if steps.iter().any(|step| step == "-" || step.bytes().all(|byte| byte.is_ascii_digit())) {
-        return Err("must not lead to one item of a list; * stands for every item".to_owned());
+        return Err(FieldError::Item);
     }
     if ["spec", "containers", "initContainers", "metadata"].contains(&last.as_str()) {
-        return Err(format!(
-            "must lead to the pod template, which holds metadata and spec, not into it: without /{last}"
-        ));
+        return Err(FieldError::BelowTemplate(last.clone()));
     }
     Ok(steps.into_iter().map(Into::into).collect())
 }

@@ -1,36 +1,36 @@
-//! What a write did not change does not refuse it.
+//! Marks findings that an update inherits: a flaw that it did not introduce does not refuse it.
 
 use std::cell::OnceCell;
 use std::collections::HashMap;
 
-use super::Judged;
-use crate::config::Snapshot;
+use super::ModedFinding;
 use crate::engine::{self, Outcome};
 use crate::facts::Facts;
 use crate::object::unchanged::is_same_in;
 use crate::object::{Object, Within};
 use crate::request::Request;
+use crate::snapshot::Snapshot;
 
-/// How the annotations of a pod are named among the fields that a policy reads.
+/// Path of a pod's annotations in [`crate::policy::Meta::fields`].
 const ANNOTATIONS: &str = "metadata.annotations";
 
-/// Marks the findings that the old object had too, outcome by outcome: a policy that runs twice, as configured and as the
-/// namespace's labels ask, finds the same twice, in the old object as in the new one. An old object that is absent or
-/// cannot be read excuses nothing; a policy with strict updates is left alone.
+/// Marks the findings that the old object had too, for each outcome on its own: a policy that runs twice, as configured and
+/// as labels ask, finds the same twice in both objects. Nothing is inherited without a readable old object, nor for a
+/// policy with strict updates.
 pub(super) fn mark(
     snapshot: &Snapshot,
     request: &Request<'_>,
     facts: &Facts<'_>,
     outcomes: &[Outcome<'_>],
-    findings: &mut [Vec<Judged>],
+    findings: &mut [Vec<ModedFinding>],
 ) {
     let Ok(Some(before)) = request.before(snapshot.workloads()) else { return };
-    // Pods will be created from the whole template: it is the old one, byte for byte, or it is judged whole.
+    // Pods will be created from the whole template, so that only a template equal byte for byte inherits.
     let is_template = request.pods().iter().any(crate::object::Pod::is_template);
     let unchanged = request.object.as_ref().map(Object::templates) == before.object.as_ref().map(Object::templates);
 
     for (outcome, findings) in outcomes.iter().zip(findings) {
-        // What nobody could say in time may be about the very thing that changes: it is not excused.
+        // A fact that did not arrive in time may be about the very change: no failure is inherited.
         if outcome.policy.strict_updates || outcome.result.is_err() || findings.is_empty() {
             continue;
         }
@@ -40,21 +40,21 @@ pub(super) fn mark(
             }
             continue;
         }
-        // As often as the old object had a finding, the new one inherits it.
+        // A finding is inherited as many times as the old object had it.
         let mut had: HashMap<(Within, String), usize> = HashMap::new();
         for old in engine::judge_at_once(std::slice::from_ref(outcome.policy), &before, facts) {
             for finding in old.result.into_iter().flatten() {
                 *had.entry((finding.place.within, finding.message)).or_default() += 1;
             }
         }
-        // What stands for many is what it was only where all that the policy reads is.
+        // A finding that stands for many is inherited only if everything that the policy reads is unchanged.
         let is_same = |names: &[&str]| match (request.sent, request.old) {
             (Some(sent), Some(old)) => is_same_in(sent, old, names),
             _ => false,
         };
-        let reads_annotations = outcome.policy.meta.fields.iter().any(|field| field.starts_with(ANNOTATIONS));
+        let reads_annotations = outcome.policy.meta.reads(ANNOTATIONS);
         let is_all_same = OnceCell::new();
-        let may_inherit = |finding: &Judged| {
+        let may_inherit = |finding: &ModedFinding| {
             finding.place.within != Within::Many
                 || *is_all_same
                     .get_or_init(|| is_same(&["spec"]) && (!reads_annotations || is_same(&["metadata", "annotations"])))

@@ -1,40 +1,41 @@
-//! What the labels of a request's namespace add to what is configured there: the policies, and what is said of them.
+//! The policies that the labels of a request's namespace add to the configured ones, and their findings.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::time::Instant;
 
-use super::{Judged, Tells, cap};
-use crate::config::Snapshot;
-use crate::engine::{self, Active, Outcome};
-use crate::facts::{Facts, Known, Pending};
-use crate::labels::META;
+use super::{FindingKind, ModedFinding, cap};
+use crate::engine::{self, ActivePolicy, Outcome};
+use crate::facts::{Facts, Lookup, Pending};
 use crate::mode::Mode;
 use crate::object::Place;
-use crate::policy::{Meta, quoted};
+use crate::pod_security::demands;
+use crate::policy::{Kinds, Meta, quoted};
 use crate::request::{Operation, Request};
+use crate::snapshot::LABELS;
+use crate::snapshot::Snapshot;
 
 /// The policies in force for a request.
 pub(super) struct InForce<'s> {
-    pub(super) policies: Cow<'s, [Active]>,
-    pub(super) labels: Reading,
+    pub(super) policies: Cow<'s, [ActivePolicy]>,
+    pub(super) labels: LabelState,
 }
 
-/// What became of the labels.
-pub(super) enum Reading {
-    /// They were read, or count for nothing here.
+/// The result of reading the labels.
+pub(super) enum LabelState {
+    /// They were read, or do not apply to the request.
     Done,
-    /// The files at hand hold no Namespace, and say nothing of the cluster.
+    /// The input files hold no Namespace, and do not describe the cluster.
     LeftOut,
-    /// Nobody has said yet.
+    /// Not known yet.
     Pending,
-    /// Nobody could say; the reason, for people.
+    /// They could not be read; holds the reason.
     Failed(String),
 }
 
 impl<'s> InForce<'s> {
-    /// Asks the world for the labels, if need be, until `deadline`.
+    /// Reads the labels, asking the world for them until `deadline` if they are not at hand.
     pub(super) async fn ask(
         snapshot: &'s Snapshot,
         request: &Request<'_>,
@@ -42,48 +43,50 @@ impl<'s> InForce<'s> {
         deadline: Instant,
     ) -> Self {
         let in_force = Self::at_once(snapshot, request, facts);
-        if matches!(in_force.labels, Reading::Pending) && engine::ask(facts, deadline).await {
+        if matches!(in_force.labels, LabelState::Pending) && engine::ask(facts, deadline).await {
             return Self::at_once(snapshot, request, facts);
         }
         in_force
     }
 
-    /// With what is known at once.
+    /// Reads the labels if they are at hand.
     pub(super) fn at_once(snapshot: &'s Snapshot, request: &Request<'_>, facts: &Facts<'_>) -> Self {
-        if request.is_out_of_scope() || request.object.is_none() || request.operation == Operation::Delete {
-            return Self { policies: Cow::Borrowed(&[]), labels: Reading::Done };
+        let sends_object = matches!(request.operation, Operation::Create | Operation::Update);
+        if sends_object && request.object.is_none() {
+            return Self { policies: Cow::Borrowed(&[]), labels: LabelState::Done };
         }
         let namespace = request.governed_by();
         let configured = Cow::Borrowed(snapshot.policies(namespace));
-        // The standards are about pods: nothing else waits for labels.
-        if namespace.is_empty() || request.pods().is_empty() || snapshot.labels(namespace) == Mode::Off {
-            return Self { policies: configured, labels: Reading::Done };
+        // The standards apply to pods only; other objects do not wait for labels.
+        let is_about_pods = Kinds::Pods.cover(request) && !request.pods().is_empty();
+        if namespace.is_empty() || !is_about_pods || snapshot.labels(namespace) == Mode::Off {
+            return Self { policies: configured, labels: LabelState::Done };
         }
-        let known = facts.namespace(namespace);
-        // No policy asked this.
-        facts.take_left_out();
-        let labels = match known {
-            Ok(Known::Found(found)) => {
-                return Self { policies: snapshot.tightened(namespace, &found.demands()), labels: Reading::Done };
+        let labels = match facts.namespace(namespace) {
+            Ok(Lookup::Found(found)) => {
+                return Self {
+                    policies: snapshot.tightened(namespace, &demands(|key| found.label(key))),
+                    labels: LabelState::Done,
+                };
             }
-            Ok(Known::LeftOut) => Reading::LeftOut,
-            Ok(Known::Unknown(why)) => Reading::Failed(why),
-            // Something is about to be stored in it all the same: it may come back, with labels, before that.
-            Ok(Known::Absent) => Reading::Failed("there is no such namespace".to_owned()),
-            Err(Pending) => Reading::Pending,
+            Ok(Lookup::LeftOut) => LabelState::LeftOut,
+            Ok(Lookup::Unavailable(why)) => LabelState::Failed(why),
+            // The namespace may be created again, with labels, before the object is stored.
+            Ok(Lookup::Absent) => LabelState::Failed("there is no such namespace".to_owned()),
+            Err(Pending) => LabelState::Pending,
         };
         Self { policies: configured, labels }
     }
 }
 
-impl Reading {
-    /// What stands for the labels among what was left out.
+impl LabelState {
+    /// The labels' entry in [`super::Decision::left_out`].
     pub(super) fn left_out(&self) -> Option<&'static Meta> {
-        matches!(self, Self::LeftOut).then_some(&META)
+        matches!(self, Self::LeftOut).then_some(&LABELS)
     }
 
-    /// Labels that could not be read may have asked for anything: the finding acts as far as they could have.
-    pub(super) fn failure(&self, snapshot: &Snapshot, request: &Request<'_>) -> Option<Judged> {
+    /// The finding for labels that could not be read. They may ask for anything up to the ceiling, which is its mode.
+    pub(super) fn failure(&self, snapshot: &Snapshot, request: &Request<'_>) -> Option<ModedFinding> {
         let why = match self {
             Self::Done | Self::LeftOut => return None,
             Self::Pending => "the cluster did not answer in time",
@@ -91,8 +94,8 @@ impl Reading {
         };
         let namespace = request.governed_by();
         let ceiling = snapshot.labels(namespace);
-        Some(Judged {
-            meta: &META,
+        Some(ModedFinding {
+            meta: &LABELS,
             place: Place::object(),
             message: format!(
                 "could not be judged: the labels of namespace {} were not read ({why})",
@@ -102,35 +105,35 @@ impl Reading {
             configured: (ceiling < Mode::Enforce).then_some(Mode::Enforce),
             inherited: false,
             failed: true,
-            tells: Tells::Flaw,
+            kind: FindingKind::Flaw,
             count: 1,
-            said: std::sync::OnceLock::new(),
+            text: std::sync::OnceLock::new(),
         })
     }
 }
 
-/// A finding, and the outcomes that have it.
+/// A finding, and the outcomes that report it.
 struct Kept {
-    finding: Judged,
-    /// The one that it acts for.
+    finding: ModedFinding,
+    /// Index of the outcome whose mode it has.
     by: usize,
-    /// The last one.
+    /// Index of the last outcome that reported it.
     last: usize,
 }
 
-/// The findings of all outcomes, in their order. What a policy found twice, as configured and as labels ask, is one, as
-/// far as either acts; where that is because of a label, it says so.
-pub(super) fn merge(outcomes: &[Outcome<'_>], findings: Vec<Vec<Judged>>) -> Vec<Judged> {
+/// Merges the findings of all outcomes, in order. A finding that a policy reports twice, as configured and as labels ask,
+/// is kept once, in the stronger mode; its message names the label if that mode comes from one.
+pub(super) fn merge(outcomes: &[Outcome<'_>], findings: Vec<Vec<ModedFinding>>) -> Vec<ModedFinding> {
     if outcomes.iter().all(|outcome| outcome.policy.label.is_none()) {
         return findings.into_iter().flatten().collect();
     }
     let mut all: Vec<Kept> = Vec::new();
-    // Those of which one may be the same finding.
+    // Indices of kept findings by hash, to find an equal one.
     let mut alike: HashMap<u64, Vec<usize>> = HashMap::new();
     let hasher = RandomState::new();
     for (position, findings) in findings.into_iter().enumerate() {
         for finding in findings {
-            // What one outcome says twice is two.
+            // Equal findings of one outcome are two.
             let is_same = |kept: &Kept| {
                 kept.last != position
                     && std::ptr::eq(kept.finding.meta, finding.meta)
@@ -160,7 +163,7 @@ pub(super) fn merge(outcomes: &[Outcome<'_>], findings: Vec<Vec<Judged>>) -> Vec
     said.collect()
 }
 
-/// How far a finding acts, and would without a ceiling.
-fn strength(finding: &Judged) -> (bool, Mode, Mode) {
+/// Sort key: refuses, mode, mode without a ceiling.
+fn strength(finding: &ModedFinding) -> (bool, Mode, Mode) {
     (finding.refuses(), finding.mode, finding.configured.unwrap_or(finding.mode))
 }

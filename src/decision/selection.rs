@@ -1,52 +1,52 @@
-//! Which entries of a long list are told, so that no number of others hides the one that matters.
+//! Selects the entries of a long list to show, so that many minor ones cannot hide the one that matters.
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::Judged;
+use super::ModedFinding;
 use crate::mode::Mode;
 use crate::policy::Severity;
 
-/// Entries that were kept of a list, and exact numbers of the rest.
+/// The entries of a list to show, and exact counts of the rest.
 pub struct Selection<'t, T> {
-    /// What was kept.
+    /// Entries to show.
     pub kept: Vec<&'t T>,
-    /// How many were not, by policy.
+    /// Number of findings not shown, by policy id.
     pub omitted: BTreeMap<&'static str, usize>,
 }
 
-/// How far an entry acts: the first is kept first.
+/// The effect of an entry, strongest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Weight {
     /// It refuses the request.
     Refuses,
-    /// It is warned of, or is set.
+    /// It is returned as a warning; of a mutator, it is set.
     Warns,
     /// It is recorded.
     Recorded,
 }
 
-/// An entry of a list that may be too long to be told whole.
+/// An entry of a list that may be too long to show in full.
 pub trait Entry {
     /// Id of its policy.
     fn policy(&self) -> &'static str;
 
-    /// How far it acts.
+    /// Its effect.
     fn weight(&self) -> Weight {
         Weight::Warns
     }
 
-    /// How bad it is.
+    /// Severity of its policy.
     fn severity(&self) -> Severity {
         Severity::Low
     }
 
-    /// How many it stands for.
+    /// Number of findings that it stands for.
     fn count(&self) -> usize {
         1
     }
 }
 
-impl Entry for Judged {
+impl Entry for ModedFinding {
     fn policy(&self) -> &'static str {
         self.meta.id
     }
@@ -74,14 +74,13 @@ impl Entry for crate::patch::Operation {
     }
 }
 
-/// Keeps at most `most` entries. Where they are more, one of each policy comes first, the one that acts furthest: those
-/// that refuse before those that warn before those that are only recorded, and of these the more severe first. The others
-/// follow in their order.
+/// Selects at most `most` entries. If there are more, the entry with the strongest effect of each policy comes first,
+/// ordered by effect and then by severity; the others follow in their order.
 pub fn select<'t, T: Entry>(entries: impl IntoIterator<Item = &'t T>, most: usize) -> Selection<'t, T> {
     let entries: Vec<&T> = entries.into_iter().collect();
     let kept = if entries.len() <= most { entries.clone() } else { first(&entries, most) };
     let mut omitted = BTreeMap::new();
-    // Nearly always nothing is left out, and no entry stands for several.
+    // In the usual case everything is shown and each entry stands for itself: no counts are needed.
     if kept.len() < entries.len() || kept.iter().any(|entry| entry.count() > 1) {
         for entry in &entries {
             *omitted.entry(entry.policy()).or_default() += entry.count();

@@ -3,18 +3,20 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::labels::Reading;
+use super::labels::LabelState;
 use super::{Decision, Verdict, conclude};
 use crate::cluster::Manifests;
-use crate::config::{Snapshot, compile_profile};
-use crate::engine::{self, Active};
+use crate::config::compile_profile;
+use crate::engine::{self, ActivePolicy};
 use crate::facts::{Answer, Facts, Pending, Question, World};
-use crate::labels::{Demand, Level};
 use crate::mode::Mode;
 use crate::object::Workloads;
-use crate::policy::{Meta, PodSecurityVersion, Report, Severity, Validator};
+use crate::pod_security::Version;
+use crate::pod_security::{Demand, Level};
+use crate::policy::{Fields, Kinds, Meta, Report, Severity, Validator};
 use crate::request::Request;
 use crate::review;
+use crate::snapshot::Snapshot;
 
 static META: Meta = Meta {
     id: "tested",
@@ -23,7 +25,9 @@ static META: Meta = Meta {
     since: "0.0.0",
     why: "It is tested.",
     fix: "test it",
-    fields: &["spec"],
+    kinds: &[Kinds::Pods],
+    fields: &[Fields::of(&["spec"])],
+    changes: &[],
     controls: &[],
 };
 static OTHER: Meta = Meta { id: "other", ..META };
@@ -64,16 +68,23 @@ impl World for Silent {
     }
 }
 
-fn active(meta: &'static Meta, validator: impl Validator + 'static, mode: Mode) -> Active {
-    Active { meta, validator: Arc::new(validator), mode, configured: Mode::Enforce, strict_updates: false, label: None }
+fn active(meta: &'static Meta, validator: impl Validator + 'static, mode: Mode) -> ActivePolicy {
+    ActivePolicy {
+        meta,
+        validator: Arc::new(validator),
+        mode,
+        configured: Mode::Enforce,
+        strict_updates: false,
+        label: None,
+    }
 }
 
 fn snapshot() -> Snapshot {
-    compile_profile("hardened", None).expect("compiles")
+    compile_profile("hardened", None).expect("compiles").snapshot
 }
 
 /// Judges an update of a Pod on node `new` that was on node `old`.
-fn update(policies: &[Active], world: &dyn World, new: &str, old: &str) -> Decision {
+fn update(policies: &[ActivePolicy], world: &dyn World, new: &str, old: &str) -> Decision {
     let pod = |node: &str| format!(r#"{{"metadata": {{"name": "web"}}, "spec": {{"nodeName": "{node}"}}}}"#);
     let review = format!(
         r#"{{"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {{"uid": "1",
@@ -87,7 +98,7 @@ fn update(policies: &[Active], world: &dyn World, new: &str, old: &str) -> Decis
     let request = review.expect("has a uid").request;
     let facts = Facts::new(world);
     let outcomes = engine::judge_at_once(policies, &request, &facts);
-    conclude(&snapshot, &request, &facts, &Reading::Done, &outcomes)
+    conclude(&snapshot, &request, &facts, &LabelState::Done, &outcomes)
 }
 
 #[test]
@@ -137,9 +148,9 @@ impl Validator for Counts {
 }
 
 /// The same policy as the labels of a namespace ask for it.
-fn labelled(meta: &'static Meta, validator: impl Validator + 'static, mode: Mode) -> Active {
-    let demand = Demand { mode, level: Level::Baseline, version: PodSecurityVersion::LATEST };
-    Active { label: Some(demand), ..active(meta, validator, mode) }
+fn labelled(meta: &'static Meta, validator: impl Validator + 'static, mode: Mode) -> ActivePolicy {
+    let demand = Demand { mode, level: Level::Baseline, version: Version::LATEST };
+    ActivePolicy { label: Some(demand), ..active(meta, validator, mode) }
 }
 
 #[test]
@@ -159,7 +170,7 @@ fn a_policy_that_runs_twice_excuses_no_more_than_the_old_object_had() {
 
 #[test]
 fn what_a_label_found_too_acts_as_far_as_either() {
-    let own = |mode, strict_updates| Active { strict_updates, ..active(&META, Counts, mode) };
+    let own = |mode, strict_updates| ActivePolicy { strict_updates, ..active(&META, Counts, mode) };
     for (own, asked, old, mode, is_labelled, allowed) in [
         (own(Mode::Warn, false), Mode::Enforce, "0", Mode::Enforce, true, false),
         (own(Mode::Enforce, false), Mode::Warn, "0", Mode::Enforce, false, false),

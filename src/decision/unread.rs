@@ -1,12 +1,12 @@
-//! What could not be read and was left as it was: it is said and recorded, and refuses nothing.
+//! Findings for fields that could not be read and that the update left unchanged: recorded, but refusing nothing.
 
-use super::{Judged, Tells, mode_of_trouble};
-use crate::config::Snapshot;
+use super::{FindingKind, ModedFinding, mode_of_trouble};
 use crate::engine::Outcome;
 use crate::mode::Mode;
 use crate::object::Object;
 use crate::policy::{Meta, Severity};
 use crate::request::Request;
+use crate::snapshot::Snapshot;
 
 /// The fields, as findings name them: no policy of the catalogue.
 static META: Meta = Meta {
@@ -16,13 +16,20 @@ static META: Meta = Meta {
     since: "0.1.0",
     why: "A field that holds something else than its type cannot be judged; a new object with such a field is refused.",
     fix: "set the field to what its type asks for",
+    kinds: &[],
     fields: &[],
+    changes: &[],
     controls: &[],
 };
 
-/// Adds a finding for each, in the place of all that policies found there: they saw nothing. A policy with strict updates
-/// excuses nothing.
-pub(super) fn add(snapshot: &Snapshot, request: &Request<'_>, outcomes: &[Outcome<'_>], findings: &mut Vec<Judged>) {
+/// Adds a finding for each such field, in place of the policies' findings about it: they could not see its value. A policy
+/// with strict updates makes it refuse.
+pub(super) fn add(
+    snapshot: &Snapshot,
+    request: &Request<'_>,
+    outcomes: &[Outcome<'_>],
+    findings: &mut Vec<ModedFinding>,
+) {
     let unread = request.object.as_ref().map(Object::unread).unwrap_or_default();
     if unread.is_empty() {
         return;
@@ -32,7 +39,7 @@ pub(super) fn add(snapshot: &Snapshot, request: &Request<'_>, outcomes: &[Outcom
     let mode = mode_of_trouble(snapshot, request);
     let is_excused = strict.max().is_none_or(|strict| strict < Mode::Enforce);
     if mode > Mode::Off {
-        findings.extend(unread.iter().map(|field| Judged {
+        findings.extend(unread.iter().map(|field| ModedFinding {
             meta: &META,
             place: field.place.clone(),
             message: format!("must be readable: {}", field.why.message),
@@ -40,9 +47,9 @@ pub(super) fn add(snapshot: &Snapshot, request: &Request<'_>, outcomes: &[Outcom
             configured: None,
             inherited: is_excused,
             failed: false,
-            tells: Tells::Flaw,
+            kind: FindingKind::Flaw,
             count: 1,
-            said: std::sync::OnceLock::new(),
+            text: std::sync::OnceLock::new(),
         }));
     }
 }

@@ -1,13 +1,13 @@
-//! Small differences between parsers: what kubectl's takes as YAML and ours does not, written so that both do.
+//! Rewrites YAML that kubectl's parser accepts and ours does not, so that both accept it.
 
 use granit_parser::{ErrorKind, Event, Parser, ScanError, StructureStyle};
 
 use super::yaml;
 
-/// How often one document is mended. Each time it is parsed again.
+/// Maximum number of rewrites of one document. It is parsed again after each.
 pub(super) const MOST: usize = 64;
 
-/// Mends what `error` names; not if it is a fault for kubectl too.
+/// Rewrites the text at `error`; returns false if it is an error for kubectl too.
 pub(super) fn mend(text: &mut String, error: &ScanError) -> bool {
     match error.kind() {
         // `[a]# comment`
@@ -17,13 +17,13 @@ pub(super) fn mend(text: &mut String, error: &ScanError) -> bool {
     }
 }
 
-/// Where the comment starts that touches something.
+/// Byte offset of a comment that is not separated from the value before it.
 fn comment(text: &str, error: &ScanError) -> Option<usize> {
     let place = error.marker().byte_offset()?;
     text.get(place..)?.starts_with('#').then_some(place)
 }
 
-/// Makes tabs that indent lines of a `{…}` or `[…]` spaces; there they mean nothing.
+/// Replaces tabs that indent lines inside `{…}` or `[…]`, where indentation has no meaning, by spaces.
 fn indent_flow(text: &mut String) -> bool {
     let mut spaced = text.clone().into_bytes();
     let mut tabs = Vec::new();
@@ -38,7 +38,7 @@ fn indent_flow(text: &mut String) -> bool {
     let Ok(mut spaced) = String::from_utf8(spaced) else { return false };
     let mut found = flows(&spaced);
     for _ in 0..MOST {
-        // Such a comment would hide what is before it: the parser looks ahead.
+        // The parser looks ahead, so that such a comment hides the values before it.
         let Err((ErrorKind::CommentNotSeparated, error)) = found.as_ref().map_err(|error| (error.kind(), error)) else {
             break;
         };
@@ -56,10 +56,10 @@ fn indent_flow(text: &mut String) -> bool {
     !tabs.is_empty()
 }
 
-/// Where the outermost `{…}` and `[…]` of a text start and end.
+/// Byte ranges of the outermost `{…}` and `[…]` of a text.
 fn flows(text: &str) -> Result<Vec<(usize, usize)>, ScanError> {
     let mut flows = Vec::new();
-    // One entry for each open collection: where the flow that it starts begins.
+    // Style and start of each open collection.
     let mut open: Vec<(StructureStyle, usize)> = Vec::new();
     for next in Parser::new_from_str_with_options(text, yaml::options()) {
         let (event, span) = next?;

@@ -1,5 +1,5 @@
-//! What a scalar means: the words, numbers and tags of YAML 1.1 as kubectl's library resolves them
-//! (`go.yaml.in/yaml/v2`, resolve.go) and as they look once written as JSON (`sigs.k8s.io/yaml`, yaml.go).
+//! Resolves scalars: the words, numbers and tags of YAML 1.1 as kubectl's library resolves them
+//! (`go.yaml.in/yaml/v2`, resolve.go) and as they are written in JSON (`sigs.k8s.io/yaml`, yaml.go).
 
 use std::borrow::Cow;
 
@@ -9,7 +9,7 @@ use serde_json::Number;
 
 use super::Value;
 
-/// Where tags such as `!!str` live.
+/// Prefix that `!!` stands for in tags such as `!!str`.
 pub(super) const TAGS: &str = "tag:yaml.org,2002:";
 /// Floats from here on are written with an exponent, and stay floats.
 const LONGEST_INTEGER: f64 = 1e21;
@@ -23,7 +23,7 @@ pub(super) enum Scalar {
     Bool(bool),
     /// An integer.
     Integer(i64),
-    /// An integer beyond those.
+    /// An integer above `i64::MAX`.
     Unsigned(u64),
     /// Any other number, infinities and NaN included.
     Float(f64),
@@ -31,8 +31,28 @@ pub(super) enum Scalar {
     Text,
 }
 
+/// A scalar that has no value, or cannot be the key of a mapping.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum ScalarError {
+    /// The text is not of the type that its tag names.
+    #[error("is not of type {0}, which its tag !!{0} names")]
+    Type(String),
+    /// The text of a `!!binary` scalar is not base64.
+    #[error("is not base64, which its tag !!binary asks for")]
+    Base64,
+    /// JSON has no such number.
+    #[error("must be finite: JSON has no infinity and no NaN")]
+    Infinite,
+    #[error("a key must not be null")]
+    NullKey,
+    #[error("a key must not be an integer beyond 63 bits")]
+    LargeKey,
+    #[error("a key must be a scalar")]
+    CollectionKey,
+}
+
 impl Scalar {
-    /// What a scalar without tag and quotes means.
+    /// Resolves a scalar without tag and quotes.
     pub(super) fn plain(text: &str) -> Self {
         match text {
             "y" | "Y" | "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => Self::Bool(true),
@@ -49,8 +69,8 @@ impl Scalar {
         }
     }
 
-    /// What a scalar with a tag means, quoted or not; `tag` in full. Unknown tags leave it a text.
-    pub(super) fn tagged(tag: &str, text: &str) -> Result<Self, String> {
+    /// Resolves a scalar with a tag, quoted or not; `tag` in full. A scalar with an unknown tag is text.
+    pub(super) fn tagged(tag: &str, text: &str) -> Result<Self, ScalarError> {
         let Some(name) = tag.strip_prefix(TAGS) else { return Ok(Self::Text) };
         let found = Self::plain(text);
         match (name, found) {
@@ -60,13 +80,13 @@ impl Scalar {
             | ("null", Self::Null) => Ok(found),
             #[expect(clippy::cast_precision_loss, reason = "what the tag asks for")]
             ("float", Self::Integer(value)) => Ok(Self::Float(value as f64)),
-            ("bool" | "int" | "float" | "null", _) => Err(format!("is no {name}, as its tag !!{name} says")),
+            ("bool" | "int" | "float" | "null", _) => Err(ScalarError::Type(name.to_owned())),
             _ => Ok(Self::Text),
         }
     }
 
-    /// It as a value; `text` is what was written.
-    pub(super) fn value(self, text: Cow<'_, str>) -> Result<Value, String> {
+    /// The scalar as a value; `text` is its source text.
+    pub(super) fn value(self, text: Cow<'_, str>) -> Result<Value, ScalarError> {
         Ok(match self {
             Self::Null => Value::Null,
             Self::Bool(value) => Value::Bool(value),
@@ -78,11 +98,11 @@ impl Scalar {
         })
     }
 
-    /// It as the key of a mapping.
-    pub(super) fn key(self, text: Cow<'_, str>) -> Result<String, String> {
+    /// The scalar as the key of a mapping; `text` is its source text.
+    pub(super) fn key(self, text: Cow<'_, str>) -> Result<String, ScalarError> {
         match self {
-            Self::Null => Err("a key must not be null".to_owned()),
-            Self::Unsigned(_) => Err("a key must not be an integer beyond 63 bits".to_owned()),
+            Self::Null => Err(ScalarError::NullKey),
+            Self::Unsigned(_) => Err(ScalarError::LargeKey),
             Self::Bool(value) => Ok(value.to_string()),
             Self::Integer(value) => Ok(value.to_string()),
             Self::Float(value) => Ok(float_key(value)),
@@ -91,14 +111,14 @@ impl Scalar {
     }
 }
 
-/// The text behind a `!!binary` tag.
-pub(super) fn binary(text: &str) -> Result<String, String> {
+/// Decodes the text of a scalar with the tag `!!binary`.
+pub(super) fn binary(text: &str) -> Result<String, ScalarError> {
     let digits: String = text.chars().filter(|char| !matches!(char, '\r' | '\n')).collect();
-    let bytes = STANDARD.decode(digits).map_err(|_| "is no base64, as its tag !!binary says".to_owned())?;
+    let bytes = STANDARD.decode(digits).map_err(|_| ScalarError::Base64)?;
     Ok(lossy(&bytes))
 }
 
-/// A text from bytes: each one that is no UTF-8 is a U+FFFD.
+/// Decodes UTF-8; each invalid byte becomes U+FFFD.
 pub(super) fn lossy(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
@@ -109,13 +129,13 @@ pub(super) fn lossy(bytes: &[u8]) -> String {
 }
 
 /// A float without fraction is an integer once it is written as JSON, in the fewest digits that tell it apart.
-fn finite(value: f64) -> Result<Value, String> {
+fn finite(value: f64) -> Result<Value, ScalarError> {
     let whole = value.fract() == 0.0 && value.abs() < LONGEST_INTEGER;
     let integer = whole.then(|| value.to_string().parse::<i64>().ok()).flatten();
     if let Some(integer) = integer {
         return Ok(Value::Number(integer.into()));
     }
-    let number = Number::from_f64(value).ok_or("must be finite: JSON has no infinity and no NaN")?;
+    let number = Number::from_f64(value).ok_or(ScalarError::Infinite)?;
     Ok(Value::Number(number))
 }
 

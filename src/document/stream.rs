@@ -1,5 +1,5 @@
-//! The documents of a file, taken apart as kubectl does (`k8s.io/apimachinery`, util/yaml/decoder.go): by lines that
-//! start with `---`, or by where one JSON value ends.
+//! Splits a file into documents as kubectl does (`k8s.io/apimachinery`, util/yaml/decoder.go): by lines that
+//! start with `---`, or at the end of each JSON value.
 
 use std::borrow::Cow;
 
@@ -7,7 +7,7 @@ use serde::de::IgnoredAny;
 
 use super::{DocumentError, Position, scalar};
 
-/// How much of a file decides whether it is JSON.
+/// Bytes at the start of a file that decide if it is JSON.
 const GUESS: usize = 4_096;
 
 /// The start of a line between two documents.
@@ -16,7 +16,7 @@ const SEPARATOR: &str = "---";
 /// The byte order mark.
 const MARK: char = '\u{feff}';
 
-/// What ends a document that no separator ends.
+/// Marker of the end of a document.
 const END: &str = "...";
 
 /// The text of a document.
@@ -26,8 +26,8 @@ pub(super) struct Part<'t> {
     pub(super) line: u64,
 }
 
-/// The text of a file, and the first line that held something else: UTF-8, or UTF-16 with its mark. What is neither is
-/// read as U+FFFD, as kubectl reads it.
+/// Decodes UTF-8, or UTF-16 with a byte order mark. Invalid bytes become U+FFFD, as in kubectl; the number is that of the
+/// first line that holds some.
 pub(super) fn decode(bytes: Vec<u8>) -> (String, Option<usize>) {
     let units: Option<fn([u8; 2]) -> u16> = match bytes.as_slice() {
         [0xff, 0xfe, ..] => Some(u16::from_le_bytes),
@@ -50,7 +50,7 @@ pub(super) fn decode(bytes: Vec<u8>) -> (String, Option<usize>) {
 
 /// The documents of `text`.
 pub(super) fn parts(text: &str) -> Result<Vec<Part<'_>>, DocumentError> {
-    // kubectl takes the mark off before it looks for separators.
+    // kubectl removes the byte order mark before it looks for separators.
     let text = text.strip_prefix(MARK).unwrap_or(text);
     let mut parts = Vec::new();
     let mut end = 0;
@@ -76,7 +76,7 @@ pub(super) fn parts(text: &str) -> Result<Vec<Part<'_>>, DocumentError> {
                 Some(Err(_)) => break,
             }
         }
-        // The rest of the line that the value ended on, if nothing stands there.
+        // The rest of the value's last line, if it is blank.
         let rest = &text[end..];
         let blank = &rest[..rest.len() - rest.trim_start().len()];
         end += blank.find('\n').map_or(blank.len(), |newline| newline + 1);
@@ -85,7 +85,7 @@ pub(super) fn parts(text: &str) -> Result<Vec<Part<'_>>, DocumentError> {
     Ok(parts)
 }
 
-/// Takes YAML apart. Only a comment may follow a separator on its line. The separator that a document starts with
+/// Splits YAML into documents. Only a comment may follow a separator on its line. The separator that a document starts with
 /// belongs to it.
 fn split<'t>(text: &'t str, first: u64, parts: &mut Vec<Part<'t>>) -> Result<(), DocumentError> {
     let (mut start, mut offset, mut number, mut begins) = (0, 0, first, first);

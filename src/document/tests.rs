@@ -262,7 +262,7 @@ fn a_pointer_is_followed_as_far_as_it_goes() {
     assert_eq!((reached.as_str(), position), ("/spec/containers/0", Position { line: 3, column: 5 }));
 }
 
-/// Where kubectl reads something else, or reads what is refused here. Nothing but these is known to differ.
+/// The known differences from kubectl: values that it reads differently, and documents that it accepts.
 #[test]
 fn what_is_not_read_as_kubectl_reads_it() {
     // In a flow YAML 1.1 takes a colon before `,` or `}` for part of the scalar: kubectl reads {"a:": null} and "a:".

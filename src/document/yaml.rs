@@ -1,16 +1,16 @@
-//! One YAML document, as kubectl's library makes values of what its parser sees (`go.yaml.in/yaml/v2`, decode.go).
+//! One YAML document, read as kubectl's library reads it (`go.yaml.in/yaml/v2`, decode.go).
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use granit_parser::{Event, Marker, Options, Parser, ScalarStyle, ScanError, Span, Tag};
 
-use super::scalar::{self, Scalar, TAGS};
+use super::scalar::{self, Scalar, ScalarError, TAGS};
 use super::{DocumentError, Key, MERGE, Map, Node, Position, Value, mend};
 
 /// The deepest nesting that is read. kubectl reads ten thousand levels; here each one costs stack.
 const DEPTH: usize = 500;
-/// Said of whatever follows the end of a document.
+/// Message about content after the end of a document.
 const REST: &str =
     "follows the end of the document, where nothing is read; start another one with --- on a line of its own";
 /// The longest key that is read, in characters.
@@ -23,7 +23,7 @@ pub(super) fn read(text: &str, first: u64) -> Result<Option<Node>, DocumentError
         Ok(found) => return found,
         Err(error) => error,
     };
-    // What this parser refuses and kubectl's does not.
+    // kubectl's parser may accept what this one refuses.
     let (mut mended, mut error) = (text.to_owned(), refused.clone());
     for _ in 0..mend::MOST {
         if !mend::mend(&mut mended, &error) {
@@ -37,7 +37,7 @@ pub(super) fn read(text: &str, first: u64) -> Result<Option<Node>, DocumentError
     Err(DocumentError { position: position(refused.marker(), before), message: refused.info() })
 }
 
-/// Fails where the text is no YAML; what is found in it may still mean nothing.
+/// Fails if the text is not YAML; the inner result fails if the YAML has no value, as `!!int x`.
 fn parse(text: &str, before: u64) -> Result<Result<Option<Node>, DocumentError>, ScanError> {
     let mut tree = Tree { before, nodes: Vec::new(), anchors: HashMap::new() };
     let Some(root) = tree.grow(text)? else { return Ok(Ok(None)) };
@@ -51,7 +51,7 @@ fn position(marker: &Marker, before: u64) -> Position {
     Position { line: line.saturating_add(before), column: column.saturating_add(1) }
 }
 
-/// What the parser saw, as it was written: aliases are still aliases.
+/// The document as parsed, aliases not yet replaced.
 struct Tree<'t> {
     /// Lines of the file before this document.
     before: u64,
@@ -86,8 +86,8 @@ impl Form<'_> {
 }
 
 impl<'t> Tree<'t> {
-    /// Finds the root of the first document; nothing in an empty one. kubectl reads nothing that comes after it, so that
-    /// nothing may come.
+    /// Finds the root of the first document; `None` in an empty one. kubectl ignores everything after it, so that anything
+    /// there is an error.
     fn grow(&mut self, text: &'t str) -> Result<Option<usize>, ScanError> {
         let mut parser = Parser::new_from_str_with_options(text, options());
         let root = self.first(&mut parser)?;
@@ -165,7 +165,7 @@ impl<'t> Tree<'t> {
     }
 }
 
-/// How every text is parsed.
+/// Options of the parser, for every text.
 pub(super) fn options() -> Options {
     granit_parser::options! {
         bom_inside_document_as_content: true,
@@ -176,14 +176,14 @@ pub(super) fn options() -> Options {
     }
 }
 
-/// Makes values of a tree.
+/// Builds nodes from a tree.
 struct Reader<'t> {
     tree: &'t Tree<'t>,
     /// Nodes read so far.
     read: usize,
-    /// Those of them that were read because of an alias.
+    /// Nodes read because of an alias, part of `read`.
     repeated: usize,
-    /// The targets that are being read.
+    /// Targets of the aliases that are being read.
     aliases: HashSet<usize>,
     depth: usize,
 }
@@ -207,7 +207,7 @@ impl Reader<'_> {
                     Some("binary") => scalar::binary(text).map(Value::Text),
                     _ => resolve(text, *is_plain, tag).and_then(|scalar| scalar.value(Cow::Borrowed(text))),
                 };
-                value.map_err(|message| refused(&message))?
+                value.map_err(|error| refused(&error.to_string()))?
             }
             Form::List(items) => Value::List(items.iter().map(|&item| self.node(item)).collect::<Result<_, _>>()?),
             Form::Map(fields) => {
@@ -228,7 +228,7 @@ impl Reader<'_> {
         Ok(Node { position: *position, value })
     }
 
-    /// Reads a mapping into `map`. A merge acts where it stands: it overrides what stands before it.
+    /// Reads a mapping into `map`. A merge overrides the entries before it.
     fn fields(&mut self, fields: &[usize], map: &mut Fields) -> Result<(), DocumentError> {
         for pair in fields.chunks_exact(2) {
             let (key, value) = (pair[0], pair[1]);
@@ -269,7 +269,7 @@ impl Reader<'_> {
         };
         let Node { value: Value::Map(merged), .. } = self.node(source)? else { return Ok(()) };
         if source == target {
-            // It has no other place in the document.
+            // The mapping is written in place, and read nowhere else.
             map.map.repeated.extend(merged.repeated);
         }
         merged.entries.into_iter().for_each(|(key, node)| map.set(key, node, false));
@@ -284,19 +284,19 @@ impl Reader<'_> {
                 resolve(text, *is_plain, tag).and_then(|scalar| scalar.key(Cow::Borrowed(text)))
             }
             Form::Alias(target) => return self.key(*target),
-            Form::List(_) | Form::Map(_) => Err("a key must be a scalar".to_owned()),
+            Form::List(_) | Form::Map(_) => Err(ScalarError::CollectionKey),
         };
-        key.map_err(|message| DocumentError { position: *position, message })
+        key.map_err(|error| DocumentError { position: *position, message: error.to_string() })
     }
 }
 
-/// What stands in a mapping so far.
+/// A mapping while it is read.
 #[derive(Default)]
 struct Fields {
     map: Map,
-    /// The place of each key among the entries, and whether it was written here: a merge brings keys too.
+    /// Index of each key among the entries; true if it was written here and not merged.
     places: HashMap<String, (usize, bool)>,
-    /// Whether a merge stood here before.
+    /// True once a merge key was read.
     merges: bool,
 }
 
@@ -325,7 +325,7 @@ impl Fields {
     }
 }
 
-fn resolve(text: &str, is_plain: bool, tag: &str) -> Result<Scalar, String> {
+fn resolve(text: &str, is_plain: bool, tag: &str) -> Result<Scalar, ScalarError> {
     match (tag, is_plain) {
         ("", true) => Ok(Scalar::plain(text)),
         ("", false) => Ok(Scalar::Text),
@@ -333,8 +333,8 @@ fn resolve(text: &str, is_plain: bool, tag: &str) -> Result<Scalar, String> {
     }
 }
 
-/// Whether too much of what was read came from aliases: 99 of 100 nodes in small documents, 10 of 100 in those of four
-/// million nodes.
+/// True if too many of the nodes come from aliases: more than 99 % in small documents, more than 10 % from four million
+/// nodes on (the limits of `go.yaml.in/yaml/v2`).
 #[expect(clippy::cast_precision_loss, reason = "counts, far below 2^52")]
 fn is_bomb(read: usize, repeated: usize) -> bool {
     const SMALL: f64 = 400_000.0;

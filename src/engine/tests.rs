@@ -6,9 +6,9 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 
-use super::{Active, Failure, Setter, judge_at_once};
+use super::{ActiveMutator, ActivePolicy, Failure, judge_at_once};
 use crate::cluster::Manifests;
-use crate::config::{self, Snapshot};
+use crate::config;
 use crate::decision::{Verdict, decide_at_once};
 use crate::facts::{Facts, Pending};
 use crate::mode::Mode;
@@ -17,6 +17,7 @@ use crate::policy::defaults::{Edits, Target};
 use crate::policy::{Report, Validator};
 use crate::request::Request;
 use crate::review;
+use crate::snapshot::Snapshot;
 use crate::steps::{Allowance, POLICY};
 
 /// Looks at every container for each container.
@@ -41,7 +42,7 @@ fn everything(version: &str) -> Snapshot {
     for entry in CATALOGUE {
         let _ = writeln!(text, "  {}: {{mode: enforce}}", entry.meta.id);
     }
-    config::compile("test", &text, None).expect("compiles")
+    config::compile("test", &text, None).expect("compiles").snapshot
 }
 
 /// The review of a Pod with so many containers, and so many items in each list of each of them and of the pod.
@@ -87,7 +88,7 @@ fn with<T>(snapshot: &Snapshot, text: &str, each: impl FnOnce(&Request<'_>) -> T
 fn steps(snapshot: &Snapshot, text: &str) -> Vec<(&'static str, u64)> {
     let world = Manifests::whole(true);
     with(snapshot, text, |request| {
-        let run = |policy: &Active| {
+        let run = |policy: &ActivePolicy| {
             let mut report = Report::with_budget(POLICY);
             let judged = policy.validator.judge(request, &Facts::new(&world), &mut report);
             assert_eq!((judged, report.is_exhausted()), (Ok(()), false), "{}", policy.meta.id);
@@ -114,12 +115,14 @@ fn no_policy_takes_more_steps_than_items_allow() {
 fn no_mutator_takes_more_steps_than_items_allow() {
     let snapshot = everything("latest");
     let steps = |text: &str| -> Vec<u64> {
-        let run = |setter: &Setter, request: &Request<'_>| {
+        let run = |active: &ActiveMutator, request: &Request<'_>| {
             let allowance = Allowance::new(POLICY);
-            setter.mutator.set(&Target::whole(request), &mut Edits::default());
+            active.mutator.set(&Target::whole(request), &mut Edits::default());
             allowance.taken()
         };
-        with(&snapshot, text, |request| snapshot.setters("default").iter().map(|setter| run(setter, request)).collect())
+        with(&snapshot, text, |request| {
+            snapshot.mutators("default").iter().map(|active| run(active, request)).collect()
+        })
     };
     for (small, large) in [(pod(50, 10), pod(400, 10)), (pod(10, 50), pod(10, 400))] {
         for (few, many) in steps(&small).into_iter().zip(steps(&large)) {
@@ -170,7 +173,7 @@ fn a_policy_that_looks_at_everything_for_everything_has_failed_each_time() {
     let meta = CATALOGUE[0].meta;
     let validator: Arc<dyn Validator> = Arc::new(Quadratic);
     let policy =
-        Active { meta, validator, mode: Mode::Warn, configured: Mode::Warn, strict_updates: false, label: None };
+        ActivePolicy { meta, validator, mode: Mode::Warn, configured: Mode::Warn, strict_updates: false, label: None };
     let world = Manifests::whole(true);
     let names: Vec<String> = (0..1_000).map(|number| format!(r#"{{"name":"x{number}"}}"#)).collect();
     let crowd = pod(1, 1).replacen(r#"{"name":"i0"}"#, &names.join(","), 1);

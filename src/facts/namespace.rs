@@ -1,13 +1,13 @@
-//! What is read of a Namespace: its Pod Security labels.
+//! A Namespace, reduced to its Pod Security labels.
 
 use std::collections::BTreeMap;
 
-use crate::labels::{self, Demand, PREFIX};
+use crate::pod_security::PREFIX;
 
-/// The Pod Security labels of a Namespace, and nothing else of it.
+/// The Pod Security labels of a Namespace.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Namespace {
-    /// By what follows the prefix.
+    /// Values by key without [`PREFIX`].
     labels: BTreeMap<String, String>,
 }
 
@@ -18,8 +18,8 @@ impl Namespace {
         Self { labels: kept.map(|(key, value)| (key.to_owned(), value.to_owned())).collect() }
     }
 
-    /// What its labels ask for in each mode, strongest first.
-    pub fn demands(&self) -> [Demand; 3] {
-        labels::demands(|key| self.labels.get(key).map(String::as_str))
+    /// The value of a Pod Security label, by its key without [`PREFIX`].
+    pub fn label(&self, key: &str) -> Option<&str> {
+        self.labels.get(key).map(String::as_str)
     }
 }

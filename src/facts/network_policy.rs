@@ -1,5 +1,5 @@
-//! What policies read of a NetworkPolicy (`networking.k8s.io/v1`): which pods it selects, and in which directions it
-//! isolates them.
+//! A NetworkPolicy (`networking.k8s.io/v1`), reduced to the pods that it selects and the directions in which it isolates
+//! them.
 
 use serde::Deserialize;
 
@@ -11,12 +11,12 @@ use crate::steps::{counted, take};
 pub enum Direction {
     /// Into the pod.
     Ingress,
-    /// Out of it.
+    /// Out of the pod.
     Egress,
 }
 
 impl Direction {
-    /// The word in messages.
+    /// The direction as messages spell it.
     pub const fn noun(self) -> &'static str {
         match self {
             Self::Ingress => "ingress",
@@ -25,7 +25,7 @@ impl Direction {
     }
 }
 
-/// A NetworkPolicy, as far as isolation goes.
+/// The part of a NetworkPolicy that decides isolation.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct NetworkPolicy {
     /// Its name.
@@ -36,10 +36,10 @@ pub struct NetworkPolicy {
     egress: Option<Side>,
 }
 
-/// What a policy does in one direction that it isolates.
+/// One direction in which a policy isolates pods.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Side {
-    /// Whether some rule lets everything through.
+    /// True if some rule allows all traffic.
     is_open: bool,
 }
 
@@ -52,26 +52,26 @@ pub struct Selector(pub Vec<Requirement>);
 pub struct Requirement {
     /// The label's key.
     pub key: String,
-    /// What must be with it.
+    /// Condition on the label.
     pub operator: Operator,
 }
 
-/// What must be with a label.
+/// A condition on a label.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Operator {
     /// It has one of these values.
     In(Vec<String>),
     /// It is absent, or has another value.
     NotIn(Vec<String>),
-    /// It is there.
+    /// It is present.
     Exists,
-    /// It is not.
+    /// It is absent.
     DoesNotExist,
-    /// What Kubernetes would refuse, such as an operator that it does not have: nothing is selected.
+    /// A condition that Kubernetes refuses, such as an unknown operator. It never holds.
     Invalid,
 }
 
-/// The policy as it is written; `null` is absent, and in a list the empty value, as in Go.
+/// The policy's JSON. `null` means absent, and in a list the empty value, as in Go.
 #[derive(Deserialize)]
 struct Written {
     metadata: Option<WrittenMetadata>,
@@ -106,7 +106,7 @@ struct WrittenRequirement {
     values: Option<Vec<Option<String>>>,
 }
 
-/// What is in it is not read.
+/// A list whose items are not read.
 type List = Option<Vec<serde::de::IgnoredAny>>;
 
 #[derive(Deserialize)]
@@ -125,7 +125,7 @@ impl NetworkPolicy {
     /// Reads a NetworkPolicy of `networking.k8s.io/v1`.
     ///
     /// # Errors
-    /// When it is not what its kind says.
+    /// If a field has the wrong type.
     pub fn read(object: serde_json::Value) -> Result<Self, serde_json::Error> {
         let written: Written = serde_json::from_value(object)?;
         let spec = written.spec.unwrap_or_default();
@@ -136,7 +136,7 @@ impl NetworkPolicy {
             if types.is_empty() { by_default } else { types.iter().any(|written| written == name) }
         };
         let has_egress = !egress.is_empty();
-        // A rule without peers and ports lets everything through.
+        // A rule without peers and ports allows all traffic.
         let is_empty = |list: &List| list.as_ref().is_none_or(Vec::is_empty);
         let is_all_in =
             |rule: &Option<IngressRule>| rule.as_ref().is_none_or(|rule| is_empty(&rule.from) && is_empty(&rule.ports));
@@ -150,8 +150,8 @@ impl NetworkPolicy {
         })
     }
 
-    /// Whether pods that it selects are isolated in `direction`. A policy that lets everything through isolates in name
-    /// only: it counts where `counts_open` says so.
+    /// True if selected pods are isolated in `direction`. A policy that allows all traffic isolates in name only, and counts
+    /// only with `counts_open`.
     pub fn isolates(&self, direction: Direction, counts_open: bool) -> bool {
         let side = match direction {
             Direction::Ingress => self.ingress,
@@ -162,7 +162,7 @@ impl NetworkPolicy {
 }
 
 impl Selector {
-    /// Whether it selects something with these labels.
+    /// True if it selects an object with these labels.
     pub fn selects<'l>(&self, label: impl Fn(&str) -> Option<&'l str>) -> bool {
         take(1);
         counted(&self.0).all(|requirement| {

@@ -4,55 +4,55 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
-use super::way::{Document, Found, Way, identity};
+use super::keyed_path::{Document, Found, KeyedPath, identity};
 use crate::object::{Path, Pod};
 use crate::request::Request;
 
-/// The longest list into which items are put where the stored list has them. An item of a longer one goes to its end:
-/// finding the place takes a look at both lists, for each item.
+/// Longest list, in items, in which insertions keep the stored order; in longer ones items are appended. Finding the
+/// position reads both lists for each item.
 const LIST: usize = 512;
 
-/// The stored object, and where its templates are.
+/// The stored object, and the paths of its templates.
 pub(super) struct Stored {
     object: Document,
     templates: Vec<Path>,
 }
 
 impl Stored {
-    /// The object before an update, where it can be read.
+    /// The object before an update; `None` if it cannot be read.
     pub(super) fn of(before: &Request<'_>) -> Option<Self> {
         let object = serde_json::from_str(before.sent?.get()).ok()?;
         let templates = before.pods().iter().map(Pod::base).cloned().collect();
         Some(Self { object: Document::new(object), templates })
     }
 
-    /// The whole of it.
+    /// The whole object.
     pub(super) fn document(&self) -> &Document {
         &self.object
     }
 
-    /// Whether the stored object has `value` where `path` leads in `object`.
+    /// True if the stored object has `value` at the place that `path` has in `object`.
     pub(super) fn has(&self, object: &Value, path: &Path, value: &Value) -> bool {
         let pointer = path.pointer();
-        let Some(way) = Way::of(object, &pointer) else { return false };
-        matches!(self.object.find(&way), Found::One(found) if found == value)
+        let Some(keyed) = KeyedPath::of(object, &pointer) else { return false };
+        matches!(self.object.find(&keyed), Found::One(found) if found == value)
     }
 
-    /// Whether the stored object has `item` in the list that `path` leads to in `object`.
+    /// True if the stored object has `item` in the list that `path` leads to in `object`.
     pub(super) fn holds(&self, object: &Value, path: &Path, item: &Value) -> bool {
         let Some((items, name)) = self.list(object, path) else { return false };
         let position = identity(&name, item).and_then(|identity| self.object.place(items, identity).position());
         position.and_then(|position| items.get(position)) == Some(item)
     }
 
-    /// Where in the list that `path` leads to `item` belongs, so that it has the place among its neighbours that is
-    /// stored; `None` for the end.
+    /// Position at which to insert `item` into the list at `path`, so that the order of the stored list is kept; `None` to
+    /// append it.
     pub(super) fn place(&self, object: &Value, path: &Path, item: &Value) -> Option<usize> {
         let (stored, name) = self.list(object, path)?;
         let Ok(Value::Array(now)) = path.pointer().resolve(object) else { return None };
         let position_in_store = |item| self.object.place(stored, identity(&name, item)?).position();
         let at = position_in_store(item)?;
-        // Items mostly come one after the other.
+        // Usually items are added in order, at the end.
         if now.is_empty() || now.last().and_then(position_in_store).is_some_and(|last| last + 1 == at) {
             return None;
         }
@@ -65,7 +65,7 @@ impl Stored {
         after.or_else(|| (at + 1..stored.len()).find_map(|after| places.get(&after).copied()))
     }
 
-    /// Whether the templates of `object` are the stored ones.
+    /// True if the templates of `object` equal the stored ones.
     pub(super) fn equals(&self, object: &Value, templates: &[Pod<'_>]) -> bool {
         templates.len() == self.templates.len()
             && templates.iter().zip(&self.templates).all(|(pod, stored)| pod.base() == stored)
@@ -75,12 +75,12 @@ impl Stored {
             })
     }
 
-    /// The stored list in the place of the one that `path` leads to in `object`, and the list's name.
+    /// The stored list that corresponds to the one at `path` in `object`, and the list's name.
     fn list(&self, object: &Value, path: &Path) -> Option<(&[Value], String)> {
         let pointer = path.pointer();
-        let way = Way::of(object, &pointer)?;
+        let keyed = KeyedPath::of(object, &pointer)?;
         let name = pointer.last()?.decoded().into_owned();
-        match self.object.find(&way) {
+        match self.object.find(&keyed) {
             Found::One(Value::Array(items)) => Some((items, name)),
             _ => None,
         }

@@ -1,4 +1,4 @@
-//! A container, whichever list it stands in.
+//! A container of any of the three lists of a pod.
 
 use super::place::{Below, Of, PlaceRef};
 use super::pod::{Pod, profile_type};
@@ -7,10 +7,10 @@ use super::text::Text;
 use crate::digest::sha256;
 use crate::steps::counted;
 
-/// Bytes of name and image that a finding holds.
+/// Maximum bytes of name and image that a finding keeps.
 const IDENTITY: usize = 256;
 
-/// The list of a pod spec that a container stands in. Sidecars are init containers with `restartPolicy: Always`.
+/// The list of a pod spec that holds a container. Sidecars are init containers with `restartPolicy: Always`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ContainerList {
     /// `initContainers`
@@ -42,17 +42,17 @@ pub struct Container<'r, 'a> {
 }
 
 impl<'r, 'a> Container<'r, 'a> {
-    /// The container's name, empty where it has none.
+    /// The container's name; empty if it is absent.
     pub fn name(&self) -> &'r str {
         self.spec.name.as_deref().unwrap_or_default()
     }
 
-    /// The list it stands in.
+    /// The list that holds it.
     pub fn list(&self) -> ContainerList {
         self.list
     }
 
-    /// The image reference as written, empty where there is none.
+    /// The image reference as written; empty if it is absent.
     pub fn image(&self) -> &'r str {
         self.spec.image.as_deref().unwrap_or_default()
     }
@@ -93,8 +93,8 @@ impl<'r, 'a> Container<'r, 'a> {
         PlaceRef { of: Of::Container(*self), below }
     }
 
-    /// Its name and image, or a digest of them in the place of an image that is long: every finding holds them, and
-    /// nothing else bounds them.
+    /// Name and image, the latter replaced by a digest of both if they are long: every finding keeps them, and nothing else
+    /// bounds their length.
     pub(super) fn identity(&self) -> (String, String) {
         let (name, image) = (self.name(), self.image());
         if name.len() + image.len() <= IDENTITY {
@@ -128,7 +128,7 @@ impl<'r, 'a> Container<'r, 'a> {
         profile_type(self.context()?.seccomp_profile.as_ref())
     }
 
-    /// Whether `securityContext.privileged` is true.
+    /// True if `securityContext.privileged` is true.
     pub fn is_privileged(&self) -> bool {
         self.context().and_then(|context| context.privileged) == Some(true)
     }
@@ -163,7 +163,7 @@ impl<'r, 'a> Container<'r, 'a> {
         })
     }
 
-    /// Every path at which something is mounted or a device stands.
+    /// The paths of all volume mounts and devices.
     pub fn mounted_paths(&self) -> impl Iterator<Item = &'r str> {
         let devices = counted(self.spec.volume_devices.iter());
         self.mounts().map(|(_, _, path)| path).chain(devices.filter_map(|device| device.device_path.as_deref()))
@@ -174,12 +174,12 @@ impl<'r, 'a> Container<'r, 'a> {
         self.context()?.proc_mount.as_deref()
     }
 
-    /// The ports that it takes of the node: position and `hostPort`.
+    /// The host ports: position in `ports`, and `hostPort`.
     pub fn host_ports(&self) -> impl Iterator<Item = (usize, i64)> {
         counted(self.spec.ports.iter()).map(|port| (port.position, port.number))
     }
 
-    /// The hosts that its probes and lifecycle handlers call: the field, and the host that it names.
+    /// The hosts that probes and lifecycle handlers name: path of the field, and the host.
     pub fn called_hosts(&self) -> impl Iterator<Item = (String, &'r str)> {
         let spec = self.spec;
         let lifecycle = spec.lifecycle.as_ref();
@@ -199,12 +199,12 @@ impl<'r, 'a> Container<'r, 'a> {
         })
     }
 
-    /// Whether the container itself may take only so much of `resource`.
+    /// True if the container itself has a limit of `resource`.
     pub fn limits(&self, resource: &str) -> bool {
         self.spec.resources.limits(resource)
     }
 
-    /// Whether the container itself asks for some of `resource`.
+    /// True if the container itself has a request of `resource`.
     pub fn requests(&self, resource: &str) -> bool {
         self.spec.resources.requests(resource)
     }

@@ -8,7 +8,7 @@ mod malformed;
 
 pub use malformed::Malformed;
 
-/// The digest algorithm that pins an image, with its colon.
+/// Prefix of a digest that pins an image.
 const SHA256: &str = "sha256:";
 /// Hexadecimal digits of a SHA-256 digest.
 const SHA256_DIGITS: usize = 64;
@@ -16,9 +16,9 @@ const SHA256_DIGITS: usize = 64;
 const PATH_MAX: usize = 255;
 /// The longest tag of the grammar, in bytes.
 const TAG_MAX: usize = 128;
-/// Names of the registry that is meant where none is named.
+/// Names of the default registry.
 const DEFAULT_DOMAINS: [&str; 2] = ["docker.io", "index.docker.io"];
-/// What precedes a path of one part there. It counts as part of the path.
+/// Prefix of paths with a single component in the default registry. It counts towards the length of the path.
 const OFFICIAL: &str = "library/";
 
 /// The parts of an image reference, as written.
@@ -35,7 +35,7 @@ pub struct Image<'a> {
 }
 
 impl<'a> Image<'a> {
-    /// Takes a reference apart.
+    /// Parses a reference.
     ///
     /// # Errors
     /// [`Malformed`] names the first rule of the grammar that is broken.

@@ -1,19 +1,19 @@
-//! A list of any length, that takes no more memory than its items.
+//! A list of any length whose memory is proportional to its items.
 
 use super::memory::{self, Full};
 
-/// Items of one piece.
+/// Maximum number of items of a chunk.
 const PIECE: usize = 256;
 
-/// A list in pieces: one that grew by being copied would take three times its memory while it is copied. An empty one
-/// takes the room of a pointer, for most lists of most containers are empty.
+/// A list in chunks: a vector would take three times its memory while it is copied to grow. An empty list takes the size of
+/// a pointer, because most lists of most containers are empty.
 #[derive(Debug)]
 pub(crate) struct List<T>(Option<Box<Pieces<T>>>);
 
 /// The items of a list, in order.
 #[derive(Debug, Clone)]
 pub(crate) struct Iter<'l, T> {
-    /// Pieces between those that are at hand.
+    /// Chunks not yet entered from either end.
     full: std::slice::Iter<'l, Vec<T>>,
     front: std::slice::Iter<'l, T>,
     back: std::slice::Iter<'l, T>,
@@ -75,7 +75,7 @@ impl<T> List<T> {
     /// Adds an item.
     ///
     /// # Errors
-    /// When it takes more memory than is left.
+    /// If it takes more memory than is left.
     pub(super) fn push(&mut self, item: T) -> Result<(), Full> {
         let pieces = match &mut self.0 {
             Some(pieces) => pieces,
@@ -95,12 +95,12 @@ impl<T> List<T> {
         Ok(())
     }
 
-    /// How many there are.
+    /// The number of items.
     pub(crate) fn len(&self) -> usize {
         self.0.as_ref().map_or(0, |pieces| pieces.full.len() * PIECE + pieces.last.len())
     }
 
-    /// Whether there is none.
+    /// True if there are no items.
     pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0
     }

@@ -1,7 +1,7 @@
-//! Structs out of JSON objects alone, and lists of what is kept of their items.
+//! Reads structs from JSON objects only, and lists item by item.
 //!
-//! serde would also fill a struct from an array, by position, and so read `securityContext: [true]` as something that no
-//! API server takes it for.
+//! serde would also fill a struct from an array, by position: it would accept `securityContext: [true]`, which no API server
+//! does.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -14,7 +14,7 @@ use super::list::List;
 use super::memory::{self, Full};
 use super::text::Text;
 
-/// A `T` that was written as an object.
+/// A `T` that is read from an object only.
 pub(crate) struct Mapping<T>(pub(crate) T);
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Mapping<T> {
@@ -39,48 +39,48 @@ pub(crate) fn one<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: 
     Mapping::deserialize(deserializer).map(|Mapping(value)| value)
 }
 
-/// An object, or nothing.
+/// An object or `null`.
 pub(crate) fn optional<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
     Ok(Option::deserialize(deserializer)?.map(|Mapping(value)| value))
 }
 
-/// An object in an allocation of its own, or nothing.
+/// An object or `null`, boxed.
 pub(crate) fn boxed<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     deserializer: D,
 ) -> Result<Option<Box<T>>, D::Error> {
     optional(deserializer)?.map(memory::boxed).transpose().map_err(D::Error::custom)
 }
 
-/// A value, or its default in the place of nothing.
+/// A value, or its default for `null`.
 pub(crate) fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
     deserializer: D,
 ) -> Result<T, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
-/// A list of objects, empty in the place of nothing.
+/// A list of objects; empty for `null`.
 pub(crate) fn list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<List<T>, D::Error> {
     let mut list = List::default();
     each(deserializer, |_, Mapping(item)| list.push(item))?;
     Ok(list)
 }
 
-/// A list of texts, empty in the place of nothing.
+/// A list of strings; empty for `null`.
 pub(crate) fn texts<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<List<Text<'a>>, D::Error> {
     let mut list = List::default();
     each(deserializer, |_, item| list.push(item))?;
     Ok(list)
 }
 
-/// A list of texts that its readers share, or nothing.
+/// A shared list of strings, or `null`.
 pub(crate) fn groups<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Arc<[Text<'a>]>>, D::Error> {
     let list: List<Text<'a>> = texts(deserializer)?;
-    // It is copied twice on the way.
+    // The list is copied twice before it is shared.
     memory::take(2 * list.len() * size_of::<Text<'_>>()).map_err(D::Error::custom)?;
     Ok((!list.is_empty()).then(|| list.into_iter().collect()))
 }
 
-/// Hands `keep` each item of a list, with its position. There may be nothing in the place of the list.
+/// Calls `keep` with the position and value of each item of a list, or not at all for `null`.
 pub(crate) fn each<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     deserializer: D,
     keep: impl FnMut(usize, T) -> Result<(), Full>,

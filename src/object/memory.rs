@@ -1,7 +1,7 @@
-//! The memory that reading an object may take.
+//! A limit on the memory that reading an object takes.
 //!
-//! Kubernetes bounds the bytes of an object and not the items of its lists, and an item that takes three bytes to send
-//! takes many times that once it is read. So the memory is bounded, in proportion to the bytes that came.
+//! Kubernetes bounds the bytes of an object but not the items of its lists, and an item of three bytes takes many times that
+//! once it is read. The memory is therefore bounded in proportion to the bytes received.
 
 use std::cell::Cell;
 use std::marker::PhantomData;
@@ -11,25 +11,25 @@ use std::marker::PhantomData;
 /// keys take ten bytes each (`"abc":"",`); a container with its security context is read into some 300 bytes, and takes
 /// more than 100 bytes once the API server has completed it.
 const RATIO: usize = 8;
-/// Bytes of memory that any object may take, however short it is.
+/// Bytes of memory that any object may take, whatever its length.
 const LEAST: usize = 256 << 10;
-/// Bytes that an allocation takes beside its content.
+/// Overhead of an allocation in bytes.
 const ALLOCATION: usize = 16;
 
 thread_local! {
-    /// Bytes that are left to what is being read. Deserializers of serde hand nothing down that could hold it.
+    /// Bytes left for the current object. Thread-local, because serde's deserializers pass no context.
     static LEFT: Cell<usize> = const { Cell::new(usize::MAX) };
 }
 
-/// Limits what this thread reads, until it is dropped.
+/// Limits the memory of what this thread reads, until it is dropped.
 pub(crate) struct Limit {
     before: usize,
-    /// It belongs to this thread.
+    /// Not `Send`: the limit belongs to the thread.
     _thread: PhantomData<*const ()>,
 }
 
 impl Limit {
-    /// The limit for an object of so many bytes.
+    /// Sets the limit for an object of this length in bytes.
     pub(crate) fn of(bytes: usize) -> Self {
         let before = LEFT.replace(bytes.saturating_mul(RATIO).saturating_add(LEAST));
         Self { before, _thread: PhantomData }
@@ -42,7 +42,7 @@ impl Drop for Limit {
     }
 }
 
-/// An object takes more memory than is left to it.
+/// An object takes more memory than its limit.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
 #[error("more and smaller items than Kubernetes takes")]
 pub(crate) struct Full;
@@ -54,13 +54,13 @@ pub(super) fn take(bytes: usize) -> Result<(), Full> {
     Ok(())
 }
 
-/// Reads something that is thrown away where it cannot be read, and its memory given back.
+/// Runs a read whose memory is given back to the limit if it fails, because its value is then dropped.
 pub(super) fn attempt<T, E>(read: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
     let before = LEFT.get();
     read().inspect_err(|_| LEFT.set(before))
 }
 
-/// A value in an allocation of its own.
+/// Boxes a value.
 pub(super) fn boxed<T>(value: T) -> Result<Box<T>, Full> {
     take(size_of::<T>())?;
     Ok(Box::new(value))

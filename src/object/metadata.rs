@@ -1,11 +1,11 @@
-//! What policies read of `metadata`.
+//! The fields of `metadata` that policies read.
 
 use serde::{Deserialize, Deserializer};
 
 use super::mapping::{self, Mapping};
 use super::text::{Text, TextMap};
 
-/// The part of `ObjectMeta` that decisions rest on.
+/// The part of `ObjectMeta` that decisions depend on.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Metadata<'a> {
@@ -31,22 +31,22 @@ struct OwnerReference {
 }
 
 impl Metadata<'_> {
-    /// `metadata.name`, empty where it is absent.
+    /// `metadata.name`; empty if it is absent.
     pub fn name(&self) -> &str {
         self.name.as_deref().unwrap_or_default()
     }
 
-    /// `metadata.generateName`, empty where it is absent.
+    /// `metadata.generateName`; empty if it is absent.
     pub fn generate_name(&self) -> &str {
         self.generate_name.as_deref().unwrap_or_default()
     }
 
-    /// `metadata.namespace`, empty where it is absent.
+    /// `metadata.namespace`; empty if it is absent.
     pub fn namespace(&self) -> &str {
         self.namespace.as_deref().unwrap_or_default()
     }
 
-    /// `metadata.uid`, empty where it is absent.
+    /// `metadata.uid`; empty if it is absent.
     pub fn uid(&self) -> &str {
         self.uid.as_deref().unwrap_or_default()
     }
@@ -66,13 +66,13 @@ impl Metadata<'_> {
         self.annotations.iter()
     }
 
-    /// Whether a controller owns the object (an ownerReference with `controller: true`).
+    /// True if a controller owns the object (an ownerReference with `controller: true`).
     pub fn has_controller(&self) -> bool {
         self.has_controller
     }
 }
 
-/// Whether one of the owners is the controller.
+/// Reads ownerReferences: true if one has `controller: true`.
 fn has_controller<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
     let mut found = false;
     mapping::each(deserializer, |_, Mapping(owner): Mapping<OwnerReference>| {

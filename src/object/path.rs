@@ -1,4 +1,4 @@
-//! Where in an object: written as Kubernetes writes field paths, and as a JSON pointer.
+//! Paths of fields, printed as Kubernetes prints them or as JSON pointers.
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ enum Step<'p> {
     Key(&'p str),
 }
 
-/// A step as it is kept: a position, or the end of its name in the text.
+/// A step in memory: a list position, or the end of its name in [`Path::names`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Mark {
     Field(usize),
@@ -25,7 +25,7 @@ enum Mark {
 /// and not one for each step.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Path {
-    /// The names of fields and keys, one after the other.
+    /// The names of all fields and keys, concatenated.
     names: String,
     marks: Vec<Mark>,
 }
@@ -36,45 +36,45 @@ impl Path {
         Self { names: String::new(), marks: Vec::new() }
     }
 
-    /// Down by fields written with dots: `securityContext.runAsUser`.
+    /// Appends fields, separated by dots: `securityContext.runAsUser`.
     #[must_use]
     pub fn fields(mut self, dotted: &str) -> Self {
         dotted.split('.').filter(|name| !name.is_empty()).for_each(|name| self.push(Step::Field(name)));
         self
     }
 
-    /// Into a list.
+    /// Appends a list position.
     #[must_use]
     pub fn index(mut self, position: usize) -> Self {
         self.push(Step::Index(position));
         self
     }
 
-    /// Into a map under a key that may hold dots and slashes.
+    /// Appends the key of a map, which may hold dots and slashes.
     #[must_use]
     pub fn key(mut self, key: &str) -> Self {
         self.push(Step::Key(key));
         self
     }
 
-    /// Down by another path.
+    /// Appends another path.
     #[must_use]
     pub fn join(mut self, below: Self) -> Self {
         below.steps().for_each(|step| self.push(step));
         self
     }
 
-    /// Whether this is the object itself.
+    /// True for the object itself.
     pub fn is_root(&self) -> bool {
         self.marks.is_empty()
     }
 
-    /// Whether it is `other`, or leads into it.
+    /// True if the path equals `other` or leads into it.
     pub fn is_within(&self, other: &Self) -> bool {
         self.marks.starts_with(&other.marks) && self.names.starts_with(&other.names)
     }
 
-    /// The same path with list positions left out, for comparing objects whose lists were reordered.
+    /// The path without list positions, for comparing objects whose lists were reordered.
     pub fn without_positions(&self) -> String {
         let mut text = String::with_capacity(self.names.len() + 2 * self.marks.len());
         for step in self.steps() {

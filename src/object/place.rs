@@ -1,15 +1,15 @@
-//! Where a finding stands, and the same before it is written out.
+//! The place of a finding, and a cheap form of it for findings that may not be kept.
 
 use super::container::{Container, ContainerList};
 use super::path::Path;
 use super::pod::{Pod, VolumeUse};
 
-/// Where a finding stands.
+/// The place of a finding in an object.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Place {
-    /// From the root of the submitted object.
+    /// Path from the root of the submitted object.
     pub path: Path,
-    /// The same place without list positions, for comparing with the old object.
+    /// The place without list positions, for comparison with the old object.
     pub within: Within,
 }
 
@@ -25,7 +25,7 @@ impl Place {
         Self { path, within }
     }
 
-    /// The path as messages show it: `.` for the object as a whole.
+    /// The path as messages print it; `.` for the object as a whole.
     pub fn shown(&self) -> String {
         if self.path.is_root() { ".".to_owned() } else { self.path.to_string() }
     }
@@ -36,13 +36,13 @@ impl Place {
 pub enum Within {
     /// A container, by list and name, and the field below it.
     Container {
-        /// The list it stands in.
+        /// The list that holds it.
         list: ContainerList,
         /// Its name.
         name: String,
-        /// Its image, as written; a digest of name and image where these are long.
+        /// Its image, as written; a digest of name and image if these are long.
         image: String,
-        /// The field, list positions left out.
+        /// The field below it, without list positions.
         field: String,
     },
     /// The pod, outside its containers.
@@ -52,21 +52,21 @@ pub enum Within {
     },
     /// The object, outside any pod.
     Object {
-        /// The field, list positions left out.
+        /// The field below it, without list positions.
         field: String,
     },
-    /// No one place: what stands for many findings is never what was there before.
+    /// No single place, of a finding that stands for many.
     Many,
 }
 
-/// A place that costs nothing until it becomes a [`Place`]: of a million findings, few are kept.
+/// A place that allocates nothing until it becomes a [`Place`]: of a million findings, few are kept.
 #[derive(Clone, Copy)]
 pub struct PlaceRef<'s> {
     pub(super) of: Of<'s>,
     pub(super) below: Below<'s>,
 }
 
-/// Where a way down begins.
+/// The start of a relative path.
 #[derive(Clone, Copy)]
 pub(super) enum Of<'s> {
     Pod(&'s Pod<'s>),
@@ -74,10 +74,10 @@ pub(super) enum Of<'s> {
     Volume(VolumeUse<'s, 's>),
 }
 
-/// A way down.
+/// A relative path.
 #[derive(Clone, Copy)]
 pub(super) enum Below<'s> {
-    /// Fields written with dots.
+    /// Fields, separated by dots.
     Field(&'s str),
     /// Fields of the security context.
     Context(&'s str),

@@ -1,7 +1,6 @@
-//! The plural of a kind, where only the kind is known: a guess, by the rule that kubebuilder names resources with
-//! (`gobuffalo/flect` v1.0.3).
+//! The likely resource name of a kind: its plural, by the rule of kubebuilder (`gobuffalo/flect` v1.0.3).
 
-/// Words whose plural no ending tells.
+/// Words with irregular plurals.
 const WORDS: [(&str, &str); 22] = [
     ("alias", "aliases"),
     ("appendix", "appendices"),
@@ -26,7 +25,7 @@ const WORDS: [(&str, &str); 22] = [
     ("vertex", "vertices"),
     ("woman", "women"),
 ];
-/// Endings, how many letters of them go, and what comes instead; the first that fits counts.
+/// Endings, number of letters to remove, and letters to add; the first match counts.
 const ENDINGS: [(&str, usize, &str); 34] = [
     ("tive", 0, "s"),
     ("eaf", 1, "ves"),
@@ -64,7 +63,7 @@ const ENDINGS: [(&str, usize, &str); 34] = [
     ("x", 0, "es"),
 ];
 
-/// The resource that a kind is probably called in the API's paths.
+/// The likely resource name of a kind in the API's paths.
 pub(crate) fn plural(kind: &str) -> String {
     let word = kind.to_lowercase();
     if WORDS.iter().any(|(_, plural)| *plural == word) {
@@ -86,7 +85,7 @@ pub(crate) fn plural(kind: &str) -> String {
 mod tests {
     use super::plural;
 
-    /// What `flect.Pluralize` (v1.0.3) says of each in lower case.
+    /// The results of `flect.Pluralize` (v1.0.3) for these words in lower case.
     const FLECT: &str = "Sandbox sandboxes Elasticsearch elasticsearches Proxy proxies Jenkins jenkins Policy policies \
         Rollout rollouts Gateway gateways Redis redis Kafka kafkas Field fields Build builds Index indices Mesh meshes \
         Postgres postgres Database databases Cache caches Prometheus prometheuses Canary canaries Process processes \

@@ -14,9 +14,9 @@ use super::text::Text;
 use super::volume::Volume;
 use crate::steps::counted;
 
-/// A pod or pod template, and where it stands in the submitted object.
+/// A pod or pod template in the submitted object.
 pub struct Pod<'a> {
-    /// The way from the object's root to the template; the root itself for a Pod.
+    /// Path of the template; the root for a Pod.
     base: Path,
     is_template: bool,
     body: Body<'a>,
@@ -31,11 +31,11 @@ pub(super) struct Body<'a> {
     pub(super) spec: Option<PodSpec<'a>>,
 }
 
-/// An image that a pod asks for: of a container or of an image volume.
+/// An image of a container or of an image volume.
 pub struct ImageUse<'r> {
     /// The field that names it.
     pub place: PlaceRef<'r>,
-    /// The reference as written; empty where it is absent.
+    /// The reference as written; empty if it is absent.
     pub reference: &'r str,
 }
 
@@ -48,23 +48,22 @@ pub struct VolumeUse<'r, 'a> {
 }
 
 impl<'r> VolumeUse<'r, '_> {
-    /// Its name, empty where it has none.
+    /// Name; empty if it is absent.
     pub fn name(&self) -> &'r str {
         self.volume.name.as_deref().unwrap_or_default()
     }
 
-    /// The fields that say where its content comes from, such as `configMap`: as written, whether Kubernetes knows them or
-    /// not.
+    /// The names of its source fields, such as `configMap`, including those unknown to Kubernetes.
     pub fn sources(&self) -> impl Iterator<Item = &'r str> {
         counted(self.volume.sources()).map(Text::as_str)
     }
 
-    /// Whether it is an `emptyDir: {}` and nothing else.
+    /// True if its only source is `emptyDir: {}`.
     pub fn is_plain_empty_dir(&self) -> bool {
         self.volume.is_plain_empty_dir()
     }
 
-    /// Whether it is an `emptyDir`, whatever its settings, and nothing else.
+    /// True if its only source is an `emptyDir` with any settings.
     pub fn is_empty_dir(&self) -> bool {
         self.volume.is_only("emptyDir")
     }
@@ -87,7 +86,7 @@ impl<'a> Pod<'a> {
         Self { base, is_template: true, body }
     }
 
-    /// Whether this is a template rather than a Pod.
+    /// True for a template, false for a Pod.
     pub fn is_template(&self) -> bool {
         self.is_template
     }
@@ -123,7 +122,7 @@ impl<'a> Pod<'a> {
             .chain(volumes)
     }
 
-    /// The way from the object's root to this pod or template.
+    /// Path of this pod or template from the object's root.
     pub fn base(&self) -> &Path {
         &self.base
     }
@@ -162,7 +161,7 @@ impl<'a> Pod<'a> {
         profile_type(self.context()?.seccomp_profile.as_ref())
     }
 
-    /// The security contexts that were written: its own, then each container's.
+    /// The security contexts that are set: the pod's, then each container's.
     pub fn security_contexts<'r>(&'r self) -> impl Iterator<Item = Security<'r, 'a>> {
         Security::of(self)
     }
@@ -179,7 +178,7 @@ impl<'a> Pod<'a> {
         self.spec(|spec| spec.automount_service_account_token)
     }
 
-    /// The ServiceAccount it runs as: `default` where none is named.
+    /// The ServiceAccount that it runs as; `default` if none is named.
     pub fn service_account(&self) -> &str {
         let named = |name: &'_ str| !name.is_empty();
         self.spec(|spec| spec.service_account_name.as_deref())
@@ -188,17 +187,17 @@ impl<'a> Pod<'a> {
             .unwrap_or("default")
     }
 
-    /// `spec.nodeName`, empty where it is absent.
+    /// `spec.nodeName`; empty if it is absent.
     pub fn node_name(&self) -> &str {
         self.spec(|spec| spec.node_name.as_deref()).unwrap_or_default()
     }
 
-    /// Whether `spec.os.name` is `windows`: the Pod Security Standards exempt such pods from controls on Linux fields.
+    /// True if `spec.os.name` is `windows`: the Pod Security Standards exempt such pods from controls on Linux fields.
     pub fn is_windows(&self) -> bool {
         self.spec(|spec| spec.os.as_ref()?.name.as_deref()) == Some("windows")
     }
 
-    /// Whether the pod is meant for Windows nodes, by `spec.os.name` or by its node selector.
+    /// True if the pod is for Windows nodes, by `spec.os.name` or its node selector.
     pub fn is_for_windows(&self) -> bool {
         self.is_windows() || self.spec(|spec| spec.node_selector.get("kubernetes.io/os")) == Some("windows")
     }
@@ -210,22 +209,22 @@ impl<'a> Pod<'a> {
         volumes.map(move |(position, volume)| VolumeUse { pod: self, position, volume })
     }
 
-    /// Whether `spec.hostUsers` is false: root in the pod is nobody on the node (KEP-127).
+    /// True if `spec.hostUsers` is false: the pod has a user namespace (KEP-127).
     pub fn has_user_namespace(&self) -> bool {
         self.spec(|spec| spec.host_users) == Some(false)
     }
 
-    /// Whether `spec.hostNetwork` is true.
+    /// True if `spec.hostNetwork` is true.
     pub fn is_on_host_network(&self) -> bool {
         self.spec(|spec| spec.host_network) == Some(true)
     }
 
-    /// Whether `spec.hostPID` is true.
+    /// True if `spec.hostPID` is true.
     pub fn is_in_host_pid_namespace(&self) -> bool {
         self.spec(|spec| spec.host_pid) == Some(true)
     }
 
-    /// Whether `spec.hostIPC` is true.
+    /// True if `spec.hostIPC` is true.
     pub fn is_in_host_ipc_namespace(&self) -> bool {
         self.spec(|spec| spec.host_ipc) == Some(true)
     }
@@ -235,12 +234,12 @@ impl<'a> Pod<'a> {
         self.below(Below::Key("metadata.annotations", key))
     }
 
-    /// Whether the pod as a whole (KEP-2837) may take only so much of `resource`.
+    /// True if the pod as a whole (KEP-2837) has a limit of `resource`.
     pub fn limits(&self, resource: &str) -> bool {
         self.body.spec.as_ref().is_some_and(|spec| spec.resources.limits(resource))
     }
 
-    /// Whether the pod as a whole (KEP-2837) asks for some of `resource`.
+    /// True if the pod as a whole (KEP-2837) has a request of `resource`.
     pub fn requests(&self, resource: &str) -> bool {
         self.body.spec.as_ref().is_some_and(|spec| spec.resources.requests(resource))
     }
@@ -258,7 +257,7 @@ impl<'a> Pod<'a> {
     }
 }
 
-/// The type of a profile, empty where the profile names none.
+/// The type of a profile; empty if the profile has none.
 pub(super) fn profile_type<'r>(profile: Option<&'r Profile<'_>>) -> Option<&'r str> {
     profile.map(|profile| profile.kind.as_deref().unwrap_or_default())
 }

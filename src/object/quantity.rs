@@ -1,4 +1,4 @@
-//! What a container asks for and may take: resource names and whether there is anything of them.
+//! Resource requests and limits: the names of the resources with a quantity above zero.
 
 use std::fmt;
 
@@ -8,12 +8,12 @@ use serde_json::value::RawValue;
 use super::list::List;
 use super::text::Text;
 
-/// `requests` or `limits`: the resources of which there is more than nothing.
+/// `requests` or `limits`: the resources with a quantity above zero.
 #[derive(Debug, Default)]
 pub(super) struct Quantities<'a>(List<Text<'a>>);
 
 impl Quantities<'_> {
-    /// Whether some of `resource` (`memory`, `cpu`) is named.
+    /// True if `resource` (`memory`, `cpu`) has a quantity above zero.
     pub(super) fn holds(&self, resource: &str) -> bool {
         self.0.iter().any(|name| name == resource)
     }
@@ -42,8 +42,8 @@ impl<'de: 'a, 'a> Deserialize<'de> for Quantities<'a> {
     }
 }
 
-/// Whether a quantity (`k8s.io/apimachinery/pkg/api/resource`), a string or a number, is more than nothing: a limit of 0
-/// is no limit.
+/// True if a quantity (`k8s.io/apimachinery/pkg/api/resource`), a string or a number, is above zero. A limit of 0 means
+/// that there is no limit.
 fn is_some(quantity: &str) -> bool {
     let number = quantity.trim_matches('"').trim_start_matches('+');
     let digits = number.split(|character: char| character.is_ascii_alphabetic()).next().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Reads JSON into what policies see, and says where it is something else.
+//! Reads JSON into the structs that policies see, with the path of a field of the wrong type.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -16,11 +16,6 @@ use super::memory;
 use super::metadata::Metadata;
 use super::path::Path;
 use super::text::Text;
-use crate::escape::escaped;
-use crate::redaction::{redact, shortened};
-
-/// Characters of a path that are shown.
-const PATH: usize = 128;
 
 /// The fields of an object that lead to its pods.
 pub(super) struct Top<'a> {
@@ -69,11 +64,16 @@ impl<'de: 'a, 'a> Deserialize<'de> for RawItems<'a> {
     }
 }
 
-/// A repeated field is refused: readers differ in which one counts, and the API server never sends one.
-pub(super) fn once<'a>(slot: &mut Option<&'a RawValue>, name: &str, value: &'a RawValue) -> Result<(), String> {
+/// A field of an object is repeated; in the words of serde's own error.
+#[derive(Debug, thiserror::Error)]
+#[error("duplicate field `{0}`")]
+pub(super) struct DuplicateField(String);
+
+/// Fills `slot`. A repeated field is an error: parsers differ in which one they use, and the API server never sends one.
+pub(super) fn once<'a>(slot: &mut Option<&'a RawValue>, name: &str, value: &'a RawValue) -> Result<(), DuplicateField> {
     match slot.replace(value) {
         None => Ok(()),
-        Some(_) => Err(format!("duplicate field `{name}`")),
+        Some(_) => Err(DuplicateField(name.to_owned())),
     }
 }
 
@@ -81,9 +81,9 @@ pub(super) fn once<'a>(slot: &mut Option<&'a RawValue>, name: &str, value: &'a R
 pub(super) fn fields<'a>(
     raw: &'a RawValue,
     path: &Path,
-    each: &mut dyn FnMut(&str, &'a RawValue) -> Result<(), String>,
+    each: &mut dyn FnMut(&str, &'a RawValue) -> Result<(), DuplicateField>,
 ) -> Result<(), Unreadable> {
-    struct Fields<'f, 'a>(&'f mut dyn FnMut(&str, &'a RawValue) -> Result<(), String>);
+    struct Fields<'f, 'a>(&'f mut dyn FnMut(&str, &'a RawValue) -> Result<(), DuplicateField>);
     impl<'a> Visitor<'a> for Fields<'_, 'a> {
         type Value = ();
 
@@ -102,7 +102,7 @@ pub(super) fn fields<'a>(
     reader.deserialize_map(Fields(each)).map_err(|error| unreadable(path, Path::root(), &error))
 }
 
-/// Deserialises one part of the object; on failure once more, to say where.
+/// Deserialises one part of the object; on failure once more, to find the path of the error.
 pub(super) fn parse<'a, T: Deserialize<'a>>(raw: &'a RawValue, base: &Path) -> Result<T, Unreadable> {
     memory::attempt(|| serde_json::from_str(raw.get())).map_err(|first| {
         let reader = &mut serde_json::Deserializer::from_str(raw.get());
@@ -113,13 +113,13 @@ pub(super) fn parse<'a, T: Deserialize<'a>>(raw: &'a RawValue, base: &Path) -> R
     })
 }
 
-/// Why a part could not be read, and its field at fault, where it is one.
+/// The error of reading a part, and the name of the part's field that it is in.
 pub(super) struct Fault {
     pub(super) field: Option<String>,
     pub(super) why: Unreadable,
 }
 
-/// Deserialises an object as if it had not the fields named in `without`.
+/// Deserialises an object, ignoring the fields named in `without`.
 pub(super) fn parse_without<'a, T: Deserialize<'a>>(
     raw: &'a RawValue,
     base: &Path,
@@ -162,7 +162,7 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for Without<'_, T> {
     }
 }
 
-/// The fields of an object that are not among those left out.
+/// The fields of an object except the ignored ones.
 struct Others<'w, A> {
     map: A,
     without: &'w [String],
@@ -186,7 +186,7 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for Others<'_, A> {
     }
 }
 
-/// Runs `T`'s reader and throws the value away.
+/// Deserialises a `T` and drops it.
 struct IgnoredOr<T>(PhantomData<T>);
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for IgnoredOr<T> {
@@ -195,7 +195,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for IgnoredOr<T> {
     }
 }
 
-/// The steps that were taken until something was not what it should be. A key with dots is one step.
+/// Converts the path of an error. A key with dots is one step.
 fn below(steps: &serde_path_to_error::Path) -> Path {
     steps.iter().fold(Path::root(), |path, step| match step {
         Segment::Seq { index } => path.index(*index),
@@ -207,17 +207,12 @@ fn below(steps: &serde_path_to_error::Path) -> Path {
 
 pub(super) fn unreadable(base: &Path, below: Path, error: &serde_json::Error) -> Unreadable {
     let message = error.to_string();
-    // serde_json ends its messages with a position in the raw bytes, and quotes the value that it found; the position
-    // helps nobody and the value may be a secret.
+    // serde_json's messages end with a position in the raw bytes, which does not help the user, and quote the value, which
+    // may be a secret.
     let message = message.rsplit_once(" at line ").map_or(message.as_str(), |(message, _)| message);
     let message = match message.split_once("invalid type: string \"").and_then(|(_, rest)| rest.rsplit_once("\", ")) {
         Some((_, expected)) => format!("invalid type: a string, {expected}"),
         None => message.to_owned(),
     };
-    let place = base.clone().join(below);
-    let path = if place.is_root() { ".".to_owned() } else { place.to_string() };
-    // A path may hold keys of a map, which are whatever somebody wrote. Nobody has a use for a secret among them, and no word
-    // of ours behind the path is one.
-    let path = redact(&shortened(&path, PATH)).into_owned();
-    Unreadable { path: escaped(&path).into_owned(), place, message }
+    Unreadable { path: base.clone().join(below), message }
 }

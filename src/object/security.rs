@@ -5,7 +5,7 @@ use super::place::{Below, PlaceRef};
 use super::pod::{Pod, profile_type};
 use super::spec::SecurityContext;
 
-/// A security context that was written, and whose it is. Pod and container share the fields that are read here.
+/// A security context of a pod or container. Both share the fields that are read here.
 pub struct Security<'r, 'a> {
     holder: Holder<'r, 'a>,
     context: &'r SecurityContext<'a>,
@@ -16,7 +16,7 @@ enum Holder<'r, 'a> {
     Container(Container<'r, 'a>),
 }
 
-/// `seLinuxOptions` without its level; what is absent is empty.
+/// `seLinuxOptions` without `level`; absent fields are empty.
 pub struct SeLinuxOptions<'r> {
     /// `user`
     pub user: &'r str,
@@ -27,7 +27,7 @@ pub struct SeLinuxOptions<'r> {
 }
 
 impl<'r, 'a> Security<'r, 'a> {
-    /// Those of a pod: its own, then each container's.
+    /// The security contexts that are set in a pod: its own, then each container's.
     pub(super) fn of(pod: &'r Pod<'a>) -> impl Iterator<Item = Self> {
         let own = pod.context().map(|context| Self { holder: Holder::Pod(pod), context });
         own.into_iter().chain(pod.containers().filter_map(|container| {
@@ -66,7 +66,7 @@ impl<'r, 'a> Security<'r, 'a> {
         })
     }
 
-    /// Whether `windowsOptions.hostProcess` is true.
+    /// True if `windowsOptions.hostProcess` is true.
     pub fn is_host_process(&self) -> bool {
         self.context.windows_options.as_ref().and_then(|options| options.host_process) == Some(true)
     }

@@ -1,5 +1,5 @@
-//! The fields of a pod spec that policies read, as they stand in the request's bytes. Only [`super::pod`] and
-//! [`super::container`] read these structs: containers are reached one way.
+//! The fields of a pod spec that policies read, as serde structs. Only [`super::pod`] and [`super::container`] use them, so
+//! that there is one way to reach containers.
 
 use std::sync::OnceLock;
 
@@ -28,7 +28,7 @@ pub(super) struct PodSpec<'a> {
     pub(super) security_context: Option<Box<SecurityContext<'a>>>,
     #[serde(borrow)]
     pub(super) service_account_name: Option<Text<'a>>,
-    /// The deprecated alias of `serviceAccountName`, which counts only where that is empty.
+    /// The deprecated alias of `serviceAccountName`, used only if that is empty.
     #[serde(borrow)]
     pub(super) service_account: Option<Text<'a>>,
     pub(super) automount_service_account_token: Option<bool>,
@@ -68,7 +68,7 @@ pub(super) struct ContainerSpec<'a> {
     pub(super) volume_mounts: List<VolumeMount<'a>>,
     #[serde(borrow, deserialize_with = "mapping::list")]
     pub(super) volume_devices: List<VolumeDevice<'a>>,
-    /// Those alone that take a port of the node.
+    /// Ports with a `hostPort` only.
     #[serde(deserialize_with = "host_ports")]
     pub(super) ports: List<HostPort>,
     #[serde(borrow, deserialize_with = "handler")]
@@ -81,15 +81,15 @@ pub(super) struct ContainerSpec<'a> {
     pub(super) lifecycle: Option<Lifecycle<'a>>,
     #[serde(borrow, deserialize_with = "resources")]
     pub(super) resources: Resources<'a>,
-    /// What stands for its name and image in findings where these are long.
+    /// Digest of name and image, which replaces them in findings if they are long.
     #[serde(skip)]
     pub(super) digest: OnceLock<Box<str>>,
 }
 
-/// A port of the node that a container takes.
+/// A host port of a container.
 #[derive(Debug)]
 pub(super) struct HostPort {
-    /// Its position among the container's ports.
+    /// Position among the container's ports.
     pub(super) position: usize,
     pub(super) number: i64,
 }
@@ -108,7 +108,7 @@ fn host_ports<'de, D: Deserializer<'de>>(deserializer: D) -> Result<List<HostPor
     Ok(taken)
 }
 
-/// A probe or a lifecycle handler: both name what is called in the same way.
+/// A probe or a lifecycle handler: both name the called host in the same fields.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct Handler<'a> {
@@ -119,14 +119,14 @@ pub(super) struct Handler<'a> {
 }
 
 impl Handler<'_> {
-    /// Whether it names a host.
+    /// True if it names a host.
     fn names_host(&self) -> bool {
         let calls = [&self.http_get, &self.tcp_socket].into_iter().flatten();
         calls.filter_map(|called| called.host.as_deref()).any(|host| !host.is_empty())
     }
 }
 
-/// A probe or handler that names a host, which is all that is asked of it.
+/// A probe or handler that names a host; others are not kept.
 fn handler<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Box<Handler<'a>>>, D::Error> {
     let handler = mapping::optional(deserializer)?.filter(Handler::names_host);
     handler.map(memory::boxed).transpose().map_err(D::Error::custom)
@@ -234,7 +234,7 @@ impl Resources<'_> {
         self.limits.holds(resource)
     }
 
-    /// A limit without a request is the request too: the API server says so when it completes a Pod.
+    /// A limit without a request counts as the request too, by the API server's defaulting of Pods.
     pub(super) fn requests(&self, resource: &str) -> bool {
         self.requests.holds(resource) || self.limits(resource)
     }

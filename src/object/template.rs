@@ -12,22 +12,22 @@ use super::pod::Pod;
 use super::read::{child, items, parse, unreadable};
 use super::{Place, Unread, Unreadable};
 
-/// Bytes of memory that a template takes before anything of it is read; its path is the most of it.
+/// Bytes of memory that a template takes before it is read, mostly for its path.
 const TEMPLATE: usize = size_of::<Pod<'_>>() + 512;
 
-/// The templates that were found.
+/// The templates found in an object.
 #[derive(Default)]
 pub(super) struct Templates<'a> {
     pub(super) pods: Vec<Pod<'a>>,
-    /// The bytes of each, whether it could be read or not.
+    /// JSON of each template, including unreadable ones.
     pub(super) bytes: Vec<&'a str>,
-    /// What could not be read, and is the same on the other side of an update.
+    /// Templates that could not be read and are equal in the other object of the update.
     pub(super) unread: Vec<Unread>,
 }
 
 impl<'a> Templates<'a> {
-    /// Follows the rest of a template's path, through every item where it says `*`. `other` is what stands in the same
-    /// place on the other side of an update.
+    /// Follows the rest of a template's path, into every item of a list at `*`. `other` is the value at the same path in
+    /// the other object of an update.
     pub(super) fn find(
         &mut self,
         value: &'a RawValue,
@@ -70,7 +70,7 @@ impl<'a> Templates<'a> {
         Ok(())
     }
 
-    /// Leaves out what cannot be read, if it is the same on the other side.
+    /// Skips a template that cannot be read, if it is equal in the other object.
     fn leave(
         &mut self,
         value: &RawValue,

@@ -10,10 +10,9 @@ use super::list::List;
 use super::memory::{self, Full};
 use crate::steps::{counted, take};
 
-/// A string that borrows from the request where it holds no escape.
+/// A string that borrows from the request unless it holds an escape.
 ///
-/// serde borrows into `Cow` only where it is a field by itself, not inside `Option` or `Vec`; this type borrows
-/// everywhere.
+/// serde borrows into a `Cow` only if it is a field by itself, not inside `Option` or `Vec`; this type always borrows.
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Text<'a>(Cow<'a, str>);
 
@@ -88,7 +87,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
     }
 }
 
-/// Entries that are searched one by one; more of them are sorted.
+/// Number of entries up to which lookups are linear; longer maps are sorted.
 const SEARCHED: usize = 64;
 
 /// A map of strings (labels, annotations). A repeated key's last value counts, and `null` reads as the empty string, as in

@@ -1,8 +1,8 @@
-//! Reads an object beside the one of the other side of an update: what cannot be read is no reason to refuse a write that
-//! leaves it as it is.
+//! Reads an object of an update together with the other one: a field that cannot be read does not refuse an update that
+//! leaves it unchanged.
 //!
-//! A field may be unreadable here and say something to the API server. So a part is left out only where it is the same on
-//! both sides, byte for byte, and the part is as large as what policies judge together: a field of the metadata, a Pod's
+//! A field may be unreadable here and have a meaning for the API server. A part is therefore left out only if it is equal in
+//! both objects, byte for byte, and parts are as large as the units that policies judge: a field of the metadata, a Pod's
 //! whole spec, a whole template.
 
 use serde_json::value::RawValue;
@@ -55,7 +55,7 @@ pub(super) fn read<'a>(
     Ok(Object { metadata, pods, templates: bytes, unread })
 }
 
-/// Reads metadata, without those fields that cannot be read and are the same in `other`.
+/// Reads metadata without those fields that cannot be read and are equal in `other`.
 fn metadata<'a>(
     own: &'a RawValue,
     other: Option<&RawValue>,
@@ -89,7 +89,7 @@ fn metadata<'a>(
     }
 }
 
-/// Whether a field, given by the names that lead to it, is absent from both objects or the same in both, byte for byte.
+/// True if the field at the path `names` is absent from both objects or equal in both, byte for byte.
 pub(crate) fn is_same_in(one: &RawValue, other: &RawValue, names: &[&str]) -> bool {
     let find = |object| {
         names.iter().try_fold(Some(object), |here: Option<&RawValue>, name| match here {

@@ -1,4 +1,4 @@
-//! A volume of a pod: its name, and where its content comes from.
+//! A volume of a pod: its name and its source.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -12,16 +12,15 @@ use super::memory;
 use super::spec::ImageVolume;
 use super::text::Text;
 
-/// Sources that are searched one by one for a repeated one. Kubernetes allows one; a custom resource may hold any number.
+/// Number of sources up to which repeated ones are found by linear search. Kubernetes allows one; a custom resource may hold any number.
 const SEARCHED: usize = 16;
 
-/// A volume as it stands in the request's bytes. Sources are kept by name, so that one which this program has never heard
-/// of is seen too.
+/// A volume as read from the request. Sources are kept by name, so that those unknown to this program are seen too.
 #[derive(Debug, Default)]
 pub(super) struct Volume<'a> {
     pub(super) name: Option<Text<'a>>,
     detail: Detail<'a>,
-    /// The fields beside `name` that hold something: the first one, which is all that Kubernetes allows, and the others.
+    /// The non-null fields besides `name`: the first one, which is all that Kubernetes allows, and the others.
     source: Option<Text<'a>>,
     others: List<Text<'a>>,
 }
@@ -37,7 +36,7 @@ enum Detail<'a> {
 }
 
 impl<'a> Volume<'a> {
-    /// The fields beside `name` that hold something.
+    /// The names of the non-null fields besides `name`.
     pub(super) fn sources(&self) -> impl Iterator<Item = &Text<'a>> {
         self.source.iter().chain(self.others.iter())
     }
@@ -52,7 +51,7 @@ impl<'a> Volume<'a> {
         matches!(self.detail, Detail::PlainEmptyDir) && self.is_only("emptyDir")
     }
 
-    /// Whether that is all that it has.
+    /// True if there is no other source.
     pub(super) fn is_only(&self, source: &str) -> bool {
         self.others.is_empty() && self.source.as_deref() == Some(source)
     }
@@ -121,7 +120,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Volume<'a> {
     }
 }
 
-/// Whether a JSON object has no fields.
+/// True if a JSON object has no fields.
 fn holds_nothing(raw: &RawValue) -> bool {
     let within = raw.get().strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
     within.is_some_and(|within| within.trim_ascii().is_empty())

@@ -1,4 +1,4 @@
-//! Which kinds hold pod templates, and where. One table for reading objects, for messages and for patch paths.
+//! The kinds that hold pod templates, and the paths of these. One table for reading objects, messages and patch paths.
 
 use std::borrow::Cow;
 
@@ -13,12 +13,11 @@ pub struct Workload {
     pub kind: Cow<'static, str>,
     /// Plural resource name, as in the API's paths and in webhook rules.
     pub resource: Cow<'static, str>,
-    /// Whether that name was made from the kind, because nobody gave it.
+    /// True if the resource name was derived from the kind, because the configuration does not give it.
     pub is_guessed: bool,
-    /// For each place of templates, the fields from the object's root to it; `*` stands for every item of a list. None
-    /// for the Pod itself.
+    /// Path of each pod template: the fields from the object's root to it, `*` for every item of a list. Empty for a Pod.
     pub templates: Vec<TemplatePath>,
-    /// Whether templates never change once the object is stored, as a Job's.
+    /// True if templates never change once the object is stored, as a Job's.
     pub is_immutable: bool,
 }
 
@@ -28,7 +27,21 @@ pub type TemplatePath = Vec<Cow<'static, str>>;
 /// Kinds of Kubernetes itself; they come first.
 const BUILT_IN: usize = 9;
 
-/// The table: the nine built-in kinds, then what the configuration adds.
+/// A row of `workloads` that cannot be added.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum WorkloadError {
+    /// The kind is one of Kubernetes' own.
+    #[error("is one of Kubernetes' own kinds, which are known")]
+    BuiltIn,
+    /// An earlier row of the same kind has another resource.
+    #[error("has another resource above")]
+    OtherResource,
+    /// An earlier row of the same kind has the same template path.
+    #[error("is here twice; keep one")]
+    Twice,
+}
+
+/// The table: the nine built-in kinds, then those that the configuration adds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Workloads(Vec<Workload>);
 
@@ -58,17 +71,17 @@ impl Workloads {
         ])
     }
 
-    /// Adds a kind, or another place of templates to a kind that was added before.
+    /// Adds a kind, or another template path of a kind that was added before.
     ///
     /// # Errors
-    /// When the kind is one of Kubernetes' own, or has another resource already.
-    pub fn push(&mut self, workload: Workload) -> Result<(), &'static str> {
+    /// [`WorkloadError`] if the row contradicts one that is in the table.
+    pub fn push(&mut self, workload: Workload) -> Result<(), WorkloadError> {
         let is_built_in = Self::built_in().find(&workload.group, &workload.kind).is_some();
         match self.0.iter_mut().find(|row| row.group == workload.group && row.kind == workload.kind) {
-            _ if is_built_in => return Err("is one of Kubernetes' own kinds, which are known"),
-            Some(row) if row.resource != workload.resource => return Err("has another resource above"),
+            _ if is_built_in => return Err(WorkloadError::BuiltIn),
+            Some(row) if row.resource != workload.resource => return Err(WorkloadError::OtherResource),
             Some(row) if workload.templates.iter().any(|path| row.templates.contains(path)) => {
-                return Err("is here twice; keep one");
+                return Err(WorkloadError::Twice);
             }
             Some(row) => {
                 row.is_guessed &= workload.is_guessed;
@@ -98,7 +111,7 @@ impl Workloads {
 }
 
 impl Workload {
-    /// Whether the object is a Pod rather than something that holds a template.
+    /// True for a Pod, false for a kind that holds templates.
     pub fn is_pod(&self) -> bool {
         self.templates.is_empty()
     }

@@ -1,41 +1,57 @@
-//! The one list of every policy.
+//! The one list of every policy. A new one has a `mod` line here, and a line in the list.
 
 use std::sync::Arc;
 
 use schemars::{Schema, SchemaGenerator};
 
-use super::defaults::drop_capabilities::DefaultDropCapabilities;
-use super::defaults::no_privilege_escalation::DefaultNoPrivilegeEscalation;
-use super::defaults::no_token_automount::DefaultNoTokenAutomount;
-use super::defaults::read_only_root::DefaultReadOnlyRoot;
-use super::defaults::run_as_non_root::DefaultRunAsNonRoot;
-use super::defaults::seccomp_profile::DefaultSeccompProfile;
 use super::defaults::{Breakage, Defaulter, Mutator, Safety};
-use super::identity::automounted_tokens::AutomountedTokens;
-use super::identity::default_service_accounts::DefaultServiceAccounts;
-use super::images::unpinned_images::UnpinnedImages;
-use super::network::unisolated_pods::UnisolatedPods;
-use super::pods::added_capabilities::AddedCapabilities;
-use super::pods::app_armor_overrides::AppArmorOverrides;
-use super::pods::host_namespaces::HostNamespaces;
-use super::pods::host_paths::HostPaths;
-use super::pods::host_ports::HostPorts;
-use super::pods::host_probes::HostProbes;
-use super::pods::missing_seccomp_profiles::MissingSeccompProfiles;
-use super::pods::missing_user_namespaces::MissingUserNamespaces;
-use super::pods::privilege_escalation::PrivilegeEscalation;
-use super::pods::privileged_containers::PrivilegedContainers;
-use super::pods::proc_mounts::ProcMounts;
-use super::pods::root_users::RootUsers;
-use super::pods::se_linux_options::SeLinuxOptions;
-use super::pods::seccomp_unconfined::SeccompUnconfined;
-use super::pods::unbounded_containers::UnboundedContainers;
-use super::pods::undropped_capabilities::UndroppedCapabilities;
-use super::pods::unsafe_sysctls::UnsafeSysctls;
-use super::pods::volume_types::VolumeTypes;
-use super::pods::windows_host_process::WindowsHostProcess;
-use super::pods::writable_root_filesystems::WritableRootFilesystems;
-use super::{Meta, PodSecurityVersion, Policy, Validator};
+use super::{Meta, Policy, Validator, defaults};
+use crate::document::typed::{self, TypedError};
+use crate::pod_security::Version;
+
+/// Policies on what a pod may be to the API server.
+#[path = "identity"]
+mod identity {
+    pub(super) mod automounted_tokens;
+    pub(super) mod default_service_accounts;
+}
+
+/// Policies on images.
+#[path = "images"]
+mod images {
+    pub(super) mod unpinned_images;
+}
+
+/// Policies on what a pod may talk to.
+#[path = "network"]
+mod network {
+    pub(super) mod unisolated_pods;
+}
+
+/// Policies on what a pod may do to its node.
+#[path = "pods"]
+mod pods {
+    pub(super) mod added_capabilities;
+    pub(super) mod app_armor_overrides;
+    pub(super) mod host_namespaces;
+    pub(super) mod host_paths;
+    pub(super) mod host_ports;
+    pub(super) mod host_probes;
+    pub(super) mod missing_seccomp_profiles;
+    pub(super) mod missing_user_namespaces;
+    pub(super) mod privilege_escalation;
+    pub(super) mod privileged_containers;
+    pub(super) mod proc_mounts;
+    pub(super) mod root_users;
+    pub(super) mod se_linux_options;
+    pub(super) mod seccomp_unconfined;
+    pub(super) mod unbounded_containers;
+    pub(super) mod undropped_capabilities;
+    pub(super) mod unsafe_sysctls;
+    pub(super) mod volume_types;
+    pub(super) mod windows_host_process;
+    pub(super) mod writable_root_filesystems;
+}
 
 /// A policy of the catalogue.
 pub struct Entry {
@@ -49,36 +65,30 @@ pub struct Entry {
     pub safety: Option<Safety>,
     /// Workloads that it breaks; `None` for a validator, which sets nothing.
     pub breakage: Option<&'static Breakage>,
-    build: fn(serde_json::Value, PodSecurityVersion) -> Result<Act, SettingsError>,
-    replaces: fn(PodSecurityVersion) -> &'static [&'static str],
+    build: fn(&serde_json::Value, Version) -> Result<Built, TypedError>,
+    replaces: fn(Version) -> &'static [&'static Meta],
     schema: fn(&mut SchemaGenerator) -> Schema,
 }
 
 /// A policy with its settings.
 #[derive(Clone)]
-pub enum Act {
+pub enum Built {
     /// It judges.
     Judge(Arc<dyn Validator>),
     /// It sets.
     Set(Arc<dyn Mutator>),
 }
 
-/// Why settings were refused.
-#[derive(Debug, Clone)]
-pub struct SettingsError {
-    /// The setting, by field names with dots; `.` for the settings as a whole.
-    pub path: String,
-    /// What is wrong with it.
-    pub message: String,
-}
-
-/// The entry of a policy. Its page shows two of its fixtures.
-macro_rules! entry {
-    ($policy:ty, $id:literal) => {
+/// The entry of a policy. Its page shows two of its fixtures, which are Pods unless another kind is named.
+macro_rules! judges {
+    ($id:literal, $policy:ty) => {
+        judges!($id, $policy, "pod")
+    };
+    ($id:literal, $policy:ty, $shown:literal) => {
         Entry {
             meta: <$policy as Policy>::META,
-            admitted: include_str!(concat!("../../tests/policies/", $id, "/admit-pod.yaml")),
-            denied: include_str!(concat!("../../tests/policies/", $id, "/deny-pod.yaml")),
+            admitted: include_str!(concat!("../../tests/policies/", $id, "/admit-", $shown, ".yaml")),
+            denied: include_str!(concat!("../../tests/policies/", $id, "/deny-", $shown, ".yaml")),
             safety: None,
             breakage: None,
             build: validator::<$policy>,
@@ -89,8 +99,8 @@ macro_rules! entry {
 }
 
 /// The entry of a mutator.
-macro_rules! default {
-    ($policy:ty, $id:literal) => {
+macro_rules! sets {
+    ($id:literal, $policy:ty) => {
         Entry {
             meta: <$policy as Defaulter>::META,
             admitted: include_str!(concat!("../../tests/policies/", $id, "/keep-deployment.yaml")),
@@ -104,38 +114,38 @@ macro_rules! default {
     };
 }
 
-/// Every policy, in the order in which they run and are listed.
+/// Every policy, one a line, in the order in which they run and are listed.
 pub static CATALOGUE: &[Entry] = &[
-    entry!(UnpinnedImages, "unpinned-images"),
-    entry!(PrivilegedContainers, "privileged-containers"),
-    entry!(HostNamespaces, "host-namespaces"),
-    entry!(HostPaths, "host-paths"),
-    entry!(HostPorts, "host-ports"),
-    entry!(HostProbes, "host-probes"),
-    entry!(AddedCapabilities, "added-capabilities"),
-    entry!(AppArmorOverrides, "app-armor-overrides"),
-    entry!(SeLinuxOptions, "se-linux-options"),
-    entry!(ProcMounts, "proc-mounts"),
-    entry!(SeccompUnconfined, "seccomp-unconfined"),
-    entry!(UnsafeSysctls, "unsafe-sysctls"),
-    entry!(WindowsHostProcess, "windows-host-process"),
-    entry!(VolumeTypes, "volume-types"),
-    entry!(RootUsers, "root-users"),
-    entry!(PrivilegeEscalation, "privilege-escalation"),
-    entry!(UndroppedCapabilities, "undropped-capabilities"),
-    entry!(MissingSeccompProfiles, "missing-seccomp-profiles"),
-    entry!(WritableRootFilesystems, "writable-root-filesystems"),
-    entry!(AutomountedTokens, "automounted-tokens"),
-    entry!(DefaultServiceAccounts, "default-service-accounts"),
-    entry!(UnisolatedPods, "unisolated-pods"),
-    entry!(UnboundedContainers, "unbounded-containers"),
-    entry!(MissingUserNamespaces, "missing-user-namespaces"),
-    default!(DefaultSeccompProfile, "default-seccomp-profile"),
-    default!(DefaultNoPrivilegeEscalation, "default-no-privilege-escalation"),
-    default!(DefaultNoTokenAutomount, "default-no-token-automount"),
-    default!(DefaultRunAsNonRoot, "default-run-as-non-root"),
-    default!(DefaultDropCapabilities, "default-drop-capabilities"),
-    default!(DefaultReadOnlyRoot, "default-read-only-root"),
+    judges!("unpinned-images", images::unpinned_images::UnpinnedImages),
+    judges!("privileged-containers", pods::privileged_containers::PrivilegedContainers),
+    judges!("host-namespaces", pods::host_namespaces::HostNamespaces),
+    judges!("host-paths", pods::host_paths::HostPaths),
+    judges!("host-ports", pods::host_ports::HostPorts),
+    judges!("host-probes", pods::host_probes::HostProbes),
+    judges!("added-capabilities", pods::added_capabilities::AddedCapabilities),
+    judges!("app-armor-overrides", pods::app_armor_overrides::AppArmorOverrides),
+    judges!("se-linux-options", pods::se_linux_options::SeLinuxOptions),
+    judges!("proc-mounts", pods::proc_mounts::ProcMounts),
+    judges!("seccomp-unconfined", pods::seccomp_unconfined::SeccompUnconfined),
+    judges!("unsafe-sysctls", pods::unsafe_sysctls::UnsafeSysctls),
+    judges!("windows-host-process", pods::windows_host_process::WindowsHostProcess),
+    judges!("volume-types", pods::volume_types::VolumeTypes),
+    judges!("root-users", pods::root_users::RootUsers),
+    judges!("privilege-escalation", pods::privilege_escalation::PrivilegeEscalation),
+    judges!("undropped-capabilities", pods::undropped_capabilities::UndroppedCapabilities),
+    judges!("missing-seccomp-profiles", pods::missing_seccomp_profiles::MissingSeccompProfiles),
+    judges!("writable-root-filesystems", pods::writable_root_filesystems::WritableRootFilesystems),
+    judges!("automounted-tokens", identity::automounted_tokens::AutomountedTokens),
+    judges!("default-service-accounts", identity::default_service_accounts::DefaultServiceAccounts),
+    judges!("unisolated-pods", network::unisolated_pods::UnisolatedPods),
+    judges!("unbounded-containers", pods::unbounded_containers::UnboundedContainers),
+    judges!("missing-user-namespaces", pods::missing_user_namespaces::MissingUserNamespaces),
+    sets!("default-seccomp-profile", defaults::seccomp_profile::DefaultSeccompProfile),
+    sets!("default-no-privilege-escalation", defaults::no_privilege_escalation::DefaultNoPrivilegeEscalation),
+    sets!("default-no-token-automount", defaults::no_token_automount::DefaultNoTokenAutomount),
+    sets!("default-run-as-non-root", defaults::run_as_non_root::DefaultRunAsNonRoot),
+    sets!("default-drop-capabilities", defaults::drop_capabilities::DefaultDropCapabilities),
+    sets!("default-read-only-root", defaults::read_only_root::DefaultReadOnlyRoot),
 ];
 
 /// The entry of an id.
@@ -147,14 +157,14 @@ impl Entry {
     /// The policy with these settings (a JSON object).
     ///
     /// # Errors
-    /// [`SettingsError`] for a setting that the policy does not have, or a value that does not fit.
-    pub fn build(&self, settings: serde_json::Value, version: PodSecurityVersion) -> Result<Act, SettingsError> {
+    /// [`TypedError`] for a setting that the policy does not have, or a value that does not fit.
+    pub fn build(&self, settings: &serde_json::Value, version: Version) -> Result<Built, TypedError> {
         (self.build)(settings, version)
     }
 
     /// The ids of the policies that need not run where this one acts at least as far, in that version of the standards.
-    pub fn replaces(&self, version: PodSecurityVersion) -> &'static [&'static str] {
-        (self.replaces)(version)
+    pub fn replaces(&self, version: Version) -> Vec<&'static str> {
+        (self.replaces)(version).iter().map(|meta| meta.id).collect()
     }
 
     /// JSON Schema of the settings.
@@ -163,17 +173,12 @@ impl Entry {
     }
 }
 
-fn validator<P: Policy>(settings: serde_json::Value, version: PodSecurityVersion) -> Result<Act, SettingsError> {
-    let mut policy: P = read(settings)?;
+fn validator<P: Policy>(settings: &serde_json::Value, version: Version) -> Result<Built, TypedError> {
+    let mut policy: P = typed::read(settings)?;
     policy.follow(version);
-    Ok(Act::Judge(Arc::new(policy)))
+    Ok(Built::Judge(Arc::new(policy)))
 }
 
-fn mutator<P: Defaulter>(settings: serde_json::Value, _: PodSecurityVersion) -> Result<Act, SettingsError> {
-    Ok(Act::Set(Arc::new(read::<P>(settings)?)))
-}
-
-fn read<P: serde::de::DeserializeOwned>(settings: serde_json::Value) -> Result<P, SettingsError> {
-    serde_path_to_error::deserialize(settings)
-        .map_err(|error| SettingsError { path: error.path().to_string(), message: error.inner().to_string() })
+fn mutator<P: Defaulter>(settings: &serde_json::Value, _: Version) -> Result<Built, TypedError> {
+    Ok(Built::Set(Arc::new(typed::read::<P>(settings)?)))
 }

@@ -1,6 +1,6 @@
 //! Policies that set safe defaults, and never refuse.
 //!
-//! Each asks for changes where nothing was written; what it sets, its sister among the validators accepts. What it set
+//! Each asks for changes where nothing was written; what it sets, its sibling among the validators accepts. What it set
 //! before and the write now contradicts, it asks to take back.
 
 pub(super) mod drop_capabilities;
@@ -27,15 +27,15 @@ pub enum Safety {
     /// Changes nothing that an ordinary image does.
     Safe,
     /// Some images do not survive it.
-    Daring,
+    Extended,
 }
 
 /// Workloads that a mutator breaks. There is no optional field: a mutator that does not say so does not compile.
 #[derive(Debug)]
 pub struct Breakage {
-    /// What does not work any more, and how it shows.
+    /// The programs that stop working, and their symptoms.
     pub what: &'static str,
-    /// How to exclude such a workload, in the imperative.
+    /// The way to exclude such a workload, in the imperative.
     pub exclude: &'static str,
 }
 
@@ -100,7 +100,7 @@ impl<'r, 'a> Target<'r, 'a> {
         self.request.pods().iter().filter(|pod| !pod.is_for_windows())
     }
 
-    /// Whether fields of the pod itself may be set.
+    /// True if fields of the pod itself may be set.
     pub fn may_set_pod_fields(&self) -> bool {
         self.known.is_none()
     }
@@ -147,7 +147,7 @@ impl<'u, 'a> Update<'u, 'a> {
         })
     }
 
-    /// Whether it becomes a template for Windows, where the API server refuses the fields of Linux
+    /// True if it becomes a template for Windows, where the API server refuses the fields of Linux
     /// (`validateWindows` in `K/pkg/apis/core/validation/validation.go`).
     pub fn turns_to_windows(self) -> bool {
         self.now.is_windows() && !self.before.is_windows()
@@ -164,11 +164,11 @@ fn by_name<'u, 'a>(pod: &'u Pod<'a>) -> HashMap<(ContainerList, &'u str), Option
     found
 }
 
-/// What one mutator asks for.
+/// The edits that one mutator asks for.
 #[derive(Debug, Default)]
 pub struct Edits(Vec<Edit>);
 
-/// What a mutator asks for.
+/// An edit that a mutator asks for.
 #[derive(Debug)]
 pub enum Edit {
     /// A change.
@@ -219,7 +219,7 @@ impl Edits {
         self.0.push(Edit::TakeBack(values, because));
     }
 
-    /// What was asked for.
+    /// The edits, in the order in which they were added.
     pub fn into_edits(self) -> Vec<Edit> {
         self.0
     }

@@ -2,9 +2,10 @@
 
 use std::fmt::Write as _;
 
-use super::PodSecurityVersion;
 use super::catalogue::{CATALOGUE, Entry};
 use super::defaults::{Breakage, Safety};
+use super::meta::Fields;
+use crate::pod_security::Version;
 
 /// The page of a policy, in Markdown.
 pub fn render(entry: &Entry) -> String {
@@ -22,17 +23,23 @@ pub fn render(entry: &Entry) -> String {
             meta.id
         );
     }
-    let _ = writeln!(page, "Severity {}, since {}.\n\n## Fields\n", meta.severity, meta.since);
-    for field in meta.fields {
-        let _ = writeln!(page, "- `{field}`");
+    let _ =
+        writeln!(page, "Severity {}, since {}. Address of this page: <{}>.\n", meta.severity, meta.since, meta.url());
+    page.push_str(if entry.safety.is_some() { "## Fields\n\n" } else { "## Fields and allowed values\n\n" });
+    for fields in meta.fields {
+        let _ = writeln!(page, "- {fields}{}", allowed(fields));
     }
-    let _ = writeln!(page, "\n{}", scope(entry.safety));
-    for other in CATALOGUE.iter().filter(|other| other.replaces(PodSecurityVersion::LATEST).contains(&meta.id)) {
+    let _ = writeln!(page, "\n{}", scope(entry));
+    for other in CATALOGUE.iter().filter(|other| other.replaces(Version::LATEST).contains(&meta.id)) {
         let other = other.meta.id;
         let _ = writeln!(
             page,
             "\nWhere [{other}]({other}.md) acts at least as far, that policy reports it alone; to relax one, relax both."
         );
+    }
+    if !meta.changes.is_empty() {
+        page.push_str("\n## Versions of the standard\n\nBy `podSecurityVersion`:\n\n");
+        meta.changes.iter().for_each(|change| page.push_str(&format!("- {change}\n")));
     }
     if !meta.controls.is_empty() {
         page.push_str("\n## Controls\n\n");
@@ -75,15 +82,21 @@ fn verb(entry: &Entry) -> &'static str {
     if entry.safety.is_some() { "sets" } else { "forbids" }
 }
 
-/// Where it acts.
-fn scope(safety: Option<Safety>) -> String {
-    let Some(safety) = safety else {
-        return "In Pods, and below the pod template in every kind that holds one.".to_owned();
-    };
+/// The values that are allowed in some fields, after a colon.
+fn allowed(fields: &Fields) -> String {
+    let values: Vec<String> = fields.allowed.iter().map(ToString::to_string).collect();
+    if values.is_empty() { String::new() } else { format!(": {}", values.join(", ")) }
+}
+
+/// The objects and operations that it acts on.
+fn scope(entry: &Entry) -> String {
+    let kinds: Vec<String> = entry.meta.kinds.iter().map(|kinds| format!("In {kinds}.")).collect();
+    let Some(safety) = entry.safety else { return kinds.join(" ") };
     format!(
-        "Set when an object is created, and in a pod template when it changes; templates that a controller owns are \
+        "{} Set when an object is created, and in a pod template when it changes; templates that a controller owns are \
          left alone, and so is whatever was written. It is taken back, with a warning, when a later write contradicts \
          it and nobody wrote it by then. On with `defaults:` {}.",
+        kinds.join(" "),
         setting(safety)
     )
 }
@@ -91,7 +104,7 @@ fn scope(safety: Option<Safety>) -> String {
 fn setting(safety: Safety) -> &'static str {
     match safety {
         Safety::Safe => "`safe` and `all`",
-        Safety::Daring => "`all`",
+        Safety::Extended => "`all`",
     }
 }
 

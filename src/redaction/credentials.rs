@@ -1,17 +1,17 @@
 //! User and password in what looks like an image reference, or like a URL without its scheme: `user:hunter2@nginx`.
 //!
-//! Such a text is told from an image with tag and digest by what follows the `@`, and from a port by what stands around it.
-//! No regular expression looks that far ahead.
+//! It is distinguished from an image with tag and digest by the text after the `@`, and its colon from that of a port by the
+//! text around it. Both need more lookahead than a regular expression has.
 
 use std::borrow::Cow;
 
-use crate::bound::CUT;
+use crate::bound::{CUT, Limit, prefix};
 
-/// What stands for what was taken out.
+/// Replacement for user and password.
 const INSTEAD: &str = "[redacted]";
-/// What is never part of a user's name, so that what stands before it can be kept.
+/// Characters that are never part of a user's name; the text before them is kept.
 const APART: &[char] = &['(', '[', '{', '<', ',', ';', '=', '/', '|', '&'];
-/// Characters after a cut that are looked at. No tag is longer.
+/// Characters after a cut that are searched for an `@`. No image tag is longer.
 const AHEAD: usize = 1_024;
 
 /// The text with every user and password replaced.
@@ -33,19 +33,19 @@ pub(super) fn redact(text: &str) -> Cow<'_, str> {
     if kept == 0 { Cow::Borrowed(text) } else { Cow::Owned(clean + &text[kept..]) }
 }
 
-/// The text, or as much of its beginning that `most` characters hold it and the mark of what was cut off. What is cut in
-/// the middle of a secret can still be told to be one.
+/// The text if it has at most `most` characters; otherwise its beginning and [`CUT`], `most` characters together. A
+/// password that the cut would split is left out whole: its first half would not be recognised as one.
 pub(crate) fn shortened(text: &str, most: usize) -> Cow<'_, str> {
-    if text.len() <= most || text.chars().nth(most).is_none() {
+    if prefix(text, Limit::Characters(most)).len() == text.len() {
         return Cow::Borrowed(text);
     }
-    let end = text.char_indices().nth(most.saturating_sub(CUT.len())).map_or(text.len(), |(end, _)| end);
+    let end = prefix(text, Limit::Characters(most.saturating_sub(CUT.len()))).len();
     let (shown, rest) = text.split_at(end);
     let start = shown.rfind(ends).map_or(0, |last| last + 1);
-    let ahead = rest.char_indices().nth(AHEAD).map_or(rest.len(), |(ahead, _)| ahead);
+    let ahead = prefix(rest, Limit::Characters(AHEAD)).len();
     let word_end = rest[..ahead].find(ends).unwrap_or(ahead);
     let word = &text[start..end + word_end];
-    // An `@` that is among what is shown says enough by itself.
+    // If the `@` itself is shown, redaction recognises the password without help.
     let is_hidden = match credentials(word) {
         Some((_, at)) => start + at >= end,
         None => word_end == ahead && ahead < rest.len(),
@@ -59,7 +59,7 @@ fn ends(character: char) -> bool {
     character.is_whitespace() || matches!(character, '"' | '\'')
 }
 
-/// Where user and password of a word begin, and where the `@` behind them is.
+/// Byte positions in a word of the user name and of the `@` after the password.
 fn credentials(word: &str) -> Option<(usize, usize)> {
     let mut head = word;
     let at = loop {
@@ -71,11 +71,11 @@ fn credentials(word: &str) -> Option<(usize, usize)> {
     };
     let colon = colon(&word[..at]).filter(|colon| colon + 1 < at)?;
     let from = word[..colon].rfind(APART).map_or(0, |last| last + 1);
-    // What has been replaced before stays.
+    // Already redacted.
     (word[from..at] != *INSTEAD).then_some((from, at))
 }
 
-/// The colon between a user and a password. A URL with a scheme is another pattern's.
+/// Byte position of the colon between user and password. A URL with a scheme is matched by another pattern.
 fn colon(word: &str) -> Option<usize> {
     if word.contains("://") {
         return None;
@@ -83,7 +83,7 @@ fn colon(word: &str) -> Option<usize> {
     word.match_indices(':').map(|(colon, _)| colon).find(|colon| !is_port(&word[..*colon], &word[colon + 1..]))
 }
 
-/// Whether what follows an `@` is the digest of an image, or as much of one as a cut left.
+/// True if the text after an `@` is the digest of an image, or the beginning of one that was cut.
 fn is_digest(text: &str) -> bool {
     if let Some((algorithm, _)) = text.split_once(':') {
         return ["sha256", "sha384", "sha512"].contains(&algorithm);
@@ -92,7 +92,7 @@ fn is_digest(text: &str) -> bool {
     rest.strip_suffix(CUT).is_some_and(|begun| !begun.is_empty() && "sha".starts_with(&begun[..begun.len().min(3)]))
 }
 
-/// Whether a colon stands between a registry's name and its port.
+/// True if a colon separates a registry's host from its port.
 fn is_port(before: &str, after: &str) -> bool {
     let host = before.rfind(APART).map_or(before, |last| &before[last + 1..]);
     let digits = after.bytes().take_while(u8::is_ascii_digit).count();

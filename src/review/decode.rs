@@ -1,4 +1,4 @@
-//! Bytes → [`Request`].
+//! Decodes an AdmissionReview into a [`Request`].
 
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -25,7 +25,7 @@ struct Envelope<'a> {
     request: WireRequest<'a>,
 }
 
-/// `AdmissionRequest`; what is not used is not read.
+/// The fields of an `AdmissionRequest` that are used.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct WireRequest<'a> {
@@ -53,10 +53,10 @@ struct WireRequest<'a> {
     options: Option<&'a RawValue>,
 }
 
-/// Reads a review. What is wrong with it, short of a missing uid, stands in [`Review::unreadable`].
+/// Reads a review. Errors other than a missing uid are reported in [`Review::unreadable`].
 ///
 /// # Errors
-/// [`NoUid`] when no uid can be read, so that nobody would know an answer.
+/// [`NoUid`] if no uid can be read, so that the API server could not match a response.
 pub fn decode<'a>(bytes: &'a [u8], workloads: &Workloads, received: Timestamp) -> Result<Review<'a>, NoUid> {
     let limit = Limit::of(bytes.len());
     let envelope: Envelope<'a> = match serde_json::from_slice(bytes) {
@@ -105,10 +105,10 @@ pub fn decode<'a>(bytes: &'a [u8], workloads: &Workloads, received: Timestamp) -
     Ok(review)
 }
 
-/// The review of a body that was not read to its end; `head` is what was read of it, and `why` says why no more.
+/// The review in a body that was not read to its end; `head` is the part that was read, `why` the reason for stopping.
 ///
 /// # Errors
-/// [`NoUid`] when the head does not reach the uid.
+/// [`NoUid`] if the uid is not in `head`.
 pub fn partial(head: &[u8], received: Timestamp, why: &str) -> Result<Review<'static>, NoUid> {
     let mut review = salvage(head, received, None)?;
     review.unreadable = Some(why.to_owned());

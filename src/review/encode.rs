@@ -1,4 +1,4 @@
-//! [`Decision`] → bytes.
+//! Encodes a [`Decision`] as an AdmissionReview response.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -9,8 +9,8 @@ use serde::Serialize;
 
 use super::Review;
 use super::decode::V1BETA1;
-use crate::bound::{Room, cut, fit};
-use crate::decision::{Decision, Endpoint, Judged, Said, Tells, Trouble};
+use crate::bound::{Limit, Room, cut};
+use crate::decision::{Decision, Endpoint, FindingKind, FindingText, ModedFinding, Trouble};
 use crate::escape::escaped;
 use crate::mode::Mode;
 
@@ -20,25 +20,24 @@ const WARNING: usize = 256;
 const WARNINGS: usize = 12;
 /// Characters of all warnings together; the API server drops what goes past 4,096.
 const WARNINGS_TOTAL: usize = 3_800;
-/// Follows what the object had before the change.
+/// Suffix of the warning about a finding that the old object had too.
 const INHERITED: &str = " (as before this change)";
 /// Findings that a refusal spells out.
 const FINDINGS: usize = 64;
-/// Bytes of a refusal's lines, as JSON writes them; the same again for its causes. The place that each line has in any
-/// case, and the most that it has.
+/// JSON bytes of a refusal's lines, and again of its causes; those reserved for each line, and the most for one line.
 const REFUSAL: usize = 24 << 10;
 const LINE: usize = 256;
 const LONGEST_LINE: usize = 1_024;
-/// Bytes of one cause's field, and the place that each has in any case.
+/// JSON bytes of one cause's field, and those reserved for each.
 const LONGEST_FIELD: usize = 512;
 const FIELD: usize = 96;
-/// Bytes of an answer beside its uid, its texts and its patch.
+/// Bytes of a response besides its uid, texts and patch.
 const FRAME: usize = 2 << 10;
-/// Bytes of what is said of a request that could not be judged.
+/// JSON bytes of the message about a request that could not be judged.
 const TROUBLE: usize = 2 << 10;
 /// Bytes of one audit annotation.
 const ANNOTATION: usize = 1_024;
-/// How long a caller waits that was turned away for want of room, in seconds.
+/// `retryAfterSeconds` for a caller that is refused because of overload.
 const RETRY_AFTER: u32 = 1;
 
 #[derive(Serialize)]
@@ -68,7 +67,7 @@ struct Response<'a> {
     warnings: Vec<String>,
 }
 
-/// Audit annotations: on `/mutate` under a name of the review's own, because a webhook may be asked twice.
+/// Audit annotations. On `/mutate` their key holds a part of the uid, because a webhook may be called twice.
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Annotations<'a> {
@@ -106,13 +105,13 @@ struct Cause {
     message: String,
 }
 
-/// The answer to a review. `id` is the decision's id in the trail, if it has one.
+/// Encodes the response to a review. `id` is the decision's id in the trail, if it has one.
 pub fn encode(review: &Review<'_>, endpoint: Endpoint, decision: &Decision, id: Option<&str>) -> Vec<u8> {
     Draft::of(decision).encode(review, endpoint, decision, id)
 }
 
-/// The parts of an answer that do not depend on the decision's id in the trail: its size is known before the decision is
-/// recorded, and nothing is put into words twice.
+/// The parts of a response that do not depend on the decision's id in the trail. With them the size of the response is
+/// known before the decision is recorded.
 pub struct Draft {
     status: Option<Status>,
     /// Base64 of the JSON Patch.
@@ -120,7 +119,7 @@ pub struct Draft {
 }
 
 impl Draft {
-    /// The draft of the answer that a decision leads to.
+    /// The draft of the response for a decision.
     pub fn of(decision: &Decision) -> Self {
         let patch = (!decision.patch.is_empty()).then(|| serde_json::to_vec(&decision.patch).unwrap_or_default());
         Self {
@@ -129,7 +128,7 @@ impl Draft {
         }
     }
 
-    /// About the bytes that the answer takes.
+    /// Estimated size of the response in bytes.
     pub fn size(&self, review: &Review<'_>, decision: &Decision) -> usize {
         let texts = match &self.status {
             None => decision.findings.len().min(WARNINGS) * WARNING,
@@ -139,7 +138,7 @@ impl Draft {
         FRAME + review.request.uid.len() + texts + self.patch.as_ref().map_or(0, String::len)
     }
 
-    /// The answer to the review, given the decision that this is the draft of.
+    /// Encodes the response; `decision` is the one that this draft was made of.
     pub fn encode(self, review: &Review<'_>, endpoint: Endpoint, decision: &Decision, id: Option<&str>) -> Vec<u8> {
         let envelope = Envelope {
             api_version: if review.is_v1beta1 { V1BETA1 } else { "admission.k8s.io/v1" },
@@ -173,12 +172,12 @@ fn annotations<'a>(review: &Review<'_>, endpoint: Endpoint, decision: &'a Decisi
     }
 }
 
-/// What a refusal says: a line a finding, with policy, field, what must be, and how.
+/// The message of a refusal: for each finding a line with policy, field, requirement and remedy.
 pub fn refusal(decision: &Decision) -> String {
     if let Some((_, message)) = &decision.trouble {
-        return fit(escaped(message), TROUBLE).into_owned();
+        return cut(escaped(message), Limit::JsonBytes(TROUBLE)).into_owned();
     }
-    let refusing: Vec<&Judged> = decision.findings.iter().filter(|finding| finding.refuses()).collect();
+    let refusing: Vec<&ModedFinding> = decision.findings.iter().filter(|finding| finding.refuses()).collect();
     let (told, others) = refusing.split_at(refusing.len().min(FINDINGS));
     let mut room = Room::new(REFUSAL, told.len(), LINE);
     let mut lines: Vec<Cow<'_, str>> =
@@ -190,22 +189,22 @@ pub fn refusal(decision: &Decision) -> String {
     lines.join("\n")
 }
 
-/// What is said to the user of a request that passes, within what the API server hands on.
+/// The warnings about a request that is admitted, within the limits of the API server.
 pub fn warnings(decision: &Decision, id: Option<&str>) -> Vec<String> {
     let trouble = decision.trouble.as_ref().filter(|_| decision.allowed);
-    let trouble = trouble.map(|(_, message)| clean(&format!("not judged: {message}"), ""));
+    let trouble = trouble.map(|(_, message)| bounded(&format!("not judged: {message}"), ""));
     let warned = decision.findings.iter().filter(|finding| {
-        // Nobody needs to hear of a default that is set: it is in the object.
-        let is_set = finding.tells == Tells::Default && finding.mode == Mode::Enforce && !finding.failed;
+        // A default that is set is visible in the object: no warning.
+        let is_set = finding.kind == FindingKind::Default && finding.mode == Mode::Enforce && !finding.failed;
         let is_done = finding.refuses() || is_set;
         finding.mode >= Mode::Warn && !is_done
     });
-    let warned: Vec<&Judged> = warned.collect();
+    let warned: Vec<&ModedFinding> = warned.collect();
     let count = warned.len() + usize::from(trouble.is_some());
-    // Only those that find a place are put into words.
+    // Lazy: only warnings that fit are formatted.
     let all = trouble.into_iter().chain(warned.into_iter().map(|finding| {
         let suffix = if finding.inherited { INHERITED } else { "" };
-        clean(&line(decision, finding), suffix)
+        bounded(&line(decision, finding), suffix)
     }));
 
     let mut kept = Vec::new();
@@ -214,11 +213,11 @@ pub fn warnings(decision: &Decision, id: Option<&str>) -> Vec<String> {
         total += warning.chars().count();
         let is_last = position + 1 == count;
         let room = if is_last { WARNINGS } else { WARNINGS - 1 };
-        // The closing line needs a place of its own.
+        // Room for the closing line is kept free.
         let space = if is_last { WARNINGS_TOTAL } else { WARNINGS_TOTAL - WARNING };
         if position >= room || total > space {
             let id = id.map(|id| format!(": decision {id}")).unwrap_or_default();
-            kept.push(clean(&format!("and {} more{id}", count - position), ""));
+            kept.push(bounded(&format!("and {} more{id}", count - position), ""));
             break;
         }
         kept.push(warning);
@@ -226,18 +225,23 @@ pub fn warnings(decision: &Decision, id: Option<&str>) -> Vec<String> {
     kept
 }
 
-fn line(decision: &Decision, finding: &Judged) -> String {
-    let Said { place, message } = decision.said(finding);
+fn line(decision: &Decision, finding: &ModedFinding) -> String {
+    let FindingText { place, message } = decision.text_of(finding);
     let (place, message) = (escaped(place), escaped(message));
-    if finding.tells != Tells::Flaw {
+    if finding.kind != FindingKind::Flaw {
         return format!("{}: {message}", finding.meta.id);
     }
-    format!("{}: {place} {message} ({})", finding.meta.id, finding.meta.fix)
+    format!("{}: {place} {message}{}", finding.meta.id, remedy(finding))
 }
 
-/// One line, what is not plain escaped, cut to what the API server hands on. The suffix is not cut off.
-fn clean(warning: &str, suffix: &str) -> String {
-    cut(escaped(warning).chars(), WARNING - suffix.len()) + suffix
+/// The remedy, in parentheses; empty where there is none.
+fn remedy(finding: &ModedFinding) -> String {
+    finding.remedy().map(|remedy| format!(" ({remedy})")).unwrap_or_default()
+}
+
+/// One warning, escaped and cut to the API server's limit. The suffix is never cut.
+fn bounded(warning: &str, suffix: &str) -> String {
+    cut(escaped(warning), Limit::Characters(WARNING - suffix.len())).into_owned() + suffix
 }
 
 fn status(decision: &Decision) -> Status {
@@ -248,12 +252,12 @@ fn status(decision: &Decision) -> Status {
         429 => "TooManyRequests",
         _ => "ServiceUnavailable",
     };
-    let told: Vec<&Judged> = decision.findings.iter().filter(|one| one.refuses()).take(FINDINGS).collect();
+    let told: Vec<&ModedFinding> = decision.findings.iter().filter(|one| one.refuses()).take(FINDINGS).collect();
     let (mut fields, mut messages) = (Room::new(REFUSAL / 2, told.len(), FIELD), Room::new(REFUSAL, told.len(), LINE));
-    let cause = |finding: &Judged| {
-        let Said { place, message } = decision.said(finding);
-        let message = format!("{}: {} ({})", finding.meta.id, escaped(message), finding.meta.fix);
-        // The object itself has no field.
+    let cause = |finding: &ModedFinding| {
+        let FindingText { place, message } = decision.text_of(finding);
+        let message = format!("{}: {}{}", finding.meta.id, escaped(message), remedy(finding));
+        // A finding about the whole object names no field.
         let field = if finding.place.path.is_root() { Cow::Borrowed("") } else { escaped(place) };
         Cause {
             field: fields.text(field, LONGEST_FIELD).into_owned(),

@@ -1,4 +1,4 @@
-//! What can still be read of a review that cannot be read: the uid above all.
+//! Reads the fields, above all the uid, of a review that is invalid as a whole.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use super::{NoUid, Review};
 use crate::object::Text;
 use crate::request::{Kind, Operation, Request, Resource, Source, User};
 
-/// What was read before reading failed.
+/// The fields of an invalid review.
 #[derive(Default)]
 struct Salvaged {
     api_version: String,
@@ -26,7 +26,7 @@ struct Salvaged {
     username: String,
 }
 
-/// Reads on through whatever is broken, keeps what it saw, and says what was wrong.
+/// Reads as much of an invalid review as possible. `error` is the reason why it is invalid.
 pub(super) fn salvage(
     bytes: &[u8],
     received: Timestamp,
@@ -34,18 +34,18 @@ pub(super) fn salvage(
 ) -> Result<Review<'static>, NoUid> {
     let text = String::from_utf8_lossy(bytes);
     let mut found = Salvaged::default();
-    // The error here is the one that brought us here; what was seen before it is kept.
+    // The same error occurs again here; the fields before it are kept.
     let _ = Top(&mut found).deserialize(&mut serde_json::Deserializer::from_str(&text));
 
     let is_v1beta1 = found.api_version == V1BETA1;
     let message = if is_v1beta1 {
         "this is admission.k8s.io/v1beta1; send admission.k8s.io/v1 (admissionReviewVersions: [v1])".to_owned()
     } else if !found.kind.is_empty() && found.kind != "AdmissionReview" {
-        "this is no AdmissionReview".to_owned()
+        "not an AdmissionReview".to_owned()
     } else if !found.has_request {
         match error {
-            Some(error) if error.is_syntax() || error.is_eof() => "this is no JSON; send an AdmissionReview".to_owned(),
-            _ => "this is no AdmissionReview: it has no request".to_owned(),
+            Some(error) if error.is_syntax() || error.is_eof() => "not JSON; send an AdmissionReview".to_owned(),
+            _ => "not an AdmissionReview: it has no request".to_owned(),
         }
     } else {
         match error {
@@ -53,7 +53,7 @@ pub(super) fn salvage(
                 format!("the review cannot be read: {}", describe(error))
             }
             _ if found.uid.is_empty() => "the review has no uid that can be read".to_owned(),
-            _ => "this is no AdmissionReview of admission.k8s.io/v1".to_owned(),
+            _ => "not an AdmissionReview of admission.k8s.io/v1".to_owned(),
         }
     };
     if found.uid.is_empty() {
@@ -89,7 +89,7 @@ pub(super) fn salvage(
     })
 }
 
-/// An error's kind and place; its text may quote what was sent.
+/// Kind and position of an error; its own text may quote the request.
 fn describe(error: &serde_json::Error) -> String {
     let what = match error.classify() {
         serde_json::error::Category::Io => "reading failed",
@@ -105,7 +105,7 @@ struct Inner<'s>(&'s mut Salvaged);
 struct Triple<'s>(&'s mut [String; 3], &'static str);
 struct UserName<'s>(&'s mut String);
 
-/// A string, or nothing where something else stands.
+/// A string; empty for a value of another type.
 struct Lenient(String);
 
 macro_rules! visit_fields {
@@ -123,7 +123,7 @@ macro_rules! visit_fields {
             fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
                 out.write_str("an object")
             }
-            // Something else than an object is passed over: what comes after it is read all the same.
+            // A value that is not an object is skipped, and reading continues after it.
             fn visit_bool<E>(self, _: bool) -> Result<(), E> {
                 Ok(())
             }

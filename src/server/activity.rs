@@ -18,7 +18,7 @@ use crate::lock::lock;
 pub(super) use self::state::VOUCHED;
 pub(super) use self::state::{Due, Rank};
 
-/// What happens on a connection.
+/// Activity of a connection: its requests and its deadlines.
 pub(super) struct Activity {
     state: Mutex<State>,
     changed: Notify,
@@ -31,10 +31,10 @@ pub(super) struct Ticket {
     number: u64,
     /// Its place among the answers that are being sent; 0 before there is one.
     answer: AtomicU64,
-    /// Whether it answers a review.
+    /// Set when it answers a review.
     is_review: AtomicBool,
-    /// What an unknown caller holds of the requests that it may have.
-    _place: Option<addresses::Place>,
+    /// Share of an unknown caller's concurrent requests.
+    _place: Option<addresses::Share>,
 }
 
 impl Activity {
@@ -44,7 +44,7 @@ impl Activity {
     }
 
     /// A request's headers are there.
-    pub(super) fn begin(self: &Arc<Self>, place: Option<addresses::Place>) -> Arc<Ticket> {
+    pub(super) fn begin(self: &Arc<Self>, place: Option<addresses::Share>) -> Arc<Ticket> {
         self.began.send_if_modified(|began| !std::mem::replace(began, true));
         let number = self.change(|state| {
             state.partial = None;
@@ -76,7 +76,7 @@ impl Activity {
         });
     }
 
-    /// Whether no request is under way.
+    /// True if no request is under way.
     pub(super) fn is_idle(&self) -> bool {
         lock(&self.state).requests.is_empty()
     }
@@ -194,7 +194,7 @@ mod tests {
     /// The test itself takes less.
     const MOMENT: Duration = Duration::from_millis(500);
 
-    /// What the connection has to do by now, if anything.
+    /// Action that is due on the connection, if any.
     async fn due(activity: &Activity) -> Option<Due> {
         tokio::time::timeout(Duration::ZERO, activity.due()).await.ok()
     }
@@ -286,7 +286,7 @@ mod tests {
         assert_eq!(rank(&activity), Some(Rank::Slow));
         ticket.answered(false);
         drop(ticket);
-        assert_eq!(rank(&activity), Some(Rank::Unused), "what is no review vouches for nobody");
+        assert_eq!(rank(&activity), Some(Rank::Unused), "only a review vouches for its caller");
         let ticket = activity.begin(None);
         ticket.answered(true);
         drop(ticket);

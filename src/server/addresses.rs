@@ -1,4 +1,4 @@
-//! How much each address has: of connections, or of bytes.
+//! Amounts that each address holds: of connections, or of bytes.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -22,8 +22,8 @@ struct Held {
     sum: usize,
 }
 
-/// What one connection or body holds; it is given back when dropped.
-pub(super) struct Place {
+/// Amount that one connection or body holds; it is released when dropped.
+pub(super) struct Share {
     addresses: Addresses,
     address: IpAddr,
     amount: usize,
@@ -36,12 +36,12 @@ impl Addresses {
     }
 
     /// A place for one more; `None` when the address has all it may.
-    pub(super) fn enter(&self, address: IpAddr) -> Option<Place> {
+    pub(super) fn enter(&self, address: IpAddr) -> Option<Share> {
         let mut place = self.place(address);
         place.grow(1).then_some(place)
     }
 
-    /// Whether no address has anything.
+    /// True if no address holds anything.
     #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
         let held = lock(&self.held);
@@ -49,12 +49,12 @@ impl Addresses {
     }
 
     /// A place that holds nothing yet.
-    pub(super) fn place(&self, address: IpAddr) -> Place {
-        Place { addresses: self.clone(), address, amount: 0 }
+    pub(super) fn place(&self, address: IpAddr) -> Share {
+        Share { addresses: self.clone(), address, amount: 0 }
     }
 }
 
-impl Place {
+impl Share {
     /// Takes what is missing of `amount`; false when the address has all it may.
     pub(super) fn grow(&mut self, amount: usize) -> bool {
         let addresses = self.addresses.clone();
@@ -87,7 +87,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for Share {
     fn drop(&mut self) {
         self.shrink(0);
     }

@@ -13,11 +13,11 @@ use tokio::runtime::Builder;
 use tokio::sync::oneshot;
 
 use super::App;
-use super::check::Check;
 use super::connection::accept_plain;
 use super::crowding::Crowding;
 use super::headers::with_headers;
 use super::limits::Most;
+use super::readiness::Check;
 
 /// The admin port's thread, which ends when this is dropped.
 pub(super) struct Admin {

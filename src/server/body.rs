@@ -10,7 +10,7 @@ use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::addresses::{Addresses, Place};
+use super::addresses::{Addresses, Share};
 
 /// The largest review that is read, in bytes. An object may have 1.5 MiB in etcd; a review carries it twice, and JSON
 /// may be several times the size of the protobuf that is stored.
@@ -35,7 +35,7 @@ pub(super) struct Budget {
     unknown: Addresses,
 }
 
-/// What came.
+/// Result of reading a body.
 pub(super) enum Read {
     /// All of it.
     Whole {
@@ -52,11 +52,11 @@ pub(super) enum Read {
 pub(super) struct Room {
     budget: Arc<Semaphore>,
     all: Option<OwnedSemaphorePermit>,
-    /// What an unknown caller holds of its share.
-    share: Option<Place>,
+    /// Share of an unknown caller that this body holds.
+    share: Option<Share>,
 }
 
-/// Why a body was not read to its end.
+/// Reason why a body was not read to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Cut {
     /// It is more than the limit.

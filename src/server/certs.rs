@@ -22,7 +22,7 @@ use crate::files::{self, FileWatch};
 
 pub use self::validity::{Invalid, Served, Validity, watch as watch_validity};
 
-/// Where certificates come from.
+/// Source of the serving certificate.
 #[derive(Debug, Clone)]
 pub enum Source {
     /// Files, read again when they change.
@@ -41,21 +41,21 @@ pub enum Source {
     },
 }
 
-/// Why certificates cannot be served. It names files, never what is in a key.
+/// Certificates that cannot be served. The message names files and never quotes a key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct CertificateError(String);
 
-/// What TLS needs.
+/// Settings of TLS.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub struct TlsSettings {
     /// The server's certificate.
     pub source: Source,
     /// PEM certificates of which one must have signed the client's.
     pub client_ca: Option<PathBuf>,
-    /// Whether a client may come without a certificate, because it may be known by something else.
+    /// Set when clients without a certificate are accepted, because a token may identify them.
     pub admits_without: bool,
-    /// Whether only HTTP/1.1 is offered.
+    /// Set to offer HTTP/1.1 only.
     pub http1_only: bool,
 }
 
@@ -67,7 +67,7 @@ pub struct Loaded {
     pub validity: Validity,
 }
 
-/// What the files held when they were read, or why they could not be.
+/// Contents of the files when they were read, or the error of reading them.
 #[derive(Default, PartialEq, Eq)]
 pub struct Contents(BTreeMap<PathBuf, Result<Vec<u8>, String>>);
 
@@ -81,7 +81,7 @@ impl Contents {
     }
 }
 
-impl Settings {
+impl TlsSettings {
     /// Reads and checks everything; returns what was read too.
     ///
     /// # Errors
@@ -91,7 +91,7 @@ impl Settings {
         Ok((self.build(&contents)?, contents))
     }
 
-    /// What the files hold; `None` when one of them cannot be read for now.
+    /// Contents of the files; `None` when one of them cannot be read for now.
     fn read(&self, read: impl Fn(&Path) -> Option<io::Result<Vec<u8>>>) -> Option<Contents> {
         let read = |file: PathBuf| {
             let bytes = read(&file)?.map_err(|error| error.to_string());
@@ -156,7 +156,7 @@ impl Settings {
 /// Keeps `current` at what the files say. A pair that is half written or does not fit is passed over: the last good one
 /// stays. `last` is what `current` was made of: a change since then counts. Never returns.
 pub async fn watch(
-    settings: Settings,
+    settings: TlsSettings,
     mut last: Contents,
     current: Arc<ArcSwap<ServerConfig>>,
     mut each: impl FnMut(Result<Validity, CertificateError>),

@@ -18,13 +18,13 @@ use super::crowding::Crowding;
 use super::drain::{Drain, Phase};
 use super::http::Sender;
 use super::limits::Most;
-use super::places::{Place, Places};
 use super::serving::{Requests, Serving, serve};
+use super::slots::{Slot, Slots};
 use crate::trail::Reason;
 
 /// From the first byte to the end of the TLS handshake.
 const HANDSHAKE: Duration = Duration::from_secs(5);
-/// How long to wait when the system has no more sockets.
+/// Time to wait when the system has no more sockets.
 const NO_SOCKETS: Duration = Duration::from_millis(100);
 /// The least time between two lines of the log that say so.
 const LOGGED: Duration = Duration::from_secs(30);
@@ -32,7 +32,7 @@ const LOGGED: Duration = Duration::from_secs(30);
 const REVIEWS: &str = "reviews";
 const ADMIN: &str = "admin";
 
-/// Who may come in.
+/// TLS settings and accepted client names.
 pub(super) struct Gate {
     pub(super) tls: Arc<ArcSwap<ServerConfig>>,
     /// Names of which a client's certificate must carry one; any will do where the list is empty.
@@ -42,12 +42,12 @@ pub(super) struct Gate {
 /// Accepts TLS connections until the drain is over, then waits for those that are open.
 pub(super) async fn accept_tls(listener: TcpListener, router: Router, app: Arc<App>, gate: Gate, most: Most) {
     let tasks = TaskTracker::new();
-    let places = Places::new(most, app.knows_certificates);
+    let slots = Slots::new(most, app.knows_certificates);
     let requests = Requests::new(app.metrics.shed.clone());
     loop {
-        places.ready().await;
+        slots.ready().await;
         let Some((stream, address)) = accept(&listener, &app.drain).await else { break };
-        let Some(place) = enter(&places, &app.crowding, REVIEWS, address) else { continue };
+        let Some(place) = enter(&slots, &app.crowding, REVIEWS, address) else { continue };
         let acceptor = TlsAcceptor::from(gate.tls.load_full());
         let (router, app, names) = (router.clone(), Arc::clone(&app), Arc::clone(&gate.client_names));
         let requests = requests.clone();
@@ -94,11 +94,11 @@ pub(super) async fn accept_tls(listener: TcpListener, router: Router, app: Arc<A
 /// Accepts plain connections for as long as it is polled: probes and scrapers are answered until the end.
 pub(super) async fn accept_plain(listener: TcpListener, router: Router, most: Most, crowding: Crowding) {
     let drain = Drain::default();
-    let places = Places::new(most, false);
+    let slots = Slots::new(most, false);
     loop {
-        places.ready().await;
+        slots.ready().await;
         let Some((stream, address)) = accept(&listener, &drain).await else { return };
-        let Some(place) = enter(&places, &crowding, ADMIN, address) else { continue };
+        let Some(place) = enter(&slots, &crowding, ADMIN, address) else { continue };
         let sender = Sender::connected(address.ip(), None);
         let (router, drain, crowding) = (router.clone(), drain.clone(), crowding.clone());
         tokio::spawn(async move {
@@ -111,8 +111,8 @@ pub(super) async fn accept_plain(listener: TcpListener, router: Router, most: Mo
 }
 
 /// A place for a connection; another may have to make room for it.
-fn enter(places: &Places, crowding: &Crowding, port: &'static str, address: SocketAddr) -> Option<Place> {
-    let entered = places.enter(address.ip());
+fn enter(slots: &Slots, crowding: &Crowding, port: &'static str, address: SocketAddr) -> Option<Slot> {
+    let entered = slots.enter(address.ip());
     crowding.has_room(port, entered.as_ref().map(|(_, made_room)| *made_room).map_err(|full| *full));
     entered.ok().map(|(place, _)| place)
 }

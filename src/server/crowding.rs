@@ -7,16 +7,16 @@ use prometheus::{IntCounter, IntCounterVec};
 use tokio::time::Instant;
 
 use super::clock::now;
-use super::places::Full;
+use super::slots::Full;
 use crate::lock::lock;
 use crate::metrics::Metrics;
 
 /// The least time between two lines of the log.
 const LOGGED: Duration = Duration::from_secs(30);
-/// How long want of room is shown after it was there last.
+/// Time for which a shortage of room is shown after it was last seen.
 const SHOWN: Duration = Duration::from_mins(1);
 
-/// What want of room there was.
+/// Shortage of room for connections.
 #[derive(Clone)]
 pub(super) struct Crowding {
     state: Arc<Mutex<State>>,
@@ -45,7 +45,7 @@ impl Crowding {
         }
     }
 
-    /// Whether there was room for a connection on this port, and whether another had to make it.
+    /// True if there was room for a connection on this port; counts it if another connection had to make room.
     pub(super) fn has_room(&self, port: &'static str, made_room: Result<bool, Full>) -> bool {
         match made_room {
             Ok(false) => {}
@@ -64,7 +64,7 @@ impl Crowding {
         made_room.is_ok()
     }
 
-    /// What is amiss, if anything.
+    /// A recent shortage of room, in words.
     pub(super) fn amiss(&self) -> Option<String> {
         let last = lock(&self.state).last?;
         let ago = now().duration_since(last);

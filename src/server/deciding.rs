@@ -23,7 +23,7 @@ use tokio::runtime::Handle;
 
 use self::account::Accounts;
 use self::job::{Job, Ticket};
-use self::queue::{Limits, Queue};
+use self::queue::{Queue, ThreadLimits};
 
 /// Bytes of the largest review that is decided where it was read.
 const SMALL: usize = 64 << 10;
@@ -32,30 +32,30 @@ const SMALL: usize = 64 << 10;
 const SMALL_COMMAS: usize = 768;
 /// Bytes at the front of a review in which the user's name is looked for. An API server writes it before the object.
 const FRONT: usize = 4 << 10;
-/// What stands before that name, as an API server writes it.
+/// Text before that name, as an API server writes it.
 const USERNAME: &[u8] = b"\"username\":\"";
-/// How much deciding threads yield to the workers, as a nice value.
+/// Nice value of deciding threads, so that they yield to the workers.
 const NICE: i32 = 10;
 
-/// Where decisions are made.
+/// Threads and queue in which decisions are made.
 pub(super) struct Deciding {
     queue: Arc<Queue>,
     accounts: Accounts,
     users: RandomState,
 }
 
-/// Whose decision it is.
+/// Caller to whom a decision's CPU time is charged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Caller {
-    /// Where the review came from.
+    /// Source address of the review.
     pub(super) address: IpAddr,
-    /// Whether somebody answers for what comes from there.
+    /// Set when the caller showed a certificate.
     pub(super) is_known: bool,
     /// A hash of the user's name. It shares CPU among the users of one address, and proves nothing.
     user: u64,
 }
 
-/// Why a review was not decided.
+/// Reason why a review was not decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Refusal {
     /// More wait than may, and this caller has the most among them; or its turn did not come in time.
@@ -71,7 +71,7 @@ impl Deciding {
     /// When no threads can be had.
     pub(super) fn start() -> std::io::Result<Self> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let limits = Limits::for_cores(cores);
+        let limits = ThreadLimits::for_cores(cores);
         let queue = Arc::new(Queue::new(limits));
         let runtime = Handle::current();
         for number in 0..limits.threads {

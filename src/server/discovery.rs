@@ -1,4 +1,4 @@
-//! Whether the API server serves the kinds that the configuration adds, under the names that the webhooks are registered
+//! Checks that the API server serves the kinds that the configuration adds, under the names that the webhooks are registered
 //! with. A row that matches nothing has nothing judged, and nobody would hear of it otherwise.
 
 use std::sync::{Arc, Mutex};
@@ -13,18 +13,18 @@ use crate::lock::lock;
 use crate::object::{Workload, Workloads};
 use crate::trail::{Class, Record};
 
-/// How often the API server is asked. A CRD may come at any time, and discovery is cheap: one question, and one for each
-/// version of a group that a row names.
+/// Time between two questions to the API server. A CRD may come at any time, and discovery is cheap: one question, and one
+/// for each version of a group that a row names.
 const ASK: Duration = Duration::from_secs(5);
 
-/// What is wrong with rows of `workloads`, as it was last seen: one line a row.
+/// Errors of rows of `workloads`, as they were last seen: one line a row.
 #[derive(Default)]
 pub struct Discovery {
     missing: Mutex<Vec<String>>,
 }
 
 impl Discovery {
-    /// What the API server does not serve; empty when nothing is missing, or nothing is known.
+    /// Rows that the API server does not serve; empty when nothing is missing, or nothing is known.
     pub fn missing(&self) -> Vec<String> {
         lock(&self.missing).clone()
     }
@@ -61,7 +61,7 @@ async fn tell(app: &App, configuration: &str, missing: &[String]) {
     }
 }
 
-/// What is wrong with each row that the configuration added.
+/// Errors of the rows that the configuration added.
 async fn missing(client: &Client, workloads: &Workloads) -> kube::Result<Vec<String>> {
     let rows: Vec<&Workload> = workloads.added().collect();
     if rows.is_empty() {
@@ -101,7 +101,7 @@ async fn resources(client: &Client, group: &APIGroup) -> kube::Result<Vec<APIRes
     Ok(found)
 }
 
-/// What is wrong with a row, given what its group serves.
+/// The error of a row, given the resources that its group serves.
 fn complaint(row: &Workload, served: &[APIResource]) -> Option<String> {
     let Workload { group, kind, resource, .. } = row;
     let is_row = |found: &&APIResource| found.name == *resource && found.kind == *kind;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-/// How far the end has come.
+/// Phase of the shutdown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {
     /// Not at all.
@@ -27,7 +27,7 @@ impl Default for Drain {
 }
 
 impl Drain {
-    /// How far the end has come.
+    /// Phase of the shutdown.
     pub fn phase(&self) -> Phase {
         *self.0.borrow()
     }

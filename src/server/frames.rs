@@ -1,4 +1,4 @@
-//! Where HTTP/2 frames begin and end, in bytes as they come (RFC 9113, 3.4, 4.1 and 6.10).
+//! Boundaries of HTTP/2 frames in a stream of bytes (RFC 9113, 3.4, 4.1 and 6.10).
 
 /// Bytes of the client's connection preface.
 const PREFACE: usize = 24;
@@ -10,7 +10,7 @@ const CONTINUATION: u8 = 0x9;
 /// The flag of the frame that ends a block of headers.
 const END_HEADERS: u8 = 0x4;
 
-/// How far a client's frames have come.
+/// Position in a client's frames.
 pub(super) struct Frames {
     /// Bytes that are missing of the preface, or of a frame's payload.
     missing: usize,
@@ -18,9 +18,9 @@ pub(super) struct Frames {
     header: [u8; HEADER],
     had: usize,
     opening: Opening,
-    /// Whether a block of headers has begun and not ended.
+    /// Set while a block of headers has begun and not ended.
     is_in_block: bool,
-    /// Whether the frame whose payload comes ends that block.
+    /// Set when the current frame ends that block.
     ends_block: bool,
 }
 
@@ -32,7 +32,7 @@ enum Opening {
     Done,
 }
 
-/// Where bytes end.
+/// Position at which bytes end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum End {
     /// Between frames, and not within a block of headers.

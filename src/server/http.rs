@@ -1,7 +1,6 @@
 //! `POST /validate` and `POST /mutate`: a review in, an answer out.
 
 use std::net::IpAddr;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,7 +11,6 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Extension, Router};
-use futures::FutureExt;
 use jiff::Timestamp;
 
 use super::App;
@@ -21,27 +19,23 @@ use super::body::{Cut, HEAD, Read, Room};
 use super::deciding::Refusal;
 use super::drain::Phase;
 use super::headers::with_headers;
-use crate::config::Snapshot;
-use crate::decision::{self, Decision, Endpoint, Trouble};
-use crate::mutation::mutate;
+use crate::decision::{Endpoint, Trouble};
 use crate::request::Request;
-use crate::review::{self, Draft, NoUid, Review};
+use crate::review::{self, Draft, FAILED, Judge, NoUid, Review};
+use crate::snapshot::Snapshot;
 use crate::trail::{Caller, Class, Event, Guarantee, Origin, Reason, TrailError, cut};
 
 /// The most that a decision may take on `/validate`, and on `/mutate`.
 const VALIDATE: Duration = Duration::from_secs(2);
 const MUTATE: Duration = Duration::from_millis(700);
-/// What is left of the API server's own timeout for the way back, and for the trail.
+/// Part of the API server's own timeout that is reserved for the way back and for the trail.
 const MARGIN: Duration = Duration::from_millis(500);
 /// The least time that a decision gets, however short the API server's timeout.
 const LEAST: Duration = Duration::from_millis(100);
-/// What the trail may take when a decision took all its time.
+/// Maximum time to record a decision that took all its time.
 const RECORDING: Duration = Duration::from_millis(250);
-/// What it may take where it promises nothing.
+/// The same where records are not guaranteed.
 const HANDING_OVER: Duration = Duration::from_millis(50);
-
-/// What is said of a decision that panicked.
-const FAILED: &str = "the server failed on this object; please report it";
 
 /// The TLS port's routes.
 pub(super) fn router(app: Arc<App>) -> Router {
@@ -57,7 +51,7 @@ pub(super) fn router(app: Arc<App>) -> Router {
                   Extension(sender): Extension<Sender>,
                   RawQuery(query),
                   body: Body| {
-                // What is no text is no token either.
+                // A token that is not text is not accepted.
                 let sender = sender.showing(&app, token.as_deref().map_or("", String::as_str));
                 serve(app, endpoint, sender, query, body)
             },
@@ -72,14 +66,14 @@ pub(super) fn router(app: Arc<App>) -> Router {
     with_headers(router)
 }
 
-/// Who sent a request.
+/// Sender of a request.
 #[derive(Debug, Clone)]
 pub(super) struct Sender {
     caller: Caller,
     /// Which certificate or token it showed.
     name: Arc<str>,
     address: IpAddr,
-    /// Whether it showed a token that does not count.
+    /// Set when it showed a token that is not accepted.
     is_mistaken: bool,
 }
 
@@ -130,7 +124,7 @@ async fn serve(app: Arc<App>, endpoint: Endpoint, sender: Sender, query: Option<
         app.strangers.turn_away(call.sender.address, reason);
         // Before the body is read: whoever is nobody takes nothing.
         (StatusCode::UNAUTHORIZED, [(header::CONNECTION, "close")], "the caller is not known\n").into_response()
-    } else if app.is_complete() {
+    } else if app.readiness.is_complete() {
         answer(&app, &call, body).await
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "the server is starting: its stores are not complete yet\n").into_response()
@@ -234,29 +228,16 @@ async fn decide_and_record(
     room: &mut Room,
 ) -> Vec<u8> {
     let request = &review.request;
-    let troubled = |trouble, message: &str| {
-        let mode = decision::mode_of_trouble(snapshot, request);
-        Decision::troubled(snapshot, call.endpoint, mode, trouble, message.to_owned())
-    };
+    let judge = Judge { snapshot, world: &*app.world, endpoint: call.endpoint };
     let mut decision = match (trouble, &review.unreadable) {
-        (Some(trouble), Some(message)) => troubled(trouble, message),
-        (_, Some(message)) => troubled(Trouble::Unreadable, message),
-        (_, None) => {
-            let deciding = async {
-                match call.endpoint {
-                    Endpoint::Validate => decision::decide(snapshot, request, &*app.world, call.deadline).await,
-                    Endpoint::Mutate => mutate(snapshot, request).decision,
-                }
-            };
-            let decided = AssertUnwindSafe(deciding).catch_unwind().await;
-            decided.unwrap_or_else(|_| troubled(Trouble::Failed, FAILED))
-        }
+        (Some(trouble), Some(message)) => judge.troubled(request, trouble, message),
+        _ => judge.decide(review, call.deadline).await,
     };
     // Before it is recorded: an answer that would have to wait for room is a short one.
     let mut draft = Draft::of(&decision);
     let is_crowded = decision.trouble.is_none() && !room.grow(draft.size(review, &decision));
     if is_crowded {
-        decision = troubled(Trouble::Busy, &Cut::NoRoom.to_string());
+        decision = judge.troubled(request, Trouble::Busy, &Cut::NoRoom.to_string());
         draft = Draft::of(&decision);
     }
     let took = call.arrived.elapsed();
@@ -266,7 +247,7 @@ async fn decide_and_record(
         app.metrics.decided(call.endpoint, request.operation.as_str(), &decision, took);
         return draft.encode(review, call.endpoint, &decision, None);
     }
-    let origin = Origin { cluster: &snapshot.trail().cluster, redaction: &app.redaction };
+    let origin = Origin { cluster: &app.cluster_name, redaction: &app.redaction };
     let event = Event::new(request, call.endpoint, call.sender.caller, origin, &decision, micros);
     let event = event.called_by(&call.sender.name, &app.redaction).to_bytes();
     let id = match record(app, call, class, !decision.findings.is_empty(), event).await {
@@ -275,7 +256,7 @@ async fn decide_and_record(
             app.metrics.unrecorded.inc();
             if app.trail.guarantee() == Guarantee::Durable {
                 // No decision without its record.
-                decision = troubled(Trouble::Failed, "the decision could not be recorded; try again");
+                decision = judge.troubled(request, Trouble::Failed, "the decision could not be recorded; try again");
                 draft = Draft::of(&decision);
             } else {
                 let uid = cut(&request.uid);
@@ -333,7 +314,7 @@ async fn record(
     }
 }
 
-/// Whether a decision without a finding is written, rather than counted.
+/// True if a decision without a finding is written rather than counted.
 fn is_written(app: &App, call: &Call, request: &Request<'_>) -> bool {
     let namespace = app.redaction.name(cut(&request.namespace));
     app.sampler.is_written(call.endpoint.as_str(), request.operation.as_str(), cut(&request.kind.kind), &namespace)

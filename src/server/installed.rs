@@ -1,4 +1,4 @@
-//! Whether the webhook configurations that are installed are those that belong to the configuration in force.
+//! Compares the installed webhook configurations with the configuration in force.
 //!
 //! A configuration reloads by itself; the objects that make the API server ask are applied by somebody. Until they are,
 //! what the new configuration would judge may not be asked at all.
@@ -17,12 +17,12 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::App;
-use crate::config::Snapshot;
 use crate::lock::lock;
+use crate::snapshot::Snapshot;
 use crate::trail::{Class, Record};
 use crate::webhooks::{NAME, Target, mutating, validating};
 
-/// How often the two are compared.
+/// Time between two comparisons.
 const COMPARE: Duration = Duration::from_secs(2);
 /// Fields of a webhook that decide what is asked, and what happens when nobody answers.
 const FIELDS: [&str; 8] = [
@@ -36,7 +36,7 @@ const FIELDS: [&str; 8] = [
     "reinvocationPolicy",
 ];
 
-/// What is installed, as it was last seen.
+/// Installed webhook configurations, as they were last seen.
 pub struct Installed {
     target: Target,
     validating: Mutex<Seen>,
@@ -61,7 +61,7 @@ impl Installed {
         Self { target, validating: Mutex::default(), mutating: Mutex::default() }
     }
 
-    /// What lags behind `snapshot`, in words; empty when nothing does, or nothing is known.
+    /// Differences from `snapshot`, in words; empty when there are none, or nothing is known.
     pub fn lag(&self, snapshot: &Snapshot) -> Vec<String> {
         let wanted = [
             ("ValidatingWebhookConfiguration", &self.validating, webhooks(&validating(snapshot, &self.target))),

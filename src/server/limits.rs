@@ -16,7 +16,7 @@ const PER_CALLER: usize = 1_024;
 const PROBES: usize = 256;
 const PER_PROBE: usize = 64;
 
-/// How many connections each port takes.
+/// Maximum numbers of connections of both ports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Limits {
     /// On the port for reviews.
@@ -25,7 +25,7 @@ pub(super) struct Limits {
     pub(super) probes: Most,
 }
 
-/// How many connections one port takes.
+/// Maximum numbers of connections of one port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Most {
     /// At once.

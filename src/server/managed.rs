@@ -35,9 +35,9 @@ const YEARS: i32 = 10;
 const CERTIFICATE: &str = "tls.crt";
 const KEY: &str = "tls.key";
 const CA: &str = "ca.crt";
-/// How long to wait before what failed is tried again.
+/// Time to wait before a failed call is tried again.
 const RETRY: Duration = Duration::from_secs(1);
-/// How long the API server may fail us at the start. A liveness probe, which nobody answers yet, bears longer.
+/// Maximum time to wait for the API server at the start. A liveness probe, which nobody answers yet, bears longer.
 const PATIENCE: Duration = Duration::from_secs(15);
 
 /// The Secret that holds the certificate, and the Service that it is for.
@@ -53,13 +53,13 @@ pub struct Managed {
 
 /// A certificate, and the CA that the webhook configurations are to trust.
 pub struct Issued {
-    /// What to serve.
+    /// Certificate and key to serve.
     pub source: Source,
     /// PEM.
     pub ca: Vec<u8>,
 }
 
-/// Why there is no certificate.
+/// Reason why a certificate could not be obtained.
 #[derive(Debug, thiserror::Error)]
 pub enum ManagedError {
     /// The API server refused, or could not be reached.

@@ -28,7 +28,7 @@ use super::watched::Watched;
 /// From the handshake to the end of the first request's headers, once nothing new is accepted: who was let in just before
 /// still gets an answer to what it came for.
 const LAST_HEADERS: Duration = Duration::from_secs(1);
-/// How long a connection without a request may take to end when it is asked to.
+/// Maximum time in which a connection without a request must end when it is asked to.
 const LEAVING: Duration = Duration::from_secs(1);
 /// HTTP/2 pings on a silent connection, and how long their answer may take.
 const PING: Duration = Duration::from_secs(30);
@@ -46,7 +46,7 @@ const HEADERS: u32 = 16 << 10;
 const REQUESTS: usize = 1_024;
 const REQUESTS_ALL: usize = 4_096;
 
-/// How a connection is served.
+/// Parameters of serving a connection.
 pub(super) struct Serving {
     pub(super) router: Router,
     pub(super) drain: Drain,

@@ -14,7 +14,7 @@ use crate::trail::{Class, Reason, Record, Stranger, TrailError};
 
 /// Rows of one record, which takes 6 KB with them. An address is the caller's: beyond these they are only counted.
 const ROWS: usize = 64;
-/// How often what was counted is written down.
+/// Time between two records of the counts.
 const EVERY: Duration = Duration::from_mins(1);
 
 /// Callers that were turned away since the last record.
@@ -83,7 +83,7 @@ mod tests {
 
     use super::{Reason, Record, Stranger, Strangers, Timestamp, TrailError};
 
-    /// What is written down now, and how many more there were.
+    /// Rows to record now, and the number of rows left out.
     async fn written(strangers: &Strangers, result: Result<(), TrailError>) -> Option<(Vec<Stranger>, u64)> {
         let mut written = None;
         let write = async |rows: &[Stranger], omitted| {

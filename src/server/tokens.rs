@@ -1,4 +1,4 @@
-//! Secrets in the path of a review (`/validate/TOKEN`): what an API server shows that has no client certificate.
+//! Secrets in the path of a review (`/validate/TOKEN`), for API servers without a client certificate.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,12 +10,12 @@ use aws_lc_rs::constant_time::verify_slices_are_equal;
 use crate::digest::sha256;
 use crate::files::{self, FileWatch};
 
-/// What a start with tokens warns of. The README says the same at greater length.
+/// Warning at a start with tokens. The README says the same at greater length.
 pub const LEAK: &str = "--path-token-file puts a secret into a URL: while this server does not answer, the API server shows it \
                         to everybody who creates a Pod, and writes it into its log and its audit log; prefer, in this order, \
                         client certificates, the API server's own token where it can send one, source addresses";
 
-/// The least that a token may have, in bytes.
+/// Minimum length of a token, in bytes.
 const LEAST: usize = 32;
 /// Tokens that count at once: the new one, and the old one until every API server has the new one.
 const MOST: usize = 2;
@@ -30,12 +30,32 @@ pub struct Tokens {
     accepted: Arc<ArcSwap<Vec<String>>>,
 }
 
+/// A file of tokens that cannot be used. No token is quoted.
+#[derive(Debug, thiserror::Error)]
+#[error("--path-token-file {}: {problem}", file.display())]
+pub struct TokensError {
+    file: PathBuf,
+    problem: Problem,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Problem {
+    #[error(transparent)]
+    Unreadable(#[from] io::Error),
+    #[error("must be text")]
+    NotText(#[from] std::string::FromUtf8Error),
+    #[error("must hold one token, or the new and the old one, one a line")]
+    Count,
+    #[error("a token must be at least {LEAST} letters, digits, - . _ or ~: openssl rand -hex 32 makes one")]
+    Malformed,
+}
+
 impl Tokens {
     /// Reads a file of one token, or of two, one a line.
     ///
     /// # Errors
-    /// When the file cannot be read, or holds something else. No token is quoted.
-    pub fn read(file: &Path) -> Result<Self, String> {
+    /// When the file cannot be read, or holds something else.
+    pub fn read(file: &Path) -> Result<Self, TokensError> {
         let accepted = Arc::new(ArcSwap::from_pointee(load(file, std::fs::read(file))?));
         Ok(Self { file: file.to_owned(), accepted })
     }
@@ -71,19 +91,21 @@ impl Tokens {
     }
 }
 
-fn load(file: &Path, read: io::Result<Vec<u8>>) -> Result<Vec<String>, String> {
-    let named = |error: &dyn std::fmt::Display| format!("--path-token-file {}: {error}", file.display());
-    let text = String::from_utf8(read.map_err(|error| named(&error))?).map_err(|_| named(&"must be text"))?;
+fn load(file: &Path, read: io::Result<Vec<u8>>) -> Result<Vec<String>, TokensError> {
+    parse(read).map_err(|problem| TokensError { file: file.to_owned(), problem })
+}
+
+/// The digests of the tokens in a file.
+fn parse(read: io::Result<Vec<u8>>) -> Result<Vec<String>, Problem> {
+    let text = String::from_utf8(read?)?;
     let tokens: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     if tokens.is_empty() || tokens.len() > MOST {
-        return Err(named(&"must hold one token, or the new and the old one, one a line"));
+        return Err(Problem::Count);
     }
     // RFC 3986, 2.3: what stands in a path as it is.
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     if tokens.iter().any(|token| token.len() < LEAST || !token.bytes().all(is_plain)) {
-        return Err(named(&format_args!(
-            "a token must be at least {LEAST} letters, digits, - . _ or ~: openssl rand -hex 32 makes one"
-        )));
+        return Err(Problem::Malformed);
     }
     Ok(tokens.into_iter().map(|token| sha256(token.as_bytes())).collect())
 }
@@ -105,7 +127,7 @@ mod tests {
         assert!(tokens.accept("").is_none() && tokens.accept(&new[..31]).is_none());
         for wrong in [String::new(), "short\n".to_owned(), format!("{new}/\n"), format!("{new}\n{old}\n{new}\n")] {
             std::fs::write(&file, &wrong).expect("written");
-            let error = Tokens::read(&file).err().expect("refused");
+            let error = Tokens::read(&file).err().expect("refused").to_string();
             assert!(!error.contains(&new), "{error}");
         }
     }

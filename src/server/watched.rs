@@ -14,7 +14,7 @@ use super::frames::Frames;
 pub(super) struct Watched<S> {
     stream: S,
     activity: Arc<Activity>,
-    /// Where it speaks HTTP/2.
+    /// Frames of the client, on HTTP/2 connections.
     frames: Option<Frames>,
 }
 

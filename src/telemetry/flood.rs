@@ -18,7 +18,7 @@ use crate::lock::lock;
 
 /// Lines of the same warning, each time.
 const LINES: u64 = 30;
-/// How often the count begins anew.
+/// Time after which the count restarts.
 const EVERY: Duration = Duration::from_mins(1);
 /// Warnings that are told apart; more than the program and its libraries have. Beyond them all are one.
 const SITES: usize = 1_024;
@@ -40,7 +40,7 @@ struct Site {
 struct Count {
     written: u64,
     suppressed: u64,
-    /// What the first one that was suppressed said.
+    /// Text of the first one that was suppressed.
     first: String,
     target: String,
 }
@@ -66,7 +66,7 @@ impl Flood {
         }
     }
 
-    /// Whether an event is to be written.
+    /// True if an event is to be written.
     fn admits(&self, event: &Event<'_>) -> bool {
         let metadata = event.metadata();
         if *metadata.level() > Level::WARN || metadata.target() == module_path!() {
@@ -141,7 +141,7 @@ mod tests {
 
     use super::{Flood, LINES, Layer, lock};
 
-    /// What passed.
+    /// Events that passed.
     #[derive(Clone, Default)]
     struct Passed(Arc<Mutex<Vec<String>>>);
 

@@ -1,4 +1,4 @@
-//! How a line of the log is written: JSON, without the places of the machine that built the program.
+//! Format of a line of the log: JSON, without paths of the machine that built the program.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use tracing_subscriber::fmt::format::{Format, Json, Writer};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
-/// What a library that logs through the crate `log` adds to each of its lines: where its source lay when it was compiled.
+/// Fields that a library that logs through the crate `log` adds to each line: the path of its source when it was compiled.
 const BRIDGED: [&str; 4] = ["log.file", "log.line", "log.module_path", "log.target"];
 
 /// Writes lines.

@@ -5,13 +5,11 @@ use std::sync::atomic::Ordering;
 use jiff::Timestamp;
 use tokio::sync::oneshot;
 
-use super::class::Class;
-use super::output::{Output, OutputError};
-use super::record::Record;
-use super::spool::{Guarantee, Item, Spool};
-use super::{BATCH, Counts, Entry, Message, TrailError};
+use super::record::{Class, Record};
+use super::spool::{Guarantee, Item, Output, OutputError, Spool, TrailError};
+use super::{BATCH, Counts, Entry, Message};
 
-/// Where records go.
+/// Destination of records.
 pub(super) enum Backend {
     /// Straight to their end, all in one stream.
     Direct(Output),

@@ -18,9 +18,8 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::class::Class;
-use super::record::Record;
-use super::sink::{Appetite, Batch, Refused, Sink};
+use super::record::{Class, Record};
+use super::sink::{Batch, BatchLimits, Refused, Sink};
 use super::spool::Index;
 use crate::redaction::redact;
 use refusals::Refusals;
@@ -31,12 +30,12 @@ const PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// The longest that a sink may ask to be left alone.
 const LONGEST_REST: Duration = Duration::from_mins(5);
-/// How long a delivery may take before it counts as failed.
+/// Maximum time for a delivery before it counts as failed.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// What a courier has done, for metrics.
+/// Counters of a courier, for metrics.
 #[derive(Debug, Default)]
-pub struct Tally {
+pub struct Counters {
     /// Records that the sink took.
     pub delivered: AtomicU64,
     /// Deliveries that failed.
@@ -51,19 +50,19 @@ pub struct Courier {
     sink: Box<dyn Sink>,
     index: Arc<Index>,
     cursor: PathBuf,
-    tally: Arc<Tally>,
+    counters: Arc<Counters>,
     routes: [Route; 3],
-    /// What the sink refused of each stream.
+    /// Records that the sink refused of each stream.
     refusals: [Refusals; 3],
     /// Streams of which the sink had more records than there are: how many, and how many there are.
     ahead: Vec<(Class, u64, u64)>,
 }
 
-/// What a courier found of a stream.
+/// Outcome of one attempt to deliver records of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Step {
     Carried,
-    /// What is there waits for more to come, until then.
+    /// The records wait for a fuller batch, until then.
     Gathering(Instant),
     Nothing,
 }
@@ -71,10 +70,10 @@ enum Step {
 /// Every courier of a spool.
 #[derive(Default)]
 pub struct Couriers {
-    running: Vec<(String, Arc<Tally>, JoinHandle<()>)>,
+    running: Vec<(String, Arc<Counters>, JoinHandle<()>)>,
     index: Option<Arc<Index>>,
-    /// Whether nothing waits for more to come any longer.
-    hurry: watch::Sender<bool>,
+    /// Set at shutdown: deliver at once, do not wait to fill batches.
+    flush: watch::Sender<bool>,
 }
 
 impl Courier {
@@ -90,7 +89,7 @@ impl Courier {
         index.register(name, next);
         let routes = next.map(|next| Route { next, ..Route::default() });
         let (name, index) = (name.to_owned(), Arc::clone(index));
-        Ok(Self { name, sink, index, cursor, tally: Arc::default(), routes, refusals: Default::default(), ahead })
+        Ok(Self { name, sink, index, cursor, counters: Arc::default(), routes, refusals: Default::default(), ahead })
     }
 
     /// The records of the streams of which the sink has had more than there are. A sink gets nothing that is not on the
@@ -104,14 +103,14 @@ impl Courier {
         self.ahead.iter().map(record).collect()
     }
 
-    async fn run(mut self, mut hurry: watch::Receiver<bool>) {
+    async fn run(mut self, mut flush: watch::Receiver<bool>) {
         let mut changes = self.index.changes();
         loop {
             changes.mark_unchanged();
-            let is_hurried = *hurry.borrow_and_update();
+            let is_flushing = *flush.borrow_and_update();
             let (mut has_moved, mut due) = (false, None);
             for class in Class::ALL {
-                match self.carry(class, is_hurried, &mut hurry).await {
+                match self.carry(class, is_flushing, &mut flush).await {
                     Step::Carried => has_moved = true,
                     Step::Gathering(until) => due = Some(due.map_or(until, |due: Instant| due.min(until))),
                     Step::Nothing => {}
@@ -123,14 +122,14 @@ impl Courier {
             tokio::select! {
                 changed = changes.changed() => if changed.is_err() { return },
                 () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
-                Ok(()) = hurry.changed() => {}
+                Ok(()) = flush.changed() => {}
             }
         }
     }
 
     /// Until when what comes next of a stream waits for more to come, if it does.
     fn gathering(&mut self, class: Class) -> Option<Instant> {
-        let Appetite { bytes, wait, .. } = self.sink.appetite();
+        let BatchLimits { bytes, wait, .. } = self.sink.limits();
         let route = &mut self.routes[class.index()];
         if wait.is_zero() {
             return None;
@@ -143,13 +142,12 @@ impl Courier {
     }
 
     /// Hands over what comes next of a stream.
-    async fn carry(&mut self, class: Class, is_hurried: bool, hurry: &mut watch::Receiver<bool>) -> Step {
-        if let Some(due) = self.gathering(class).filter(|_| !is_hurried) {
+    async fn carry(&mut self, class: Class, is_flushing: bool, flush: &mut watch::Receiver<bool>) -> Step {
+        if let Some(due) = self.gathering(class).filter(|_| !is_flushing) {
             return Step::Gathering(due);
         }
-        let (index, route, appetite) =
-            (Arc::clone(&self.index), self.routes[class.index()].clone(), self.sink.appetite());
-        let load = tokio::task::spawn_blocking(move || load(&index, class, route, appetite)).await;
+        let (index, route, limits) = (Arc::clone(&self.index), self.routes[class.index()].clone(), self.sink.limits());
+        let load = tokio::task::spawn_blocking(move || load(&index, class, route, limits)).await;
         let loaded = match load {
             Ok(Ok(Some(loaded))) => loaded,
             Ok(Err(error)) => {
@@ -166,7 +164,7 @@ impl Courier {
                 lost = loaded.lost,
                 "records were gone before the sink took them"
             );
-            self.tally.lost.fetch_add(loaded.lost, Ordering::Relaxed);
+            self.counters.lost.fetch_add(loaded.lost, Ordering::Relaxed);
         }
         let stream = self.index.stream(class);
         let mut batch = Batch { stream: &stream, class, first: loaded.first, bytes: &loaded.bytes };
@@ -190,18 +188,18 @@ impl Courier {
                     }
                 }
             }
-            self.tally.failures.fetch_add(1, Ordering::Relaxed);
+            self.counters.failures.fetch_add(1, Ordering::Relaxed);
             let rest = self.sink.rest().min(LONGEST_REST).max(pause);
             tracing::warn!(%error, sink = self.name, pause_ms = rest.as_millis(), "a sink did not take its records; they are kept");
             // At the end there is no time for long pauses: it may be back.
-            let is_over = async { hurry.wait_for(|is_hurried| *is_hurried).await.is_ok() };
+            let is_over = async { flush.wait_for(|is_flushing| *is_flushing).await.is_ok() };
             match tokio::time::timeout(rest, is_over).await {
-                Ok(_) if *hurry.borrow() => tokio::time::sleep(PAUSE).await,
+                Ok(_) if *flush.borrow() => tokio::time::sleep(PAUSE).await,
                 _ => pause = (pause * 2).min(LONGEST_PAUSE),
             }
         }
         if !loaded.bytes.is_empty() {
-            self.tally.delivered.fetch_add(loaded.route.next - loaded.first - aside, Ordering::Relaxed);
+            self.counters.delivered.fetch_add(loaded.route.next - loaded.first - aside, Ordering::Relaxed);
         }
         let next = loaded.route.next;
         self.routes[class.index()] = loaded.route;
@@ -223,7 +221,7 @@ impl Courier {
             let kept = tokio::task::spawn_blocking(put).await.unwrap_or_else(|error| Err(io::Error::other(error)));
             match kept {
                 Ok(dropped) => {
-                    self.tally.lost.fetch_add(dropped, Ordering::Relaxed);
+                    self.counters.lost.fetch_add(dropped, Ordering::Relaxed);
                     tracing::error!(
                         error = why,
                         sink = self.name,
@@ -257,29 +255,29 @@ impl Couriers {
     /// Sends each on its way.
     pub fn send(couriers: Vec<Courier>) -> Self {
         let index = couriers.first().map(|courier| Arc::clone(&courier.index));
-        let hurry = watch::Sender::new(false);
+        let flush = watch::Sender::new(false);
         let running = couriers
             .into_iter()
             .map(|courier| {
-                (courier.name.clone(), Arc::clone(&courier.tally), tokio::spawn(courier.run(hurry.subscribe())))
+                (courier.name.clone(), Arc::clone(&courier.counters), tokio::spawn(courier.run(flush.subscribe())))
             })
             .collect();
-        Self { running, index, hurry }
+        Self { running, index, flush }
     }
 
-    /// What each has done.
-    pub fn tallies(&self) -> impl Iterator<Item = (&str, &Tally)> {
-        self.running.iter().map(|(name, tally, _)| (name.as_str(), &**tally))
+    /// Counters of each courier.
+    pub fn counters(&self) -> impl Iterator<Item = (&str, &Counters)> {
+        self.running.iter().map(|(name, counters, _)| (name.as_str(), &**counters))
     }
 
-    /// How many records each has still to carry.
+    /// Number of records that each has still to deliver.
     pub fn behind(&self) -> Vec<(String, u64)> {
         self.index.as_ref().map(|index| index.behind()).unwrap_or_default()
     }
 
     /// Waits until everything was carried, no longer than `patience`; then ends them all.
     pub async fn finish(&self, patience: Duration) {
-        self.hurry.send_replace(true);
+        self.flush.send_replace(true);
         let all = async {
             while self.behind().iter().any(|(_, behind)| *behind > 0) {
                 tokio::time::sleep(Duration::from_millis(20)).await;

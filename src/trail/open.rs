@@ -3,17 +3,15 @@
 use std::sync::Arc;
 
 use super::courier::{Courier, Couriers};
-use super::key::Signer;
-use super::output::Output;
-use super::spool::Spool;
-use super::{Beginning, Trail, sink};
-use crate::config::TrailSettings;
+use super::proof::Signer;
+use super::spool::{Output, Spool};
+use super::{Beginning, Settings, Trail, sink};
 
 /// Opens the trail, and sends couriers to its sinks. Needs a runtime.
 ///
 /// # Errors
-/// What is wrong, and where.
-pub async fn open(settings: &TrailSettings, beginning: &Beginning) -> Result<(Trail, Couriers), String> {
+/// A sentence that names the sink or file and its error.
+pub async fn open(settings: &Settings, beginning: &Beginning) -> Result<(Trail, Couriers), String> {
     let Some(kept) = &settings.spool else {
         let (output, name) = match &settings.file {
             Some(file) => (Output::file(file), file.display().to_string()),
@@ -53,6 +51,6 @@ pub async fn open(settings: &TrailSettings, beginning: &Beginning) -> Result<(Tr
 pub struct Named {
     /// The name, as in metrics and beside the spool.
     pub name: String,
-    /// What it is.
+    /// Its settings.
     pub settings: sink::Settings,
 }

@@ -8,7 +8,6 @@ mod otlp;
 mod postgres;
 mod s3;
 mod stdout;
-pub(super) mod tls;
 mod webhook;
 
 use std::future::Future;
@@ -21,7 +20,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_path_to_error::Segment;
 
-use super::class::Class;
+use super::record::Class;
 
 /// Consecutive records of one stream.
 #[derive(Debug, Clone, Copy)]
@@ -74,7 +73,7 @@ impl<'b> Batch<'b> {
     }
 }
 
-/// How many records of these sizes, one at least, fit into so many bytes, and their bytes.
+/// Number of records of these sizes, one at least, that fit into so many bytes, and their bytes.
 fn fitting(sizes: impl Iterator<Item = usize>, most: usize) -> (usize, usize) {
     let (mut count, mut bytes) = (0, 0);
     for size in sizes {
@@ -87,7 +86,7 @@ fn fitting(sizes: impl Iterator<Item = usize>, most: usize) -> (usize, usize) {
     (count, bytes)
 }
 
-/// What became of a delivery: nothing to say, or why it failed.
+/// Outcome of a delivery.
 pub type Delivery<'s> = Pin<Box<dyn Future<Output = Result<(), String>> + Send + 's>>;
 
 /// Takes records, in order, for as long as it likes: what it does not take is brought again.
@@ -95,9 +94,9 @@ pub trait Sink: Send {
     /// Takes a batch: whole and for good, or it fails. The same batch, or one that begins like it, may come again.
     fn deliver<'s>(&'s mut self, batch: &'s Batch<'s>) -> Delivery<'s>;
 
-    /// How much it takes at once.
-    fn appetite(&self) -> Appetite {
-        Appetite::default()
+    /// Limits of a batch.
+    fn limits(&self) -> BatchLimits {
+        BatchLimits::default()
     }
 
     /// After a failure: how long it asks to be left alone.
@@ -111,14 +110,14 @@ pub trait Sink: Send {
     }
 }
 
-/// What a sink refuses of a batch, whatever comes.
+/// Records of a batch that a sink refuses for good.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Refused {
     /// The records; none while they are still looked for, in smaller pieces.
     pub records: Vec<u64>,
     /// All others before this one were taken.
     pub next: u64,
-    /// Whether it is these records that are refused; else the other end may refuse everything.
+    /// Set when it is these records that are refused; else the other end may refuse everything.
     pub is_certain: bool,
 }
 
@@ -129,24 +128,24 @@ impl Refused {
     }
 }
 
-/// How much a sink takes at once. The records of a batch follow each other in one segment of the spool.
+/// Limits of a batch. The records of a batch follow each other in one segment of the spool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Appetite {
+pub struct BatchLimits {
     /// Bytes; the record that reaches them is the last.
     pub bytes: u64,
     /// Records.
     pub records: u64,
-    /// How long less than that may lie in the spool for more to come.
+    /// Maximum time to wait for a fuller batch.
     pub wait: Duration,
 }
 
-impl Default for Appetite {
+impl Default for BatchLimits {
     fn default() -> Self {
         Self { bytes: 1 << 20, records: 1_000, wait: Duration::ZERO }
     }
 }
 
-/// What is written of a sink of one type.
+/// Reads the settings of a sink of one type.
 fn of<T: DeserializeOwned>(value: Value) -> Result<T, Wrong> {
     serde_path_to_error::deserialize(value).map_err(|error| {
         let path = error.path().iter().filter_map(|segment| match segment {
@@ -158,7 +157,7 @@ fn of<T: DeserializeOwned>(value: Value) -> Result<T, Wrong> {
     })
 }
 
-/// What serde says, without the value that it found.
+/// Serde's message, without the value that it found.
 fn without_values(message: &str) -> String {
     let is_about_a_value = message.starts_with("invalid ") || message.starts_with("unknown variant");
     let Some((_, expected)) = message.rsplit_once(", expected ").filter(|_| is_about_a_value) else {
@@ -175,7 +174,7 @@ fn without_values(message: &str) -> String {
     format!("must be {expected}")
 }
 
-/// What is written of a sink.
+/// Settings of a sink.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "lowercase")]
 pub enum Settings {
@@ -195,17 +194,17 @@ pub enum Settings {
     Webhook(webhook::Settings),
 }
 
-/// What is wrong with what is written of a sink: where below it, and what it must be. It never repeats a value: that may
-/// be a secret that somebody wrote in the place of its file.
+/// An error in the settings of a sink: its path, and the requirement that is not met. It never repeats a value: that
+/// may be a secret that somebody wrote in the place of its file.
 pub(crate) struct Wrong {
     /// The keys that lead there.
     pub(crate) path: Vec<String>,
-    /// What it must be.
+    /// Requirement that is not met.
     pub(crate) message: String,
 }
 
 impl Wrong {
-    /// What a sink says of its settings; where it begins with a key, that is the place.
+    /// Reads a sink's message; where it begins with a key, that is the path.
     fn of(message: String) -> Self {
         let is_key = |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphanumeric());
         match message.split_once(": ").filter(|(key, _)| is_key(key)) {
@@ -256,7 +255,7 @@ impl Settings {
     /// Makes the sink ready, for the records of that cluster.
     ///
     /// # Errors
-    /// What is wrong with its settings, or with what it found at the other end, where no record could ever be taken.
+    /// An error in its settings, or at the other end, by which no record could ever be taken.
     pub async fn open(&self, cluster: &str) -> Result<Box<dyn Sink>, String> {
         Ok(match self {
             Self::Stdout(settings) => Box::new(stdout::Stdout::open(settings)),

@@ -5,7 +5,9 @@
 
 mod aside;
 mod clock;
+mod error;
 mod index;
+mod output;
 mod retention;
 mod share;
 mod stream;
@@ -21,23 +23,25 @@ use std::time::Instant;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::TICK;
-use super::TrailError;
-use super::checkpoint::{self, Head, Kind};
-use super::class::Class;
-use super::key::Signer;
-use super::output::{OutputError, claim};
-use super::record::Record;
+use super::proof::Signer;
+use super::proof::checkpoint::{self, Head, Kind};
+use super::record::{Class, Record};
 use aside::Aside;
 use clock::Clock;
+use output::claim;
 use retention::{LEAPT, Losses};
 use share::Shares;
 use stream::Stream;
 
 pub use aside::Aside as SetAside;
+pub use error::TrailError;
 pub use index::{Index, Segment};
+pub(super) use output::write;
+pub use output::{Output, OutputError};
 pub(super) use stream::segments;
 
+/// Interval at which the spool is looked after.
+pub(super) const TICK: SignedDuration = SignedDuration::from_secs(1);
 /// Records after which a checkpoint is made.
 const CHECKPOINT_RECORDS: u64 = 1_024;
 /// Time after which one is made of a stream that has grown.
@@ -49,7 +53,7 @@ const LINK: u64 = 256;
 /// The part of the spool that one unknown caller may take in any case, and that is kept from those that have had theirs.
 const SHARE: u64 = 10;
 
-/// What is promised of a record when the answer leaves.
+/// Guarantee for a record at the time when the answer leaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Guarantee {
     /// It is on the disk.
@@ -60,18 +64,18 @@ pub enum Guarantee {
     Buffered,
 }
 
-/// How a spool is kept.
+/// Settings of a spool.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Settings {
+pub struct SpoolSettings {
     /// The folder.
     pub directory: PathBuf,
-    /// What is promised.
+    /// The guarantee for each record.
     pub guarantee: Guarantee,
     /// Bytes of a segment.
     pub segment_bytes: u64,
     /// Bytes of all of them.
     pub max_bytes: u64,
-    /// How long each class is kept, by its position in [`Class::ALL`].
+    /// Retention of each class, by its position in [`Class::ALL`].
     pub retention: [SignedDuration; 3],
 }
 
@@ -85,14 +89,14 @@ pub(super) struct Item<'b> {
 
 /// The writing end of a spool.
 pub struct Spool {
-    settings: Settings,
+    settings: SpoolSettings,
     streams: [Stream; 3],
     index: Arc<Index>,
     shares: Shares,
     signers: Vec<Signer>,
     /// The classes, by position, in which the newest of several signers has yet to sign.
     unannounced: [bool; 3],
-    /// What went missing since it was last asked for.
+    /// Losses since they were last taken.
     losses: Losses,
     clock: Clock,
     /// By how much the wall clock is too far ahead; nothing where it is believed.
@@ -105,7 +109,7 @@ impl Spool {
     ///
     /// # Errors
     /// When the folder cannot be used, has another writer, or holds something else than a trail.
-    pub fn open(settings: Settings, signer: Option<Signer>) -> Result<Self, OutputError> {
+    pub fn open(settings: SpoolSettings, signer: Option<Signer>) -> Result<Self, OutputError> {
         let root = &settings.directory;
         std::fs::create_dir_all(root)?;
         let lock = lock(root)?;
@@ -130,12 +134,12 @@ impl Spool {
         })
     }
 
-    /// What it holds.
+    /// Index of the streams and segments.
     pub fn index(&self) -> &Arc<Index> {
         &self.index
     }
 
-    /// What is promised.
+    /// The guarantee for each record.
     pub fn guarantee(&self) -> Guarantee {
         self.settings.guarantee
     }
@@ -207,7 +211,7 @@ impl Spool {
         self.streams[class.index()].chain.id(seq)
     }
 
-    /// What time brings about: checkpoints, retention, and the disk.
+    /// Periodic work: checkpoints, retention, and writing to the disk.
     pub(super) fn tick(&mut self, now: Timestamp) {
         self.tell_aside(now);
         self.checkpoints(now, |stream| stream.since > 0 && now.duration_since(stream.checked) >= CHECKPOINT_AGE);
@@ -249,7 +253,7 @@ impl Spool {
         ended.into_iter().collect()
     }
 
-    /// What went missing since this was last asked.
+    /// Takes the losses since the last call.
     pub(super) fn take_losses(&mut self) -> Losses {
         std::mem::take(&mut self.losses)
     }
@@ -293,8 +297,8 @@ impl Spool {
         }
     }
 
-    /// Whether an unknown caller may take `bytes` more. One that has had its share still gets what the spool can spare:
-    /// all but the last part of it, once what every sink has taken is gone. An API server without a certificate is such
+    /// Returns true if an unknown caller may take `bytes` more. One that has had its share still gets what the spool can
+    /// spare: all but the last part of it, once what every sink has taken is gone. An API server without a certificate is such
     /// a caller too.
     fn has_room(&mut self, source: IpAddr, bytes: u64, now: Timestamp) -> bool {
         let share = self.settings.max_bytes / SHARE;
@@ -306,7 +310,7 @@ impl Spool {
         self.index.bytes() + bytes <= most
     }
 
-    /// Where one stream is due, all get a checkpoint: each says of the others how far they had come, so that one alone
+    /// All streams get a checkpoint when one is due: each says of the others how far they had come, so that one alone
     /// cannot be cut back unseen.
     fn checkpoints(&mut self, now: Timestamp, is_due: impl Fn(&Stream) -> bool) {
         if self.streams.iter().any(is_due) {
@@ -346,9 +350,9 @@ impl Spool {
             size: stream.chain.next,
             hash: stream.chain.prev.clone(),
         };
-        let sisters: Vec<Head> = self.streams.iter().filter(|other| other.class != class).map(head).collect();
+        let siblings: Vec<Head> = self.streams.iter().filter(|other| other.class != class).map(head).collect();
         let signers: Vec<&Signer> = self.signers.iter().collect();
-        checkpoint::note(&head(&self.streams[class.index()]), kind, class, now, &sisters, &signers)
+        checkpoint::note(&head(&self.streams[class.index()]), kind, class, now, &siblings, &signers)
     }
 }
 

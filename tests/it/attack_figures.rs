@@ -96,10 +96,10 @@ fn measured<T>(what: &str, server: &Server, attack: impl FnOnce() -> T) {
         "{what}: RSS {before} MiB before, {peak} peak, {during} while kept, {after} after; honest: {} answered, {failed} failed, \
          p99 {p99:?}; /livez: max {slowest:?}, {dead} not answered; shed {}, cut {}, made room {}, crowded {}",
         answered.len(),
-        metric("portcullis_shed_total"),
-        metric(r#"portcullis_connections_cut_total{why="unread"}"#),
-        metric(r#"portcullis_made_room_total{port="reviews"}"#),
-        metric("portcullis_crowded_total"),
+        metric("portcullis_reviews_shed_total"),
+        metric(r#"portcullis_connections_cut_total{reason="unread"}"#),
+        metric(r#"portcullis_connections_evicted_total{port="reviews"}"#),
+        metric("portcullis_connections_over_address_limit_total"),
     );
 }
 

@@ -21,7 +21,7 @@ use crate::serve::{HARDENED, PATIENCE, Serve, Server, bad_pod, good_pod, review,
 /// What one address may hold whose caller nobody knows, in bytes.
 const SHARE: f64 = 8.0 * 1024.0 * 1024.0;
 /// Connections that were cut because their answers were not read.
-const UNREAD: &str = r#"portcullis_connections_cut_total{why="unread"}"#;
+const UNREAD: &str = r#"portcullis_connections_cut_total{reason="unread"}"#;
 /// Addresses of attackers; honest callers come from 127.0.0.1.
 pub(crate) const ATTACKERS: [IpAddr; 2] =
     [IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2)), IpAddr::V4(Ipv4Addr::new(127, 0, 0, 3))];
@@ -52,7 +52,7 @@ pub(crate) fn memory(server: &Server) -> (u64, u64) {
 fn print(server: &Server, what: &str) {
     let (now, peak) = memory(server);
     let metric = |name: &str| server.metric(name).unwrap_or_default();
-    let (shed, held) = (metric("portcullis_shed_total"), metric("portcullis_held_bytes"));
+    let (shed, held) = (metric("portcullis_reviews_shed_total"), metric("portcullis_reviews_held_bytes"));
     let unread = metric(UNREAD);
     println!("{what}: RSS {now} MiB, peak {peak} MiB, shed {shed}, held {held} bytes, cut {unread}");
 }
@@ -74,7 +74,7 @@ pub(crate) fn beside() -> Runtime {
 
 /// The bytes that are held for reviews, and for answers that are not sent.
 fn held(server: &Server) -> f64 {
-    server.metric("portcullis_held_bytes").expect("a metric")
+    server.metric("portcullis_reviews_held_bytes").expect("a metric")
 }
 
 #[test]
@@ -172,7 +172,7 @@ fn requests_of_one_address_are_bounded_over_http2_too() {
     let statuses: Vec<_> = statuses.into_iter().filter_map(|status| status.expect("its end")).collect();
     let turned_away = statuses.iter().filter(|answer| **answer == (503, 0)).count();
     assert!((76..=200).contains(&turned_away), "{turned_away} of {} were turned away", statuses.len());
-    assert!(server.metric("portcullis_shed_total").expect("a metric") >= 76.0);
+    assert!(server.metric("portcullis_reviews_shed_total").expect("a metric") >= 76.0);
     is_answered(&server, "honest");
     is_sound(&mut server);
 }
@@ -228,7 +228,7 @@ fn unused_connections_make_room_and_those_that_were_answered_stay() {
         runtime.block_on(async { tokio::time::timeout(PATIENCE, told.read_to_end(&mut sent)).await.expect("its end") });
     assert!(frames(&sent).any(|frame| frame[3] == 7), "{sent:?}");
 
-    let made_room = server.metric(r#"portcullis_made_room_total{port="reviews"}"#).expect("a metric");
+    let made_room = server.metric(r#"portcullis_connections_evicted_total{port="reviews"}"#).expect("a metric");
     assert!(made_room >= 60.0, "{made_room}");
     let (status, text) = server.get("/readyz?verbose");
     assert!(status == 200 && text.contains("[!]connections: "), "{text}");
@@ -285,5 +285,5 @@ fn kept_connections_on_the_admin_port_leave_room_for_probes() {
     for path in ["/livez", "/readyz", "/metrics"] {
         assert_eq!(server.get(path).0, 200, "{path}");
     }
-    assert!(server.metric(r#"portcullis_made_room_total{port="admin"}"#).expect("a metric") >= 230.0);
+    assert!(server.metric(r#"portcullis_connections_evicted_total{port="admin"}"#).expect("a metric") >= 230.0);
 }

@@ -107,7 +107,7 @@ pub(crate) fn is_unanswerable(body: impl Into<Vec<u8>>) -> String {
     }
     until("the start", || (!server.events().is_empty()).then_some(()));
     assert_eq!(server.events().len(), 1, "only the start");
-    assert_eq!(server.metric("portcullis_unanswerable_total"), Some(2.0));
+    assert_eq!(server.metric("portcullis_requests_unanswerable_total"), Some(2.0));
     let answer = server.post("/validate", body);
     is_sound(&mut server);
     answer.text()

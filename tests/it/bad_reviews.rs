@@ -55,7 +55,7 @@ fn a_review_without_a_uid_is_http_400() {
 #[test]
 fn another_kind_or_version_with_a_uid_is_answered() {
     let said = is_trouble(400, |uid| changed(uid, "\"kind\":\"AdmissionReview\"", "\"kind\":\"ConversionReview\""));
-    assert!(said.contains("no AdmissionReview"), "{said}");
+    assert!(said.contains("not an AdmissionReview"), "{said}");
     is_trouble(400, |uid| changed(uid, "admission.k8s.io/v1", "admission.k8s.io/v7"));
 }
 

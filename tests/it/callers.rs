@@ -71,7 +71,7 @@ fn a_token_in_the_path_is_what_a_caller_shows() {
         assert!(status == 401 || (path == "/validate/" && status == 404), "{path}: {status}");
         turned_away += if status == 401 { 2.0 } else { 0.0 };
     }
-    assert_eq!(server.metric("portcullis_unauthorized_total"), Some(turned_away));
+    assert_eq!(server.metric("portcullis_requests_unauthorized_total"), Some(turned_away));
     let (_, metrics) = server.get("/metrics");
     let (_, ready) = server.get("/readyz?verbose");
     let (_, stdout, stderr, folder, _) = server.stop();
@@ -168,7 +168,7 @@ fn a_caller_that_is_not_known_is_told_before_its_body_is_read() {
         assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
         assert!(answer.to_lowercase().contains("connection: close"), "{answer}");
     }
-    assert_eq!(server.metric("portcullis_unauthorized_total"), Some(4.0));
+    assert_eq!(server.metric("portcullis_requests_unauthorized_total"), Some(4.0));
 }
 
 /// A connection on which a test writes by hand.

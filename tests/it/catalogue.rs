@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use portcullis::config::profile;
 use portcullis::mode::Mode;
+use portcullis::policy::Kinds;
 use portcullis::policy::catalogue::{CATALOGUE, Entry};
 
 use crate::fixtures;
@@ -21,8 +22,12 @@ fn ids() -> BTreeSet<String> {
 }
 
 /// The kind that the page of a policy shows.
-pub(crate) fn shown(entry: &Entry) -> &'static str {
-    if entry.safety.is_some() { "deployment" } else { "pod" }
+pub(crate) fn shown(entry: &Entry) -> String {
+    match entry.meta.kinds {
+        _ if entry.safety.is_some() => "deployment".to_owned(),
+        [Kinds::Resource(row), ..] => row.kind.to_lowercase(),
+        _ => "pod".to_owned(),
+    }
 }
 
 #[test]
@@ -77,7 +82,7 @@ fn every_validator_stands_in_a_profile_or_waits_to_be_set() {
     hardened.extend(["added-capabilities", "host-paths", "seccomp-unconfined"]);
     hardened.extend(WHEN_SET);
     assert_eq!(hardened, fixtures::validators().map(|entry| entry.meta.id).collect());
-    assert!(snapshot.setters("").is_empty(), "a profile holds validators");
+    assert!(snapshot.mutators("").is_empty(), "a profile holds validators");
 }
 
 #[test]
@@ -85,7 +90,12 @@ fn defaults_turn_mutators_on() {
     let on = |setting: &str| -> BTreeSet<&str> {
         let snapshot = configured(&format!("defaults: {setting}\n"));
         assert!(snapshot.policies("").is_empty());
-        snapshot.setters("").iter().filter(|setter| setter.mode == Mode::Enforce).map(|setter| setter.meta.id).collect()
+        snapshot
+            .mutators("")
+            .iter()
+            .filter(|active| active.mode == Mode::Enforce)
+            .map(|active| active.meta.id)
+            .collect()
     };
     assert!(on("off").is_empty());
     assert_eq!(on("all"), fixtures::mutators().map(|entry| entry.meta.id).collect());
@@ -104,11 +114,12 @@ fn fixtures_cover_every_list_of_containers() {
     for entry in CATALOGUE {
         let id = entry.meta.id;
         let names: BTreeSet<String> = fixtures::of(id).into_iter().map(|fixture| fixture.name).collect();
-        let reads = |list: &str| entry.meta.fields.iter().any(|field| field.contains(&format!("spec.{list}[*]")));
+        let reads = |list: &str| entry.meta.paths().any(|path| path.contains(&format!("spec.{list}[*]")));
         let is_of_containers = reads("containers");
         assert_eq!(is_of_containers, reads("initContainers"), "{id}");
         let (acts, leaves) = if entry.safety.is_some() { ("patch", "keep") } else { ("deny", "admit") };
-        let mut wanted = vec![format!("{leaves}-pod"), format!("{acts}-{}", shown(entry))];
+        let left = if entry.safety.is_some() { "pod".to_owned() } else { shown(entry) };
+        let mut wanted = vec![format!("{leaves}-{left}"), format!("{acts}-{}", shown(entry))];
         if is_of_containers {
             wanted.extend(["init-container", "sidecar"].map(|list| format!("{acts}-{list}")));
         }

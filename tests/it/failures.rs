@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use portcullis::engine::{self, Active, Failure};
+use portcullis::engine::{self, ActivePolicy, Failure};
 use portcullis::facts::{Answer, Facts, Pending, Question, World};
 use portcullis::mode::Mode;
-use portcullis::policy::{Meta, Report, Severity, Validator};
+use portcullis::policy::{Fields, Kinds, Meta, Report, Severity, Validator};
 use portcullis::request::{Request, Source};
 use serde_json::json;
 
@@ -29,7 +29,9 @@ macro_rules! meta {
             since: "0.0.0",
             why: "It is tested.",
             fix: "test it",
-            fields: &["spec"],
+            kinds: &[Kinds::Pods],
+            fields: &[Fields::of(&["spec"])],
+            changes: &[],
             controls: &[],
         };
     };
@@ -84,8 +86,8 @@ fn slow(answers: bool) -> Slow {
     Slow { answers, asked: AtomicUsize::new(0) }
 }
 
-fn active(meta: &'static Meta, validator: impl Validator + 'static) -> Active {
-    Active {
+fn active(meta: &'static Meta, validator: impl Validator + 'static) -> ActivePolicy {
+    ActivePolicy {
         meta,
         validator: Arc::new(validator),
         mode: Mode::Enforce,
@@ -96,7 +98,7 @@ fn active(meta: &'static Meta, validator: impl Validator + 'static) -> Active {
 }
 
 /// What became of each policy: its findings' messages, or why there are none.
-fn judge(policies: &[Active], world: &dyn World, patience: Duration) -> Vec<Result<Vec<String>, Failure>> {
+fn judge(policies: &[ActivePolicy], world: &dyn World, patience: Duration) -> Vec<Result<Vec<String>, Failure>> {
     let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web"}, "spec": {}});
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
     let facts = Facts::new(world);
@@ -152,6 +154,6 @@ fn what_two_policies_ask_is_asked_once() {
 
 #[test]
 fn a_policy_that_is_off_does_not_run() {
-    let off = Active { mode: Mode::Off, ..active(&PANICS, Panics) };
+    let off = ActivePolicy { mode: Mode::Off, ..active(&PANICS, Panics) };
     assert_eq!(judge(&[off], &slow(true), LONG), []);
 }

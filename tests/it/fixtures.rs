@@ -1,9 +1,10 @@
 //! The fixtures of the policies (`tests/policies/<id>/*.yaml`): what is found in them, and what is set.
 
-use portcullis::config::Snapshot;
-use portcullis::decision::Judged;
+use portcullis::decision::ModedFinding;
+use portcullis::policy::Kinds;
 use portcullis::policy::catalogue::{CATALOGUE, Entry};
 use portcullis::request::Source;
+use portcullis::snapshot::Snapshot;
 use serde_json::{Value, json};
 
 use crate::golden;
@@ -42,26 +43,40 @@ impl Fixture {
     }
 
     /// What is found in an object, with this fixture's other objects as the world.
-    pub(crate) fn findings(&self, snapshot: &Snapshot, object: &Value, source: Source) -> Vec<Judged> {
+    pub(crate) fn findings(&self, snapshot: &Snapshot, object: &Value, source: Source) -> Vec<ModedFinding> {
         let decision = judging::create(snapshot, object, &judging::world(&self.text), source);
         decision.unwrap_or_else(|error| panic!("{}: {error}", self.name)).findings
     }
 }
 
+/// Beginnings of the names of fixtures; other files of a folder hold what else the tests know of the policy.
+const WORDS: [&str; 4] = ["admit-", "deny-", "patch-", "keep-"];
+/// Those other files.
+const OTHERS: [&str; 4] = ["expected.txt", "flaw.yaml", "remedies.yaml", "bad-settings.yaml"];
+
 /// The fixtures of a policy, in the order of their names.
 pub(crate) fn of(policy: &str) -> Vec<Fixture> {
     let folder = format!("tests/policies/{policy}");
-    let names = golden::names_in(&folder).into_iter().filter(|name| name != "expected.txt");
+    let names = golden::names_in(&folder).into_iter().filter(|name| !OTHERS.contains(&name.as_str()));
     let read = |name: String| {
+        assert!(WORDS.iter().any(|word| name.starts_with(word)), "{folder}/{name}: is of no known name");
         let text = std::fs::read_to_string(golden::repository(&folder).join(&name)).expect("UTF-8");
         Fixture { name, text }
     };
     names.map(read).collect()
 }
 
-/// The validators, each with each of its fixtures.
+/// What another file of a policy's folder holds, in YAML. Every policy that it is about has one.
+pub(crate) fn table(policy: &str, file: &str) -> Value {
+    assert!(OTHERS.contains(&file), "{file}");
+    let path = format!("tests/policies/{policy}/{file}");
+    let text = std::fs::read_to_string(golden::repository(&path)).unwrap_or_else(|_| panic!("{path} is missing"));
+    judging::documents(&text).into_iter().next().unwrap_or_else(|| panic!("{path} is empty"))
+}
+
+/// The validators of Pods, each with each of its fixtures.
 pub(crate) fn all() -> impl Iterator<Item = (&'static str, Fixture)> {
-    validators().flat_map(|entry| of(entry.meta.id).into_iter().map(|fixture| (entry.meta.id, fixture)))
+    pod_validators().flat_map(|entry| of(entry.meta.id).into_iter().map(|fixture| (entry.meta.id, fixture)))
 }
 
 /// The mutators, each with each of its fixtures.
@@ -72,6 +87,16 @@ pub(crate) fn of_mutators() -> impl Iterator<Item = (&'static str, Fixture)> {
 /// The policies that judge.
 pub(crate) fn validators() -> impl Iterator<Item = &'static Entry> {
     CATALOGUE.iter().filter(|entry| entry.safety.is_none())
+}
+
+/// The policies that judge Pods and pod templates.
+pub(crate) fn pod_validators() -> impl Iterator<Item = &'static Entry> {
+    validators().filter(|entry| entry.meta.kinds.contains(&Kinds::Pods))
+}
+
+/// The policies that judge other objects.
+pub(crate) fn other_validators() -> impl Iterator<Item = &'static Entry> {
+    validators().filter(|entry| !entry.meta.kinds.contains(&Kinds::Pods))
 }
 
 /// The policies that set defaults.

@@ -9,9 +9,9 @@ use std::future::{Future, ready};
 use std::pin::Pin;
 use std::sync::Arc;
 
-use portcullis::config::Snapshot;
 use portcullis::facts::{Answer, NetworkPolicy, Question, World};
 use portcullis::request::Source;
+use portcullis::snapshot::Snapshot;
 use serde_json::{Value, json};
 
 use crate::judging;

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use portcullis::cluster::Manifests;
-use portcullis::config::{self, Snapshot};
+use portcullis::config;
 use portcullis::decision::{Decision, decide_at_once};
 use portcullis::document;
 use portcullis::facts::World;
@@ -10,6 +10,7 @@ use portcullis::mutation::{Mutation, mutate};
 use portcullis::object::{Object, Unreadable};
 use portcullis::request::{Kind, Operation, Request, Resource, Source, User};
 use portcullis::review::{self, Review};
+use portcullis::snapshot::Snapshot;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -18,7 +19,7 @@ pub(crate) const HEAD: &str = "apiVersion: portcullis.dev/v1alpha1\nkind: Config
 
 /// The configuration of these lines.
 pub(crate) fn configured(lines: &str) -> Snapshot {
-    config::compile("test", &format!("{HEAD}{lines}"), None).expect("compiles")
+    config::compile("test", &format!("{HEAD}{lines}"), None).expect("compiles").snapshot
 }
 
 /// The configuration that enforces one policy.

@@ -6,10 +6,10 @@ mod unread;
 mod updates;
 
 use portcullis::cluster::Manifests;
-use portcullis::config::Snapshot;
 use portcullis::decision::Decision;
 use portcullis::mode::Mode;
 use portcullis::request::Source;
+use portcullis::snapshot::Snapshot;
 use serde_json::{Value, json};
 
 use crate::judging::{self, configured};

@@ -1,9 +1,9 @@
 //! Objects that are larger than anybody writes them, and that Kubernetes takes.
 
 use portcullis::cluster::Manifests;
-use portcullis::config::Snapshot;
 use portcullis::decision::Decision;
 use portcullis::request::Source;
+use portcullis::snapshot::Snapshot;
 use serde_json::{Map, Value, json};
 
 use crate::judging::{self, configured};

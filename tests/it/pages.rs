@@ -71,7 +71,7 @@ fn the_page_of_a_mutator_says_what_it_breaks_and_how_to_exclude_it() {
         let entry_of = rest.split("```").next().expect("a block").replace("NAMESPACE", "shop");
         let snapshot = judging::configured(&format!("defaults: all\nnamespaces:{entry_of}"));
         let acts = |namespace: &str| {
-            snapshot.setters(namespace).iter().any(|one| one.meta.id == entry.meta.id && one.mode == Mode::Enforce)
+            snapshot.mutators(namespace).iter().any(|one| one.meta.id == entry.meta.id && one.mode == Mode::Enforce)
         };
         assert_eq!((acts("elsewhere"), acts("shop")), (true, false), "{}", entry.meta.id);
     }
@@ -89,10 +89,10 @@ fn every_field_on_the_page_is_one_that_the_policy_finds_fault_with_or_reads() {
         let fixtures = fixtures::of(entry.meta.id);
         let roots: Vec<Value> =
             fixtures.iter().flat_map(|fixture| judging::documents(&fixture.text)).flat_map(roots).collect();
-        for field in entry.meta.fields {
+        for field in entry.meta.paths() {
             // What may only be set on an ephemeral container is in no object that is created.
             let is_set_later = entry.safety.is_some() && field.contains("ephemeralContainers");
-            let is_there = is_set_later || roots.iter().any(|root| leads(root, &judging::steps(field)));
+            let is_there = is_set_later || roots.iter().any(|root| leads(root, &judging::steps(&field)));
             assert!(is_there, "{}: no fixture has {field}", entry.meta.id);
         }
     }

@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 
 use portcullis::mode::Mode;
-use portcullis::policy::{PodSecurityVersion, catalogue};
+use portcullis::pod_security::Version;
+use portcullis::policy::catalogue;
 use portcullis::request::Source;
 
 use crate::fixtures::{self, Fixture, TEMPLATE_KINDS, wrapped};
@@ -18,7 +19,7 @@ fn found(policy: &str, fixture: &Fixture, source: Source) -> Vec<(String, String
 
 #[test]
 fn every_fixture_says_what_is_expected_of_it() {
-    for entry in fixtures::validators() {
+    for entry in fixtures::pod_validators() {
         let id = entry.meta.id;
         let mut expected = String::new();
         for fixture in fixtures::of(id) {
@@ -42,6 +43,23 @@ fn every_fixture_says_what_is_expected_of_it() {
     }
 }
 
+/// Of a policy on other objects a fixture holds one, which is admitted or denied as its name says.
+#[test]
+fn every_fixture_of_another_kind_says_what_is_expected_of_it() {
+    for entry in fixtures::other_validators() {
+        let id = entry.meta.id;
+        let mut expected = String::new();
+        for fixture in fixtures::of(id) {
+            let findings = fixture.findings(&only(id), &fixture.object(), Source::ApiServer);
+            assert_eq!(!findings.is_empty(), fixture.is_denied(), "{id}/{}: {findings:?}", fixture.name);
+            for finding in findings {
+                let _ = writeln!(expected, "{}: {}: {}", fixture.name, finding.place.shown(), finding.message);
+            }
+        }
+        golden::assert_holds(&format!("tests/policies/{id}/expected.txt"), &expected);
+    }
+}
+
 #[test]
 fn a_fixture_is_admitted_or_denied_as_its_name_says_and_breaks_nothing_else() {
     for (id, fixture) in fixtures::all() {
@@ -54,7 +72,7 @@ fn a_fixture_is_admitted_or_denied_as_its_name_says_and_breaks_nothing_else() {
         let mut by: Vec<&str> = findings.iter().map(|finding| finding.meta.id).collect();
         // What one policy replaces, it finds.
         for by in &mut by {
-            if catalogue::find(by).is_some_and(|entry| entry.replaces(PodSecurityVersion::LATEST).contains(&id)) {
+            if catalogue::find(by).is_some_and(|entry| entry.replaces(Version::LATEST).contains(&id)) {
                 *by = id;
             }
         }

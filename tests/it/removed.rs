@@ -3,10 +3,11 @@
 
 use std::collections::BTreeSet;
 
-use portcullis::config::Snapshot;
 use portcullis::mode::Mode;
-use portcullis::policy::{PodSecurityVersion, catalogue};
+use portcullis::pod_security::Version;
+use portcullis::policy::catalogue;
 use portcullis::request::Source;
+use portcullis::snapshot::Snapshot;
 
 use crate::fixtures::{self, Fixture};
 use crate::golden;
@@ -47,12 +48,11 @@ fn without_its_policy_a_fixture_is_refused_by_nobody() {
         assert!(catalogue::find(id).is_some(), "tests/policies/{id}: no such policy");
         // What finds the same in its stead.
         let stand_ins = folders.iter().map(String::as_str).filter(|other| {
-            catalogue::find(other)
-                .is_some_and(|entry| entry.replaces(PodSecurityVersion::LATEST).contains(&id.as_str()))
+            catalogue::find(other).is_some_and(|entry| entry.replaces(Version::LATEST).contains(&id.as_str()))
         });
         let mut off: BTreeSet<&str> = stand_ins.collect();
         // And what it stands in for.
-        off.extend(catalogue::find(id).into_iter().flat_map(|entry| entry.replaces(PodSecurityVersion::LATEST)));
+        off.extend(catalogue::find(id).into_iter().flat_map(|entry| entry.replaces(Version::LATEST)));
         let with = all_but(&off, id);
         off.insert(id);
         let without = all_but(&off, id);
@@ -74,7 +74,7 @@ fn a_policy_on_containers_has_a_denied_fixture_for_each_list() {
         let has = |name: &str| fixtures.iter().any(|fixture| fixture.name == name);
         let meta = catalogue::find(&id).unwrap_or_else(|| panic!("tests/policies/{id}: no such policy")).meta;
         for (list, name) in ["containers", "initContainers", "ephemeralContainers"].into_iter().zip(LISTS) {
-            let reads = meta.fields.iter().any(|field| field.starts_with(&format!("spec.{list}[*]")));
+            let reads = meta.paths().any(|path| path.starts_with(&format!("spec.{list}[*]")));
             assert!(!reads || has(name), "{id}: {name} is missing");
             assert!(reads || list == "containers" || !has(name), "{id}: {name}, and its page has no field of {list}");
         }

@@ -48,14 +48,14 @@ fn metrics_have_their_families_and_bounded_labels() {
     for family in [
         "portcullis_decisions_total",
         "portcullis_findings_total",
-        "portcullis_decision_seconds_bucket",
-        "portcullis_decision_seconds_count",
-        "portcullis_unanswerable_total",
+        "portcullis_decision_duration_seconds_bucket",
+        "portcullis_decision_duration_seconds_count",
+        "portcullis_requests_unanswerable_total",
         "portcullis_tls_handshake_failures_total",
         "portcullis_connections",
-        "portcullis_shed_total",
-        "portcullis_unrecorded_total",
-        "portcullis_trail_waiting",
+        "portcullis_reviews_shed_total",
+        "portcullis_decisions_unrecorded_total",
+        "portcullis_trail_events_waiting",
         "portcullis_store_staleness_seconds",
         "portcullis_certificate_expiry_timestamp_seconds",
         "portcullis_configuration_reloads_total",
@@ -65,7 +65,7 @@ fn metrics_have_their_families_and_bounded_labels() {
     }
     let total = |name: &str| samples.iter().filter(|(found, ..)| found == name).map(|(.., value)| value).sum::<f64>();
     assert!((total("portcullis_decisions_total") - 30.0).abs() < 0.1);
-    assert!((total("portcullis_decision_seconds_count") - 30.0).abs() < 0.1);
+    assert!((total("portcullis_decision_duration_seconds_count") - 30.0).abs() < 0.1);
     let known = ["validate", "mutate", "CREATE", "UPDATE", "DELETE", "CONNECT", "error", "deny", "warn", "would-deny"];
     let known: BTreeSet<&str> = known.into_iter().chain(["allow", "unchanged"]).collect();
     for (name, labels, _) in &samples {

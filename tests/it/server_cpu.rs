@@ -184,7 +184,7 @@ fn report(name: &str, server: &Server, figures: &Figures) {
         max(&figures.probes),
         figures.attacks,
         figures.shed,
-        server.metric("portcullis_shed_total"),
+        server.metric("portcullis_reviews_shed_total"),
     );
 }
 
@@ -193,7 +193,7 @@ fn is_fair(server: &mut Server, figures: &Figures) {
     assert_eq!(figures.failed, 0, "of {} honest reviews", figures.honest.len());
     assert!(figures.attacks > 0 && !figures.probes.is_empty());
     // Those too that were given up at the end are counted.
-    let counted = server.metric("portcullis_shed_total").expect("a metric");
+    let counted = server.metric("portcullis_reviews_shed_total").expect("a metric");
     assert!(counted > f64::from(u32::try_from(figures.shed).expect("few")) - 0.1, "{counted} of {}", figures.shed);
     until("the end of the backlog", || (server.metric("portcullis_reviews_waiting") == Some(0.0)).then_some(()));
     is_sound(server);

@@ -102,7 +102,7 @@ fn what_has_no_room_is_told_to_come_again_and_room_comes_back() {
             }
         }
         assert!(shed > 0, "all {BODIES} had room");
-        let counted = server.metric("portcullis_shed_total").expect("a metric");
+        let counted = server.metric("portcullis_reviews_shed_total").expect("a metric");
         // Those too that were cut off before they could read their answer are counted.
         assert!(counted > f64::from(u32::try_from(shed).expect("few")) - 0.1, "{counted} and {shed}");
         until("room", || {

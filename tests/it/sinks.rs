@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use futures::future::join_all;
 use jiff::SignedDuration;
 use portcullis::trail::{
-    Beginning, Class, Courier, Couriers, Guarantee, Index, Settings, Spool, Trail, segments_of, sink,
+    Beginning, Class, Courier, Couriers, Guarantee, Index, Spool, SpoolSettings, Trail, segments_of, sink,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -33,7 +33,7 @@ impl Spooled {
     /// Begins one, with segments of some bytes.
     pub(crate) fn new(segment_bytes: u64) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let settings = Settings {
+        let settings = SpoolSettings {
             directory: folder.path().join("spool"),
             guarantee: Guarantee::Durable,
             segment_bytes,
@@ -124,8 +124,8 @@ pub(crate) async fn caught_up(couriers: &Couriers, sink: &str) {
 
 /// How many deliveries to a sink failed.
 pub(crate) fn failures(couriers: &Couriers, sink: &str) -> u64 {
-    let found = couriers.tallies().find(|(name, _)| *name == sink).map(|(_, tally)| tally);
-    found.map_or(0, |tally| tally.failures.load(Ordering::Relaxed))
+    let found = couriers.counters().find(|(name, _)| *name == sink).map(|(_, counters)| counters);
+    found.map_or(0, |counters| counters.failures.load(Ordering::Relaxed))
 }
 
 /// A runtime as the program has it.

@@ -21,8 +21,8 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::{LazyLock, OnceLock};
 
-use portcullis::config::Snapshot;
-use portcullis::policy::PodSecurityVersion;
+use portcullis::pod_security::Version;
+use portcullis::snapshot::Snapshot;
 
 use crate::judging::configured;
 
@@ -83,7 +83,7 @@ fn upstream() -> &'static Upstream {
 #[test]
 fn the_evaluator_is_as_new_as_the_policies() {
     let newest = format!("v1.{NEWEST}");
-    assert_eq!(PodSecurityVersion::LATEST.to_string(), newest);
+    assert_eq!(Version::LATEST.to_string(), newest);
     let go_mod = include_str!("../../tools/pod-security/go.mod");
     assert!(go_mod.contains(&format!("k8s.io/pod-security-admission v0.{NEWEST}.")), "{newest}");
 }

@@ -12,7 +12,7 @@ const WRONG: [(&str, &str); 17] = [
     ("type: webhook, url: 'https://me:hunter2@siem/x', secretFile: s", "trail.sinks[0].url: must hold no name"),
     ("type: webhook, url: 'https://siem/token/hunter2', secretFile: s", "trail.sinks[0].url: its path holds"),
     ("type: webhook, url: 'http://siem/hunter2', secretFile: s", "trail.sinks[0].url: must begin with https://"),
-    ("type: webhook, url: 'hunter2', secretFile: s", "trail.sinks[0].url: is no URL"),
+    ("type: webhook, url: 'hunter2', secretFile: s", "trail.sinks[0].url: is not a URL"),
     ("type: webhook, secretFile: s", "trail.sinks[0].url: is missing"),
     ("type: webhook, url: 'https://siem', urlFile: u, secretFile: s", "trail.sinks[0].urlFile: stands beside url"),
     ("type: webhook, url: 'https://siem', secretFile: s, headers: {'a b': f}", "trail.sinks[0].headers: "),
@@ -122,7 +122,9 @@ fn a_server_whose_address_is_in_a_file_delivers_and_logs_no_part_of_it() {
         let served = tokio::task::spawn_blocking(move || {
             let server = serve.start();
             server.post("/validate", review("uid-1", "default", &good_pod()).to_string());
-            until("the sink", || (server.metric("portcullis_sink_behind{sink=\"hook\"}") == Some(0.0)).then_some(()));
+            until("the sink", || {
+                (server.metric("portcullis_sink_records_behind{sink=\"hook\"}") == Some(0.0)).then_some(())
+            });
             server.stop()
         });
         let (status, _, stderr, ..) = served.await.expect("served");

@@ -42,8 +42,8 @@ fn set_aside(spool: &Path, sink: &str) -> Vec<PathBuf> {
 }
 
 fn counted(couriers: &Couriers) -> (u64, u64) {
-    let (_, tally) = couriers.tallies().next().expect("one");
-    (tally.delivered.load(Ordering::Relaxed), tally.lost.load(Ordering::Relaxed))
+    let (_, counters) = couriers.counters().next().expect("one");
+    (counters.delivered.load(Ordering::Relaxed), counters.lost.load(Ordering::Relaxed))
 }
 
 /// Waits until the trail tells of so many.
@@ -236,14 +236,16 @@ fn what_an_older_version_left_is_set_aside_by_the_served_program_and_readiness_s
             for turn in 0..20 {
                 server.post("/validate", review(&format!("uid-{turn}"), "default", &bad_pod()).to_string());
             }
-            let gauge = "portcullis_sink_set_aside{sink=\"hook\"}";
+            let gauge = "portcullis_sink_records_set_aside{sink=\"hook\"}";
             until("the gauge", || (server.metric(gauge) == Some(1.0)).then_some(()));
             let (status, text) = server.get("/readyz?verbose");
             assert!(status == 200 && text.contains("[!]set-aside: ") && text.contains("1 by hook"), "{text}");
             let spool = server.path("spool");
             let tells = |record: &Value| record["record"] == "set-aside" && record["sink"] == "hook";
             until("the record", || Files::read(&spool).records().iter().any(tells).then_some(()));
-            until("the sink", || (server.metric("portcullis_sink_behind{sink=\"hook\"}") == Some(0.0)).then_some(()));
+            until("the sink", || {
+                (server.metric("portcullis_sink_records_behind{sink=\"hook\"}") == Some(0.0)).then_some(())
+            });
             assert!(server.stderr().contains("a sink refuses a record for good"), "{}", server.stderr());
             server.stop()
         });

@@ -7,12 +7,12 @@ use std::sync::LazyLock;
 use std::time::Instant;
 
 use jiff::Timestamp;
-use portcullis::cluster::Nowhere;
-use portcullis::config::{Change, Snapshot, Weaker};
+use portcullis::cluster::NoCluster;
 use portcullis::decision::{Decision, Endpoint, Trouble, decide_at_once};
 use portcullis::mode::Mode;
 use portcullis::mutation::mutate;
 use portcullis::review::{self, Review};
+use portcullis::snapshot::{Change, Snapshot, Weaker};
 use portcullis::trail::query::Row;
 use portcullis::trail::{Caller, Chain, Class, Event, Origin, RECORD, Record, Redaction, Sampler, Verification};
 use serde_json::{Value, json};
@@ -44,7 +44,7 @@ fn recorded(body: &[u8], endpoint: Endpoint, cluster: &str) -> Recorded {
         (Some(message), _) => {
             Decision::troubled(&STRICT, endpoint, Mode::Enforce, Trouble::Unreadable, message.clone())
         }
-        (None, Endpoint::Validate) => decide_at_once(&STRICT, &review.request, &Nowhere::Missed),
+        (None, Endpoint::Validate) => decide_at_once(&STRICT, &review.request, &NoCluster::Missed),
         (None, Endpoint::Mutate) => mutate(&STRICT, &review.request).decision,
     };
     let redaction = Redaction::default();

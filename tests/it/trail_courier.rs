@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use portcullis::trail::sink::{Batch, Delivery, Sink};
-use portcullis::trail::{Class, Courier, Couriers, Guarantee, Settings, Trail};
+use portcullis::trail::{Class, Courier, Couriers, Guarantee, SpoolSettings, Trail};
 use serde_json::json;
 
 use crate::serve::{HARDENED, PATIENCE, Serve, bad_pod, good_pod, review, run, until};
@@ -50,13 +50,13 @@ impl Sink for Hanging {
     }
 }
 
-fn durable(directory: &Path) -> Settings {
-    Settings { guarantee: Guarantee::Durable, ..settings(directory) }
+fn durable(directory: &Path) -> SpoolSettings {
+    SpoolSettings { guarantee: Guarantee::Durable, ..settings(directory) }
 }
 
 /// A trail with couriers, for as long as `scene` takes. Its end is no clean one unless `scene` makes it so.
 fn with_couriers<T>(
-    settings: &Settings,
+    settings: &SpoolSettings,
     sinks: Vec<(&str, Box<dyn Sink>)>,
     scene: impl AsyncFnOnce(&Trail, &Couriers) -> T,
 ) -> T {
@@ -117,9 +117,9 @@ fn everything_comes_in_order_at_least_once_also_after_an_outage() {
         fill(trail, "during", 40).await;
         trail.stop().await.expect("a clean end");
         all_taken(couriers).await;
-        let (_, tally) = couriers.tallies().next().expect("one");
-        assert_eq!(tally.failures.load(Ordering::Relaxed), 3);
-        assert_eq!(tally.lost.load(Ordering::Relaxed), 0);
+        let (_, counters) = couriers.counters().next().expect("one");
+        assert_eq!(counters.failures.load(Ordering::Relaxed), 3);
+        assert_eq!(counters.lost.load(Ordering::Relaxed), 0);
     });
     is_everything(&taken, folder.path());
 }
@@ -131,7 +131,7 @@ fn the_end_does_not_wait_out_a_long_pause() {
     with_couriers(&durable(folder.path()), vec![("it", sink)], async |trail, couriers| {
         fails.store(usize::MAX, Ordering::SeqCst);
         fill(trail, "uid", 5).await;
-        let failures = || couriers.tallies().next().expect("one").1.failures.load(Ordering::Relaxed);
+        let failures = || couriers.counters().next().expect("one").1.failures.load(Ordering::Relaxed);
         // By then it pauses for 6.4 seconds.
         while failures() < 7 {
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -240,7 +240,7 @@ fn lines_that_somebody_took_out_of_the_spool_are_counted_and_hold_up_nothing() {
         trail.record(Class::Allow, None, event("last")).await.expect("a record");
         trail.stop().await.expect("a clean end");
         all_taken(couriers).await;
-        assert_eq!(couriers.tallies().next().expect("one").1.lost.load(Ordering::Relaxed), 3);
+        assert_eq!(couriers.counters().next().expect("one").1.lost.load(Ordering::Relaxed), 3);
     });
     let taken = taken.lock().expect("a lock");
     assert!(taken.iter().any(|(_, _, line)| String::from_utf8_lossy(line).contains("\"uid\":\"last\"")));

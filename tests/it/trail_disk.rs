@@ -117,7 +117,7 @@ fn until_unrecorded(server: &Server, pod: &Value) -> (Value, usize) {
     let answer = until("a disk that takes nothing", || {
         turn += 1;
         let answer = ask(server, &format!("uid-{turn}"), pod);
-        (server.metric("portcullis_unrecorded_total") > Some(0.0)).then_some(answer)
+        (server.metric("portcullis_decisions_unrecorded_total") > Some(0.0)).then_some(answer)
     });
     (answer, turn)
 }
@@ -205,7 +205,7 @@ fn a_full_disk_under_buffered_loses_no_decision_uncounted() {
     let is_there = |turn: usize| recorded(&disk, &format!("uid-{turn}"));
     until("the record", || is_there(turns).then_some(()));
     let missing = (1..=turns).filter(|turn| !is_there(*turn)).count();
-    let counted = server.metric("portcullis_unrecorded_total");
+    let counted = server.metric("portcullis_decisions_unrecorded_total");
     assert!(missing > 0 && counted == Some(f64::from(u32::try_from(missing).expect("few"))), "{missing}: {counted:?}");
     is_calm(&mut server);
     ends_whole(server, &disk);
@@ -264,7 +264,7 @@ fn a_disk_that_stalls_is_waited_for_as_far_as_was_promised() {
     disk.goes_on();
     // What nobody waited for is written all the same.
     until("the records", || (0..10).all(|turn| recorded(&disk, &format!("uid-{turn}"))).then_some(()));
-    assert_eq!(server.metric("portcullis_unrecorded_total"), Some(0.0));
+    assert_eq!(server.metric("portcullis_decisions_unrecorded_total"), Some(0.0));
     is_calm(&mut server);
     assert_eq!(server.stop().0.code(), Some(0));
     assert_eq!(verify(&disk.spool()).0, Some(0));
@@ -293,7 +293,7 @@ fn what_waits_for_a_stalled_disk_is_bounded_and_the_rest_is_counted() {
             });
         }
     });
-    let counted = server.metric("portcullis_unrecorded_total").expect("a number");
+    let counted = server.metric("portcullis_decisions_unrecorded_total").expect("a number");
     assert!(counted > 0.0 && server.stderr().contains("a decision leaves without its record"), "{counted}");
     assert!(server.get("/readyz?verbose").1.contains(&format!("{counted} decisions were not recorded")));
     disk.goes_on();

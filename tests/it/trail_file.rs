@@ -102,11 +102,11 @@ fn a_torn_last_line_is_cut_off_and_said() {
 fn a_foreign_file_is_refused_and_left_as_it_is() {
     let whole = three();
     let foreign: [(&[u8], &str); 5] = [
-        (b"one line\n", "trail.jsonl:1: is no line of a trail"),
-        (b"no line end, and dear to somebody", "trail.jsonl:1: is no line of a trail"),
-        (b"{\"a\":1}\n{\"stream\":\"x\",\"seq\":0}\n", "trail.jsonl:2: is no line of a trail"),
-        (&[&whole[..], b"a note"].concat(), "trail.jsonl:6: is no line of a trail"),
-        (&[&whole[..], b"a note\n"].concat(), "trail.jsonl:6: is no line of a trail"),
+        (b"one line\n", "trail.jsonl:1: is not a line of a trail"),
+        (b"no line end, and dear to somebody", "trail.jsonl:1: is not a line of a trail"),
+        (b"{\"a\":1}\n{\"stream\":\"x\",\"seq\":0}\n", "trail.jsonl:2: is not a line of a trail"),
+        (&[&whole[..], b"a note"].concat(), "trail.jsonl:6: is not a line of a trail"),
+        (&[&whole[..], b"a note\n"].concat(), "trail.jsonl:6: is not a line of a trail"),
     ];
     for (bytes, wanted) in foreign {
         let serve = start_with(bytes);
@@ -118,7 +118,8 @@ fn a_foreign_file_is_refused_and_left_as_it_is() {
 
 #[test]
 fn a_device_a_folder_and_a_file_in_use_are_refused() {
-    for (file, wanted) in [("/dev/full", "is no regular file"), ("/", "is no regular file"), ("/no/where", "/no/where")]
+    for (file, wanted) in
+        [("/dev/full", "is not a regular file"), ("/", "is not a regular file"), ("/no/where", "/no/where")]
     {
         let serve = Serve::new(&format!("{HARDENED}trail: {{file: {file}}}\n"));
         let said = refuses_to_start(&serve);
@@ -163,8 +164,8 @@ fn whatever_is_changed_is_named() {
     says(&joined(&[lines[0], lines[1], lines[3], lines[4]]), "line 3: record ");
     says(&joined(&[lines[0], lines[1], lines[3], lines[4]]), "1 record(s) from 2 on were removed or moved");
     // Inserted, repeated, exchanged, cut.
-    says(&joined(&[lines[0], "{\"decision\":\"allow\"}", lines[1]]), "line 2: is no record of a trail");
-    says(&joined(&[lines[0], "", lines[1]]), "line 2: is no record of a trail");
+    says(&joined(&[lines[0], "{\"decision\":\"allow\"}", lines[1]]), "line 2: is not a record of a trail");
+    says(&joined(&[lines[0], "", lines[1]]), "line 2: is not a record of a trail");
     says(&joined(&[lines[0], lines[1], lines[1], lines[2]]), "line 3: record ");
     says(&joined(&[lines[0], lines[1], lines[1], lines[2]]), "was repeated or moved");
     says(&joined(&[lines[0], lines[2], lines[1], lines[3]]), "line 2: record ");

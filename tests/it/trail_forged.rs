@@ -101,7 +101,7 @@ fn a_checkpoint_of_ones_own_needs_the_key() {
     let with = |record: &str, sign: &dyn Fn(&str) -> String| {
         whole.with(Class::Refused, &resealed(before, &[forged_record(before, &note, record, sign)]))
     };
-    // The harness makes what the program makes, where it has the key; the sisters then miss what came after it.
+    // The harness makes what the program makes, where it has the key; the siblings then miss what came after it.
     named(&with("checkpoint", &|text| signer(1).sign(text)), "missing from the end");
     for record in ["checkpoint", "stop"] {
         named(&with(record, &|_| String::new()), "is without a signature, although earlier ones are signed");

@@ -25,7 +25,7 @@ fn a_full_disk_refuses_where_policies_refuse_and_space_heals_it() {
         let answer = until("a full disk", || {
             turn += 1;
             let answer = good(&format!("uid-{turn}"));
-            (server.metric("portcullis_unrecorded_total") > Some(0.0)).then_some(answer)
+            (server.metric("portcullis_decisions_unrecorded_total") > Some(0.0)).then_some(answer)
         });
         let message = "the decision could not be recorded; try again";
         assert_eq!(answer["allowed"], !refuses, "{answer}");

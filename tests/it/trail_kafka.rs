@@ -54,7 +54,7 @@ async fn open(settings: &Value) -> Box<dyn Sink> {
 }
 
 fn spool(directory: &Path) -> Spool {
-    let settings = trail::Settings {
+    let settings = trail::SpoolSettings {
         directory: directory.to_owned(),
         guarantee: Guarantee::Durable,
         segment_bytes: 4 << 20,
@@ -135,7 +135,7 @@ async fn every_record_arrives_once_and_in_order_through_every_outage() {
     let trail = begin(spool);
     let sink = open(&settings(folder.path(), &broker, &proxy.address.to_string(), TOPIC)).await;
     let couriers = Couriers::send(vec![Courier::new("kafka", sink, &index, &directory).expect("a courier")]);
-    let delivered = || couriers.tallies().next().expect("one").1.delivered.load(Ordering::Relaxed);
+    let delivered = || couriers.counters().next().expect("one").1.delivered.load(Ordering::Relaxed);
     let more = |what: &str| {
         let before = delivered();
         until(what, || (delivered() > before).then_some(()));

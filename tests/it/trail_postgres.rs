@@ -17,7 +17,7 @@ use portcullis::decision::{Endpoint, decide_at_once};
 use portcullis::request::Source;
 use portcullis::trail::sink::Sink;
 use portcullis::trail::{
-    Beginning, Caller, Class, Courier, Couriers, Event, Guarantee, Origin, Redaction, Settings, Spool, Trail,
+    Beginning, Caller, Class, Courier, Couriers, Event, Guarantee, Origin, Redaction, Spool, SpoolSettings, Trail,
     segments_of,
 };
 use serde_json::Value;
@@ -41,7 +41,7 @@ impl Carried {
 
     /// Over a spool that may have been there before.
     fn over(folder: TempDir, sink: Box<dyn Sink>) -> Self {
-        let settings = Settings {
+        let settings = SpoolSettings {
             directory: folder.path().to_owned(),
             guarantee: Guarantee::Durable,
             segment_bytes: 4 << 20,

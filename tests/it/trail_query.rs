@@ -8,7 +8,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use portcullis::trail::{Chain, Class, Settings, Trail, segments_of};
+use portcullis::trail::{Chain, Class, SpoolSettings, Trail, segments_of};
 use serde_json::{Value, json};
 
 use crate::serve::{Output, Running, json_lines, run, spawn, text, until};
@@ -49,7 +49,7 @@ fn events() -> Vec<(Class, Vec<u8>)> {
     ]
 }
 
-fn write(settings: &Settings, events: Vec<(Class, Vec<u8>)>) {
+fn write(settings: &SpoolSettings, events: Vec<(Class, Vec<u8>)>) {
     with_trail(settings, None, async |trail: &Trail| {
         for (class, body) in events {
             trail.record(class, None, body).await.expect("a record");
@@ -174,7 +174,7 @@ fn what_is_no_record_is_passed_over_and_what_cannot_be_read_is_named() {
     fs::write(&file, &broken).expect("written");
     assert_eq!(found(&["query", utf8(&file)], ""), ["two", "four"]);
     let (_, _, stderr) = run(&["trail", "query", utf8(&file)], "");
-    assert!(stderr.contains("broken.jsonl: 5 lines are no records of a trail, and are passed over"), "{stderr}");
+    assert!(stderr.contains("broken.jsonl: 5 lines are not records of a trail, and are passed over"), "{stderr}");
     for (args, wanted) in [
         (&["query", "/no/where"][..], "/no/where: No such file"),
         (&["tail", "/no/where"], "/no/where: No such file"),
@@ -197,8 +197,8 @@ fn a_last_line_without_its_end_is_shown_where_it_is_a_record_and_counted_where_i
     let segments = folder.path().join("spool");
     fs::create_dir(&segments).expect("a folder");
     let segment = segments.join(format!("{:020}.jsonl", 0));
-    let one = "1 line is no record of a trail, and is passed over";
-    let two = "2 lines are no records of a trail, and are passed over";
+    let one = "1 line is not a record of a trail, and is passed over";
+    let two = "2 lines are not records of a trail, and are passed over";
     for (content, shown, wanted) in [
         ("garbage".to_owned(), 0, Some(one)),
         ("garbage\n".to_owned(), 0, Some(one)),

@@ -16,7 +16,7 @@ const CHECKPOINT_RECORDS: usize = 1_024;
 
 /// Writes to a spool that then has no clean end.
 fn killed(folder: &Path, class: Class, count: usize) {
-    let settings = portcullis::trail::Settings { segment_bytes: 1 << 20, ..settings(folder) };
+    let settings = portcullis::trail::SpoolSettings { segment_bytes: 1 << 20, ..settings(folder) };
     with_trail(&settings, Some(1), async |trail| {
         for turn in 0..count {
             trail.record(class, None, event(&format!("uid-{turn}"))).await.expect("a record");
@@ -124,7 +124,7 @@ fn the_age_of_a_record_is_its_own_and_not_its_files() {
     assert!(!after.records().iter().any(|record| record["record"] == "retention"));
     assert_eq!(after.of(Class::Refused).len(), before.of(Class::Refused).len());
     // And what retention takes, `verify` says.
-    let settings = portcullis::trail::Settings { retention: [SignedDuration::from_secs(1); 3], ..settings };
+    let settings = portcullis::trail::SpoolSettings { retention: [SignedDuration::from_secs(1); 3], ..settings };
     with_trail(&settings, Some(1), async |trail| {
         while !Files::read(folder.path()).records().iter().any(|record| record["record"] == "retention") {
             tokio::time::sleep(Duration::from_millis(20)).await;

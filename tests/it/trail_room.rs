@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use portcullis::trail::{Class, Guarantee, Index, Settings, Trail, TrailError};
+use portcullis::trail::{Class, Guarantee, Index, SpoolSettings, Trail, TrailError};
 use serde_json::{Value, json};
 
 use crate::serve::{HARDENED, Serve, good_pod, review, until};
@@ -13,8 +13,8 @@ use crate::trail_spool::{Files, SEGMENT, event, fill, quick_folder, settings, ve
 /// Bytes of a small spool.
 const ROOM: u64 = 8 * SEGMENT;
 
-fn small(directory: &std::path::Path, guarantee: Guarantee) -> Settings {
-    Settings { guarantee, max_bytes: ROOM, ..settings(directory) }
+fn small(directory: &std::path::Path, guarantee: Guarantee) -> SpoolSettings {
+    SpoolSettings { guarantee, max_bytes: ROOM, ..settings(directory) }
 }
 
 fn index(trail: &Trail) -> Arc<Index> {
@@ -83,7 +83,8 @@ fn what_goes_before_its_time_is_shown_on_readiness_and_what_is_old_is_not() {
             "{HARDENED}trail:\n  spool: {{directory: spool, guarantee: buffered, maxSize: 1Mi, segmentSize: 64Ki, retention: {kept}}}\n"
         ))
         .start();
-        let metric = || server.metric("portcullis_spool_early{class=\"refused\"}").unwrap_or_default();
+        let metric =
+            || server.metric("portcullis_spool_records_removed_early_total{class=\"refused\"}").unwrap_or_default();
         let mut pod = good_pod();
         pod["spec"]["containers"] = json!(vec![json!({"name": "c", "image": "x"}); 40]);
         for turn in 0..120 {
@@ -185,7 +186,7 @@ fn one_class_is_kept_for_its_time_and_every_stream_verifies_from_its_new_front()
 #[test]
 fn what_a_sink_has_not_taken_stays_beyond_its_time() {
     let folder = quick_folder();
-    let settings = Settings { retention: [SignedDuration::from_secs(1); 3], ..settings(folder.path()) };
+    let settings = SpoolSettings { retention: [SignedDuration::from_secs(1); 3], ..settings(folder.path()) };
     with_trail(&settings, Some(1), async |trail| {
         let index = index(trail);
         let taken = 40;

@@ -1,4 +1,4 @@
-//! The file of a sink: continued after its last whole line, and never where it is no trail.
+//! The file of a sink: continued after its last whole line, and never where it is not a trail.
 
 use std::fs;
 use std::path::Path;
@@ -69,7 +69,7 @@ fn what_is_no_trail_is_left_alone() {
         let path = folder.path().join("kept.jsonl");
         fs::write(&path, content).expect("written");
         let refused = sinks::block_on(sinks::refusal(&json!({"type": "file", "path": path})));
-        assert_eq!(refused, format!("{}: is no trail; name another file, or move this one away", path.display()));
+        assert_eq!(refused, format!("{}: is not a trail; name another file, or move this one away", path.display()));
         assert!(fs::read(&path).expect("read") == content);
     }
 }
@@ -145,5 +145,5 @@ fn a_server_goes_on_after_a_torn_end_and_says_what_it_cut_off() {
     assert_eq!(status.code(), Some(0), "{stderr}");
     let (code, said) = verify(&folder.path().join("kept.jsonl"));
     assert_ne!(code, Some(1), "{said}");
-    assert!(!said.contains("is no record"), "{said}");
+    assert!(!said.contains("is not a record"), "{said}");
 }

@@ -8,7 +8,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::SignedDuration;
 use portcullis::trail::{
-    Beginning, Class, Fault, Guarantee, Report, Settings, Signer, Spool, Trail, Verification, Verifier, segments_of,
+    Beginning, Class, Fault, Guarantee, Report, Signer, Spool, SpoolSettings, Trail, Verification, Verifier,
+    segments_of,
 };
 use tempfile::TempDir;
 
@@ -53,8 +54,8 @@ pub(crate) fn verifier(seed: u8) -> Verifier {
     signer(seed).verifier()
 }
 
-pub(crate) fn settings(directory: &Path) -> Settings {
-    Settings {
+pub(crate) fn settings(directory: &Path) -> SpoolSettings {
+    SpoolSettings {
         directory: directory.to_owned(),
         guarantee: Guarantee::Buffered,
         segment_bytes: SEGMENT,
@@ -82,7 +83,7 @@ pub(crate) fn event(uid: &str) -> Vec<u8> {
 }
 
 /// Opens a spool; the one before may need a moment to let go of it.
-pub(crate) fn open(settings: &Settings, key: Option<u8>) -> Spool {
+pub(crate) fn open(settings: &SpoolSettings, key: Option<u8>) -> Spool {
     until("the spool", || match Spool::open(settings.clone(), key.map(signer)) {
         Err(error) if error.to_string().contains("another process writes to it") => None,
         opened => Some(opened.expect("a spool")),
@@ -94,7 +95,7 @@ pub(crate) fn beginning() -> Beginning {
 }
 
 /// Lets `scene` write to a spool. Nothing but `scene` stops it.
-pub(crate) fn with_trail<T>(settings: &Settings, key: Option<u8>, scene: impl AsyncFnOnce(&Trail) -> T) -> T {
+pub(crate) fn with_trail<T>(settings: &SpoolSettings, key: Option<u8>, scene: impl AsyncFnOnce(&Trail) -> T) -> T {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
     runtime.block_on(async {

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use portcullis::trail::{Class, OutputError, Settings, Spool};
+use portcullis::trail::{Class, OutputError, Spool, SpoolSettings};
 use serde_json::json;
 
 use crate::serve::{HARDENED, Serve, spawn, text, until};
@@ -74,7 +74,7 @@ fn killed() -> tempfile::TempDir {
         trail.stop().await.expect("a clean end");
     });
     // And so that the last segment holds enough.
-    let settings = Settings { segment_bytes: 1 << 20, ..settings(folder.path()) };
+    let settings = SpoolSettings { segment_bytes: 1 << 20, ..settings(folder.path()) };
     with_trail(&settings, Some(1), async |trail| {
         for turn in 0..4 {
             trail.record(Class::Refused, None, event(&format!("last-{turn}"))).await.expect("a record");

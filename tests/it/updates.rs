@@ -5,8 +5,8 @@ mod templates;
 mod unreadable;
 
 use portcullis::cluster::Manifests;
-use portcullis::config::Snapshot;
 use portcullis::decision::Decision;
+use portcullis::snapshot::Snapshot;
 use serde_json::{Value, json};
 
 use crate::judging;

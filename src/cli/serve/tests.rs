@@ -1,4 +1,4 @@
-//! What the arguments mean.
+//! Tests of the arguments.
 
 use std::net::SocketAddr;
 

@@ -1,18 +1,11 @@
 //! A trail in a database: how it is named on the command line, its schema, and its verification.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use super::super::print;
-use crate::trail::database::{self, Cursor, Database, DatabaseError, Reader, Tls};
-use crate::trail::{Fault, Verification};
-
-/// How often, and after which pause, a database is read again for what checkpoints say is there: its streams are
-/// delivered one after the other.
-const PASSES: usize = 20;
-const PAUSE: Duration = Duration::from_millis(250);
+use crate::trail::database::{self, Database, Tls};
+use crate::trail::{Fault, Verification, verify_database};
 
 /// Arguments of `trail schema`.
 #[derive(clap::Args)]
@@ -30,7 +23,7 @@ enum Kind {
     Postgres,
 }
 
-/// How a database is reached, beside its URL.
+/// Connection options, beside the URL.
 #[derive(clap::Args)]
 pub(super) struct Connection {
     /// A file with the password for the database; the URL holds none
@@ -74,45 +67,7 @@ impl Connection {
         let database = self.database(url)?;
         wait_for(async {
             let mut reader = database.read().await.map_err(|error| format!("the database: {error}"))?;
-            read(&mut reader, verification).await.map_err(|error| format!("the database: {error}"))
+            verify_database(&mut reader, verification).await.map_err(|error| format!("the database: {error}"))
         })
     }
-}
-
-async fn read(reader: &mut Reader, verification: &mut Verification) -> Result<Result<(), Fault>, DatabaseError> {
-    for (stream, next) in reader.forgotten().await? {
-        verification.forgotten(stream, next);
-    }
-    let mut cursors: BTreeMap<String, Cursor> = BTreeMap::new();
-    for pass in 0..PASSES {
-        if pass > 0 {
-            tokio::time::sleep(PAUSE).await;
-        }
-        for stream in reader.streams().await? {
-            let cursor = cursors.entry(stream.clone()).or_insert_with(|| Cursor::new(stream.clone()));
-            loop {
-                let lines = reader.next(cursor).await?;
-                for (seq, line) in &lines {
-                    if let Err(mut fault) = verification.take(line.as_bytes()) {
-                        // Where the line cannot be believed, the row says which it is.
-                        fault.record.get_or_insert((stream.clone(), *seq));
-                        return Ok(Err(fault));
-                    }
-                }
-                if lines.is_empty() {
-                    break;
-                }
-            }
-        }
-        if verification.is_settled() {
-            break;
-        }
-    }
-    Ok(match reader.conflicts().await?.into_iter().next() {
-        None => Ok(()),
-        record => {
-            let message = "is not the one that was written last: that one is in the table conflicts".to_owned();
-            Err(Fault { place: None, record, message })
-        }
-    })
 }

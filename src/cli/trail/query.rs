@@ -1,7 +1,7 @@
 //! `portcullis trail query` and `tail`: records of files, folders and standard input, in the order of their times.
 
 use std::collections::VecDeque;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -10,15 +10,15 @@ use jiff::Timestamp;
 
 use super::super::{escape, print};
 use super::database::{Connection, wait_for};
-use super::input::Inputs;
 use crate::config::suggestion;
 use crate::decision::Verdict;
-use crate::labels;
 use crate::policy::catalogue::CATALOGUE;
+use crate::snapshot::LABELS;
 use crate::trail::database::{Database, DatabaseError, Place};
 use crate::trail::query::{Filter, Row, time};
+use crate::trail::{Inputs, Notice, ReadError};
 
-/// How often files are looked at that may grow.
+/// Interval at which growing files are read again.
 const LOOK: Duration = Duration::from_millis(500);
 
 /// Which records are wanted.
@@ -49,7 +49,7 @@ pub(super) struct Wanted {
 
 /// The id of a policy that this program knows: another one finds nothing, and who misspelt it would not learn that.
 fn policy(text: &str) -> Result<String, String> {
-    let ids: Vec<&str> = CATALOGUE.iter().map(|entry| entry.meta.id).chain([labels::META.id]).collect();
+    let ids: Vec<&str> = CATALOGUE.iter().map(|entry| entry.meta.id).chain([LABELS.id]).collect();
     known(text, &ids, "policies are")
 }
 
@@ -88,7 +88,7 @@ pub(super) struct Tail {
     paths: Vec<PathBuf>,
     #[command(flatten)]
     database: Connection,
-    /// How many
+    /// Number of records
     #[arg(short = 'n', long, value_name = "COUNT", default_value_t = 20)]
     lines: usize,
     /// Go on with what comes
@@ -103,7 +103,8 @@ pub(super) fn query(args: &Query) -> Result<ExitCode, String> {
     if let Some(url) = url(&args.paths)? {
         return in_database(&args.database, url, &wanted, None, false);
     }
-    Inputs::open(&args.paths, false)?.each(&mut |line| wanted.print(line))?;
+    let mut inputs = Inputs::open(&args.paths, false, notify).map_err(|error| error.to_string())?;
+    inputs.each(|line| wanted.print(line).map_err(Stopped::Printing))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -113,17 +114,19 @@ pub(super) fn tail(args: &Tail) -> Result<ExitCode, String> {
         let count = u32::try_from(args.lines).unwrap_or(u32::MAX);
         return in_database(&args.database, url, &wanted, Some(count), args.follow);
     }
-    let mut inputs = Inputs::open(&args.paths, args.follow)?;
+    let mut inputs = Inputs::open(&args.paths, args.follow, notify).map_err(|error| error.to_string())?;
     let mut last = VecDeque::new();
-    inputs.each(&mut |line| {
-        if let Some(text) = wanted.text(line) {
-            last.push_back(text);
-            if last.len() > args.lines {
-                last.pop_front();
+    inputs
+        .each::<ReadError>(|line| {
+            if let Some(text) = wanted.text(line) {
+                last.push_back(text);
+                if last.len() > args.lines {
+                    last.pop_front();
+                }
             }
-        }
-        Ok(())
-    })?;
+            Ok(())
+        })
+        .map_err(|error| error.to_string())?;
     for text in last {
         print(&text)?;
     }
@@ -132,11 +135,49 @@ pub(super) fn tail(args: &Tail) -> Result<ExitCode, String> {
     }
     loop {
         std::thread::sleep(LOOK);
-        inputs.each(&mut |line| wanted.print(line))?;
+        inputs.each(|line| wanted.print(line).map_err(Stopped::Printing))?;
     }
 }
 
-/// What is shown, and how.
+/// Tells of what reading came across, beside the records.
+fn notify(notice: Notice<'_>) {
+    let shown = |file: &Path| escape(&file.display().to_string());
+    match notice {
+        Notice::PassedOver { file, lines: 1 } => {
+            eprintln!("{}: 1 line is not a record of a trail, and is passed over", shown(file));
+        }
+        Notice::PassedOver { file, lines } => {
+            eprintln!("{}: {lines} lines are not records of a trail, and are passed over", shown(file));
+        }
+        Notice::Removed { file } => {
+            let file = shown(file);
+            eprintln!("{file}: what was read is no longer beside it; records that came after that may be missing");
+        }
+    }
+}
+
+/// The reason why no more records are shown.
+enum Stopped {
+    Reading(ReadError),
+    Printing(String),
+}
+
+impl From<ReadError> for Stopped {
+    fn from(error: ReadError) -> Self {
+        Self::Reading(error)
+    }
+}
+
+impl From<Stopped> for String {
+    fn from(stopped: Stopped) -> Self {
+        match stopped {
+            Stopped::Reading(error) => error.to_string(),
+            Stopped::Printing(message) => message,
+        }
+    }
+}
+
+/// A filter, and the form in which records are shown.
 struct Shown {
     filter: Filter,
     format: Format,

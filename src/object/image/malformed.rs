@@ -1,33 +1,33 @@
-//! Why a text is not an image reference.
+//! The error of parsing an image reference.
 
 use std::fmt;
 
 /// The rule of the grammar that a text breaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Malformed {
-    /// Nothing was written.
+    /// The text is empty.
     Empty,
-    /// What follows `@` is not `sha256:` and 64 lower-case hexadecimal digits.
+    /// The digest after `@` is not `sha256:` and 64 lower-case hexadecimal digits.
     Digest,
     /// 64 hexadecimal digits alone, which are the id of an image.
     Identifier,
     /// It begins with a scheme, as a URL does.
     Scheme,
-    /// What follows the last colon is not a tag.
+    /// The text after the last colon is not a tag.
     Tag,
     /// The tag is longer than 128 characters.
     TagTooLong,
-    /// What precedes the first slash is neither a host name nor an address.
+    /// The text before the first slash is neither a host name nor an address.
     Domain,
-    /// What follows the host is not a port number.
+    /// The text after the host is not a port number.
     Port,
     /// The path has an upper-case letter.
     UpperCase,
-    /// The path has nothing between two slashes, or before or after one.
+    /// The path has an empty component.
     EmptyComponent,
-    /// The path has a character that is none of its.
+    /// The path has a character that is not allowed in it.
     Character,
-    /// A separator stands at an end of a part of the path, or is none of those allowed.
+    /// A component of the path starts or ends with a separator, or has one that is not allowed.
     Separator,
     /// The path is longer than 255 characters.
     TooLong,

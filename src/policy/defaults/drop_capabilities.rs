@@ -6,37 +6,10 @@ use serde_json::json;
 
 use super::{Breakage, Defaulter, Edits, Mutator, Safety, Target, Update, WINDOWS};
 use crate::object::Container;
-use crate::policy::{Meta, Severity};
+use crate::policy::{Fields, Kinds, Meta, Severity};
 
 /// The field, in a container.
 const FIELD: &str = "securityContext.capabilities.drop";
-
-/// Documentation of the policy.
-const META: Meta = Meta {
-    id: "default-drop-capabilities",
-    title: "capabilities.drop: [\"ALL\"] on containers that drop none",
-    severity: Severity::Medium,
-    since: "0.1.0",
-    why: "Few programs need any of the dozen capabilities that runtimes grant; what a container adds by name it keeps. \
-          Images that change owners or bind low ports as root do not survive it: run in mode audit first and read \
-          would-patch in the trail.",
-    fix: "write securityContext.capabilities.drop in the container, and nothing is set",
-    fields: &[
-        "spec.containers[*].securityContext.capabilities.drop",
-        "spec.initContainers[*].securityContext.capabilities.drop",
-        "spec.ephemeralContainers[*].securityContext.capabilities.drop",
-    ],
-    controls: &[],
-};
-
-/// Workloads that do not survive it.
-const BREAKAGE: Breakage = Breakage {
-    what: "Programs that start as root and then change owners, users or permissions (chown, setuid, chroot), as the \
-           official images of many databases and web servers do. Programs that bind a port below 1024 break too, \
-           where the runtime does not allow that to every user.",
-    exclude: "write securityContext.capabilities.drop in the container, for example [NET_RAW]; or drop ALL and add \
-              what the program needs by name",
-};
 
 /// Settings: none.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -44,9 +17,28 @@ const BREAKAGE: Breakage = Breakage {
 pub(crate) struct DefaultDropCapabilities {}
 
 impl Defaulter for DefaultDropCapabilities {
-    const META: &'static Meta = &META;
-    const SAFETY: Safety = Safety::Daring;
-    const BREAKAGE: &'static Breakage = &BREAKAGE;
+    const META: &'static Meta = &Meta {
+        id: "default-drop-capabilities",
+        title: "capabilities.drop: [\"ALL\"] on containers that drop none",
+        severity: Severity::Medium,
+        since: "0.1.0",
+        why: "Few programs need any of the dozen capabilities that runtimes grant; what a container adds by name it \
+              keeps. Images that change owners or bind low ports as root do not survive it: run in mode audit first \
+              and read would-patch in the trail.",
+        fix: "write securityContext.capabilities.drop in the container, and nothing is set",
+        kinds: &[Kinds::Pods],
+        fields: &[Fields::of_containers(&["securityContext.capabilities.drop"])],
+        changes: &[],
+        controls: &[],
+    };
+    const SAFETY: Safety = Safety::Extended;
+    const BREAKAGE: &'static Breakage = &Breakage {
+        what: "Programs that start as root and then change owners, users or permissions (chown, setuid, chroot), as the \
+           official images of many databases and web servers do. Programs that bind a port below 1024 break too, \
+           where the runtime does not allow that to every user.",
+        exclude: "write securityContext.capabilities.drop in the container, for example [NET_RAW]; or drop ALL and add \
+              what the program needs by name",
+    };
 }
 
 impl Mutator for DefaultDropCapabilities {
@@ -82,7 +74,7 @@ fn drops_any(container: Container<'_, '_>) -> bool {
     container.dropped_capabilities().next().is_some()
 }
 
-/// Whether a container would lose what it asks for: runtimes add ALL before they drop ALL.
+/// True if a container would lose what it asks for: runtimes add ALL before they drop ALL.
 fn adds_all(container: Container<'_, '_>) -> bool {
     container.added_capabilities().any(|name| name.eq_ignore_ascii_case("ALL"))
 }

@@ -5,35 +5,10 @@ use serde::Deserialize;
 
 use super::{Breakage, Defaulter, Edits, Mutator, Safety, Target, Update, WINDOWS};
 use crate::object::Container;
-use crate::policy::{Meta, Severity};
+use crate::policy::{Fields, Kinds, Meta, Severity};
 
 /// The field, in a container.
 const FIELD: &str = "securityContext.allowPrivilegeEscalation";
-
-/// Documentation of the policy.
-const META: Meta = Meta {
-    id: "default-no-privilege-escalation",
-    title: "allowPrivilegeEscalation: false on containers that say nothing",
-    severity: Severity::Medium,
-    since: "0.1.0",
-    why: "Few programs need set-user-ID helpers, and without them no process gains more than its parent had. Privileged \
-          containers and those that add SYS_ADMIN are left alone: the API server would refuse the pair.",
-    fix: "write securityContext.allowPrivilegeEscalation in the container, and nothing is set",
-    fields: &[
-        "spec.containers[*].securityContext.allowPrivilegeEscalation",
-        "spec.initContainers[*].securityContext.allowPrivilegeEscalation",
-        "spec.ephemeralContainers[*].securityContext.allowPrivilegeEscalation",
-    ],
-    controls: &[],
-};
-
-/// Workloads that do not survive it.
-const BREAKAGE: Breakage = Breakage {
-    what: "Programs that gain rights when they start. The kernel ignores file capabilities, which the images of \
-           ingress-nginx, Caddy and Vault rely on: the program cannot bind a port below 1024 or lock memory, or does \
-           not start at all. It ignores set-user-ID bits too (sudo, su, ping, fusermount).",
-    exclude: "write securityContext.allowPrivilegeEscalation: true in the container",
-};
 
 /// Settings: none.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -41,9 +16,26 @@ const BREAKAGE: Breakage = Breakage {
 pub(crate) struct DefaultNoPrivilegeEscalation {}
 
 impl Defaulter for DefaultNoPrivilegeEscalation {
-    const META: &'static Meta = &META;
+    const META: &'static Meta = &Meta {
+        id: "default-no-privilege-escalation",
+        title: "allowPrivilegeEscalation: false on containers that say nothing",
+        severity: Severity::Medium,
+        since: "0.1.0",
+        why: "Few programs need set-user-ID helpers, and without them no process gains more than its parent had. \
+              Privileged containers and those that add SYS_ADMIN are left alone: the API server would refuse the pair.",
+        fix: "write securityContext.allowPrivilegeEscalation in the container, and nothing is set",
+        kinds: &[Kinds::Pods],
+        fields: &[Fields::of_containers(&["securityContext.allowPrivilegeEscalation"])],
+        changes: &[],
+        controls: &[],
+    };
     const SAFETY: Safety = Safety::Safe;
-    const BREAKAGE: &'static Breakage = &BREAKAGE;
+    const BREAKAGE: &'static Breakage = &Breakage {
+        what: "Programs that gain rights when they start. The kernel ignores file capabilities, which the images of \
+           ingress-nginx, Caddy and Vault rely on: the program cannot bind a port below 1024 or lock memory, or does \
+           not start at all. It ignores set-user-ID bits too (sudo, su, ping, fusermount).",
+        exclude: "write securityContext.allowPrivilegeEscalation: true in the container",
+    };
 }
 
 impl Mutator for DefaultNoPrivilegeEscalation {
@@ -74,7 +66,8 @@ impl Mutator for DefaultNoPrivilegeEscalation {
     }
 }
 
-/// Whether the API server would refuse the field (`ValidateSecurityContext` in `K/pkg/apis/core/validation/validation.go`).
+/// True if the API server would refuse the field (`ValidateSecurityContext` in
+/// `K/pkg/apis/core/validation/validation.go`).
 fn is_mighty(container: Container<'_, '_>) -> bool {
     let mut added = container.added_capabilities();
     container.is_privileged() || added.any(|name| name == "SYS_ADMIN" || name == "CAP_SYS_ADMIN")

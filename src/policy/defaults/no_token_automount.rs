@@ -8,31 +8,10 @@ use serde::Deserialize;
 
 use super::{Breakage, Defaulter, Edits, Mutator, Safety, Target, Update};
 use crate::object::{Path, Place};
-use crate::policy::{Meta, Severity};
+use crate::policy::{Fields, Kinds, Meta, NEW_SERVICE_ACCOUNTS, Severity};
 
 /// The field, on a ServiceAccount and in a pod spec.
 const FIELD: &str = "automountServiceAccountToken";
-
-/// Documentation of the policy.
-const META: Meta = Meta {
-    id: "default-no-token-automount",
-    title: "automountServiceAccountToken: false on the ServiceAccount default, and in templates that run as it",
-    severity: Severity::Medium,
-    since: "0.1.0",
-    why: "Whatever runs as `default` asked for no identity, so it needs no token. A program that does calls the API \
-          server with a ServiceAccount of its own, which is left alone.",
-    fix: "write automountServiceAccountToken, and nothing is set",
-    fields: &["automountServiceAccountToken", "spec.automountServiceAccountToken"],
-    controls: &[],
-};
-
-/// Workloads that do not survive it.
-const BREAKAGE: Breakage = Breakage {
-    what: "Programs that call the API server as `default`, and injectors that authenticate with the pod's token: \
-           Vault Agent and akv2k8s (Azure Key Vault) inject nothing, or refuse the pod, without it.",
-    exclude: "write automountServiceAccountToken: true in the pod spec; better, give the workload a ServiceAccount \
-              of its own, which is left alone",
-};
 
 /// Settings: none.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -40,9 +19,26 @@ const BREAKAGE: Breakage = Breakage {
 pub(crate) struct DefaultNoTokenAutomount {}
 
 impl Defaulter for DefaultNoTokenAutomount {
-    const META: &'static Meta = &META;
+    const META: &'static Meta = &Meta {
+        id: "default-no-token-automount",
+        title: "automountServiceAccountToken: false on the ServiceAccount default, and in templates that run as it",
+        severity: Severity::Medium,
+        since: "0.1.0",
+        why: "Whatever runs as `default` asked for no identity, so it needs no token. A program that does calls the \
+              API server with a ServiceAccount of its own, which is left alone.",
+        fix: "write automountServiceAccountToken, and nothing is set",
+        kinds: &[Kinds::Pods, NEW_SERVICE_ACCOUNTS],
+        fields: &[Fields::of(&["automountServiceAccountToken", "spec.automountServiceAccountToken"])],
+        changes: &[],
+        controls: &[],
+    };
     const SAFETY: Safety = Safety::Safe;
-    const BREAKAGE: &'static Breakage = &BREAKAGE;
+    const BREAKAGE: &'static Breakage = &Breakage {
+        what: "Programs that call the API server as `default`, and injectors that authenticate with the pod's token: \
+           Vault Agent and akv2k8s (Azure Key Vault) inject nothing, or refuse the pod, without it.",
+        exclude: "write automountServiceAccountToken: true in the pod spec; better, give the workload a ServiceAccount \
+              of its own, which is left alone",
+    };
 }
 
 impl Mutator for DefaultNoTokenAutomount {

@@ -13,44 +13,16 @@ use self::paths::{MountPaths, steps};
 use self::room::Room;
 use super::{Breakage, Defaulter, Edits, Mutator, Safety, Target, Update, WINDOWS};
 use crate::object::{Container, ContainerList, Place, Pod, VolumeUse};
-use crate::policy::{Meta, Severity};
+use crate::policy::{Fields, Kinds, Meta, Severity};
 
 /// The field, in a container.
 const FIELD: &str = "securityContext.readOnlyRootFilesystem";
-
-/// Documentation of the policy.
-const META: Meta = Meta {
-    id: "default-read-only-root",
-    title: "readOnlyRootFilesystem: true on containers that say nothing, with an emptyDir on /tmp",
-    severity: Severity::Medium,
-    since: "0.1.0",
-    why: "A program that cannot be changed where it lies is harder to turn against its owner. Images that write outside \
-          the listed paths do not survive it: run in mode audit first and read would-patch in the trail.",
-    fix: "write securityContext.readOnlyRootFilesystem in the container, and nothing is set",
-    fields: &[
-        "spec.containers[*].securityContext.readOnlyRootFilesystem",
-        "spec.initContainers[*].securityContext.readOnlyRootFilesystem",
-        "spec.ephemeralContainers[*].securityContext.readOnlyRootFilesystem",
-        "spec.containers[*].volumeMounts",
-        "spec.initContainers[*].volumeMounts",
-        "spec.volumes",
-    ],
-    controls: &[],
-};
-
-/// Workloads that do not survive it.
-const BREAKAGE: Breakage = Breakage {
-    what: "Images that write outside the listed paths: caches, pid files, /run, /var. Programs that use /tmp only if \
-           it has the sticky bit break too: the emptyDir on /tmp is writable by every user and has no sticky bit, so \
-           Ruby finds no temporary directory (Dir.tmpdir raises ArgumentError).",
-    exclude: "write securityContext.readOnlyRootFilesystem: false in the container",
-};
 
 /// Settings.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct DefaultReadOnlyRoot {
-    /// Where each container gets an emptyDir of its own.
+    /// Paths at which each container gets an emptyDir of its own.
     paths: MountPaths,
 }
 
@@ -61,9 +33,30 @@ impl Default for DefaultReadOnlyRoot {
 }
 
 impl Defaulter for DefaultReadOnlyRoot {
-    const META: &'static Meta = &META;
-    const SAFETY: Safety = Safety::Daring;
-    const BREAKAGE: &'static Breakage = &BREAKAGE;
+    const META: &'static Meta = &Meta {
+        id: "default-read-only-root",
+        title: "readOnlyRootFilesystem: true on containers that say nothing, with an emptyDir on /tmp",
+        severity: Severity::Medium,
+        since: "0.1.0",
+        why: "A program that cannot be changed where it lies is harder to turn against its owner. Images that write \
+              outside the listed paths do not survive it: run in mode audit first and read would-patch in the trail.",
+        fix: "write securityContext.readOnlyRootFilesystem in the container, and nothing is set",
+        kinds: &[Kinds::Pods],
+        fields: &[
+            Fields::of_containers(&["securityContext.readOnlyRootFilesystem"]),
+            Fields::of_lasting_containers(&["volumeMounts"]),
+            Fields::of(&["spec.volumes"]),
+        ],
+        changes: &[],
+        controls: &[],
+    };
+    const SAFETY: Safety = Safety::Extended;
+    const BREAKAGE: &'static Breakage = &Breakage {
+        what: "Images that write outside the listed paths: caches, pid files, /run, /var. Programs that use /tmp only if \
+           it has the sticky bit break too: the emptyDir on /tmp is writable by every user and has no sticky bit, so \
+           Ruby finds no temporary directory (Dir.tmpdir raises ArgumentError).",
+        exclude: "write securityContext.readOnlyRootFilesystem: false in the container",
+    };
 }
 
 impl Mutator for DefaultReadOnlyRoot {
@@ -173,13 +166,13 @@ impl DefaultReadOnlyRoot {
         }
     }
 
-    /// Whether a mount looks like one of ours.
+    /// True if a mount looks like one of ours.
     fn is_ours(&self, name: &str, path: &str) -> bool {
         room::number(name).is_some() && self.paths.iter().any(|known| known == path)
     }
 }
 
-/// How often something is mounted at each path.
+/// Number of mounts at each path.
 fn times_mounted<'r>(container: Container<'r, '_>) -> HashMap<Vec<&'r str>, usize> {
     let mut times = HashMap::new();
     container.mounted_paths().for_each(|path| *times.entry(steps(path)).or_insert(0) += 1);

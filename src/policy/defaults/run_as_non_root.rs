@@ -5,32 +5,10 @@ use serde::Deserialize;
 
 use super::{Breakage, Defaulter, Edits, Mutator, Safety, Target, Update};
 use crate::object::{Container, Pod};
-use crate::policy::{Meta, Severity};
+use crate::policy::{Fields, Kinds, Meta, Severity};
 
 /// The field, in a pod.
 const FIELD: &str = "spec.securityContext.runAsNonRoot";
-
-/// Documentation of the policy.
-const META: Meta = Meta {
-    id: "default-run-as-non-root",
-    title: "runAsNonRoot: true on pods that say nothing",
-    severity: Severity::High,
-    since: "0.1.0",
-    why: "Most programs need no root, and the kubelet then refuses to start an image that would run as root. Images \
-          whose USER is root do not survive it: run in mode audit first and read would-patch in the trail.",
-    fix: "write securityContext.runAsNonRoot or runAsUser: 0, and nothing is set",
-    fields: &["spec.securityContext.runAsNonRoot", "spec.ephemeralContainers[*].securityContext.runAsNonRoot"],
-    controls: &[],
-};
-
-/// Workloads that do not survive it.
-const BREAKAGE: Breakage = Breakage {
-    what: "Images whose USER is root, and images whose USER is a *name* instead of a number: the kubelet cannot \
-           verify that a name is not root, so the container does not start (CreateContainerConfigError, \"image has \
-           non-numeric user\").",
-    exclude: "where the USER is a name, write its number as securityContext.runAsUser in the pod spec; where it is \
-              root, write securityContext.runAsNonRoot: false there",
-};
 
 /// Settings: none.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -38,9 +16,30 @@ const BREAKAGE: Breakage = Breakage {
 pub(crate) struct DefaultRunAsNonRoot {}
 
 impl Defaulter for DefaultRunAsNonRoot {
-    const META: &'static Meta = &META;
-    const SAFETY: Safety = Safety::Daring;
-    const BREAKAGE: &'static Breakage = &BREAKAGE;
+    const META: &'static Meta = &Meta {
+        id: "default-run-as-non-root",
+        title: "runAsNonRoot: true on pods that say nothing",
+        severity: Severity::High,
+        since: "0.1.0",
+        why: "Most programs need no root, and the kubelet then refuses to start an image that would run as root. \
+              Images whose USER is root do not survive it: run in mode audit first and read would-patch in the trail.",
+        fix: "write securityContext.runAsNonRoot or runAsUser: 0, and nothing is set",
+        kinds: &[Kinds::Pods],
+        fields: &[
+            Fields::of(&["spec.securityContext.runAsNonRoot"]),
+            Fields::of_ephemeral_containers(&["securityContext.runAsNonRoot"]),
+        ],
+        changes: &[],
+        controls: &[],
+    };
+    const SAFETY: Safety = Safety::Extended;
+    const BREAKAGE: &'static Breakage = &Breakage {
+        what: "Images whose USER is root, and images whose USER is a *name* instead of a number: the kubelet cannot \
+           verify that a name is not root, so the container does not start (CreateContainerConfigError, \"image has \
+           non-numeric user\").",
+        exclude: "where the USER is a name, write its number as securityContext.runAsUser in the pod spec; where it is \
+              root, write securityContext.runAsNonRoot: false there",
+    };
 }
 
 impl Mutator for DefaultRunAsNonRoot {
@@ -73,12 +72,12 @@ impl Mutator for DefaultRunAsNonRoot {
     }
 }
 
-/// Whether a container leaves it to the pod.
+/// True if a container leaves it to the pod.
 fn is_silent(container: &Container<'_, '_>) -> bool {
     container.run_as_non_root().is_none()
 }
 
-/// Whether the kubelet would not start it as one that is not root (`verifyRunAsNonRoot` in
+/// True if the kubelet would not start it as one that is not root (`verifyRunAsNonRoot` in
 /// `K/pkg/kubelet/kuberuntime/security_context_*.go`).
 fn is_root(container: &Container<'_, '_>) -> bool {
     let pod = container.pod();

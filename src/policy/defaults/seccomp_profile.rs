@@ -6,35 +6,14 @@ use serde_json::json;
 
 use super::{Breakage, Defaulter, Edits, Mutator, Safety, Target, Update, WINDOWS};
 use crate::object::Pod;
-use crate::policy::{Meta, Severity};
+use crate::policy::{Fields, Kinds, Meta, Severity};
 
-/// How a profile was named before there was a field for it. The API server still refuses a field that says otherwise
+/// The annotations that named a profile before there was a field for it. The API server still refuses a field that says otherwise
 /// (`validateSeccompAnnotationsAndFields` in `K/pkg/apis/core/validation/validation.go`).
 const ANNOTATION: &str = "seccomp.security.alpha.kubernetes.io/pod";
 
 /// The field, in a pod.
 const FIELD: &str = "spec.securityContext.seccompProfile";
-
-/// Documentation of the policy.
-const META: Meta = Meta {
-    id: "default-seccomp-profile",
-    title: "seccompProfile.type: RuntimeDefault on pods that name none",
-    severity: Severity::Medium,
-    since: "0.1.0",
-    why: "The runtime's default profile blocks the system calls that ordinary programs never make and kernel flaws are \
-          made of. Pods that name a profile keep theirs.",
-    fix: "write securityContext.seccompProfile in the pod spec, and nothing is set",
-    fields: &["spec.securityContext.seccompProfile", "spec.ephemeralContainers[*].securityContext.seccompProfile"],
-    controls: &[],
-};
-
-/// Workloads that do not survive it.
-const BREAKAGE: Breakage = Breakage {
-    what: "Programs that make system calls which the runtime's profile blocks: debuggers and profilers (ptrace, \
-           perf_event_open), programs that mount file systems, and programs that create namespaces of their own, \
-           such as a browser's sandbox or a container builder.",
-    exclude: "write securityContext.seccompProfile in the container, either type: Unconfined or a Localhost profile",
-};
 
 /// Settings: none.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -42,9 +21,29 @@ const BREAKAGE: Breakage = Breakage {
 pub(crate) struct DefaultSeccompProfile {}
 
 impl Defaulter for DefaultSeccompProfile {
-    const META: &'static Meta = &META;
+    const META: &'static Meta = &Meta {
+        id: "default-seccomp-profile",
+        title: "seccompProfile.type: RuntimeDefault on pods that name none",
+        severity: Severity::Medium,
+        since: "0.1.0",
+        why: "The runtime's default profile blocks the system calls that ordinary programs never make and kernel \
+              flaws are made of. Pods that name a profile keep theirs.",
+        fix: "write securityContext.seccompProfile in the pod spec, and nothing is set",
+        kinds: &[Kinds::Pods],
+        fields: &[
+            Fields::of(&["spec.securityContext.seccompProfile"]),
+            Fields::of_ephemeral_containers(&["securityContext.seccompProfile"]),
+        ],
+        changes: &[],
+        controls: &[],
+    };
     const SAFETY: Safety = Safety::Safe;
-    const BREAKAGE: &'static Breakage = &BREAKAGE;
+    const BREAKAGE: &'static Breakage = &Breakage {
+        what: "Programs that make system calls which the runtime's profile blocks: debuggers and profilers (ptrace, \
+           perf_event_open), programs that mount file systems, and programs that create namespaces of their own, \
+           such as a browser's sandbox or a container builder.",
+        exclude: "write securityContext.seccompProfile in the container, either type: Unconfined or a Localhost profile",
+    };
 }
 
 impl Mutator for DefaultSeccompProfile {

@@ -10,44 +10,17 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::facts::{Facts, Known, Pending};
+use crate::facts::{Facts, Lookup, Pending};
 use crate::object::Pod;
-use crate::policy::{Control, Meta, Policy, Report, Severity, Validator, quoted};
+use crate::policy::{Allowed, Control, Fields, Kinds, Meta, Policy, Report, Severity, Validator, quoted};
 use crate::request::{Request, Source};
 
-/// Where the ServiceAccount plugin mounts the token (`DefaultAPITokenMountPath`).
+/// Path at which the ServiceAccount plugin mounts the token (`DefaultAPITokenMountPath`).
 const MOUNT_PATH: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
-/// How it names the volume (`ServiceAccountVolumeName` and a dash).
+/// Beginning of its name for the volume (`ServiceAccountVolumeName` and a dash).
 const VOLUME_PREFIX: &str = "kube-api-access-";
 /// The field that says no.
 const FIELD: &str = "spec.automountServiceAccountToken";
-
-/// Documentation of the policy.
-const META: Meta = Meta {
-    id: "automounted-tokens",
-    title: "a ServiceAccount token that nobody asked for",
-    severity: Severity::Medium,
-    since: "0.1.0",
-    why: "Whoever breaks into a container that holds an API token acts as its ServiceAccount, and most programs never \
-          call the API server.",
-    fix: "set automountServiceAccountToken: false in the pod spec or on its ServiceAccount; a program that calls the \
-          API server mounts a projected serviceAccountToken volume with a path and expirationSeconds",
-    fields: &[
-        "spec.automountServiceAccountToken",
-        "spec.serviceAccountName",
-        "spec.serviceAccount",
-        "spec.containers[*].volumeMounts[*].name",
-        "spec.containers[*].volumeMounts[*].mountPath",
-        "spec.initContainers[*].volumeMounts[*].name",
-        "spec.initContainers[*].volumeMounts[*].mountPath",
-        "spec.ephemeralContainers[*].volumeMounts[*].name",
-        "spec.ephemeralContainers[*].volumeMounts[*].mountPath",
-    ],
-    controls: &[Control {
-        standard: "NSA/CISA Kubernetes Hardening Guidance",
-        name: "Protecting Pod service account tokens",
-    }],
-};
 
 /// Settings: none.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -55,7 +28,28 @@ const META: Meta = Meta {
 pub(crate) struct AutomountedTokens {}
 
 impl Policy for AutomountedTokens {
-    const META: &'static Meta = &META;
+    const META: &'static Meta = &Meta {
+        id: "automounted-tokens",
+        title: "a ServiceAccount token that nobody asked for",
+        severity: Severity::Medium,
+        since: "0.1.0",
+        why: "Whoever breaks into a container that holds an API token acts as its ServiceAccount, and most programs \
+              never call the API server.",
+        fix: "set automountServiceAccountToken: false in the pod spec or on its ServiceAccount; a program that calls \
+              the API server mounts a projected serviceAccountToken volume with a path and expirationSeconds",
+        kinds: &[Kinds::Pods],
+        fields: &[
+            Fields::of(&["spec.automountServiceAccountToken"])
+                .allow(&[Allowed::Value("false"), Allowed::Words("absent where the ServiceAccount's is `false`")]),
+            Fields::of(&["spec.serviceAccountName", "spec.serviceAccount"]),
+            Fields::of_containers(&["volumeMounts[*].name", "volumeMounts[*].mountPath"]),
+        ],
+        changes: &[],
+        controls: &[Control {
+            standard: "NSA/CISA Kubernetes Hardening Guidance",
+            name: "Protecting Pod service account tokens",
+        }],
+    };
 }
 
 impl Validator for AutomountedTokens {
@@ -84,18 +78,18 @@ fn judge_mounts(pod: &Pod<'_>, report: &mut Report) {
     }
 }
 
-/// What was written, and what the ServiceAccount says where nothing was.
+/// Judges the field, and that of the ServiceAccount where it is absent.
 fn judge_field(pod: &Pod<'_>, namespace: &str, facts: &Facts<'_>, report: &mut Report) -> Result<(), Pending> {
     match pod.automount_service_account_token() {
         Some(false) => {}
         Some(true) => report.add(pod.at(FIELD), "must not be true"),
         None => match facts.service_account(namespace, pod.service_account())? {
-            Known::Found(found) if found.automount_token == Some(false) => {}
-            Known::Found(_) | Known::Absent | Known::LeftOut => report.add_resting(
+            Lookup::Found(found) if found.automount_token == Some(false) => {}
+            Lookup::Found(_) | Lookup::Absent | Lookup::LeftOut => report.add_depending(
                 pod.at(FIELD),
                 format_args!("must be false: it is absent, and ServiceAccount {} does not say false", account(pod)),
             ),
-            Known::Unknown(why) => report.add_resting(
+            Lookup::Unavailable(why) => report.add_depending(
                 pod.at(FIELD),
                 format_args!(
                     "must be false: it is absent, and ServiceAccount {} could not be read ({why})",

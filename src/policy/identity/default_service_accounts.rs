@@ -4,24 +4,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::facts::{Facts, Pending};
-use crate::policy::{Control, Meta, Policy, Report, Severity, Validator};
+use crate::policy::{Allowed, Control, Fields, Kinds, Meta, Policy, Report, Severity, Validator};
 use crate::request::Request;
-
-/// Documentation of the policy.
-const META: Meta = Meta {
-    id: "default-service-accounts",
-    title: "a workload that runs as the ServiceAccount default",
-    severity: Severity::Low,
-    since: "0.1.0",
-    why: "Everything in a namespace that names no ServiceAccount shares `default`: whatever one of them is granted, all \
-          of them hold.",
-    fix: "create a ServiceAccount for the workload and name it in serviceAccountName",
-    fields: &["spec.serviceAccountName", "spec.serviceAccount"],
-    controls: &[Control {
-        standard: "CIS Kubernetes Benchmark, section 5.1",
-        name: "Ensure that default service accounts are not actively used",
-    }],
-};
 
 /// Settings: none.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -29,7 +13,23 @@ const META: Meta = Meta {
 pub(crate) struct DefaultServiceAccounts {}
 
 impl Policy for DefaultServiceAccounts {
-    const META: &'static Meta = &META;
+    const META: &'static Meta = &Meta {
+        id: "default-service-accounts",
+        title: "a workload that runs as the ServiceAccount default",
+        severity: Severity::Low,
+        since: "0.1.0",
+        why: "Everything in a namespace that names no ServiceAccount shares `default`: whatever one of them is \
+              granted, all of them hold.",
+        fix: "create a ServiceAccount for the workload and name it in serviceAccountName",
+        kinds: &[Kinds::Pods],
+        fields: &[Fields::of(&["spec.serviceAccountName", "spec.serviceAccount"])
+            .allow(&[Allowed::Words("any name but `default`")])],
+        changes: &[],
+        controls: &[Control {
+            standard: "CIS Kubernetes Benchmark, section 5.1",
+            name: "Ensure that default service accounts are not actively used",
+        }],
+    };
 }
 
 impl Validator for DefaultServiceAccounts {

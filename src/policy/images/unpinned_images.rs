@@ -1,32 +1,12 @@
 //! `unpinned-images`: every image is named by its digest.
 
-use std::fmt;
-
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::facts::{Facts, Pending};
 use crate::object::{Image, Malformed};
-use crate::policy::{Meta, Policy, Report, Severity, Validator, quoted};
+use crate::policy::{Allowed, Fields, Kinds, Meta, Policy, Report, Severity, Validator, quoted};
 use crate::request::Request;
-
-/// Documentation of the policy.
-const META: Meta = Meta {
-    id: "unpinned-images",
-    title: "an image that is not pinned by digest",
-    severity: Severity::High,
-    since: "0.1.0",
-    why: "A tag is a name that whoever can push may move: the image that was scanned and the image that starts need \
-          not be the same. A digest names its content.",
-    fix: "name the image by its digest: NAME:TAG@sha256:DIGEST (`crane digest NAME:TAG` prints it)",
-    fields: &[
-        "spec.containers[*].image",
-        "spec.initContainers[*].image",
-        "spec.ephemeralContainers[*].image",
-        "spec.volumes[*].image.reference",
-    ],
-    controls: &[],
-};
 
 /// Digits after which a digest that repeats itself is no accident: one of 2^128 does.
 const LONGEST_REPEATED: usize = 32;
@@ -41,7 +21,24 @@ const OF_NOTHING: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca49599
 pub(crate) struct UnpinnedImages {}
 
 impl Policy for UnpinnedImages {
-    const META: &'static Meta = &META;
+    const META: &'static Meta = &Meta {
+        id: "unpinned-images",
+        title: "an image that is not pinned by digest",
+        severity: Severity::High,
+        since: "0.1.0",
+        why: "A tag is a name that whoever can push may move: the image that was scanned and the image that starts \
+              need not be the same. A digest names its content.",
+        fix: "name the image by its digest, NAME:TAG@sha256:DIGEST, as `crane digest NAME:TAG` prints it",
+        kinds: &[Kinds::Pods],
+        fields: &[
+            Fields::of_containers(&["image"])
+                .allow(&[Allowed::Words("a reference that ends in `@sha256:` and 64 hexadecimal digits")]),
+            Fields::of(&["spec.volumes[*].image.reference"])
+                .allow(&[Allowed::Words("a reference that ends in `@sha256:` and 64 hexadecimal digits")]),
+        ],
+        changes: &[],
+        controls: &[],
+    };
 }
 
 impl Validator for UnpinnedImages {
@@ -60,12 +57,7 @@ impl Validator for UnpinnedImages {
                         Some(_) => "names a tag, which can move",
                         None => "names no tag, which means latest",
                     };
-                    // Written out only where the finding is kept.
-                    let message = fmt::from_fn(|out| {
-                        let example = format!("{}@sha256:<digest>", image.reference);
-                        write!(out, "must end in a digest: {shown} {what}; write {}", quoted(&example))
-                    });
-                    report.add(image.place, message);
+                    report.add(image.place, format_args!("must end in a digest: {shown} {what}"));
                 }
                 Err(Malformed::Empty) => report.add(image.place, "must name an image by its digest"),
                 Err(error @ Malformed::Digest) => {
@@ -78,7 +70,7 @@ impl Validator for UnpinnedImages {
     }
 }
 
-/// Whether somebody made this digest up, as templates do: zeros, one sequence of digits repeated, or the digest of nothing.
+/// True for a digest that somebody made up, as templates do: zeros, one sequence of digits repeated, or the digest of nothing.
 fn is_placeholder(digest: &str) -> bool {
     let digits = digest.rsplit(':').next().unwrap_or_default().as_bytes();
     let repeats = |length: usize| digits.len() > length && digits[length..] == digits[..digits.len() - length];

@@ -2,30 +2,15 @@
 //!
 //! The semantics are those of `networking.k8s.io/v1`: a pod is isolated in a direction if some NetworkPolicy of its
 //! namespace selects it and has that direction among its policyTypes, even one without any entry, which denies all.
-//! What Cilium's and Calico's own kinds (CiliumNetworkPolicy, GlobalNetworkPolicy, …) isolate is not seen.
+//! Cilium's and Calico's own kinds (CiliumNetworkPolicy, GlobalNetworkPolicy, …) are not read.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::facts::{Direction, Facts, Known, NetworkPolicy, Pending};
+use crate::facts::{Direction, Facts, Lookup, NetworkPolicy, Pending};
 use crate::object::Pod;
-use crate::policy::{Control, Meta, Policy, Report, Severity, Validator, quoted};
+use crate::policy::{Allowed, Control, Fields, Kinds, Meta, Policy, Report, Severity, Validator, quoted};
 use crate::request::Request;
-
-/// Documentation of the policy.
-const META: Meta = Meta {
-    id: "unisolated-pods",
-    title: "a Pod that no NetworkPolicy isolates, or that is on the node's network",
-    severity: Severity::High,
-    since: "0.1.0",
-    why: "Without a NetworkPolicy a pod reaches, and is reached by, everything in the cluster, so one broken container \
-          is a way to all others. Policies of Cilium's and Calico's own kinds are not seen: where they isolate pods, \
-          turn this off.",
-    fix: "create a NetworkPolicy in the namespace whose podSelector selects the pod and whose policyTypes name Ingress \
-          and Egress (podSelector: {} without entries denies all by default), and leave hostNetwork off",
-    fields: &["metadata.labels", "spec.hostNetwork"],
-    controls: &[Control { standard: "NSA/CISA Kubernetes Hardening Guidance", name: "Network policies" }],
-};
 
 /// Settings.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -44,7 +29,24 @@ impl Default for UnisolatedPods {
 }
 
 impl Policy for UnisolatedPods {
-    const META: &'static Meta = &META;
+    const META: &'static Meta = &Meta {
+        id: "unisolated-pods",
+        title: "a Pod that no NetworkPolicy isolates, or that is on the node's network",
+        severity: Severity::High,
+        since: "0.1.0",
+        why: "Without a NetworkPolicy a pod reaches, and is reached by, everything in the cluster, so one broken \
+              container is a way to all others. Policies of Cilium's and Calico's own kinds are not seen: where they \
+              isolate pods, turn this off.",
+        fix: "create a NetworkPolicy in the namespace whose podSelector selects the pod and whose policyTypes name \
+              Ingress and Egress (podSelector: {} without entries denies all by default), and leave hostNetwork off",
+        kinds: &[Kinds::Pods],
+        fields: &[
+            Fields::of(&["metadata.labels"]).allow(&[Allowed::Words("labels that a NetworkPolicy selects")]),
+            Fields::of(&["spec.hostNetwork"]).allow(&[Allowed::Absent, Allowed::Value("false")]),
+        ],
+        changes: &[],
+        controls: &[Control { standard: "NSA/CISA Kubernetes Hardening Guidance", name: "Network policies" }],
+    };
 }
 
 impl Validator for UnisolatedPods {
@@ -78,13 +80,13 @@ impl UnisolatedPods {
         // itself is asked.
         for live in [false, true] {
             match facts.network_policies(namespace, live)? {
-                Known::LeftOut => return Ok(()),
-                Known::Found(policies) => {
+                Lookup::LeftOut => return Ok(()),
+                Lookup::Found(policies) => {
                     missing = self.missing(pod, &policies);
                     unknown = None;
                 }
-                Known::Unknown(why) => unknown = Some(why),
-                Known::Absent => {}
+                Lookup::Unavailable(why) => unknown = Some(why),
+                Lookup::Absent => {}
             }
             if missing.is_empty() {
                 return Ok(());
@@ -98,7 +100,7 @@ impl UnisolatedPods {
         // A finding for each direction: a change that isolates one of two leaves the other as it was.
         for direction in missing {
             let message = format!("must be selected by a NetworkPolicy for {}: {reason}", direction.noun());
-            report.add_resting(pod.at("metadata.labels"), message);
+            report.add_depending(pod.at("metadata.labels"), message);
         }
         Ok(())
     }

@@ -4,41 +4,26 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::facts::{Facts, Pending};
-use crate::policy::{Control, Meta, Policy, Report, Severity, Validator, quoted};
+use crate::pod_security::Version;
+use crate::policy::{Allowed, Control, Fields, Kinds, Meta, Policy, Report, Severity, Validator, quoted};
 use crate::request::Request;
 
-/// Documentation of the policy.
-const META: Meta = Meta {
-    id: "added-capabilities",
-    title: "a container with Linux capabilities beyond the runtime's own",
-    severity: Severity::High,
-    since: "0.1.0",
-    why: "SYS_ADMIN, NET_ADMIN, SYS_PTRACE and their like each open a known way out of the container, and \
-          NET_RAW lets it speak in its neighbours' names.",
-    fix: "drop the entries of securityContext.capabilities.add that are not among the runtime's defaults",
-    fields: &[
-        "spec.containers[*].securityContext.capabilities.add",
-        "spec.initContainers[*].securityContext.capabilities.add",
-        "spec.ephemeralContainers[*].securityContext.capabilities.add",
-    ],
-    controls: &[Control { standard: "Pod Security Standards, baseline", name: "Capabilities" }],
-};
-
-/// What container runtimes grant by themselves, but for NET_RAW.
-const GRANTED: [&str; 13] = [
-    "AUDIT_WRITE",
-    "CHOWN",
-    "DAC_OVERRIDE",
-    "FOWNER",
-    "FSETID",
-    "KILL",
-    "MKNOD",
-    "NET_BIND_SERVICE",
-    "SETFCAP",
-    "SETGID",
-    "SETPCAP",
-    "SETUID",
-    "SYS_CHROOT",
+/// The capabilities that container runtimes grant by themselves, without NET_RAW.
+const GRANTED: [Allowed; 14] = [
+    Allowed::Absent,
+    Allowed::Value("AUDIT_WRITE"),
+    Allowed::Value("CHOWN"),
+    Allowed::Value("DAC_OVERRIDE"),
+    Allowed::Value("FOWNER"),
+    Allowed::Value("FSETID"),
+    Allowed::Value("KILL"),
+    Allowed::Value("MKNOD"),
+    Allowed::Value("NET_BIND_SERVICE"),
+    Allowed::Value("SETFCAP"),
+    Allowed::Value("SETGID"),
+    Allowed::Value("SETPCAP"),
+    Allowed::Value("SETUID"),
+    Allowed::Value("SYS_CHROOT"),
 ];
 
 /// Settings: none.
@@ -47,7 +32,19 @@ const GRANTED: [&str; 13] = [
 pub(crate) struct AddedCapabilities {}
 
 impl Policy for AddedCapabilities {
-    const META: &'static Meta = &META;
+    const META: &'static Meta = &Meta {
+        id: "added-capabilities",
+        title: "a container with Linux capabilities beyond the runtime's own",
+        severity: Severity::High,
+        since: "0.1.0",
+        why: "SYS_ADMIN, NET_ADMIN, SYS_PTRACE and their like each open a known way out of the container, and NET_RAW \
+              lets it speak in its neighbours' names.",
+        fix: "drop the entries of securityContext.capabilities.add that are not among the runtime's defaults",
+        kinds: &[Kinds::Pods],
+        fields: &[Fields::of_containers(&["securityContext.capabilities.add"]).allow(&GRANTED)],
+        changes: &[],
+        controls: &[Control { standard: "Pod Security Standards, baseline", name: "Capabilities" }],
+    };
 }
 
 impl Validator for AddedCapabilities {
@@ -55,7 +52,7 @@ impl Validator for AddedCapabilities {
         for container in request.containers() {
             for (position, name) in container.added_capabilities().enumerate() {
                 // The standard compares letter by letter: neither `chown` nor `CAP_CHOWN` is `CHOWN`.
-                if !GRANTED.contains(&name) {
+                if !Allowed::names(&GRANTED, name, Version::LATEST) {
                     let place = container.at_item("securityContext.capabilities.add", position, "");
                     report.add(
                         place,

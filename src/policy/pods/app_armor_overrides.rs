@@ -5,30 +5,10 @@ use serde::Deserialize;
 
 use crate::facts::{Facts, Pending};
 use crate::object::Metadata;
-use crate::policy::{Control, Meta, Policy, Report, Severity, Validator, quoted};
+use crate::policy::{Allowed, Control, Fields, Kinds, Meta, Policy, Report, Severity, Validator, quoted};
 use crate::request::Request;
 
-/// Documentation of the policy.
-const META: Meta = Meta {
-    id: "app-armor-overrides",
-    title: "an AppArmor profile that is switched off",
-    severity: Severity::Medium,
-    since: "0.1.0",
-    why: "The runtime's profile keeps a container from mounting file systems and from writing to the kernel's \
-          settings; unconfined, only its capabilities stand between.",
-    fix: "drop the profile, or set appArmorProfile.type: RuntimeDefault or Localhost, and drop annotations \
-          that say anything else",
-    fields: &[
-        "metadata.annotations[container.apparmor.security.beta.kubernetes.io/*]",
-        "spec.securityContext.appArmorProfile.type",
-        "spec.containers[*].securityContext.appArmorProfile.type",
-        "spec.initContainers[*].securityContext.appArmorProfile.type",
-        "spec.ephemeralContainers[*].securityContext.appArmorProfile.type",
-    ],
-    controls: &[Control { standard: "Pod Security Standards, baseline", name: "AppArmor" }],
-};
-
-/// What annotations begin with that name the profile of one container; before Kubernetes 1.30 there was no field for it.
+/// Beginning of the annotations that name the profile of one container; before Kubernetes 1.30 there was no field for it.
 const ANNOTATION: &str = "container.apparmor.security.beta.kubernetes.io/";
 
 /// Settings: none.
@@ -37,7 +17,37 @@ const ANNOTATION: &str = "container.apparmor.security.beta.kubernetes.io/";
 pub(crate) struct AppArmorOverrides {}
 
 impl Policy for AppArmorOverrides {
-    const META: &'static Meta = &META;
+    const META: &'static Meta = &Meta {
+        id: "app-armor-overrides",
+        title: "an AppArmor profile that is switched off",
+        severity: Severity::Medium,
+        since: "0.1.0",
+        why: "The runtime's profile keeps a container from mounting file systems and from writing to the kernel's \
+              settings; unconfined, only its capabilities stand between.",
+        fix: "drop the profile, or set appArmorProfile.type: RuntimeDefault or Localhost, and drop annotations that \
+              say anything else",
+        kinds: &[Kinds::Pods],
+        fields: &[
+            Fields::of(&["metadata.annotations[container.apparmor.security.beta.kubernetes.io/*]"]).allow(&[
+                Allowed::Absent,
+                Allowed::Value(""),
+                Allowed::Value("runtime/default"),
+                Allowed::Value("localhost/*"),
+            ]),
+            Fields::of(&["spec.securityContext.appArmorProfile.type"]).allow(&[
+                Allowed::Absent,
+                Allowed::Value("RuntimeDefault"),
+                Allowed::Value("Localhost"),
+            ]),
+            Fields::of_containers(&["securityContext.appArmorProfile.type"]).allow(&[
+                Allowed::Absent,
+                Allowed::Value("RuntimeDefault"),
+                Allowed::Value("Localhost"),
+            ]),
+        ],
+        changes: &[],
+        controls: &[Control { standard: "Pod Security Standards, baseline", name: "AppArmor" }],
+    };
 }
 
 impl Validator for AppArmorOverrides {

@@ -4,22 +4,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::facts::{Facts, Pending};
-use crate::policy::{Control, Meta, Policy, Report, Severity, Validator};
+use crate::policy::{Allowed, Control, Fields, Kinds, Meta, Policy, Report, Severity, Validator};
 use crate::request::Request;
-
-/// Documentation of the policy.
-const META: Meta = Meta {
-    id: "host-namespaces",
-    title: "a pod in the network, process or IPC namespace of its node",
-    severity: Severity::High,
-    since: "0.1.0",
-    why: "On the node's network a pod reaches what listens on localhost and no NetworkPolicy holds it; among \
-          the node's processes it sees their secrets and may signal them.",
-    fix: "drop hostNetwork, hostPID and hostIPC, and reach the node's services through a Service or the \
-          kubelet's API",
-    fields: &["spec.hostNetwork", "spec.hostPID", "spec.hostIPC"],
-    controls: &[Control { standard: "Pod Security Standards, baseline", name: "Host Namespaces" }],
-};
 
 /// Settings: none.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -27,7 +13,21 @@ const META: Meta = Meta {
 pub(crate) struct HostNamespaces {}
 
 impl Policy for HostNamespaces {
-    const META: &'static Meta = &META;
+    const META: &'static Meta = &Meta {
+        id: "host-namespaces",
+        title: "a pod in the network, process or IPC namespace of its node",
+        severity: Severity::High,
+        since: "0.1.0",
+        why: "On the node's network a pod reaches what listens on localhost and no NetworkPolicy holds it; among the \
+              node's processes it sees their secrets and may signal them.",
+        fix: "drop hostNetwork, hostPID and hostIPC, and reach the node's services through a Service or the kubelet's \
+              API",
+        kinds: &[Kinds::Pods],
+        fields: &[Fields::of(&["spec.hostNetwork", "spec.hostPID", "spec.hostIPC"])
+            .allow(&[Allowed::Absent, Allowed::Value("false")])],
+        changes: &[],
+        controls: &[Control { standard: "Pod Security Standards, baseline", name: "Host Namespaces" }],
+    };
 }
 
 impl Validator for HostNamespaces {

@@ -5,21 +5,8 @@ use serde::Deserialize;
 
 use crate::facts::{Facts, Pending};
 use crate::object::Pod;
-use crate::policy::{Control, Meta, Policy, Report, Severity, Validator};
+use crate::policy::{Allowed, Control, Fields, Kinds, Meta, Policy, Report, Severity, Validator};
 use crate::request::Request;
-
-/// Documentation of the policy.
-const META: Meta = Meta {
-    id: "host-paths",
-    title: "a volume from the node's file system",
-    severity: Severity::High,
-    since: "0.1.0",
-    why: "A path of the node brings in the kubelet's credentials, other pods' volumes and the runtime's \
-          socket, and a file written there may run as root outside.",
-    fix: "set an emptyDir, a persistentVolumeClaim or a csi volume in the place of hostPath",
-    fields: &["spec.volumes[*].hostPath"],
-    controls: &[Control { standard: "Pod Security Standards, baseline", name: "HostPath Volumes" }],
-};
 
 /// Settings: none.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -27,7 +14,19 @@ const META: Meta = Meta {
 pub(crate) struct HostPaths {}
 
 impl Policy for HostPaths {
-    const META: &'static Meta = &META;
+    const META: &'static Meta = &Meta {
+        id: "host-paths",
+        title: "a volume from the node's file system",
+        severity: Severity::High,
+        since: "0.1.0",
+        why: "A path of the node brings in the kubelet's credentials, other pods' volumes and the runtime's socket, \
+              and a file written there may run as root outside.",
+        fix: "set an emptyDir, a persistentVolumeClaim or a csi volume in the place of hostPath",
+        kinds: &[Kinds::Pods],
+        fields: &[Fields::of(&["spec.volumes[*].hostPath"]).allow(&[Allowed::Absent])],
+        changes: &[],
+        controls: &[Control { standard: "Pod Security Standards, baseline", name: "HostPath Volumes" }],
+    };
 }
 
 impl Validator for HostPaths {

@@ -4,25 +4,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::facts::{Facts, Pending};
-use crate::policy::{Control, Meta, Policy, Report, Severity, Validator};
+use crate::policy::{Allowed, Control, Fields, Kinds, Meta, Policy, Report, Severity, Validator};
 use crate::request::Request;
-
-/// Documentation of the policy.
-const META: Meta = Meta {
-    id: "host-ports",
-    title: "a container that takes a port of its node",
-    severity: Severity::Medium,
-    since: "0.1.0",
-    why: "A port of the node is reached by everything that reaches the node, past Services and most \
-          NetworkPolicies, and lets a pod stand in for what the node itself serves.",
-    fix: "drop hostPort, and publish the port through a Service",
-    fields: &[
-        "spec.containers[*].ports[*].hostPort",
-        "spec.initContainers[*].ports[*].hostPort",
-        "spec.ephemeralContainers[*].ports[*].hostPort",
-    ],
-    controls: &[Control { standard: "Pod Security Standards, baseline", name: "Host Ports" }],
-};
 
 /// Settings: none.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -30,7 +13,19 @@ const META: Meta = Meta {
 pub(crate) struct HostPorts {}
 
 impl Policy for HostPorts {
-    const META: &'static Meta = &META;
+    const META: &'static Meta = &Meta {
+        id: "host-ports",
+        title: "a container that takes a port of its node",
+        severity: Severity::Medium,
+        since: "0.1.0",
+        why: "A port of the node is reached by everything that reaches the node, past Services and most \
+              NetworkPolicies, and lets a pod stand in for what the node itself serves.",
+        fix: "drop hostPort, and publish the port through a Service",
+        kinds: &[Kinds::Pods],
+        fields: &[Fields::of_containers(&["ports[*].hostPort"]).allow(&[Allowed::Absent, Allowed::Value("0")])],
+        changes: &[],
+        controls: &[Control { standard: "Pod Security Standards, baseline", name: "Host Ports" }],
+    };
 }
 
 impl Validator for HostPorts {

@@ -5,56 +5,66 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::seccomp_unconfined::SeccompUnconfined;
 use crate::facts::{Facts, Pending};
-use crate::policy::{Control, Meta, PodSecurityVersion, Policy, Report, Severity, Validator, quoted};
+use crate::pod_security::Version;
+use crate::policy::{Allowed, Change, Control, Fields, Kinds, Meta, Policy, Report, Severity, Validator, quoted};
 use crate::request::Request;
 
-/// Documentation of the policy.
-const META: Meta = Meta {
-    id: "missing-seccomp-profiles",
-    title: "a container without a seccomp profile",
-    severity: Severity::Medium,
-    since: "0.1.0",
-    why: "Without a profile a container may call all of the kernel, and most kernel flaws that break containers sit in \
-          calls that the runtime's default profile blocks.",
-    fix: "set securityContext.seccompProfile.type: RuntimeDefault (or Localhost) on the pod or on each container",
-    fields: &[
-        "spec.os.name",
-        "spec.securityContext.seccompProfile.type",
-        "spec.containers[*].securityContext.seccompProfile.type",
-        "spec.initContainers[*].securityContext.seccompProfile.type",
-        "spec.ephemeralContainers[*].securityContext.seccompProfile.type",
-    ],
-    controls: &[Control { standard: "Pod Security Standards, restricted", name: "Seccomp (v1.19+)" }],
-};
+/// The version that the control came with.
+const BEGINS: Change = Change::begins(19);
 
 /// Settings: none. The standard's version comes from `podSecurityVersion`.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct MissingSeccompProfiles {
     #[serde(skip)]
-    version: PodSecurityVersion,
+    version: Version,
 }
 
 impl Policy for MissingSeccompProfiles {
-    const META: &'static Meta = &META;
+    const META: &'static Meta = &Meta {
+        id: "missing-seccomp-profiles",
+        title: "a container without a seccomp profile",
+        severity: Severity::Medium,
+        since: "0.1.0",
+        why: "Without a profile a container may call all of the kernel, and most kernel flaws that break containers \
+              sit in calls that the runtime's default profile blocks.",
+        fix: "set securityContext.seccompProfile.type: RuntimeDefault (or Localhost) on the pod or on each container",
+        kinds: &[Kinds::Pods],
+        fields: &[
+            Fields::of(&["spec.os.name"]),
+            Fields::of(&["spec.securityContext.seccompProfile.type"]).allow(&[
+                Allowed::Absent,
+                Allowed::Value("RuntimeDefault"),
+                Allowed::Value("Localhost"),
+            ]),
+            Fields::of_containers(&["securityContext.seccompProfile.type"]).allow(&[
+                Allowed::Value("RuntimeDefault"),
+                Allowed::Value("Localhost"),
+                Allowed::Words("absent where the pod's is set"),
+            ]),
+        ],
+        changes: &[BEGINS, Change::EXEMPTS_WINDOWS],
+        controls: &[Control { standard: "Pod Security Standards, restricted", name: "Seccomp (v1.19+)" }],
+    };
 
-    fn follow(&mut self, version: PodSecurityVersion) {
+    fn follow(&mut self, version: Version) {
         self.version = version;
     }
 
-    fn replaces(version: PodSecurityVersion) -> &'static [&'static str] {
-        if version.is_since(19) { &["seccomp-unconfined"] } else { &[] }
+    fn replaces(version: Version) -> &'static [&'static Meta] {
+        if BEGINS.holds(version) { &[SeccompUnconfined::META] } else { &[] }
     }
 }
 
 impl Validator for MissingSeccompProfiles {
     fn judge(&self, request: &Request<'_>, _: &Facts<'_>, report: &mut Report) -> Result<(), Pending> {
-        if !self.version.is_since(19) {
+        if !BEGINS.holds(self.version) {
             return Ok(());
         }
         for pod in request.pods() {
-            if self.version.is_since(25) && pod.is_windows() {
+            if Change::EXEMPTS_WINDOWS.holds(self.version) && pod.is_windows() {
                 continue;
             }
             let inherited = pod.seccomp_profile();

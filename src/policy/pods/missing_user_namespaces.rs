@@ -4,21 +4,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::facts::{Facts, Pending};
-use crate::policy::{Meta, Policy, Report, Severity, Validator};
+use crate::policy::{Allowed, Fields, Kinds, Meta, Policy, Report, Severity, Validator};
 use crate::request::Request;
-
-/// Documentation of the policy.
-const META: Meta = Meta {
-    id: "missing-user-namespaces",
-    title: "a pod without a user namespace of its own",
-    severity: Severity::Low,
-    since: "0.1.0",
-    why: "In a user namespace even root, with every capability that the pod was granted, is an ordinary user \
-          on the node, and most ways out of a container lead nowhere.",
-    fix: "set hostUsers: false on the pod",
-    fields: &["spec.hostUsers", "spec.os.name"],
-    controls: &[],
-};
 
 /// Settings: none.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -26,7 +13,19 @@ const META: Meta = Meta {
 pub(crate) struct MissingUserNamespaces {}
 
 impl Policy for MissingUserNamespaces {
-    const META: &'static Meta = &META;
+    const META: &'static Meta = &Meta {
+        id: "missing-user-namespaces",
+        title: "a pod without a user namespace of its own",
+        severity: Severity::Low,
+        since: "0.1.0",
+        why: "In a user namespace even root, with every capability that the pod was granted, is an ordinary user on \
+              the node, and most ways out of a container lead nowhere.",
+        fix: "set hostUsers: false on the pod",
+        kinds: &[Kinds::Pods],
+        fields: &[Fields::of(&["spec.hostUsers"]).allow(&[Allowed::Value("false")]), Fields::of(&["spec.os.name"])],
+        changes: &[],
+        controls: &[],
+    };
 }
 
 impl Validator for MissingUserNamespaces {

@@ -5,25 +5,8 @@ use serde::Deserialize;
 
 use crate::facts::{Facts, Pending};
 use crate::object::Container;
-use crate::policy::{Control, Meta, Policy, Report, Severity, Validator};
+use crate::policy::{Allowed, Control, Fields, Kinds, Meta, Policy, Report, Severity, Validator};
 use crate::request::Request;
-
-/// Documentation of the policy.
-const META: Meta = Meta {
-    id: "privileged-containers",
-    title: "a privileged container",
-    severity: Severity::Critical,
-    since: "0.1.0",
-    why: "A privileged container has every device and every capability of the node and none of the walls: \
-          whoever gets code to run in it is root on the node.",
-    fix: "drop securityContext.privileged, and add the one capability or device plugin that the program needs",
-    fields: &[
-        "spec.containers[*].securityContext.privileged",
-        "spec.initContainers[*].securityContext.privileged",
-        "spec.ephemeralContainers[*].securityContext.privileged",
-    ],
-    controls: &[Control { standard: "Pod Security Standards, baseline", name: "Privileged Containers" }],
-};
 
 /// Settings: none.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -31,7 +14,21 @@ const META: Meta = Meta {
 pub(crate) struct PrivilegedContainers {}
 
 impl Policy for PrivilegedContainers {
-    const META: &'static Meta = &META;
+    const META: &'static Meta = &Meta {
+        id: "privileged-containers",
+        title: "a privileged container",
+        severity: Severity::Critical,
+        since: "0.1.0",
+        why: "A privileged container has every device and every capability of the node and none of the walls: whoever \
+              gets code to run in it is root on the node.",
+        fix: "drop securityContext.privileged, and add the one capability or device plugin that the program needs",
+        kinds: &[Kinds::Pods],
+        fields: &[
+            Fields::of_containers(&["securityContext.privileged"]).allow(&[Allowed::Absent, Allowed::Value("false")])
+        ],
+        changes: &[],
+        controls: &[Control { standard: "Pod Security Standards, baseline", name: "Privileged Containers" }],
+    };
 }
 
 impl Validator for PrivilegedContainers {

@@ -4,48 +4,53 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::facts::{Facts, Pending};
-use crate::policy::{Control, Meta, PodSecurityVersion, Policy, Report, Severity, Validator};
+use crate::pod_security::Version;
+use crate::policy::{Allowed, Change, Control, Fields, Kinds, Meta, Policy, Report, Severity, Validator};
 use crate::request::Request;
 
-/// Documentation of the policy.
-const META: Meta = Meta {
-    id: "root-users",
-    title: "a container that may run as root",
-    severity: Severity::High,
-    since: "0.1.0",
-    why: "Root in a container is root on the node's kernel: one flaw in the runtime, or one mount too many, and it is \
-          root on the node.",
-    fix: "set securityContext.runAsNonRoot: true on the pod or on each container, and let the image or runAsUser name \
-          a user other than 0",
-    fields: &[
-        "spec.hostUsers",
-        "spec.securityContext.runAsNonRoot",
-        "spec.securityContext.runAsUser",
-        "spec.containers[*].securityContext.runAsNonRoot",
-        "spec.containers[*].securityContext.runAsUser",
-        "spec.initContainers[*].securityContext.runAsNonRoot",
-        "spec.initContainers[*].securityContext.runAsUser",
-        "spec.ephemeralContainers[*].securityContext.runAsNonRoot",
-        "spec.ephemeralContainers[*].securityContext.runAsUser",
-    ],
-    controls: &[
-        Control { standard: "Pod Security Standards, restricted", name: "Running as Non-root" },
-        Control { standard: "Pod Security Standards, restricted", name: "Running as Non-root user (v1.23+)" },
-    ],
-};
+/// The control on users came with 1.23.
+const JUDGES_USERS: Change = Change::new(23, "`runAsUser` must not be `0`");
+/// KEP-127: root in a user namespace is nobody on the node.
+const EXEMPTS_USER_NAMESPACES: Change = Change::new(35, "Pods with `spec.hostUsers: false` are exempt");
 
 /// Settings: none. The standard's version comes from `podSecurityVersion`.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RootUsers {
     #[serde(skip)]
-    version: PodSecurityVersion,
+    version: Version,
 }
 
 impl Policy for RootUsers {
-    const META: &'static Meta = &META;
+    const META: &'static Meta = &Meta {
+        id: "root-users",
+        title: "a container that may run as root",
+        severity: Severity::High,
+        since: "0.1.0",
+        why: "Root in a container is root on the node's kernel: one flaw in the runtime, or one mount too many, and \
+              it is root on the node.",
+        fix: "set securityContext.runAsNonRoot: true on the pod or on each container, and let the image or runAsUser \
+              name a user other than 0",
+        kinds: &[Kinds::Pods],
+        fields: &[
+            Fields::of(&["spec.hostUsers"]),
+            Fields::of(&["spec.securityContext.runAsNonRoot"])
+                .allow(&[Allowed::Value("true"), Allowed::Words("absent where each container's is `true`")]),
+            Fields::of(&["spec.securityContext.runAsUser"])
+                .allow(&[Allowed::Absent, Allowed::Words("anything but `0`")]),
+            Fields::of_containers(&["securityContext.runAsNonRoot"])
+                .allow(&[Allowed::Value("true"), Allowed::Words("absent where the pod's is `true`")]),
+            Fields::of_containers(&["securityContext.runAsUser"])
+                .allow(&[Allowed::Absent, Allowed::Words("anything but `0`")]),
+        ],
+        changes: &[JUDGES_USERS, EXEMPTS_USER_NAMESPACES],
+        controls: &[
+            Control { standard: "Pod Security Standards, restricted", name: "Running as Non-root" },
+            Control { standard: "Pod Security Standards, restricted", name: "Running as Non-root user (v1.23+)" },
+        ],
+    };
 
-    fn follow(&mut self, version: PodSecurityVersion) {
+    fn follow(&mut self, version: Version) {
         self.version = version;
     }
 }
@@ -53,15 +58,14 @@ impl Policy for RootUsers {
 impl Validator for RootUsers {
     fn judge(&self, request: &Request<'_>, _: &Facts<'_>, report: &mut Report) -> Result<(), Pending> {
         for pod in request.pods() {
-            // KEP-127: root in a user namespace is nobody on the node.
-            if self.version.is_since(35) && pod.has_user_namespace() {
+            if EXEMPTS_USER_NAMESPACES.holds(self.version) && pod.has_user_namespace() {
                 continue;
             }
             let inherited = pod.run_as_non_root();
             if inherited == Some(false) {
                 report.add(pod.at("spec.securityContext.runAsNonRoot"), "must not be false");
             }
-            let judges_users = self.version.is_since(23);
+            let judges_users = JUDGES_USERS.holds(self.version);
             if judges_users && pod.run_as_user() == Some(0) {
                 report.add(pod.at("spec.securityContext.runAsUser"), "must not be 0");
             }

@@ -8,47 +8,64 @@ use serde::Deserialize;
 use super::missing_seccomp_profiles::{is_filter, must_be_filter};
 use crate::facts::{Facts, Pending};
 use crate::object::{Metadata, Pod};
-use crate::policy::{Control, Meta, PodSecurityVersion, Policy, Report, Severity, Validator, quoted};
+use crate::pod_security::Version;
+use crate::policy::{Allowed, Change, Control, Fields, Kinds, Meta, Policy, Report, Severity, Validator, quoted};
 use crate::request::Request;
-
-/// Documentation of the policy.
-const META: Meta = Meta {
-    id: "seccomp-unconfined",
-    title: "a seccomp profile that is switched off",
-    severity: Severity::Medium,
-    since: "0.1.0",
-    why: "Unconfined, a container may call all of the kernel, even where the kubelet is told to filter by \
-          default.",
-    fix: "drop the profile, or set seccompProfile.type: RuntimeDefault or Localhost (before 1.19, the \
-          annotation runtime/default)",
-    fields: &[
-        "metadata.annotations[seccomp.security.alpha.kubernetes.io/pod]",
-        "metadata.annotations[container.seccomp.security.alpha.kubernetes.io/*]",
-        "spec.securityContext.seccompProfile.type",
-        "spec.containers[*].securityContext.seccompProfile.type",
-        "spec.initContainers[*].securityContext.seccompProfile.type",
-        "spec.ephemeralContainers[*].securityContext.seccompProfile.type",
-    ],
-    controls: &[Control { standard: "Pod Security Standards, baseline", name: "Seccomp" }],
-};
 
 /// The annotation that named a pod's profile before there was a field (1.19).
 const OF_POD: &str = "seccomp.security.alpha.kubernetes.io/pod";
-/// What the annotation of one container began with; its name followed.
+/// Beginning of the annotation of one container; its name followed.
 const OF_CONTAINER: &str = "container.seccomp.security.alpha.kubernetes.io/";
+
+/// The fields replaced the annotations.
+const JUDGES_FIELDS: Change =
+    Change::new(19, "the fields count, and annotations no longer do; before that, annotations alone");
 
 /// Settings: none. The standard's version comes from `podSecurityVersion`.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SeccompUnconfined {
     #[serde(skip)]
-    version: PodSecurityVersion,
+    version: Version,
 }
 
 impl Policy for SeccompUnconfined {
-    const META: &'static Meta = &META;
+    const META: &'static Meta = &Meta {
+        id: "seccomp-unconfined",
+        title: "a seccomp profile that is switched off",
+        severity: Severity::Medium,
+        since: "0.1.0",
+        why: "Unconfined, a container may call all of the kernel, even where the kubelet is told to filter by default.",
+        fix: "drop the profile, or set seccompProfile.type: RuntimeDefault or Localhost (before 1.19, the annotation \
+              runtime/default)",
+        kinds: &[Kinds::Pods],
+        fields: &[
+            Fields::of(&[
+                "metadata.annotations[seccomp.security.alpha.kubernetes.io/pod]",
+                "metadata.annotations[container.seccomp.security.alpha.kubernetes.io/*]",
+            ])
+            .allow(&[
+                Allowed::Absent,
+                Allowed::Value("runtime/default"),
+                Allowed::Value("docker/default"),
+                Allowed::Value("localhost/*"),
+            ]),
+            Fields::of(&["spec.securityContext.seccompProfile.type"]).allow(&[
+                Allowed::Absent,
+                Allowed::Value("RuntimeDefault"),
+                Allowed::Value("Localhost"),
+            ]),
+            Fields::of_containers(&["securityContext.seccompProfile.type"]).allow(&[
+                Allowed::Absent,
+                Allowed::Value("RuntimeDefault"),
+                Allowed::Value("Localhost"),
+            ]),
+        ],
+        changes: &[JUDGES_FIELDS],
+        controls: &[Control { standard: "Pod Security Standards, baseline", name: "Seccomp" }],
+    };
 
-    fn follow(&mut self, version: PodSecurityVersion) {
+    fn follow(&mut self, version: Version) {
         self.version = version;
     }
 }
@@ -56,7 +73,7 @@ impl Policy for SeccompUnconfined {
 impl Validator for SeccompUnconfined {
     fn judge(&self, request: &Request<'_>, _: &Facts<'_>, report: &mut Report) -> Result<(), Pending> {
         for pod in request.pods() {
-            if self.version.is_since(19) {
+            if JUDGES_FIELDS.holds(self.version) {
                 judge_fields(pod, report);
             } else {
                 judge_annotations(pod, report);

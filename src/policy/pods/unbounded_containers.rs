@@ -5,29 +5,8 @@ use serde::Deserialize;
 
 use crate::facts::{Facts, Pending};
 use crate::object::ContainerList;
-use crate::policy::{Meta, Policy, Report, Severity, Validator};
+use crate::policy::{Allowed, Fields, Kinds, Meta, Policy, Report, Severity, Validator};
 use crate::request::Request;
-
-/// Documentation of the policy.
-const META: Meta = Meta {
-    id: "unbounded-containers",
-    title: "a container without a memory limit, or without requests",
-    severity: Severity::Low,
-    since: "0.1.0",
-    why: "Without a memory limit one leak takes the node's memory and its neighbours with it; without requests \
-          the scheduler places the pod blindly and it is the first to be starved.",
-    fix: "set resources.limits.memory, resources.requests.cpu and resources.requests.memory on each container \
-          (or on the pod)",
-    fields: &[
-        "spec.resources.limits",
-        "spec.resources.requests",
-        "spec.containers[*].resources.limits",
-        "spec.containers[*].resources.requests",
-        "spec.initContainers[*].resources.limits",
-        "spec.initContainers[*].resources.requests",
-    ],
-    controls: &[],
-};
 
 /// A LimitRange of the namespace may set it when the Pod is created, so the finding rests on the cluster.
 const MUST: &str = "must be set and more than 0";
@@ -49,7 +28,24 @@ impl Default for UnboundedContainers {
 }
 
 impl Policy for UnboundedContainers {
-    const META: &'static Meta = &META;
+    const META: &'static Meta = &Meta {
+        id: "unbounded-containers",
+        title: "a container without a memory limit, or without requests",
+        severity: Severity::Low,
+        since: "0.1.0",
+        why: "Without a memory limit one leak takes the node's memory and its neighbours with it; without requests \
+              the scheduler places the pod blindly and it is the first to be starved.",
+        fix: "set resources.limits.memory, resources.requests.cpu and resources.requests.memory on each container (or \
+              on the pod)",
+        kinds: &[Kinds::Pods],
+        fields: &[
+            Fields::of(&["spec.resources.limits", "spec.resources.requests"]),
+            Fields::of_lasting_containers(&["resources.limits", "resources.requests"])
+                .allow(&[Allowed::Words("each resource that the settings list, more than 0, here or on the pod")]),
+        ],
+        changes: &[],
+        controls: &[],
+    };
 }
 
 impl Validator for UnboundedContainers {
@@ -62,12 +58,12 @@ impl Validator for UnboundedContainers {
             let pod = container.pod();
             for resource in &self.limits {
                 if !container.limits(resource) && !pod.limits(resource) {
-                    report.add_resting(container.at_key("resources.limits", resource), MUST);
+                    report.add_depending(container.at_key("resources.limits", resource), MUST);
                 }
             }
             for resource in &self.requests {
                 if !container.requests(resource) && !pod.requests(resource) {
-                    report.add_resting(container.at_key("resources.requests", resource), MUST);
+                    report.add_depending(container.at_key("resources.requests", resource), MUST);
                 }
             }
         }

@@ -3,58 +3,60 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::added_capabilities::AddedCapabilities;
 use crate::facts::{Facts, Pending};
-use crate::policy::{Control, Meta, PodSecurityVersion, Policy, Report, Severity, Validator, quoted};
+use crate::pod_security::Version;
+use crate::policy::{Allowed, Change, Control, Fields, Kinds, Meta, Policy, Report, Severity, Validator, quoted};
 use crate::request::Request;
 
-/// Documentation of the policy.
-const META: Meta = Meta {
-    id: "undropped-capabilities",
-    title: "a container that keeps Linux capabilities",
-    severity: Severity::Medium,
-    since: "0.1.0",
-    why: "Container runtimes grant a dozen capabilities that few programs need, among them raw sockets, changing file \
-          owners and making device files. Each is a way to escape or to listen in.",
-    fix: "set securityContext.capabilities.drop: [\"ALL\"] on each container, and add nothing but NET_BIND_SERVICE",
-    fields: &[
-        "spec.os.name",
-        "spec.containers[*].securityContext.capabilities.add",
-        "spec.containers[*].securityContext.capabilities.drop",
-        "spec.initContainers[*].securityContext.capabilities.add",
-        "spec.initContainers[*].securityContext.capabilities.drop",
-        "spec.ephemeralContainers[*].securityContext.capabilities.add",
-        "spec.ephemeralContainers[*].securityContext.capabilities.drop",
-    ],
-    controls: &[Control { standard: "Pod Security Standards, restricted", name: "Capabilities (v1.22+)" }],
-};
+/// The version that the control came with.
+const BEGINS: Change = Change::begins(22);
 
 /// Settings: none. The standard's version comes from `podSecurityVersion`.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct UndroppedCapabilities {
     #[serde(skip)]
-    version: PodSecurityVersion,
+    version: Version,
 }
 
 impl Policy for UndroppedCapabilities {
-    const META: &'static Meta = &META;
+    const META: &'static Meta = &Meta {
+        id: "undropped-capabilities",
+        title: "a container that keeps Linux capabilities",
+        severity: Severity::Medium,
+        since: "0.1.0",
+        why: "Container runtimes grant a dozen capabilities that few programs need, among them raw sockets, changing \
+              file owners and making device files. Each is a way to escape or to listen in.",
+        fix: "set securityContext.capabilities.drop: [\"ALL\"] on each container, and add nothing but NET_BIND_SERVICE",
+        kinds: &[Kinds::Pods],
+        fields: &[
+            Fields::of(&["spec.os.name"]),
+            Fields::of_containers(&["securityContext.capabilities.add"])
+                .allow(&[Allowed::Absent, Allowed::Value("NET_BIND_SERVICE")]),
+            Fields::of_containers(&["securityContext.capabilities.drop"])
+                .allow(&[Allowed::Words("a list that includes `ALL`")]),
+        ],
+        changes: &[BEGINS, Change::EXEMPTS_WINDOWS],
+        controls: &[Control { standard: "Pod Security Standards, restricted", name: "Capabilities (v1.22+)" }],
+    };
 
-    fn follow(&mut self, version: PodSecurityVersion) {
+    fn follow(&mut self, version: Version) {
         self.version = version;
     }
 
-    fn replaces(version: PodSecurityVersion) -> &'static [&'static str] {
-        if version.is_since(22) { &["added-capabilities"] } else { &[] }
+    fn replaces(version: Version) -> &'static [&'static Meta] {
+        if BEGINS.holds(version) { &[AddedCapabilities::META] } else { &[] }
     }
 }
 
 impl Validator for UndroppedCapabilities {
     fn judge(&self, request: &Request<'_>, _: &Facts<'_>, report: &mut Report) -> Result<(), Pending> {
-        if !self.version.is_since(22) {
+        if !BEGINS.holds(self.version) {
             return Ok(());
         }
         for container in request.containers() {
-            if self.version.is_since(25) && container.pod().is_windows() {
+            if Change::EXEMPTS_WINDOWS.holds(self.version) && container.pod().is_windows() {
                 continue;
             }
             // The standard compares letter by letter: `all` is not `ALL`.

@@ -5,26 +5,8 @@ use serde::Deserialize;
 
 use crate::facts::{Facts, Pending};
 use crate::object::{Pod, Security};
-use crate::policy::{Control, Meta, Policy, Report, Severity, Validator};
+use crate::policy::{Allowed, Control, Fields, Kinds, Meta, Policy, Report, Severity, Validator};
 use crate::request::Request;
-
-/// Documentation of the policy.
-const META: Meta = Meta {
-    id: "windows-host-process",
-    title: "a Windows container that runs on its node itself",
-    severity: Severity::Critical,
-    since: "0.1.0",
-    why: "A HostProcess container is a process of the node, with the node's users, files and network: there is \
-          no wall to break.",
-    fix: "drop securityContext.windowsOptions.hostProcess",
-    fields: &[
-        "spec.securityContext.windowsOptions.hostProcess",
-        "spec.containers[*].securityContext.windowsOptions.hostProcess",
-        "spec.initContainers[*].securityContext.windowsOptions.hostProcess",
-        "spec.ephemeralContainers[*].securityContext.windowsOptions.hostProcess",
-    ],
-    controls: &[Control { standard: "Pod Security Standards, baseline", name: "HostProcess" }],
-};
 
 /// Settings: none.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -32,7 +14,24 @@ const META: Meta = Meta {
 pub(crate) struct WindowsHostProcess {}
 
 impl Policy for WindowsHostProcess {
-    const META: &'static Meta = &META;
+    const META: &'static Meta = &Meta {
+        id: "windows-host-process",
+        title: "a Windows container that runs on its node itself",
+        severity: Severity::Critical,
+        since: "0.1.0",
+        why: "A HostProcess container is a process of the node, with the node's users, files and network: there is no \
+              wall to break.",
+        fix: "drop securityContext.windowsOptions.hostProcess",
+        kinds: &[Kinds::Pods],
+        fields: &[
+            Fields::of(&["spec.securityContext.windowsOptions.hostProcess"])
+                .allow(&[Allowed::Absent, Allowed::Value("false")]),
+            Fields::of_containers(&["securityContext.windowsOptions.hostProcess"])
+                .allow(&[Allowed::Absent, Allowed::Value("false")]),
+        ],
+        changes: &[],
+        controls: &[Control { standard: "Pod Security Standards, baseline", name: "HostProcess" }],
+    };
 }
 
 impl Validator for WindowsHostProcess {

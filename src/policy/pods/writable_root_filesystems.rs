@@ -4,30 +4,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::facts::{Facts, Pending};
-use crate::policy::{Control, Meta, Policy, Report, Severity, Validator};
+use crate::policy::{Allowed, Control, Fields, Kinds, Meta, Policy, Report, Severity, Validator};
 use crate::request::Request;
-
-/// Documentation of the policy.
-const META: Meta = Meta {
-    id: "writable-root-filesystems",
-    title: "a container that can write to its own image",
-    severity: Severity::Medium,
-    since: "0.1.0",
-    why: "Whoever gets code to run in a container with a writable root can drop tools and change the program itself. \
-          What must be written belongs on a volume, where it is seen.",
-    fix: "set securityContext.readOnlyRootFilesystem: true on each container, and mount an emptyDir where the program \
-          writes (often /tmp)",
-    fields: &[
-        "spec.os.name",
-        "spec.containers[*].securityContext.readOnlyRootFilesystem",
-        "spec.initContainers[*].securityContext.readOnlyRootFilesystem",
-        "spec.ephemeralContainers[*].securityContext.readOnlyRootFilesystem",
-    ],
-    controls: &[Control {
-        standard: "NSA/CISA Kubernetes Hardening Guidance",
-        name: "Immutable container file systems",
-    }],
-};
 
 /// Settings: none.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -35,7 +13,26 @@ const META: Meta = Meta {
 pub(crate) struct WritableRootFilesystems {}
 
 impl Policy for WritableRootFilesystems {
-    const META: &'static Meta = &META;
+    const META: &'static Meta = &Meta {
+        id: "writable-root-filesystems",
+        title: "a container that can write to its own image",
+        severity: Severity::Medium,
+        since: "0.1.0",
+        why: "Whoever gets code to run in a container with a writable root can drop tools and change the program \
+              itself. What must be written belongs on a volume, where it is seen.",
+        fix: "set securityContext.readOnlyRootFilesystem: true on each container, and mount an emptyDir where the \
+              program writes (often /tmp)",
+        kinds: &[Kinds::Pods],
+        fields: &[
+            Fields::of(&["spec.os.name"]),
+            Fields::of_containers(&["securityContext.readOnlyRootFilesystem"]).allow(&[Allowed::Value("true")]),
+        ],
+        changes: &[],
+        controls: &[Control {
+            standard: "NSA/CISA Kubernetes Hardening Guidance",
+            name: "Immutable container file systems",
+        }],
+    };
 }
 
 impl Validator for WritableRootFilesystems {

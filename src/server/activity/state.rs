@@ -1,4 +1,4 @@
-//! What a connection waits for, and until when.
+//! State of a connection: the event that it waits for, and its deadline.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,12 +15,12 @@ pub(in super::super) const SENDING: Duration = Duration::from_secs(5);
 /// Without a request. Longer than the 90 seconds for which an API server keeps an idle connection: the side that sends ends
 /// it, so that no request meets a connection that is being closed.
 pub(in super::super) const IDLE: Duration = Duration::from_mins(2);
-/// How long an answered review vouches for its connection: as long as an API server keeps it.
+/// Time for which an answered review protects its connection: as long as an API server keeps an idle one.
 pub(in super::super) const VOUCHED: Duration = Duration::from_secs(90);
 /// The longest request of an honest caller that nothing holds up.
 pub(in super::super) const SLOW: Duration = Duration::from_secs(1);
 
-/// Why a connection has to end.
+/// Reason to end a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in super::super) enum Due {
     /// It makes room for another, or nothing came for long: what runs may finish.
@@ -48,7 +48,7 @@ pub(in super::super) enum Rank {
     SlowRecent,
 }
 
-/// What a connection waits for.
+/// Event that a connection waits for.
 pub(super) struct State {
     /// Numbers of requests and answers; the first is 1.
     pub(super) next: u64,

@@ -11,9 +11,9 @@ use x509_parser::prelude::{FromDer, X509Certificate, X509Version};
 use super::validity::Validity;
 use super::{CertificateError, bad};
 
-/// What can be served.
+/// Kinds of keys that can be served.
 const KINDS: &str = "RSA of 2048 to 8192 bits, ECDSA (P-256, P-384, P-521) and Ed25519 are";
-/// How aws-lc-rs names an RSA key that it refuses for its length.
+/// Messages of aws-lc-rs about an RSA key that it refuses for its length.
 const TOO_SHORT: &str = "TooSmall";
 const TOO_LONG: &str = "TooLarge";
 
@@ -69,7 +69,7 @@ fn unreadable(pem: &[u8]) -> &'static str {
     }
 }
 
-/// Why an RSA key is refused for its length. Any other key is left to those who know its kind.
+/// Message about an RSA key that is refused for its length. Any other key is left to those who know its kind.
 fn refused_rsa(key: &PrivateKeyDer<'_>) -> Option<&'static str> {
     let error = match key {
         PrivateKeyDer::Pkcs1(der) => rsa::KeyPair::from_der(der.secret_pkcs1_der()).err()?,

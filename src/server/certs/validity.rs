@@ -103,7 +103,7 @@ impl Served {
         self.0.send_replace(validity);
     }
 
-    /// What is wrong with it at this moment.
+    /// The certificate of the chain that is not valid now, if any.
     pub fn invalid(&self) -> Option<Invalid> {
         self.0.borrow().invalid(Timestamp::now().as_second())
     }

@@ -1,4 +1,4 @@
-//! What decisions that were made on the workers cost, by caller.
+//! CPU time of decisions that were made on the workers, by caller.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -11,15 +11,15 @@ use crate::lock::lock;
 /// The time over which costs are added up. Much longer than one decision, however busy the machine: a caller whose
 /// decisions are dear is back on the workers only once in that time.
 const WINDOW: Duration = Duration::from_secs(4);
-/// What a caller's decisions may take of the workers in that time.
+/// CPU time on the workers that a caller's decisions may take in that time.
 const SHARE: Duration = Duration::from_millis(60);
-/// What one decision may take on average: several times what an ordinary one does. Many that are cheap stay where they
-/// are, because a change of threads would cost about as much as they do.
+/// CPU time that one decision may take on average: several times that of an ordinary one. Many that are cheap stay where
+/// they are, because a change of threads would cost about as much as they do.
 const CHEAP: Duration = Duration::from_micros(500);
 /// Callers that are told apart in that time; reviews of others wait for the deciding threads.
 const CALLERS: usize = 4_096;
 
-/// What each caller's decisions took of the workers a moment ago.
+/// CPU time that each caller's decisions took on the workers recently.
 #[derive(Default)]
 pub(super) struct Accounts(Mutex<Window>);
 
@@ -36,7 +36,7 @@ struct Spent {
 }
 
 impl Accounts {
-    /// Whether a caller's next decision may be made on a worker: its last ones were few, or cheap.
+    /// True if a caller's next decision may be made on a worker: its last ones were few, or cheap.
     pub(super) fn is_cheap(&self, caller: Caller, now: Instant) -> bool {
         let mut window = lock(&self.0);
         window.renew(now);

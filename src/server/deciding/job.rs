@@ -29,7 +29,7 @@ pub(super) struct Job {
     outcome: Mutex<Option<oneshot::Sender<Outcome>>>,
 }
 
-/// Where a job is.
+/// Stage of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
     /// In the queue, not begun.
@@ -40,7 +40,7 @@ enum Stage {
     Running,
     /// The same, and what it waits for came in the meantime.
     RunningWoken,
-    /// Nowhere: it waits for something.
+    /// Neither in the queue nor on a thread: it waits for something.
     Waiting,
     /// Over.
     Done,

@@ -20,9 +20,9 @@ const STARTED: usize = 128;
 /// Those of one address that nobody answers for.
 const STARTED_UNKNOWN: usize = STARTED / 2;
 
-/// How many threads there are, and who may have how many of them at once.
+/// Number of deciding threads, and how many of them one caller may use at once.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Limits {
+pub(super) struct ThreadLimits {
     pub(super) threads: usize,
     address: usize,
     user: usize,
@@ -30,7 +30,7 @@ pub(super) struct Limits {
 
 /// The jobs that wait, by caller.
 pub(super) struct Queue {
-    limits: Limits,
+    limits: ThreadLimits,
     state: Mutex<State>,
     changed: Condvar,
     /// Jobs that have not begun; read without the lock.
@@ -42,12 +42,12 @@ struct State {
     addresses: HashMap<IpAddr, Address>,
     waiting: usize,
     started: usize,
-    /// What the address had been given whose turn came last: one that was away starts there, and saves nothing up.
+    /// CPU time charged to the address served last: an address that was away starts there, and saves nothing up.
     clock: Duration,
     is_closed: bool,
 }
 
-/// What is asked from one address.
+/// Waiting reviews of one address.
 #[derive(Default)]
 struct Address {
     users: HashMap<u64, User>,
@@ -60,7 +60,7 @@ struct Address {
     started: usize,
 }
 
-/// What one of its users asks.
+/// Waiting reviews of one user of an address.
 #[derive(Default)]
 struct User {
     fresh: VecDeque<Arc<Job>>,
@@ -71,12 +71,12 @@ struct User {
 }
 
 /// A decision that is made elsewhere, and counts here.
-pub(super) struct Place<'q> {
+pub(super) struct Permit<'q> {
     queue: &'q Queue,
     caller: Caller,
 }
 
-impl Limits {
+impl ThreadLimits {
     /// As many threads for one user as there are cores, one more for another user of its address, and one more for
     /// another address: who asks for little finds a thread that no long decision occupies.
     pub(super) fn for_cores(cores: usize) -> Self {
@@ -85,18 +85,18 @@ impl Limits {
 }
 
 impl Queue {
-    pub(super) fn new(limits: Limits) -> Self {
+    pub(super) fn new(limits: ThreadLimits) -> Self {
         Self { limits, state: Mutex::default(), changed: Condvar::new(), waiting: AtomicUsize::new(0) }
     }
 
     /// A place for a decision that is made elsewhere; `None` when too many have begun.
-    pub(super) fn enter(&self, caller: Caller) -> Option<Place<'_>> {
+    pub(super) fn enter(&self, caller: Caller) -> Option<Permit<'_>> {
         let mut state = lock(&self.state);
         if !state.may_start(caller) {
             return None;
         }
         state.begin(caller);
-        Some(Place { queue: self, caller })
+        Some(Permit { queue: self, caller })
     }
 
     /// Adds a job that has not begun.
@@ -271,7 +271,7 @@ impl State {
 
     /// Takes the job whose turn it is: of the address that has the fewest threads now, and of those the one whose
     /// decisions took the least; among its users in the same way.
-    fn take(&mut self, limits: Limits) -> Option<Arc<Job>> {
+    fn take(&mut self, limits: ThreadLimits) -> Option<Arc<Job>> {
         let has_room = self.started < STARTED;
         let candidates = self.addresses.iter().filter(|(_, address)| address.running < limits.address);
         let candidates = candidates.filter_map(|(at, address)| {
@@ -306,7 +306,7 @@ impl User {
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for Permit<'_> {
     fn drop(&mut self) {
         let mut state = lock(&self.queue.state);
         state.end(self.caller);

@@ -1,36 +1,36 @@
-//! Whether what a sink refuses is set aside.
+//! Decision to set aside records that a sink refuses.
 
-use super::super::sink::Refused;
+use crate::trail::sink::Refused;
 
-/// How often a sink must refuse a record before it is set aside.
+/// Number of times that a sink must refuse a record before it is set aside.
 const TRIES: u32 = 3;
 /// Records in a row that are set aside where it is not certain that it is they that are refused. Beyond them it is the
 /// other end that refuses whatever comes.
 const DOUBTFUL: usize = 8;
-/// How often a sink may ask to go on at once with smaller pieces.
+/// Number of times that a sink may ask to go on at once with smaller pieces.
 const PIECES: u32 = 64;
 
-/// What a sink has refused of a stream.
+/// Records of a stream that a sink has refused.
 #[derive(Debug, Default)]
 pub(super) struct Refusals {
     /// The records that were refused last, and how often.
     records: Vec<u64>,
     tries: u32,
-    /// How often smaller pieces were tried.
+    /// Number of times that smaller pieces were tried.
     pieces: u32,
     /// Records that were set aside in a row without certainty, and the record after them.
     doubtful: usize,
     due: u64,
 }
 
-/// What is to be done after a failure.
+/// Next step after a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Step {
     /// The sink goes on at once, with smaller pieces.
     Narrow,
     /// The batch comes again after a pause.
     Again,
-    /// What was refused is set aside.
+    /// The refused records are set aside.
     SetAside,
 }
 
@@ -67,8 +67,8 @@ impl Refusals {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::sink::Refused;
     use super::{DOUBTFUL, PIECES, Refusals, Step, TRIES};
+    use crate::trail::sink::Refused;
 
     fn refused(records: &[u64], is_certain: bool) -> Refused {
         Refused { records: records.to_vec(), next: records.last().map_or(0, |last| last + 1), is_certain }

@@ -1,26 +1,26 @@
-//! Where a courier is in the spool, and what comes next.
+//! Position of a courier in the spool, and loading of the next records.
 
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use tokio::time::Instant;
 
-use super::super::class::Class;
-use super::super::sink::Appetite;
-use super::super::spool::{Index, Segment};
+use crate::trail::record::Class;
+use crate::trail::sink::BatchLimits;
+use crate::trail::spool::{Index, Segment};
 
-/// Where a courier is in a stream.
+/// Position of a courier in a stream.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Route {
     /// The next record.
     pub(super) next: u64,
-    /// Where it stands, when that is known: the segment's first record, and the bytes before it.
+    /// Its place, when that is known: the segment's first record, and the bytes before it.
     pub(super) place: Option<(u64, u64)>,
     /// Since when records lie there for more to come.
     pub(super) since: Option<Instant>,
 }
 
-/// What is handed over next.
+/// Records that are delivered next.
 pub(super) struct Loaded {
     pub(super) first: u64,
     pub(super) bytes: Vec<u8>,
@@ -28,7 +28,7 @@ pub(super) struct Loaded {
     pub(super) route: Route,
 }
 
-pub(super) fn load(index: &Index, class: Class, mut route: Route, appetite: Appetite) -> io::Result<Option<Loaded>> {
+pub(super) fn load(index: &Index, class: Class, mut route: Route, limits: BatchLimits) -> io::Result<Option<Loaded>> {
     let Some(segment) = index.segment(class, route.next) else { return Ok(None) };
     let mut lost = segment.first.saturating_sub(route.next);
     route.next = route.next.max(segment.first);
@@ -40,7 +40,7 @@ pub(super) fn load(index: &Index, class: Class, mut route: Route, appetite: Appe
     file.seek(SeekFrom::Start(start))?;
     let mut reader = BufReader::new(file.take(segment.bytes.saturating_sub(start)));
     let (mut bytes, first) = (Vec::new(), route.next);
-    while (bytes.len() as u64) < appetite.bytes && route.next - first < appetite.records && route.next < segment.end {
+    while (bytes.len() as u64) < limits.bytes && route.next - first < limits.records && route.next < segment.end {
         if reader.read_until(b'\n', &mut bytes)? == 0 {
             break;
         }
@@ -66,7 +66,7 @@ fn skip(file: &mut std::fs::File, segment: &Segment, next: u64) -> io::Result<u6
     Ok(bytes)
 }
 
-/// Where a sink was: the next record of each stream. It gets everything that is there of a stream where that is not
+/// Position of a sink: the next record of each stream. It gets everything that is there of a stream where that is not
 /// known: at least once. And of which classes it has had more than there is: how many, and how many there are.
 pub(super) fn read_cursor(file: &Path, index: &Index) -> ([u64; 3], Vec<(Class, u64, u64)>) {
     let known = match std::fs::read(file) {

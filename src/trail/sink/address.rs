@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use percent_encoding::percent_decode_str;
 use reqwest::Url;
 
-use super::tls;
 use crate::redaction::redact;
+use crate::trail::connect::tls;
 
 /// Names whose values are secrets, beside those that redaction knows.
 const NAMES: [&str; 11] =
@@ -19,7 +19,7 @@ const PLAIN: usize = 32;
 const RANDOM: usize = 16;
 const MIXED: usize = 20;
 
-/// Where a receiver is: written in the configuration, or in a file, because it holds a secret.
+/// Address of a receiver: written in the configuration, or in a file, because it holds a secret.
 #[derive(Debug, Clone)]
 pub(super) enum Address {
     /// As it is written.
@@ -32,7 +32,7 @@ impl Address {
     /// The address that settings name, in one of two ways. `names` are the keys of the two.
     ///
     /// # Errors
-    /// What is wrong with it, without the address itself.
+    /// The error, without the address itself.
     pub(super) fn of(
         written: Option<&str>,
         file: Option<&Path>,
@@ -76,9 +76,9 @@ impl Address {
 /// An address: `https`, or `http` where the settings say that it may be.
 ///
 /// # Errors
-/// What is wrong with it. The address itself is not quoted: somebody may have put a secret into it.
+/// The error. The address itself is not quoted: somebody may have put a secret into it.
 pub(super) fn url(text: &str, insecure: bool) -> Result<Url, String> {
-    let url = Url::parse(text).map_err(|error| format!("is no URL: {error}"))?;
+    let url = Url::parse(text).map_err(|error| format!("is not a URL: {error}"))?;
     if !url.username().is_empty() || url.password().is_some() {
         return Err("must hold no name or password: they belong into files".to_owned());
     }
@@ -128,7 +128,7 @@ fn is_plain(value: &str) -> bool {
     value.len() <= PLAIN && !is_random(value) && value.split(['.', '-', '_', '/', ',']).all(is_word)
 }
 
-/// Whether some word of a text is none that people make up.
+/// Returns true if some word of a text looks random.
 fn is_random(text: &str) -> bool {
     let is_uuid = |text: &str| text.len() == 36 && text.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
     let has = |word: &str, is: fn(&u8) -> bool| word.bytes().any(|byte| is(&byte));

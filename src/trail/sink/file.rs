@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::super::chain::Chain;
 use super::{Batch, Delivery, Refused, Sink};
+use crate::trail::proof::Chain;
 
 /// Bytes that are read at once from the end.
 const BLOCK: usize = 64 << 10;
@@ -23,7 +23,7 @@ pub struct Settings {
     /// Bytes after which it is set aside.
     #[serde(default = "max_bytes")]
     max_bytes: u64,
-    /// How many that were set aside are kept.
+    /// Number of earlier files that are kept.
     #[serde(default = "keep")]
     keep: u32,
 }
@@ -42,7 +42,7 @@ pub(super) struct Rotated {
     file: File,
     /// Bytes of whole deliveries.
     length: u64,
-    /// Whether there is more in the file than that.
+    /// Set while the file holds more bytes than that.
     is_torn: bool,
     /// Up to where a batch was written that was not written whole: its stream, and the next record.
     written: Option<(String, u64)>,
@@ -57,11 +57,11 @@ impl Rotated {
         let name = settings.path.display();
         let named = |error: io::Error| format!("{name}: {error}");
         if std::fs::metadata(&settings.path).is_ok_and(|metadata| !metadata.is_file()) {
-            return Err(format!("{name}: is no regular file"));
+            return Err(format!("{name}: is not a regular file"));
         }
         let file = OpenOptions::new().read(true).append(true).create(true).open(&settings.path).map_err(named)?;
         if !is_trail(&file).map_err(named)? {
-            return Err(format!("{name}: is no trail; name another file, or move this one away"));
+            return Err(format!("{name}: is not a trail; name another file, or move this one away"));
         }
         let found = file.metadata().map_err(named)?.len();
         let length = whole(&file, found).map_err(named)?;
@@ -158,7 +158,7 @@ impl Sink for Rotated {
     }
 }
 
-/// Whether a file begins as a trail does, or holds no more than what a crash left of that: a part, and zeros.
+/// Returns true if a file begins as a trail does, or holds no more than what a crash left of that: a part, and zeros.
 fn is_trail(file: &File) -> io::Result<bool> {
     let (mut reader, begin) = (BufReader::new(file), Chain::BEGIN.as_bytes());
     let mut found = Vec::new();
@@ -177,7 +177,7 @@ fn is_trail(file: &File) -> io::Result<bool> {
     }
 }
 
-/// Where the last whole line ends. One with zeros in it is none: they stand where a crash came before the bytes.
+/// End of the last whole line. One with zeros in it is none: they stand where a crash came before the bytes.
 fn whole(file: &File, length: u64) -> io::Result<u64> {
     let mut buffer = vec![0; BLOCK];
     let (mut start, mut end) = (length, None);

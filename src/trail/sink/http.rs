@@ -10,16 +10,17 @@ use jiff::fmt::rfc2822;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::{Response, StatusCode, Url, redirect};
 
-use super::{Appetite, tls};
+use super::BatchLimits;
+use crate::trail::connect::tls;
 
-/// How long a connection may take.
+/// Maximum time for a connection.
 const CONNECT: Duration = Duration::from_secs(5);
-/// How long a request may take with its answer: less than a courier's patience, so that it is told why.
+/// Maximum time for a request with its answer: less than a courier's patience, so that the reason is known.
 const REQUEST: Duration = Duration::from_secs(50);
 /// Bytes of a request's records, well below the 1 MiB that a server takes unless told otherwise.
 const ROOM: usize = 512 << 10;
-/// How much is handed over at once: with its last record, and what is said of each, mostly one request.
-pub(super) const APPETITE: Appetite = Appetite { bytes: 384 << 10, records: 1_000, wait: Duration::ZERO };
+/// Limits of a batch: with its last record and the framing of each, mostly one request.
+pub(super) const APPETITE: BatchLimits = BatchLimits { bytes: 384 << 10, records: 1_000, wait: Duration::ZERO };
 /// Requests that are taken before one of twice the size is tried again.
 const STEADY: u32 = 64;
 /// Bytes of an answer that are read.
@@ -27,7 +28,7 @@ pub(super) const ANSWER: usize = 64 << 10;
 /// Characters of another's text that are said.
 const SAID: usize = 128;
 
-/// How much goes into one request: half of what was too large, and after a while more again.
+/// Size of one request: half of what was too large, and after a while more again.
 pub(super) struct Room {
     /// Bytes of the records. A longer one goes alone.
     pub(super) bytes: usize,
@@ -61,7 +62,7 @@ impl Room {
     }
 }
 
-/// What is said of a record that is too large by itself.
+/// Error for a record that is too large by itself.
 pub(super) fn too_large(stream: &str, seq: u64, bytes: usize) -> String {
     format!("the other end does not take record {stream}:{seq}, of {bytes} bytes: it answered 413; raise its limit")
 }
@@ -82,7 +83,7 @@ pub(super) fn client(url: &Url, ca: Option<&Path>) -> Result<reqwest::Client, St
         .map_err(|error| chain(&error))
 }
 
-/// What can never be the names of headers.
+/// Refuses names that are not valid for headers.
 ///
 /// # Errors
 /// When one is none.
@@ -121,13 +122,13 @@ pub(super) async fn body(mut response: Response) -> Result<Vec<u8>, String> {
     Ok(body)
 }
 
-/// What an answer that is no success says of itself. Its body is not quoted: it may echo what was sent.
+/// Describes an answer other than success. Its body is not quoted: it may echo what was sent.
 pub(super) fn refusal(status: StatusCode) -> String {
     let why = if status.is_redirection() { "; redirects are not followed" } else { "" };
     format!("the other end answered {status}{why}")
 }
 
-/// How long an answer asks to be left alone: seconds, or a date.
+/// Pause that an answer asks for (`Retry-After`): seconds, or a date.
 pub(super) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Duration {
     let text = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()).unwrap_or_default().trim();
     if let Ok(seconds) = text.parse() {
@@ -137,7 +138,7 @@ pub(super) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Duration {
     date.and_then(|date| Duration::try_from(date.duration_since(now)).ok()).unwrap_or_default()
 }
 
-/// Why a request failed, without its address.
+/// Cause of a failed request, without its address.
 pub(super) fn cause(error: reqwest::Error) -> String {
     chain(&error.without_url())
 }

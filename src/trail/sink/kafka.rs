@@ -18,25 +18,26 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::time::timeout;
 
-use super::{Batch, Delivery, Refused, Sink, http, tls};
+use super::{Batch, Delivery, Refused, Sink, http};
+use crate::trail::connect::tls;
 
 /// Bytes of the records that go out together, well below the 1 MiB that a topic takes unless told otherwise.
 const TOGETHER: usize = 256 << 10;
-/// What a record takes beside its line, its key and its headers, at most.
+/// Bytes that a record takes beside its line, its key and its headers, at most.
 const FRAMING: usize = 64;
-/// How long a delivery waits for acknowledgements. What was sent stays sent: the next one waits for the same.
+/// Maximum time that a delivery waits for acknowledgements. Sent records stay sent: the next one waits for the same.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// How long it may take to find out why they do not come.
+/// Maximum time to find out why they do not come.
 const LOOK: Duration = Duration::from_secs(10);
 const CONNECT: Duration = Duration::from_secs(5);
 const REQUEST: Duration = Duration::from_secs(15);
-/// How long a topic is looked for.
+/// Maximum time to look for a topic.
 const TOPIC: Duration = Duration::from_secs(5);
-/// How long the brokers are asked again about what was sent.
+/// Time for which the brokers are asked again about sent records.
 const REPEAT: Duration = Duration::from_hours(24);
 /// Nothing goes out until it is told to: what goes out together is ours to say.
 const LINGER: Duration = Duration::from_hours(1);
-/// How long a producer that is given up may take to close.
+/// Maximum time for an abandoned producer to close.
 const CLOSE: Duration = Duration::from_secs(5);
 /// Letters of a topic's name.
 const NAME: usize = 249;
@@ -49,11 +50,11 @@ pub struct Settings {
     brokers: Vec<String>,
     /// The topic. It is not made if it is missing.
     topic: String,
-    /// Who we are.
+    /// The user that logs in.
     user: Option<String>,
     /// The file that our password is in.
     password_file: Option<PathBuf>,
-    /// How the password is proven.
+    /// SASL mechanism that proves the password.
     #[serde(default)]
     mechanism: Mechanism,
     /// The certificates that sign the brokers' (PEM), where the system's do not.
@@ -63,7 +64,7 @@ pub struct Settings {
     insecure: bool,
 }
 
-/// How a password is proven without being sent.
+/// SASL mechanism that proves a password without sending it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 enum Mechanism {
     /// SCRAM with SHA-512.
@@ -79,7 +80,7 @@ enum Mechanism {
 pub(super) struct Kafka {
     settings: Settings,
     producer: Option<Producer>,
-    /// How much goes out together.
+    /// Size of a group of records that is sent together.
     room: http::Room,
     refused: Option<Refused>,
     /// Up to where a stream was acknowledged: its id, and the next record.
@@ -87,14 +88,14 @@ pub(super) struct Kafka {
     sent: Sent,
 }
 
-/// What was handed to the producer, and is not acknowledged yet.
+/// Records that were handed to the producer and are not acknowledged yet.
 #[derive(Default)]
 struct Sent {
     stream: String,
     /// Sequence number of the first handle's record.
     next: u64,
     handles: VecDeque<DeliveryHandle>,
-    /// How many went out together, and their bytes.
+    /// Number of records that were sent together, and their bytes.
     count: usize,
     bytes: usize,
 }
@@ -197,7 +198,7 @@ impl Sink for Kafka {
 }
 
 impl Settings {
-    /// What can never work, whatever the files hold.
+    /// Refuses settings that cannot work, whatever the files hold.
     pub(super) fn check(&self) -> Result<(), String> {
         let is_address = |text: &String| {
             let port = text.rsplit_once(':').filter(|(host, _)| !host.is_empty());
@@ -223,7 +224,7 @@ impl Settings {
         }
     }
 
-    /// Who we are, and whom we trust, as the files say now.
+    /// Credentials and trusted certificates, as the files hold them now.
     fn security(&self) -> Result<AuthConfig, String> {
         let sasl = match (&self.user, &self.password_file) {
             (Some(user), Some(file)) => Some((user, tls::secret(file)?)),
@@ -258,7 +259,7 @@ impl Settings {
         Ok(builder.delivery_timeout(REPEAT).max_block(TOPIC).build().await?)
     }
 
-    /// What a new connection finds.
+    /// Tries a new connection and looks up the topic.
     async fn look(&self) -> Result<(), Failure> {
         let builder = self.connect().await?.producer().idempotent(false).metrics_push(false).max_block(TOPIC);
         let producer = builder.build().await?;
@@ -298,11 +299,11 @@ impl Settings {
     }
 }
 
-/// Why records were not taken.
+/// Reason why records were not taken.
 enum Failure {
-    /// What our files hold.
+    /// A file of the settings cannot be used.
     Files(String),
-    /// What the brokers say, or the way to them.
+    /// An error of the brokers, or of the connection.
     Kafka(KrafkaError),
 }
 
@@ -312,7 +313,7 @@ impl From<KrafkaError> for Failure {
     }
 }
 
-/// How many records go out together: one at least.
+/// Number of records that are sent together: one at least.
 fn fitting(records: &[(u64, &[u8])], most: usize) -> usize {
     let mut bytes = 0;
     let sizes = records.iter().map(|(_, line)| line.len() + FRAMING);
@@ -323,7 +324,7 @@ fn is_too_large(error: &KrafkaError) -> bool {
     matches!(error, KrafkaError::Broker { code: ErrorCode::MessageTooLarge | ErrorCode::RecordListTooLarge, .. })
 }
 
-/// Whether a broker calls a record itself wrong.
+/// Returns true if a broker refuses the record itself.
 fn is_invalid(error: &KrafkaError) -> bool {
     matches!(error, KrafkaError::Broker { code: ErrorCode::InvalidRecord, .. })
 }

@@ -17,9 +17,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::address::Address;
-use super::{Appetite, Batch, Delivery, Refused, Sink, fitting, http};
+use super::{Batch, BatchLimits, Delivery, Refused, Sink, fitting, http};
 
-/// What a record takes in a message beside its own bytes, at most.
+/// Bytes that a record takes in a message beside its own bytes, at most.
 const FRAMING: usize = 8;
 /// Records that a collector may call wrong one by one in a delivery, before it is taken to call everything so.
 const WRONG: usize = 8;
@@ -34,7 +34,7 @@ pub struct Settings {
     endpoint_file: Option<PathBuf>,
     /// Certificates (PEM) that vouch for the collector; without them, those that the system trusts.
     ca_file: Option<PathBuf>,
-    /// Whether the endpoint may be http://.
+    /// Permits an http:// endpoint.
     #[serde(default)]
     insecure: bool,
     /// Further headers: the name, and the file that holds the value.
@@ -52,7 +52,7 @@ impl Settings {
         )
     }
 
-    /// What can never work, whatever the files hold.
+    /// Refuses settings that cannot work, whatever the files hold.
     pub(super) fn check(&self) -> Result<(), String> {
         self.address()?;
         http::names(&self.headers)
@@ -71,22 +71,22 @@ pub(super) struct Otlp {
     rest: Duration,
 }
 
-/// What is left of a batch that was not taken whole. Records are told by their places in it.
+/// The rest of a batch that was not taken whole. Records are told by their places in it.
 #[derive(Default)]
 struct Left {
     stream: String,
     first: u64,
     count: usize,
-    /// What goes out next, in order: each a request, or several where it is too large.
+    /// Groups that go out next, in order: each a request, or several where it is too large.
     groups: VecDeque<Vec<usize>>,
-    /// What was rejected, and what was said of it.
+    /// Records that were rejected, and the collector's message.
     rejected: Vec<usize>,
     said: String,
-    /// How many of them the collector called wrong, each alone in its request.
+    /// Number of them that the collector called wrong, each alone in its request.
     wrong: usize,
 }
 
-/// What became of a request.
+/// Outcome of a request.
 enum Answer {
     Taken,
     /// So many of its records were rejected; which ones is not said.
@@ -96,7 +96,7 @@ enum Answer {
     Wrong(StatusCode),
 }
 
-/// What is told of a record beside its line.
+/// Fields of a record that become attributes beside its line.
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct View {
@@ -267,7 +267,7 @@ impl Left {
         Self { stream: batch.stream.to_owned(), first: batch.first, count, groups, ..Self::default() }
     }
 
-    /// Whether it is of that batch, and not the end of one that was taken.
+    /// Returns true if it is the rest of that batch, and not the end of one that was taken.
     fn is_of(&self, batch: &Batch<'_>, count: usize) -> bool {
         let is_same = self.stream == batch.stream && self.first == batch.first && self.count == count;
         is_same && !self.groups.is_empty()
@@ -298,7 +298,7 @@ impl Sink for Otlp {
         Box::pin(self.post(batch))
     }
 
-    fn appetite(&self) -> Appetite {
+    fn limits(&self) -> BatchLimits {
         http::APPETITE
     }
 
@@ -311,7 +311,7 @@ impl Sink for Otlp {
     }
 }
 
-/// Where a collector takes logs.
+/// URL at which a collector takes logs.
 fn logs(mut endpoint: Url) -> Result<Url, String> {
     let wrong = |()| "endpoint: is not a place to post to".to_owned();
     endpoint.path_segments_mut().map_err(wrong)?.pop_if_empty().extend(["v1", "logs"]);
@@ -319,9 +319,9 @@ fn logs(mut endpoint: Url) -> Result<Url, String> {
 }
 
 fn log_record(batch: &Batch<'_>, seq: u64, line: &[u8]) -> Result<LogRecord, String> {
-    let body = std::str::from_utf8(line).map_err(|_| format!("record {}:{seq} is no text", batch.stream))?;
+    let body = std::str::from_utf8(line).map_err(|_| format!("record {}:{seq} is not text", batch.stream))?;
     let view: View =
-        serde_json::from_str(body).map_err(|_| format!("record {}:{seq} is no record of a trail", batch.stream))?;
+        serde_json::from_str(body).map_err(|_| format!("record {}:{seq} is not a record of a trail", batch.stream))?;
     let severity = view.severity();
     let time = view.time.and_then(|time| u64::try_from(time.as_nanosecond()).ok()).unwrap_or_default();
     let event = view.record.as_deref().unwrap_or("decision");
@@ -354,7 +354,7 @@ fn log_record(batch: &Batch<'_>, seq: u64, line: &[u8]) -> Result<LogRecord, Str
 }
 
 impl View {
-    /// What somebody should look at stands out.
+    /// Severity of the log record.
     fn severity(&self) -> SeverityNumber {
         match self.decision.as_deref().or(self.record.as_deref()) {
             Some("error" | "configuration-refused") => SeverityNumber::Error,

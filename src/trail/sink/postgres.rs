@@ -6,10 +6,11 @@
 
 use tokio_postgres::types::Type;
 
-use super::super::database::{Database, DatabaseError, Session};
 use super::{Batch, Delivery, Refused, Sink};
 
-pub(super) use super::super::database::Settings;
+use crate::trail::connect::Session;
+pub(super) use crate::trail::connect::database::Settings;
+use crate::trail::connect::database::{Database, DatabaseError};
 
 /// Records that are named when several differ.
 const NAMED: usize = 10;
@@ -31,7 +32,7 @@ pub(super) struct Postgres {
     refused: Option<Refused>,
 }
 
-/// What can never work, whatever the files hold.
+/// Refuses settings that cannot work, whatever the files hold.
 pub(super) fn check(settings: &Settings) -> Result<(), String> {
     settings.check().map_err(|error| error.to_string())
 }
@@ -112,7 +113,7 @@ impl Sink for Postgres {
     }
 }
 
-/// Why a part was not appended.
+/// Reason why a part was not appended.
 enum Failure {
     /// The database does not take what is in it.
     Data(String),

@@ -20,10 +20,10 @@ use object_store::{Attribute, Attributes, ObjectStore, ObjectStoreExt, PutMode, 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Appetite, Batch, Delivery, Refused, Sink};
+use super::{Batch, BatchLimits, Delivery, Refused, Sink};
 use lock::Lock;
 
-/// What may be gathered for an object, in bytes.
+/// Permitted sizes of an object, in bytes.
 const SIZES: std::ops::RangeInclusive<u64> = 64 << 10..=64 << 20;
 /// The largest object that is read for comparison: the largest that is written, and its last line.
 const LARGEST: u64 = 80 << 20;
@@ -36,14 +36,14 @@ const LONGEST: SignedDuration = SignedDuration::from_hours(1);
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Settings {
-    /// Where the bucket is asked for, without its name; without this, at AWS, in the region.
+    /// Endpoint, without the name of the bucket; by default that of AWS in the region.
     endpoint: Option<String>,
     /// The region that requests are signed for.
     #[serde(default = "region")]
     region: String,
     /// The bucket.
     bucket: String,
-    /// What the name of every object begins with.
+    /// Prefix of the name of every object.
     #[serde(default)]
     prefix: String,
     /// A file with the access key's id. Without the two, the environment's web identity, or EKS Pod Identity.
@@ -52,21 +52,21 @@ pub struct Settings {
     secret_access_key_file: Option<PathBuf>,
     /// Certificates (PEM) that vouch for the endpoint; without them, those that the system trusts.
     ca_file: Option<PathBuf>,
-    /// Whether the endpoint may be http://.
+    /// Permits an http:// endpoint.
     #[serde(default)]
     insecure: bool,
     /// Bytes that are gathered for an object, such as 8Mi.
     #[serde(default = "flush_size")]
     flush_size: String,
-    /// How long records wait in the spool for an object to fill, such as 60s.
+    /// Maximum time that records wait in the spool for an object to fill, such as 60s.
     #[serde(default = "flush_interval")]
     flush_interval: String,
-    /// Whether the bucket must lock what is put into it.
+    /// Object Lock that is required of the bucket.
     #[serde(default)]
     object_lock: ObjectLock,
 }
 
-/// What is demanded of the bucket.
+/// Requirement for the bucket.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 enum ObjectLock {
@@ -92,11 +92,11 @@ fn flush_interval() -> String {
 /// The sink.
 pub(super) struct S3 {
     store: AmazonS3,
-    /// Whether the last object was too large.
+    /// Set when the last object was too large.
     is_too_large: Arc<AtomicBool>,
     refused: Option<Refused>,
     prefix: Path,
-    appetite: Appetite,
+    limits: BatchLimits,
     lock: Option<Lock>,
     /// Of each class: whether the bucket held nothing that was still to be brought.
     is_ahead: [bool; 3],
@@ -111,9 +111,9 @@ struct Piece {
 }
 
 impl Settings {
-    /// What can never work, whatever the files hold.
+    /// Refuses settings that cannot work, whatever the files hold.
     pub(super) fn check(&self) -> Result<(), String> {
-        self.appetite()?;
+        self.limits()?;
         self.prefix()?;
         connect::endpoint(self).map(drop)
     }
@@ -122,23 +122,23 @@ impl Settings {
         Path::parse(&self.prefix).map_err(|_| "prefix must be names with / between them".to_owned())
     }
 
-    fn appetite(&self) -> Result<Appetite, String> {
-        let bytes = crate::config::size(&self.flush_size)
+    fn limits(&self) -> Result<BatchLimits, String> {
+        let bytes = crate::units::size(&self.flush_size)
             .ok()
             .filter(|bytes| SIZES.contains(bytes))
             .ok_or("flushSize must be a size from 64Ki to 64Mi")?;
-        let wait = crate::config::duration(&self.flush_interval)
+        let wait = crate::units::duration(&self.flush_interval)
             .ok()
             .filter(|wait| *wait <= LONGEST)
             .and_then(|wait| Duration::try_from(wait).ok())
             .ok_or("flushInterval must be a time up to 1h")?;
-        Ok(Appetite { bytes, records: u64::MAX, wait })
+        Ok(BatchLimits { bytes, records: u64::MAX, wait })
     }
 }
 
 impl S3 {
     pub(super) async fn open(settings: &Settings) -> Result<Self, String> {
-        let (appetite, prefix) = (settings.appetite()?, settings.prefix()?);
+        let (limits, prefix) = (settings.limits()?, settings.prefix()?);
         let connection = connect::open(settings)?;
         let mut lock = match settings.object_lock {
             ObjectLock::Required => Some(Lock::of(&connection, settings)),
@@ -148,7 +148,7 @@ impl S3 {
             lock.at_start().await?;
         }
         let (store, is_too_large) = (connection.store, connection.is_too_large);
-        Ok(Self { store, is_too_large, refused: None, prefix, appetite, lock, is_ahead: [false; 3] })
+        Ok(Self { store, is_too_large, refused: None, prefix, limits, lock, is_ahead: [false; 3] })
     }
 
     async fn put(&mut self, batch: &Batch<'_>) -> Result<(), String> {
@@ -209,7 +209,7 @@ impl S3 {
                 Err(error) if !self.is_too_large.load(Ordering::Relaxed) => return Err(error),
                 Err(_) if end > next => {
                     let bytes = lines(batch, next, end).iter().map(|line| line.len() as u64).sum::<u64>();
-                    self.appetite.bytes = (bytes / 2).clamp(*SIZES.start(), self.appetite.bytes);
+                    self.limits.bytes = (bytes / 2).clamp(*SIZES.start(), self.limits.bytes);
                     // What was put under other numbers may be found the next time.
                     self.is_ahead[batch.class.index()] = false;
                     end = next + (end - next) / 2;
@@ -267,8 +267,8 @@ impl Sink for S3 {
         Box::pin(self.put(batch))
     }
 
-    fn appetite(&self) -> Appetite {
-        self.appetite
+    fn limits(&self) -> BatchLimits {
+        self.limits
     }
 
     fn refused(&self) -> Option<Refused> {

@@ -4,8 +4,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::task::JoinHandle;
 
-use super::super::output::write;
 use super::{Batch, Delivery, Sink};
+use crate::trail::spool::write;
 
 /// Settings: none.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
@@ -17,7 +17,7 @@ pub struct Settings {}
 pub(super) struct Stdout {
     /// Bytes that were written of the batch that comes next.
     done: usize,
-    /// What is being written of it: how many bytes. It goes on where nobody waits for it any more.
+    /// The write in progress, and its bytes. It goes on where nobody waits for it any more.
     writing: Option<(usize, JoinHandle<Written>)>,
 }
 

@@ -17,8 +17,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::address::Address;
-use super::{Appetite, Batch, Delivery, Refused, Sink, http, tls};
+use super::{Batch, BatchLimits, Delivery, Refused, Sink, http};
 use crate::digest::hex;
+use crate::trail::connect::tls;
 
 /// Secrets that a file may hold: the one in use, and the one before or after it.
 const SECRETS: usize = 2;
@@ -29,7 +30,7 @@ const SHORTEST: usize = 16;
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Settings {
-    /// Where batches are posted. It holds no secret.
+    /// URL that batches are posted to. It holds no secret.
     url: Option<String>,
     /// A file with the whole URL, instead, where it holds a secret.
     url_file: Option<PathBuf>,
@@ -37,7 +38,7 @@ pub struct Settings {
     secret_file: PathBuf,
     /// Certificates (PEM) that vouch for the receiver; without them, those that the system trusts.
     ca_file: Option<PathBuf>,
-    /// Whether the URL may be http://.
+    /// Permits an http:// URL.
     #[serde(default)]
     insecure: bool,
     /// Further headers: the name, and the file that holds the value.
@@ -50,7 +51,7 @@ impl Settings {
         Address::of(self.url.as_deref(), self.url_file.as_deref(), self.insecure, ["url", "urlFile"])
     }
 
-    /// What can never work, whatever the files hold.
+    /// Refuses settings that cannot work, whatever the files hold.
     pub(super) fn check(&self) -> Result<(), String> {
         self.address()?;
         http::names(&self.headers)
@@ -149,7 +150,7 @@ impl Sink for Webhook {
         Box::pin(self.post(batch))
     }
 
-    fn appetite(&self) -> Appetite {
+    fn limits(&self) -> BatchLimits {
         http::APPETITE
     }
 

@@ -10,10 +10,10 @@ use std::sync::Mutex;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::super::class::Class;
-use super::super::verify::Link;
 use super::stream::sync_folder;
 use crate::lock::lock;
+use crate::trail::proof::Link;
+use crate::trail::record::Class;
 
 /// Records that are kept; the oldest goes when there are more.
 const ENTRIES: usize = 1_024;
@@ -25,7 +25,7 @@ const AT_ONCE: usize = 64;
 const UNTOLD: &str = "new";
 const TOLD: &str = "jsonl";
 
-/// What was set aside of a spool.
+/// Records of a spool that were set aside.
 #[derive(Debug)]
 pub struct Aside {
     folder: PathBuf,
@@ -49,7 +49,7 @@ pub(super) struct Entry {
     pub(super) stream: String,
     pub(super) seq: u64,
     pub(super) bytes: u64,
-    /// Why the sink refuses it; empty after a restart.
+    /// The sink's reason; empty after a restart.
     pub(super) why: String,
     /// The record's own time.
     time: Timestamp,
@@ -62,7 +62,7 @@ impl Entry {
         self.seq == seq && self.stream == stream && self.sink == sink
     }
 
-    /// What a file that lies here is; `None` for anything else.
+    /// Reads a file of this folder; `None` for anything else.
     fn read(sink: &str, path: PathBuf) -> Option<Self> {
         let mut parts = path.file_stem()?.to_str()?.splitn(3, '-');
         let (class, stream, seq) = (parts.next()?, parts.next()?.to_owned(), parts.next()?.parse().ok()?);
@@ -79,7 +79,7 @@ impl Entry {
 }
 
 impl Aside {
-    /// What lies beside the spool in `root`, which holds at most `spool` bytes.
+    /// Opens the folder beside the spool in `root`, which holds at most `spool` bytes.
     pub(super) fn open(root: &Path, spool: u64) -> io::Result<Self> {
         let folder = root.join("set-aside");
         let mut entries = Vec::new();
@@ -149,7 +149,7 @@ impl Aside {
         lock(&self.state).drop_where(|_, entry| entry.is_told && is_old(entry));
     }
 
-    /// How many records lie here, by sink.
+    /// Number of records, by sink.
     pub fn counts(&self) -> BTreeMap<String, u64> {
         let mut counts = BTreeMap::new();
         for entry in &lock(&self.state).entries {
@@ -206,8 +206,8 @@ fn folders(folder: &Path) -> io::Result<Vec<PathBuf>> {
 mod tests {
     use jiff::{SignedDuration, Timestamp};
 
-    use super::super::super::class::Class;
     use super::{Aside, ENTRIES};
+    use crate::trail::record::Class;
 
     fn line(seq: u64, time: &str) -> Vec<u8> {
         format!("{{\"stream\":\"a1\",\"seq\":{seq},\"prev\":\"0\",\"time\":\"{time}\"}}\n").into_bytes()

@@ -1,21 +1,21 @@
-//! Whether the wall clock may be believed before anything is removed by its age.
+//! Detection of leaps of the wall clock, before anything is removed by its age.
 
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 
-/// How far the wall clock may run ahead of what is known of it.
+/// Maximum time by which the wall clock may be ahead of the expected time.
 const LEAP: SignedDuration = SignedDuration::from_mins(5);
 /// After a restart, how long a clock that is ahead is watched before it is believed: the machine may have been off.
 const SETTLING: Duration = Duration::from_mins(10);
 
-/// What is known of the time. A clock that leaps would make all evidence old at once.
+/// State of the wall clock. A clock that leaps would make all evidence old at once.
 #[derive(Debug)]
 pub(super) struct Clock(Known);
 
 #[derive(Debug)]
 enum Known {
-    /// What the wall clock said at a moment at which it was right.
+    /// Time of the wall clock at a moment at which it was right.
     Since(Timestamp, Instant),
     /// Nothing: it is believed some time after this.
     Nothing(Instant),

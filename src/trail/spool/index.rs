@@ -1,4 +1,4 @@
-//! What the spool holds, shared between the thread that writes it and those that read it.
+//! Index of the spool, shared between the thread that writes it and those that read it.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex};
 use jiff::Timestamp;
 use tokio::sync::watch;
 
-use super::super::class::Class;
 use super::aside::Aside;
 use crate::lock::lock;
+use crate::trail::record::Class;
 
 /// A segment: a file of whole lines, one after the other.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,15 +28,15 @@ pub struct Segment {
 
 /// One stream of the spool.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Shelf {
+pub(super) struct StreamIndex {
     stream: String,
     segments: VecDeque<Segment>,
     /// Bytes of all segments, also those that may not be read yet.
     bytes: u64,
 }
 
-impl Shelf {
-    /// What a stream held when it was opened.
+impl StreamIndex {
+    /// Index of a stream as it was when it was opened.
     pub(super) fn new(stream: String, segments: VecDeque<Segment>) -> Self {
         let bytes = segments.iter().map(|segment| segment.bytes).sum();
         Self { stream, segments, bytes }
@@ -72,7 +72,7 @@ impl Shelf {
 
 #[derive(Debug, Default)]
 struct State {
-    shelves: [Shelf; 3],
+    shelves: [StreamIndex; 3],
     /// For each sink, the next record that it needs of each stream.
     needed: BTreeMap<String, [u64; 3]>,
 }
@@ -90,13 +90,13 @@ impl Index {
         Arc::new(Self { state: Mutex::default(), changed: watch::Sender::new(0), aside })
     }
 
-    /// What sinks refuse for good.
+    /// Records that sinks refuse for good.
     pub fn aside(&self) -> &Aside {
         &self.aside
     }
 
     /// Changes what a class holds, and wakes whoever waits for it.
-    pub(super) fn update(&self, class: Class, change: impl FnOnce(&mut Shelf)) {
+    pub(super) fn update(&self, class: Class, change: impl FnOnce(&mut StreamIndex)) {
         change(&mut lock(&self.state).shelves[class.index()]);
         self.changed.send_modify(|count| *count = count.wrapping_add(1));
     }
@@ -137,7 +137,7 @@ impl Index {
         lock(&self.state).shelves[class.index()].finished().next().cloned()
     }
 
-    /// Where those segments of a class end that may go, from the oldest on.
+    /// End of those segments of a class that may be removed, from the oldest on.
     pub(super) fn end_of(&self, class: Class, may_go: impl Fn(&Segment) -> bool) -> Option<u64> {
         let state = lock(&self.state);
         state.shelves[class.index()].finished().take_while(|segment| may_go(segment)).last().map(|last| last.end)
@@ -171,7 +171,7 @@ impl Index {
         lock(&self.state).needed.values().map(|next| next[class.index()]).min().unwrap_or(u64::MAX)
     }
 
-    /// How many records each sink has not taken yet.
+    /// Number of records that each sink has not taken yet.
     pub fn behind(&self) -> Vec<(String, u64)> {
         let state = lock(&self.state);
         let ends = Class::ALL.map(|class| state.shelves[class.index()].segments.back().map_or(0, |last| last.end));

@@ -1,18 +1,17 @@
-//! What of a spool is removed: what is old enough, and before its time what there is no room for.
+//! Removal of segments: by age, and earlier where there is no room.
 
 use std::fs::File;
 use std::time::Instant;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::super::class::Class;
-use super::super::record::Record;
 use super::{Segment, Spool};
+use crate::trail::record::{Class, Record};
 
 /// Says that the clock was ahead when the program ended.
 pub(super) const LEAPT: &str = "clock-leapt";
 
-/// Why records are removed.
+/// Reason why records are removed.
 enum Reason {
     /// They are older than their class is kept.
     Age,
@@ -20,7 +19,7 @@ enum Reason {
     Size { lost: u64, early: u64 },
 }
 
-/// What went missing of a spool.
+/// Losses of a spool.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(in crate::trail) struct Losses {
     /// Records that were removed although some sink needed them.
@@ -30,7 +29,7 @@ pub(in crate::trail) struct Losses {
 }
 
 impl Spool {
-    /// Whether the wall clock is believed. That it leapt is remembered over a restart.
+    /// Returns true if the wall clock is believed. That it leapt is remembered over a restart.
     pub(super) fn believes(&mut self, now: Timestamp, instant: Instant) -> bool {
         let (before, mark) = (self.ahead, self.settings.directory.join(LEAPT));
         self.ahead = self.clock.ahead(now, instant);

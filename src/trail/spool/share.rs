@@ -1,9 +1,9 @@
-//! What callers that nobody knows take of the spool.
+//! Shares of the spool that unknown callers take.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 
-use super::super::class::Class;
+use crate::trail::record::Class;
 
 /// Addresses that are told apart; all beyond them share one place.
 const ADDRESSES: usize = 4_096;
@@ -18,7 +18,7 @@ pub(super) struct Shares {
 }
 
 impl Shares {
-    /// Whether `address` may take `bytes` more, of `most` in all.
+    /// Returns true if `address` may take `bytes` more, of `most` in all.
     pub(super) fn has_room(&self, address: IpAddr, bytes: u64, most: u64) -> bool {
         self.taken.get(&self.place(address)).copied().unwrap_or_default() + bytes <= most
     }
@@ -59,8 +59,8 @@ impl Shares {
 mod tests {
     use std::net::IpAddr;
 
-    use super::super::super::class::Class;
     use super::Shares;
+    use crate::trail::record::Class;
 
     #[test]
     fn an_address_has_its_share_and_gets_it_back_with_the_segment() {

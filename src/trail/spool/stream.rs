@@ -7,12 +7,11 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::super::chain::{self, Chain};
-use super::super::class::Class;
-use super::super::output::{OutputError, new_id};
-use super::super::verify::Link;
-use super::index::{Index, Segment, Shelf};
+use super::index::{Index, Segment, StreamIndex};
+use super::output::{OutputError, new_id};
 use crate::digest::sha256;
+use crate::trail::proof::{Chain, Link, chain};
+use crate::trail::record::Class;
 
 /// Digits of the sequence number that names a segment.
 const NAME: usize = 20;
@@ -32,23 +31,23 @@ pub(super) struct Stream {
     /// Bytes of a torn end that were cut off when it was opened.
     pub(super) torn: u64,
     folder: PathBuf,
-    active: Active,
+    active: ActiveFile,
     index: Arc<Index>,
     is_durable: bool,
 }
 
 /// The segment that grows.
-struct Active {
+struct ActiveFile {
     file: File,
     first: u64,
     /// Bytes of whole lines.
     length: u64,
     opened: Timestamp,
-    /// Whether it holds anything but records of the stream itself.
+    /// Set when it holds anything but records of the stream itself.
     has_events: bool,
-    /// Whether there is more in the file than that.
+    /// Set while the file holds more bytes than that.
     is_torn: bool,
-    /// Whether something was written that is not known to be on the disk.
+    /// Set while something written is not known to be on the disk.
     is_dirty: bool,
     /// When something was last written.
     newest: Timestamp,
@@ -96,14 +95,14 @@ impl Stream {
         let file = OpenOptions::new().append(true).open(&path)?;
         let length = file.metadata()?.len();
         sync_folder(&folder)?;
-        index.update(class, |shelf| *shelf = Shelf::new(id, shelved.into()));
+        index.update(class, |shelf| *shelf = StreamIndex::new(id, shelved.into()));
         let has_events = chain.next > first;
-        let active = Active { has_events, ..Active::new(file, first, length, now) };
+        let active = ActiveFile { has_events, ..ActiveFile::new(file, first, length, now) };
         let index = Arc::clone(index);
         Ok(Self { class, chain, since: 0, checked: now, torn, folder, active, index, is_durable })
     }
 
-    /// Whether the growing segment is full, or old enough and worth it, for the next one to begin.
+    /// Returns true if the growing segment is full, or old enough and worth it, for the next one to begin.
     pub(super) fn is_due(&self, bytes: u64, age: SignedDuration, now: Timestamp) -> bool {
         let is_full = self.active.length >= bytes && self.chain.next > self.active.first;
         is_full || self.active.has_events && now.duration_since(self.active.opened) >= age
@@ -114,7 +113,7 @@ impl Stream {
         self.active.first
     }
 
-    /// What was appended holds more than records of the stream itself.
+    /// Marks the growing segment as holding more than records of the stream itself.
     pub(super) fn has_events(&mut self) {
         self.active.has_events = true;
     }
@@ -133,7 +132,7 @@ impl Stream {
             }
         };
         sync_folder(&self.folder)?;
-        self.active = Active::new(file, first, 0, now);
+        self.active = ActiveFile::new(file, first, 0, now);
         self.index.update(self.class, |shelf| {
             shelf.begin(Segment { path, first, end: first, bytes: 0, newest: now });
         });
@@ -187,13 +186,13 @@ impl Stream {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => {}
             }
-            self.index.update(self.class, Shelf::drop_front);
+            self.index.update(self.class, StreamIndex::drop_front);
         }
         sync_folder(&self.folder)
     }
 }
 
-impl Active {
+impl ActiveFile {
     fn new(file: File, first: u64, length: u64, now: Timestamp) -> Self {
         Self { file, first, length, opened: now, newest: now, has_events: false, is_torn: false, is_dirty: false }
     }
@@ -302,7 +301,7 @@ fn newest(path: &Path, bytes: u64) -> io::Result<Option<Timestamp>> {
     }
 }
 
-/// Where a segment ends.
+/// End of a segment.
 struct End {
     /// The chain after its last line; nothing where it has none.
     chain: Option<Chain>,
@@ -346,7 +345,7 @@ fn whole(line: &[u8], stream: &str, due: u64, before: Option<&Chain>) -> Option<
     is_due.then(|| hash.to_owned())
 }
 
-/// Whether a line is a record of some trail.
+/// Returns true if a line is a record of some trail.
 fn is_record(line: &[u8]) -> bool {
     let opened = line.strip_suffix(b"\n").and_then(chain::open);
     opened.is_some_and(|(covered, hash)| sha256(covered) == hash)

@@ -1,14 +1,14 @@
-//! What a spool does when the clock leaps.
+//! Behaviour of a spool when the clock leaps.
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::super::class::Class;
-use super::{Guarantee, Item, LEAPT, Settings, Spool};
+use super::{Guarantee, Item, LEAPT, Spool, SpoolSettings};
+use crate::trail::record::Class;
 
 const KEPT: SignedDuration = SignedDuration::from_hours(1);
 
-fn settings(directory: &std::path::Path) -> Settings {
-    Settings {
+fn settings(directory: &std::path::Path) -> SpoolSettings {
+    SpoolSettings {
         directory: directory.to_owned(),
         guarantee: Guarantee::Buffered,
         segment_bytes: 4 << 10,

@@ -44,7 +44,7 @@ fn lists_are_taken_apart_and_may_leave_kinds_out() {
 
     // A `List` says nothing of the kinds of its items.
     let ran = check(format!("apiVersion: v1\nkind: List\n{items}")).with_code(2);
-    assert_eq!(ran.err, "-:4:3: is no Kubernetes object: it has no kind\n");
+    assert_eq!(ran.err, "-:4:3: not a Kubernetes object: it has no kind\n");
     assert!(ran.out.contains("1 object judged"), "{ran:?}");
 
     let nested = "apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: PodList\n  items: [{metadata: {name: deep}, spec: {containers: [{image: x}]}}]\n";
@@ -69,9 +69,9 @@ fn a_repeated_key_is_a_warning_with_its_line_and_the_last_one_counts() {
     assert_eq!(
         ran.err_lines(),
         [
-            "-:8:1: warning: key \"metadata\" stands here again; the last one counts",
-            "-:6:3: warning: key \"hostUsers\" stands here again; the last one counts",
-            "-:7:36: warning: key \"image\" stands here again; the last one counts",
+            "-:8:1: warning: key \"metadata\" is repeated; the last one counts",
+            "-:6:3: warning: key \"hostUsers\" is repeated; the last one counts",
+            "-:7:36: warning: key \"image\" is repeated; the last one counts",
         ]
     );
     assert!(ran.out.contains("Pod default/second: spec.containers[0].image must end in a digest: \"z\""), "{ran:?}");
@@ -139,9 +139,9 @@ fn one_bad_object_leaves_the_others_judged() {
 #[test]
 fn what_is_no_object_and_no_yaml_is_said_to_be() {
     for (text, error) in [
-        ("just text\n", "-:1:1: is no Kubernetes object: it has no kind"),
-        ("- a\n", "-:1:1: is no Kubernetes object: it has no kind"),
-        ("kind: Pod\n", "-:1:1: is no Kubernetes object: it has no apiVersion"),
+        ("just text\n", "-:1:1: not a Kubernetes object: it has no kind"),
+        ("- a\n", "-:1:1: not a Kubernetes object: it has no kind"),
+        ("kind: Pod\n", "-:1:1: not a Kubernetes object: it has no apiVersion"),
         ("a: [\n", "-:1:4: "),
     ] {
         let ran = check(text).with_code(2);
@@ -151,8 +151,8 @@ fn what_is_no_object_and_no_yaml_is_said_to_be() {
     assert_eq!(
         ran.err_lines(),
         [
-            "-:2:1: warning: is not UTF-8; what cannot be read counts as U+FFFD",
-            "-:1:1: is no Kubernetes object: it has no apiVersion"
+            "-:2:1: warning: not UTF-8; invalid bytes are read as U+FFFD",
+            "-:1:1: not a Kubernetes object: it has no apiVersion"
         ]
     );
 }

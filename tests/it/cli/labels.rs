@@ -3,7 +3,7 @@
 use super::{Ran, folder, run_in};
 
 const CONFIG: &str = "apiVersion: portcullis.dev/v1alpha1\nkind: Configuration\npodSecurityLabels: tighten\n";
-const NOTE: &str = "note: podSecurityLabels was left out: the inputs hold nothing of what it asks the cluster for; name \
+const NOTE: &str = "note: podSecurityLabels was left out: the inputs do not hold the cluster objects that it reads; name \
                     manifests or a dump of the cluster with --cluster-from\n";
 const REVIEW: &str = r#"{"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {"uid": "1",
     "operation": "CREATE", "kind": {"group": "", "version": "v1", "kind": "Pod"}, "resource": {"resource": "pods"},

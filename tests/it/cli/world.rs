@@ -2,7 +2,7 @@
 
 use super::{ISOLATED, Ran, folder, run_in};
 
-const NOTE: &str = "note: unisolated-pods was left out: the inputs hold nothing of what it asks the cluster for; name \
+const NOTE: &str = "note: unisolated-pods was left out: the inputs do not hold the cluster objects that it reads; name \
                     manifests or a dump of the cluster with --cluster-from\n";
 
 fn pod(name: &str, rest: &str) -> String {

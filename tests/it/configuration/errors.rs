@@ -1,7 +1,9 @@
 //! Every error of a configuration at once, each with its place and a way out.
 
 use portcullis::config::compile;
+use portcullis::policy::catalogue::CATALOGUE;
 
+use crate::fixtures;
 use crate::judging::HEAD;
 
 /// The lines that a text is refused with, without the name of the file.
@@ -62,7 +64,7 @@ trail: {fil: x, file: 7}
             "12:32: policies.privilege-escalation.mode: must be off, audit, warn or enforce",
             "13:27: policies.undropped-capabilities: must be a mapping",
             "14:45: policies.automounted-tokens.updates: must be strict or lenient",
-            "14:63: policies.automounted-tokens.settings.allow: unknown field `allow`, there are no fields",
+            "14:63: policies.automounted-tokens.settings.allow: unknown key; there are no settings",
             "15:3: policies.writable-root-filesystems: needs a mode: the profile does not set one",
             "17:11: namespaces[0].match.name: unknown key; did you mean names?",
             "19:3: namespaces[1].cieling: unknown key; did you mean ceiling?",
@@ -131,8 +133,24 @@ fn settings_are_a_mapping_of_known_names() {
                  settings:\n        a: 1\n";
     assert_eq!(
         refused_below_head(lines),
-        ["10:9: namespaces[0].policies.root-users.settings.a: unknown field `a`, there are no fields"]
+        ["10:9: namespaces[0].policies.root-users.settings.a: unknown key; there are no settings"]
     );
+}
+
+/// Each policy lists settings that it refuses, in `tests/policies/<id>/bad-settings.yaml`.
+#[test]
+fn settings_that_a_policy_does_not_have_are_refused() {
+    for entry in CATALOGUE {
+        let id = entry.meta.id;
+        let rows = fixtures::table(id, "bad-settings.yaml");
+        for row in rows.as_array().expect("a list") {
+            let (settings, error) = (&row["settings"], row["error"].as_str().expect("error"));
+            let lines = refused_below_head(&format!("policies: {{{id}: {{mode: warn, settings: {settings}}}}}\n"));
+            let [line] = lines.as_slice() else { panic!("{id}: {settings}: {lines:?}") };
+            let (_, said) = line.split_once(&format!(": policies.{id}.settings.")).expect(line);
+            assert_eq!(said, error, "{id}: {settings}");
+        }
+    }
 }
 
 #[test]

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use portcullis::config::{Snapshot, compile, compile_profile};
+use portcullis::config::{compile, compile_profile};
 use portcullis::mode::Mode;
+use portcullis::snapshot::Snapshot;
 
 use crate::judging::{HEAD, configured};
 
@@ -29,7 +30,7 @@ fn off_means_off_whether_quoted_or_not() {
         let snapshot = configured(&format!("profile: hardened\npolicies: {{root-users: {{mode: {off}}}}}\n"));
         assert_eq!(mode(&snapshot, "", "root-users"), Mode::Off, "{off}");
         assert_eq!(configured(&format!("profile: hardened\nceiling: {off}\n")).strongest(""), Mode::Off, "{off}");
-        assert!(configured(&format!("defaults: {off}\n")).setters("").is_empty(), "{off}");
+        assert!(configured(&format!("defaults: {off}\n")).mutators("").is_empty(), "{off}");
     }
 }
 
@@ -53,14 +54,14 @@ fn a_ceiling_lowers_and_never_raises() {
 
 #[test]
 fn audit_only_is_hardened_under_a_ceiling() {
-    let snapshot = compile_profile("audit-only", None).expect("compiles");
+    let snapshot = compile_profile("audit-only", None).expect("compiles").snapshot;
     let policies = snapshot.policies("");
     let configured_modes: BTreeMap<_, _> = policies.iter().map(|policy| (policy.meta.id, policy.configured)).collect();
     assert_eq!(configured_modes, modes(&configured("profile: hardened\n"), ""));
     assert!(policies.len() == 20 && policies.iter().all(|policy| policy.mode == Mode::Audit));
     // A configuration's own ceiling stands in the profile's place.
     assert_eq!(configured("profile: audit-only\nceiling: warn\n").strongest(""), Mode::Warn);
-    assert!(snapshot.setters("").is_empty(), "a profile holds validators");
+    assert!(snapshot.mutators("").is_empty(), "a profile holds validators");
 }
 
 #[test]
@@ -95,19 +96,19 @@ fn an_entry_without_a_ceiling_has_the_top_s() {
         configured("profile: hardened\nceiling: warn\nnamespaces:\n- match: {names: [pay]}\n  defaults: all\n");
     assert_eq!(snapshot.strongest("pay"), Mode::Warn);
     assert_eq!(snapshot.strongest_default("pay"), Mode::Warn);
-    assert!(snapshot.setters("").is_empty());
+    assert!(snapshot.mutators("").is_empty());
 }
 
 #[test]
 fn a_ceiling_from_the_command_line_lowers_every_namespace() {
     let text = format!("{HEAD}profile: hardened\nnamespaces:\n- match: {{names: [pay]}}\n  ceiling: enforce\n");
-    let snapshot = compile("config.yaml", &text, Some(Mode::Audit)).expect("compiles");
+    let snapshot = compile("config.yaml", &text, Some(Mode::Audit)).expect("compiles").snapshot;
     assert_eq!((snapshot.strongest(""), snapshot.strongest("pay")), (Mode::Audit, Mode::Audit));
 }
 
 #[test]
 fn the_digest_is_of_the_bytes_of_the_file() {
-    let digest = |text: &str| compile("", text, None).expect("compiles").digest().to_string();
+    let digest = |text: &str| compile("", text, None).expect("compiles").snapshot.digest().to_string();
     let first = digest(HEAD);
     assert!(first.len() == 64 && first.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte)));
     assert_eq!(first, digest(HEAD));
@@ -125,7 +126,7 @@ fn labels_may_act_up_to_the_ceiling_where_they_count() {
         assert_eq!((ignoring.labels(namespace), ignoring.strongest(namespace)), (Mode::Off, Mode::Off), "{namespace}");
     }
     assert_eq!(snapshot.policies("pay").len(), 0, "without labels nothing is added");
-    assert!(snapshot.setters("pay").is_empty() && snapshot.strongest_default("pay") == Mode::Off);
+    assert!(snapshot.mutators("pay").is_empty() && snapshot.strongest_default("pay") == Mode::Off);
 }
 
 #[test]

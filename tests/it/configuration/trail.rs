@@ -45,7 +45,10 @@ fn every_key_says_where_it_is_wrong_and_what_it_must_be() {
             "spool: {directory: s, retention: {deny: 1d}}",
             "3:43: trail.spool.retention.deny: unknown key; known keys are allow, refused, access",
         ),
-        ("spool: {directory: s}, file: f", "3:8: trail.file: stands beside trail.spool; make it a sink of type file"),
+        (
+            "spool: {directory: s}, file: f",
+            "3:8: trail.file: cannot be combined with trail.spool; make it a sink of type file",
+        ),
         ("key: {file: k}", "3:8: trail.key: needs trail.spool: checkpoints stand in a spool"),
         ("sinks: [{name: a, type: stdout}]", "3:8: trail.sinks: needs trail.spool: sinks take from a spool"),
         ("spool: {directory: s}, key: {}", "3:37: trail.key.file: is missing: an Ed25519 private key in PEM"),

@@ -1,7 +1,7 @@
 //! What a reload made weaker, by policy and namespace.
 
-use portcullis::config::{Change, Weaker, weaker};
 use portcullis::mode::Mode;
+use portcullis::snapshot::{Change, Weaker, weaker};
 
 use crate::judging::configured;
 

@@ -1,7 +1,7 @@
 //! Kinds that a configuration adds: they are read like the nine that are built in.
 
 use portcullis::cluster::Manifests;
-use portcullis::config::compile;
+use portcullis::config::{Configuration, compile};
 use portcullis::request::Source;
 use serde_json::{Value, json};
 
@@ -67,7 +67,7 @@ fn what_is_not_there_holds_no_pods_and_what_is_something_else_is_unreadable() {
         assert_eq!(paths(&set(nothing)), Vec::<String>::new());
     }
     let error = create(&configured(ADDED), &set(json!("x")), &Manifests::default(), Source::Manifest).err();
-    assert_eq!(error.expect("unreadable").path, "spec.replicatedJobs");
+    assert_eq!(error.expect("unreadable").path.to_string(), "spec.replicatedJobs");
 }
 
 #[test]
@@ -126,7 +126,7 @@ fn templates_that_never_change_are_patched_when_they_are_new_alone() {
 fn row(fields: &str) -> Result<(String, bool), String> {
     let head = "apiVersion: portcullis.dev/v1alpha1\nkind: Configuration\n";
     match compile("c.yaml", &format!("{head}workloads: [{{{fields}}}]\n"), None) {
-        Ok(snapshot) => {
+        Ok(Configuration { snapshot, .. }) => {
             let row = snapshot.workloads().added().next().expect("a row");
             Ok((row.resource.to_string(), row.is_guessed))
         }

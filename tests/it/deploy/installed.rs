@@ -33,7 +33,7 @@ fn lags(program: &Program, expected: &[&str]) {
     eventually(&format!("{expected:?}"), || (lag(program) == expected).then_some(()));
     #[expect(clippy::cast_precision_loss, reason = "a few")]
     let count = expected.len() as f64;
-    eventually("it is counted", || (program.metric("portcullis_webhooks_lag") == Some(count)).then_some(()));
+    eventually("it is counted", || (program.metric("portcullis_webhooks_differences") == Some(count)).then_some(()));
     eventually("it is recorded", || (recorded(program)?["lag"] == json!(expected)).then_some(()));
 }
 
@@ -44,7 +44,7 @@ fn a_new_configuration_waits_for_its_webhooks() {
     seen(&program);
     // What the API server fills in, and what the certificate changed, is no difference.
     assert_eq!((lag(&program), recorded(&program)), (Vec::new(), None));
-    assert_eq!(program.metric("portcullis_webhooks_lag"), Some(0.0));
+    assert_eq!(program.metric("portcullis_webhooks_differences"), Some(0.0));
 
     replace(&program.file(), &configuration("deploy/overlays/enforce"));
     let missing = "ValidatingWebhookConfiguration portcullis has no webhook enforce.portcullis.dev";

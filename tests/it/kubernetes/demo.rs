@@ -26,9 +26,8 @@ fn the_demo_shows_what_it_promises() {
     let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
     for expected in [
         r#"unpinned-images: spec.containers[0].image must end in a digest: "nginx:latest" names the tag latest"#,
-        r#"write "nginx:latest@sha256:<digest>""#,
+        "(name the image by its digest, NAME:TAG@sha256:DIGEST, as `crane digest NAME:TAG` prints it)",
         r#"unpinned-images: spec.containers[0].image must end in a digest: "nginx:1.27.3" names a tag"#,
-        r#"write "nginx:1.27.3@sha256:<digest>""#,
         "root-users: spec.securityContext.runAsUser must not be 0",
         "privileged-containers: spec.containers[0].securityContext.privileged must not be true",
         "host-namespaces: spec.hostPID must not be true",

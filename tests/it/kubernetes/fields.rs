@@ -22,14 +22,14 @@ const TEMPLATE: &str = "io.k8s.api.core.v1.PodTemplateSpec";
 /// Subresources that are CONNECT, which `interactive-access` alone will judge.
 const CONNECT: [&str; 4] = ["exec", "attach", "portforward", "proxy"];
 
-/// The fields that policies say they read. A mutator's are its sister's.
-fn judged() -> BTreeSet<&'static str> {
-    fixtures::validators().flat_map(|entry| entry.meta.fields).copied().collect()
+/// The fields that policies say they read. A mutator's are its sibling's.
+fn judged() -> BTreeSet<String> {
+    fixtures::validators().flat_map(|entry| entry.meta.paths()).collect()
 }
 
 /// Whether a policy reads the field at that path or something below it. A pattern that ends in `[*]` is of a policy that
 /// looks at which fields each item has.
-fn is_judged(path: &str, judged: &BTreeSet<&str>) -> bool {
+fn is_judged(path: &str, judged: &BTreeSet<String>) -> bool {
     judged.iter().any(|pattern| {
         let below = pattern.strip_prefix(path);
         let item = pattern.strip_suffix("[*]").and_then(|_| path.strip_prefix(pattern)?.strip_prefix('.'));
@@ -59,7 +59,7 @@ fn reviewed() -> BTreeMap<Field, String> {
 /// What is wrong between the API, the policies and the list.
 fn complaints(
     fields: &BTreeMap<Field, Vec<String>>,
-    judged: &BTreeSet<&str>,
+    judged: &BTreeSet<String>,
     reviewed: &BTreeMap<Field, String>,
 ) -> Vec<String> {
     let mut complaints = Vec::new();
@@ -101,6 +101,7 @@ fn every_path_that_a_policy_reads_is_one_of_the_api() {
     let paths: BTreeSet<&str> = fields.values().flatten().map(String::as_str).collect();
     for pattern in judged() {
         // Into a map by key, or into each item of a list.
+        let pattern = pattern.as_str();
         let path =
             if pattern.ends_with(']') { pattern.rsplit_once('[').map_or(pattern, |(path, _)| path) } else { pattern };
         assert!(paths.contains(path), "{pattern}");

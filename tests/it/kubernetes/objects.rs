@@ -1,157 +1,73 @@
 //! The objects of the tests: one that no policy has anything to say about, and the same with one thing wrong.
 
+use jsonptr::{Assign as _, Delete as _, Pointer};
 use portcullis::policy::catalogue::CATALOGUE;
 use serde_json::{Value, json};
+
+use crate::{fixtures, judging};
 
 const IMAGE: &str =
     "registry.example.com/web:1.4.2@sha256:8adbdcb969e2676478ee2c7ad333956f0c8e0e4c5a7463f4611d7a2e7a7ff5dc";
 
-/// One thing wrong with a pod spec.
+/// One thing wrong with a pod spec: `tests/policies/<id>/flaw.yaml`.
 pub(crate) struct Flaw {
     /// The policy that finds it.
     pub(crate) policy: &'static str,
-    /// Makes it.
-    pub(crate) make: fn(&mut Value),
-    /// Where it is found, from the pod's root.
-    pub(crate) field: &'static str,
-    /// Other policies that find it too: the API server takes no pod in which they do not.
-    pub(crate) also: &'static [&'static str],
+    /// The file.
+    table: Value,
 }
 
 impl Flaw {
-    const fn new(policy: &'static str, make: fn(&mut Value), field: &'static str) -> Self {
-        Self { policy, make, field, also: &[] }
+    /// The flaw of a policy.
+    pub(crate) fn of(policy: &'static str) -> Self {
+        let table = fixtures::table(policy, "flaw.yaml");
+        let known = ["set", "remove", "finds", "also", "depends-on-cluster"];
+        for key in table.as_object().expect("a mapping").keys() {
+            assert!(known.contains(&key.as_str()), "{policy}/flaw.yaml: {key}");
+        }
+        Self { policy, table }
     }
 
-    const fn and(self, also: &'static [&'static str]) -> Self {
-        Self { also, ..self }
+    /// Makes it in a pod spec.
+    pub(crate) fn make(&self, spec: &mut Value) {
+        for (place, value) in self.table["set"].as_object().into_iter().flatten() {
+            spec.assign(pointer(place), value.clone()).expect("the place can be made");
+        }
+        for place in self.texts("remove") {
+            spec.delete(pointer(place)).expect("the field was there");
+        }
+    }
+
+    /// The field in which it is found, from the pod's root.
+    pub(crate) fn field(&self) -> &str {
+        self.table["finds"].as_str().expect("finds")
+    }
+
+    /// Other policies that find it too: the API server takes no pod in which they do not.
+    pub(crate) fn also(&self) -> impl Iterator<Item = &str> {
+        self.texts("also")
+    }
+
+    /// Whether another object of the cluster may put it right: then it refuses Pods only.
+    pub(crate) fn depends_on_cluster(&self) -> bool {
+        self.table["depends-on-cluster"] == true
+    }
+
+    fn texts(&self, key: &str) -> impl Iterator<Item = &str> {
+        self.table[key].as_array().into_iter().flatten().map(|text| text.as_str().expect("a string"))
     }
 }
 
-/// One flaw for each validator that refuses in the profile `hardened`.
-pub(crate) const FLAWS: [Flaw; 20] = [
-    Flaw::new(
-        "unpinned-images",
-        |spec| spec["containers"][0]["image"] = "nginx:1.27.3".into(),
-        "spec.containers[0].image",
-    ),
-    Flaw::new(
-        "root-users",
-        |spec| remove(&mut spec["securityContext"], "runAsNonRoot"),
-        "spec.containers[0].securityContext.runAsNonRoot",
-    ),
-    Flaw::new(
-        "privilege-escalation",
-        |spec| remove(context(spec), "allowPrivilegeEscalation"),
-        "spec.containers[0].securityContext.allowPrivilegeEscalation",
-    ),
-    Flaw::new(
-        "undropped-capabilities",
-        |spec| remove(context(spec), "capabilities"),
-        "spec.containers[0].securityContext.capabilities.drop",
-    ),
-    Flaw::new(
-        "missing-seccomp-profiles",
-        |spec| remove(&mut spec["securityContext"], "seccompProfile"),
-        "spec.containers[0].securityContext.seccompProfile.type",
-    ),
-    Flaw::new(
-        "writable-root-filesystems",
-        |spec| remove(context(spec), "readOnlyRootFilesystem"),
-        "spec.containers[0].securityContext.readOnlyRootFilesystem",
-    ),
-    Flaw::new(
-        "automounted-tokens",
-        |spec| spec["automountServiceAccountToken"] = true.into(),
-        "spec.automountServiceAccountToken",
-    ),
-    Flaw::new("default-service-accounts", |spec| remove(spec, "serviceAccountName"), "spec.serviceAccountName"),
-    Flaw::new("unisolated-pods", |spec| spec["hostNetwork"] = true.into(), "spec.hostNetwork")
-        .and(&["host-namespaces"]),
-    Flaw::new(
-        "privileged-containers",
-        |spec| {
-            context(spec)["privileged"] = true.into();
-            context(spec)["allowPrivilegeEscalation"] = true.into();
-        },
-        "spec.containers[0].securityContext.privileged",
-    )
-    .and(&["privilege-escalation"]),
-    Flaw::new("host-namespaces", |spec| spec["hostPID"] = true.into(), "spec.hostPID"),
-    Flaw::new(
-        "host-ports",
-        |spec| spec["containers"][0]["ports"] = json!([{"containerPort": 8080, "hostPort": 8080}]),
-        "spec.containers[0].ports[0].hostPort",
-    ),
-    Flaw::new(
-        "host-probes",
-        |spec| spec["containers"][0]["livenessProbe"] = json!({"httpGet": {"host": "10.0.0.1", "port": 80}}),
-        "spec.containers[0].livenessProbe.httpGet.host",
-    ),
-    Flaw::new(
-        "app-armor-overrides",
-        |spec| context(spec)["appArmorProfile"] = json!({"type": "Unconfined"}),
-        "spec.containers[0].securityContext.appArmorProfile.type",
-    ),
-    Flaw::new(
-        "se-linux-options",
-        |spec| context(spec)["seLinuxOptions"] = json!({"type": "spc_t"}),
-        "spec.containers[0].securityContext.seLinuxOptions.type",
-    ),
-    Flaw::new(
-        "proc-mounts",
-        |spec| {
-            // Without a user namespace the API server refuses it.
-            spec["hostUsers"] = false.into();
-            context(spec)["procMount"] = "Unmasked".into();
-        },
-        "spec.containers[0].securityContext.procMount",
-    ),
-    Flaw::new(
-        "unsafe-sysctls",
-        |spec| spec["securityContext"]["sysctls"] = json!([{"name": "kernel.msgmax", "value": "65536"}]),
-        "spec.securityContext.sysctls[0].name",
-    ),
-    Flaw::new(
-        "windows-host-process",
-        |spec| {
-            spec["hostNetwork"] = true.into();
-            spec["securityContext"]["windowsOptions"] = json!({"hostProcess": true});
-        },
-        "spec.securityContext.windowsOptions.hostProcess",
-    )
-    .and(&["host-namespaces", "unisolated-pods"]),
-    Flaw::new(
-        "volume-types",
-        |spec| spec["volumes"] = json!([{"name": "data", "nfs": {"server": "10.0.0.1", "path": "/"}}]),
-        "spec.volumes[0].nfs",
-    ),
-    Flaw::new(
-        "unbounded-containers",
-        |spec| remove(&mut spec["containers"][0]["resources"], "limits"),
-        "spec.containers[0].resources.limits[memory]",
-    ),
-];
+fn pointer(text: &str) -> &Pointer {
+    Pointer::parse(text).expect(text)
+}
 
-/// One flaw for each validator that is not in the profile `hardened`, or whose part another one takes there.
-pub(crate) const FLAWS_ELSEWHERE: [Flaw; 4] = [
-    Flaw::new(
-        "host-paths",
-        |spec| spec["volumes"] = json!([{"name": "data", "hostPath": {"path": "/"}}]),
-        "spec.volumes[0].hostPath",
-    ),
-    Flaw::new(
-        "added-capabilities",
-        |spec| context(spec)["capabilities"]["add"] = json!(["NET_ADMIN"]),
-        "spec.containers[0].securityContext.capabilities.add[0]",
-    ),
-    Flaw::new(
-        "seccomp-unconfined",
-        |spec| context(spec)["seccompProfile"] = json!({"type": "Unconfined"}),
-        "spec.containers[0].securityContext.seccompProfile.type",
-    ),
-    Flaw::new("missing-user-namespaces", |spec| remove(spec, "hostUsers"), "spec.hostUsers"),
-];
+/// The flaws of the validators of Pods: of those in the profile `hardened`, and of the others.
+pub(crate) fn flaws() -> (Vec<Flaw>, Vec<Flaw>) {
+    let hardened = judging::configured("profile: hardened\n");
+    let is_in = |flaw: &Flaw| hardened.policies("").iter().any(|policy| policy.meta.id == flaw.policy);
+    fixtures::pod_validators().map(|entry| Flaw::of(entry.meta.id)).partition(is_in)
+}
 
 /// What a policy says is to be done.
 pub(crate) fn fix(policy: &str) -> &'static str {
@@ -192,7 +108,7 @@ pub(crate) fn spec() -> Value {
 /// A pod spec whose one flaw is an image named by its tag.
 pub(crate) fn broken_spec() -> Value {
     let mut spec = spec();
-    (FLAWS[0].make)(&mut spec);
+    Flaw::of("unpinned-images").make(&mut spec);
     spec
 }
 
@@ -250,13 +166,4 @@ pub(crate) fn holder(kind: &str, name: &str, mut spec: Value) -> Value {
     object["kind"] = kind.into();
     object["metadata"] = json!({"name": name});
     object
-}
-
-/// The first container's.
-fn context(spec: &mut Value) -> &mut Value {
-    &mut spec["containers"][0]["securityContext"]
-}
-
-fn remove(object: &mut Value, field: &str) {
-    object.as_object_mut().expect("an object").remove(field).expect("the field was there");
 }

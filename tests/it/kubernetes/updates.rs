@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use super::client::Answer;
-use super::objects::{FLAWS, broken_pod, broken_spec, container, holder};
+use super::objects::{Flaw, broken_pod, broken_spec, container, holder};
 use super::plane::Plane;
 use super::process::Portcullis;
 use super::space::Space;
@@ -114,7 +114,7 @@ fn strict_updates_excuse_nothing() {
     let plane = Plane::shared();
     let space = Space::new(plane, "it-strict");
     let mut old = broken_pod("old");
-    (FLAWS[5].make)(&mut old["spec"]);
+    Flaw::of("writable-root-filesystems").make(&mut old["spec"]);
     space.create("pods", &old).admitted();
     let strict = "profile: hardened\npolicies:\n  unpinned-images: {mode: enforce, updates: strict}\n";
     let _portcullis = Portcullis::guard(plane, &[&space], strict, &[]);

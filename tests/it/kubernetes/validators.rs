@@ -4,24 +4,20 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::objects::{FLAWS, FLAWS_ELSEWHERE, Flaw, TEMPLATES, broken_pod, broken_spec, fix, holder, pod, spec};
+use super::objects::{Flaw, TEMPLATES, broken_pod, broken_spec, fix, flaws, holder, pod, spec};
 use super::plane::Plane;
 use super::process::Portcullis;
 use super::space::Space;
-use crate::fixtures;
 
-/// `hardened`, where the one policy that only warns there refuses too.
-const HARDENED: &str = "profile: hardened\npolicies: {unbounded-containers: {mode: enforce}}\n";
-/// The validators that are not in it, or whose part another one takes there.
-const ELSEWHERE: &str = "policies:\n  host-paths: {mode: enforce}\n  added-capabilities: {mode: enforce}\n  \
-                         seccomp-unconfined: {mode: enforce}\n  missing-user-namespaces: {mode: enforce}\n";
-/// Policies whose finding another object of the cluster may put right (a LimitRange): it refuses Pods only.
-const RESTING: [&str; 1] = ["unbounded-containers"];
+/// `hardened`, where the policies that only warn there refuse too.
+fn hardened(flaws: &[Flaw]) -> String {
+    format!("profile: hardened\n{}", enforcing(flaws))
+}
 
-#[test]
-fn every_validator_has_its_flaw() {
-    let flawed: BTreeSet<&str> = FLAWS.iter().chain(&FLAWS_ELSEWHERE).map(|flaw| flaw.policy).collect();
-    assert_eq!(flawed, fixtures::validators().map(|entry| entry.meta.id).collect());
+/// A configuration in which the policies of these flaws refuse.
+fn enforcing(flaws: &[Flaw]) -> String {
+    let policies = flaws.iter().map(|flaw| format!("  {}: {{mode: enforce}}\n", flaw.policy));
+    format!("policies:\n{}", policies.collect::<String>())
 }
 
 #[test]
@@ -67,21 +63,22 @@ fn every_validator(namespace: &str, resource: &str, prefix: &str, object: &dyn F
     let plane = Plane::shared();
     let mut user_namespace = spec();
     user_namespace["hostUsers"] = false.into();
+    let (inside, elsewhere) = flaws();
     for (namespace, configuration, flaws, good) in [
-        (namespace.to_owned(), HARDENED, &FLAWS[..], spec()),
-        (format!("{namespace}-elsewhere"), ELSEWHERE, &FLAWS_ELSEWHERE[..], user_namespace),
+        (namespace.to_owned(), hardened(&inside), inside, spec()),
+        (format!("{namespace}-elsewhere"), enforcing(&elsewhere), elsewhere, user_namespace),
     ] {
         let space = Space::new(plane, &namespace);
-        let portcullis = Portcullis::guard(plane, &[&space], configuration, &[]);
-        for flaw in flaws {
+        let portcullis = Portcullis::guard(plane, &[&space], &configuration, &[]);
+        for flaw in &flaws {
             let policy = flaw.policy;
             let mut flawed = good.clone();
-            (flaw.make)(&mut flawed);
+            flaw.make(&mut flawed);
             let flawed = object(policy, flawed);
             let kind = flawed["kind"].as_str().expect("a kind");
-            if !prefix.is_empty() && RESTING.contains(&policy) {
+            if !prefix.is_empty() && flaw.depends_on_cluster() {
                 let answer = space.create_dry(resource, &flawed);
-                assert!(answer.warns(&format!("{policy}: {prefix}{} must ", flaw.field)), "{answer:#?}");
+                assert!(answer.warns(&format!("{policy}: {prefix}{} must ", flaw.field())), "{answer:#?}");
                 answer.admitted();
             } else {
                 denies(&space, &portcullis, resource, &flawed, flaw, prefix);
@@ -97,11 +94,11 @@ fn every_validator(namespace: &str, resource: &str, prefix: &str, object: &dyn F
 
 fn denies(space: &Space, portcullis: &Portcullis, resource: &str, flawed: &Value, flaw: &Flaw, prefix: &str) {
     let answer = space.create(resource, flawed);
-    let field = format!("{prefix}{}", flaw.field);
+    let field = format!("{prefix}{}", flaw.field());
     let (policy, fix) = (flaw.policy, fix(flaw.policy));
     let message = answer.refused();
     let policies: BTreeSet<&str> = message.lines().filter_map(|line| Some(line.split_once(": ")?.0)).collect();
-    assert_eq!(policies, flaw.also.iter().copied().chain([policy]).collect(), "{message}");
+    assert_eq!(policies, flaw.also().chain([policy]).collect(), "{message}");
     assert_eq!(message.lines().count(), policies.len(), "one flaw, one line: {message}");
     let line = message.lines().find(|line| line.starts_with(&format!("{policy}: {field} must "))).expect(message);
     assert!(line.ends_with(&format!("({fix})")), "{line}");
@@ -137,16 +134,17 @@ fn every_kind_that_holds_a_pod_template_is_judged() {
 fn a_refusal_names_every_finding() {
     let plane = Plane::shared();
     let space = Space::new(plane, "it-findings");
-    let _portcullis = Portcullis::guard(plane, &[&space], HARDENED, &[]);
+    let (inside, _) = flaws();
+    let _portcullis = Portcullis::guard(plane, &[&space], &hardened(&inside), &[]);
     // What needs a user namespace cannot stand beside what needs the node's.
-    let flaws = || FLAWS.iter().filter(|flaw| flaw.policy != "proc-mounts");
+    let flaws = || inside.iter().filter(|flaw| flaw.policy != "proc-mounts");
     let mut bad = spec();
-    flaws().for_each(|flaw| (flaw.make)(&mut bad));
+    flaws().for_each(|flaw| flaw.make(&mut bad));
     bad["initContainers"] = json!([{"name": "init", "image": "busybox"}]);
     let answer = space.create("pods", &pod("bad", bad));
     let message = answer.refused();
     for flaw in flaws() {
-        assert!(message.contains(&format!("{}: {} must ", flaw.policy, flaw.field)), "{}: {message}", flaw.policy);
+        assert!(message.contains(&format!("{}: {} must ", flaw.policy, flaw.field())), "{}: {message}", flaw.policy);
     }
     assert!(message.contains("spec.initContainers[0].image"), "{message}");
     let causes = answer.body["details"]["causes"].as_array().expect("causes");

@@ -1,6 +1,6 @@
 //! How far what labels ask for acts: their mode, the ceiling, every kind, and never less than what is configured.
 
-use portcullis::cluster::Nowhere;
+use portcullis::cluster::NoCluster;
 use portcullis::decision::Verdict;
 use portcullis::facts::World;
 use portcullis::mode::Mode;
@@ -121,7 +121,7 @@ fn whatever_they_say_nothing_acts_less_far() {
 #[test]
 fn what_is_never_refused_is_warned_of() {
     // As labels ask, and where nobody could read them.
-    for world in [&labelled(RESTRICTED) as &dyn World, &Nowhere::Missed] {
+    for world in [&labelled(RESTRICTED) as &dyn World, &NoCluster::Missed] {
         is_warned_of(world);
     }
 }

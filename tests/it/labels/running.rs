@@ -1,6 +1,7 @@
 //! Which policies run for the labels: both versions, each once, and what is found twice is said once.
 
 use portcullis::mode::Mode;
+use portcullis::pod_security::demands;
 use serde_json::{Value, json};
 
 use super::{RESTRICTED, TIGHTEN, breaks, create, found, labelled, root};
@@ -16,8 +17,9 @@ fn running(lines: &str, labels: &[(&str, &str)]) -> Vec<(&'static str, Mode, Str
     else {
         panic!("the namespace is there");
     };
-    let policies = snapshot.tightened("default", &namespace.demands());
-    let asked = |label: Option<portcullis::labels::Demand>| label.map(|label| label.to_string()).unwrap_or_default();
+    let policies = snapshot.tightened("default", &demands(|key| namespace.label(key)));
+    let asked =
+        |label: Option<portcullis::pod_security::Demand>| label.map(|label| label.to_string()).unwrap_or_default();
     policies.iter().map(|policy| (policy.meta.id, policy.mode, asked(policy.label))).collect()
 }
 

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use portcullis::cluster::{Manifests, Nowhere};
-use portcullis::config::Snapshot;
+use portcullis::cluster::{Manifests, NoCluster};
 use portcullis::decision::{Decision, Verdict, decide, mode_of_trouble};
 use portcullis::facts::{Answer, Namespace, Question, World};
 use portcullis::mode::Mode;
 use portcullis::request::Source;
+use portcullis::snapshot::Snapshot;
 use serde_json::{Value, json};
 
 use super::{RESTRICTED, TIGHTEN, found, root};
@@ -58,7 +58,7 @@ fn what_nobody_could_say_is_no_silent_pass() {
     let good = pod("web", spec());
     let said = "could not be judged: the labels of namespace \"default\" were not read ";
     for (world, patience, why) in [
-        (&Nowhere::Missed as &dyn World, LONG, "(no cluster is connected)"),
+        (&NoCluster::Missed as &dyn World, LONG, "(no cluster is connected)"),
         (&asked(None), PATIENCE, "(the cluster did not answer in time)"),
         (&asked(Some(Answer::Unavailable("it burns".to_owned()))), LONG, "(it burns)"),
         (&asked(Some(Answer::NotFound)), LONG, "(there is no such namespace)"),
@@ -82,7 +82,7 @@ fn what_nobody_could_say_is_no_silent_pass() {
 #[test]
 fn what_is_configured_is_judged_all_the_same() {
     let snapshot = configured(&format!("{TIGHTEN}policies: {{root-users: {{mode: enforce}}}}\n"));
-    let decision = decided(&snapshot, &root(), &Nowhere::Missed, LONG);
+    let decision = decided(&snapshot, &root(), &NoCluster::Missed, LONG);
     let ids: Vec<_> = decision.findings.iter().map(|finding| (finding.meta.id, finding.failed)).collect();
     assert_eq!(ids, [("root-users", false), ("podSecurityLabels", true)]);
     assert_eq!((decision.verdict, decision.code()), (Verdict::Error, 403));
@@ -123,7 +123,7 @@ fn nobody_is_asked_where_labels_could_not_matter() {
     }});
     let workloads = "workloads: [{group: example.org, kind: Fleet, path: /spec/template}]\n";
     let snapshot = configured(&format!("{TIGHTEN}{workloads}"));
-    assert_eq!(judging::answer(&snapshot, &fleet, &Nowhere::Missed).verdict, Verdict::Allow);
+    assert_eq!(judging::answer(&snapshot, &fleet, &NoCluster::Missed).verdict, Verdict::Allow);
 }
 
 #[test]

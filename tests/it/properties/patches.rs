@@ -1,14 +1,14 @@
 //! Whatever a pod says and leaves out: our patch is what the API server makes of it, nothing that was written changes,
-//! and what is set is what its sister among the validators asks for. `PROPTEST_CASES` sets how many are tried.
+//! and what is set is what its sibling among the validators asks for. `PROPTEST_CASES` sets how many are tried.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{LazyLock, Mutex, PoisonError};
 
 use portcullis::cluster::Manifests;
-use portcullis::config::Snapshot;
 use portcullis::decision::Verdict;
 use portcullis::request::Source;
+use portcullis::snapshot::Snapshot;
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 

@@ -1,7 +1,7 @@
 //! A manifest that is written again, however it is written, leads to the template that is stored, for every mutator.
 //! Ways to write are modelled as the API server and kubectl carry them out; `kubernetes::rewritten` asks the real ones.
 
-use portcullis::config::Snapshot;
+use portcullis::snapshot::Snapshot;
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 

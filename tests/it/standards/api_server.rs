@@ -47,26 +47,26 @@ static SPACES: LazyLock<Vec<(Level, usize, Space)>> = LazyLock::new(|| {
 
 /// What came of the creations.
 #[derive(Default)]
-struct Tally {
+struct Counters {
     admitted: AtomicU64,
     refused: AtomicU64,
     invalid: AtomicU64,
 }
 
 /// How the API server and the policies differ about a pod in a namespace, if they do.
-fn difference(pod: &Value, (level, minor, space): &(Level, usize, Space), tally: &Tally) -> Option<String> {
+fn difference(pod: &Value, (level, minor, space): &(Level, usize, Space), counters: &Counters) -> Option<String> {
     let answer = space.create_dry("pods", pod);
     let message = answer.message();
     let is_refused = match answer.code {
         201 => false,
         403 if message.contains("violates PodSecurity") => true,
         422 => {
-            tally.invalid.fetch_add(1, Ordering::Relaxed);
+            counters.invalid.fetch_add(1, Ordering::Relaxed);
             return None;
         }
         code => return Some(format!("{code}: {message}\n{pod:#}")),
     };
-    let count = if is_refused { &tally.refused } else { &tally.admitted };
+    let count = if is_refused { &counters.refused } else { &counters.admitted };
     count.fetch_add(1, Ordering::Relaxed);
     let decision = match judging::create(snapshot(*level, *minor), pod, &Manifests::default(), Source::Manifest) {
         Ok(decision) => decision,
@@ -85,14 +85,14 @@ fn difference(pod: &Value, (level, minor, space): &(Level, usize, Space), tally:
 #[test]
 fn a_real_api_server_and_the_policies_agree_on_every_generated_pod_that_is_valid() {
     LazyLock::force(&SPACES);
-    let tally = Tally::default();
+    let counters = Counters::default();
     let pods = || {
         let chosen = proptest::sample::select((0..SPACES.len()).collect::<Vec<_>>());
         proptest::strategy::Strategy::boxed((chosen, pods::sound()))
     };
-    run::judge_all("the API server", PODS, pods, || (), |(), (space, pod)| difference(pod, &SPACES[*space], &tally));
+    run::judge_all("the API server", PODS, pods, || (), |(), (space, pod)| difference(pod, &SPACES[*space], &counters));
     let [admitted, refused, invalid] =
-        [&tally.admitted, &tally.refused, &tally.invalid].map(|count| count.load(Ordering::Relaxed));
+        [&counters.admitted, &counters.refused, &counters.invalid].map(|count| count.load(Ordering::Relaxed));
     println!("the API server: {admitted} admitted, {refused} refused by the standards, {invalid} invalid");
     assert!(admitted + refused >= invalid, "at least half must be valid");
     assert!(admitted >= invalid / 4 && refused >= invalid / 4, "both must be common");

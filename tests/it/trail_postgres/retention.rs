@@ -38,7 +38,7 @@ async fn the_owner_drops_old_partitions_of_a_class_and_verify_says_so() {
     };
     assert_eq!(forget("refused", -1).await, 0, "a month that is not over stays");
     assert_eq!(forget("allow", -10).await, 0);
-    // The stream is gone, and its sisters' checkpoints speak of it.
+    // The stream is gone, and its siblings' checkpoints speak of it.
     assert_eq!(forget("allow", 2).await, 5);
     let (code, said) = postgres.verify(&[]);
     assert_eq!(code, Some(3), "{said}");

@@ -215,7 +215,7 @@ fn beside_a_template_that_cannot_be_read_the_others_are_judged() {
     assert!(update_is_unreadable(&snapshot, &set([good()["spec"].clone(), broken]), &old));
 }
 
-fn update_is_unreadable(snapshot: &portcullis::config::Snapshot, new: &Value, old: &Value) -> bool {
+fn update_is_unreadable(snapshot: &portcullis::snapshot::Snapshot, new: &Value, old: &Value) -> bool {
     let review = asked("UPDATE", new, Some(old)).to_string();
     let read = review::decode(review.as_bytes(), snapshot.workloads(), jiff::Timestamp::UNIX_EPOCH);
     read.expect("has a uid").unreadable.is_some()

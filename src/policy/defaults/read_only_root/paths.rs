@@ -1,4 +1,4 @@
-//! Where containers get an emptyDir of their own.
+//! The paths at which containers get an emptyDir of their own.
 
 use schemars::JsonSchema;
 use serde::Deserialize;

@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 use super::steps;
 use crate::object::{Container, ContainerList, Pod, VolumeUse};
 
-/// What the name of each volume of ours begins with; a number follows.
+/// Beginning of the name of each volume of ours; a number follows.
 const PREFIX: &str = "portcullis-writable-";
 
 /// The number of a volume of ours, by its name.
@@ -38,7 +38,7 @@ pub(super) struct Room<'p> {
 }
 
 impl<'p> Room<'p> {
-    /// What there is in `pod`, and in the stored template before it.
+    /// The room that is taken in `pod`, and in the stored template before it.
     pub(super) fn of(pod: &'p Pod<'_>, before: Option<&'p Pod<'_>>) -> Self {
         let mounted = mounted(pod);
         let free = pod.volumes().filter(|volume| volume.is_plain_empty_dir() && !mounted.contains(volume.name()));

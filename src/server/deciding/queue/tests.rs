@@ -10,12 +10,12 @@ use axum::response::IntoResponse;
 use tokio::sync::oneshot;
 
 use super::super::job::{Job, Ticket};
-use super::{Caller, Limits, Queue, Refusal, STARTED_UNKNOWN, WAITING, lock};
+use super::{Caller, Queue, Refusal, STARTED_UNKNOWN, ThreadLimits, WAITING, lock};
 
 type Outcome = oneshot::Receiver<Result<axum::response::Response, Refusal>>;
 
 fn queue() -> Arc<Queue> {
-    Arc::new(Queue::new(Limits::for_cores(2)))
+    Arc::new(Queue::new(ThreadLimits::for_cores(2)))
 }
 
 fn caller(last: u8, user: u64) -> Caller {

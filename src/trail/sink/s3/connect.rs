@@ -1,4 +1,4 @@
-//! How the bucket is reached: our TLS, answers that are bounded, and keys that are read from their files each time.
+//! Connection to the bucket: our TLS, answers that are bounded, and keys that are read from their files each time.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,10 +17,11 @@ use object_store::client::{
 use object_store::{ClientOptions, CredentialProvider, HeaderMap, HeaderValue, RetryConfig};
 use reqwest::{StatusCode, Url};
 
-use super::super::{address, http, tls};
+use super::super::{address, http};
 use super::Settings;
+use crate::trail::connect::tls;
 
-/// What the environment says of who we are, in AWS' words: IRSA, and EKS Pod Identity.
+/// Variables of the environment that name our identity, in AWS' terms: IRSA, and EKS Pod Identity.
 const IDENTITIES: [(&str, AmazonS3ConfigKey); 6] = [
     ("AWS_WEB_IDENTITY_TOKEN_FILE", AmazonS3ConfigKey::WebIdentityTokenFile),
     ("AWS_ROLE_ARN", AmazonS3ConfigKey::RoleArn),
@@ -44,7 +45,7 @@ pub(super) struct Connection {
     pub(super) address: String,
 }
 
-/// Where the bucket is asked for, once nothing is written that can never work.
+/// Endpoint of the bucket, after the settings were checked.
 pub(super) fn endpoint(settings: &Settings) -> Result<Url, String> {
     let Settings { bucket, region, .. } = settings;
     let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
@@ -89,7 +90,7 @@ pub(super) fn open(settings: &Settings) -> Result<Connection, String> {
     Ok(Connection { store, is_too_large, http, address: format!("{endpoint}/{bucket}") })
 }
 
-/// Why the bucket did not do what it was asked.
+/// Message of an error of the object store, with its causes.
 pub(super) fn cause(error: &object_store::Error) -> String {
     http::chain(error)
 }
@@ -170,7 +171,7 @@ impl HttpConnector for Connector {
     }
 }
 
-/// A client that reads no more than it must: of an answer that is no success, the code of the error alone. The rest of
+/// A client that reads no more than it must: of an answer other than success, the code of the error alone. The rest of
 /// it may repeat what was sent.
 struct Bounded {
     client: reqwest::Client,

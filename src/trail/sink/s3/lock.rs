@@ -1,4 +1,4 @@
-//! Whether the bucket keeps what is put into it: Object Lock, with a default retention. Nothing is put there before.
+//! Verification that the bucket has Object Lock with a default retention. No object is written before it has succeeded.
 
 use std::time::Duration;
 
@@ -12,12 +12,12 @@ use super::super::http;
 use super::Settings;
 use super::connect::{Connection, cause, element};
 
-/// How long the start waits for the bucket.
+/// Maximum time for which the start waits for the bucket.
 const START: Duration = Duration::from_secs(5);
-/// How long an answer holds.
+/// Time for which an answer is valid.
 const HOLDS: Duration = Duration::from_hours(1);
 
-/// What the bucket was found to do.
+/// State of the bucket's Object Lock, as it was last read.
 pub(super) struct Lock {
     http: HttpClient,
     credentials: AwsCredentialProvider,
@@ -27,7 +27,7 @@ pub(super) struct Lock {
     found: Option<Instant>,
 }
 
-/// Why nothing may be put there.
+/// Reason why no object may be written.
 enum Trouble {
     /// The bucket keeps nothing.
     Unlocked(String),

@@ -1,3 +1,0 @@
-//! Policies on images.
-
-pub(super) mod unpinned_images;

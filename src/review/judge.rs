@@ -1,0 +1,63 @@
+//! Review → [`Decision`], for the server and for the command line.
+
+use std::panic::AssertUnwindSafe;
+use std::time::Instant;
+
+use futures::FutureExt;
+
+use super::Review;
+use crate::decision::{self, Decision, Endpoint, Trouble};
+use crate::facts::World;
+use crate::mutation::mutate;
+use crate::request::Request;
+use crate::snapshot::Snapshot;
+
+/// Message of a decision that panicked.
+pub const FAILED: &str = "the server failed on this object; please report it";
+
+/// Decides reviews that were sent to one endpoint.
+#[derive(Clone, Copy)]
+pub struct Judge<'j> {
+    /// Configuration in force.
+    pub snapshot: &'j Snapshot,
+    /// Facts about other objects.
+    pub world: &'j dyn World,
+    /// Endpoint that the review was sent to.
+    pub endpoint: Endpoint,
+}
+
+impl Judge<'_> {
+    /// Decides a review. A fact that does not come before `deadline` is unavailable; a panic is the server's own trouble.
+    pub async fn decide(&self, review: &Review<'_>, deadline: Instant) -> Decision {
+        if let Some(message) = &review.unreadable {
+            return self.troubled(&review.request, Trouble::Unreadable, message);
+        }
+        let deciding = async {
+            match self.endpoint {
+                Endpoint::Validate => decision::decide(self.snapshot, &review.request, self.world, deadline).await,
+                Endpoint::Mutate => mutate(self.snapshot, &review.request).decision,
+            }
+        };
+        let decided = AssertUnwindSafe(deciding).catch_unwind().await;
+        decided.unwrap_or_else(|_| self.troubled(&review.request, Trouble::Failed, FAILED))
+    }
+
+    /// Decides a review with the facts that are known at once: for files, where all are.
+    pub fn decide_at_once(&self, review: &Review<'_>) -> Decision {
+        if let Some(message) = &review.unreadable {
+            return self.troubled(&review.request, Trouble::Unreadable, message);
+        }
+        let deciding = || match self.endpoint {
+            Endpoint::Validate => decision::decide_at_once(self.snapshot, &review.request, self.world),
+            Endpoint::Mutate => mutate(self.snapshot, &review.request).decision,
+        };
+        let decided = std::panic::catch_unwind(AssertUnwindSafe(deciding));
+        decided.unwrap_or_else(|_| self.troubled(&review.request, Trouble::Failed, FAILED))
+    }
+
+    /// The decision about a request that could not be judged.
+    pub fn troubled(&self, request: &Request<'_>, trouble: Trouble, message: &str) -> Decision {
+        let mode = decision::mode_of_trouble(self.snapshot, request);
+        Decision::troubled(self.snapshot, self.endpoint, mode, trouble, message.to_owned())
+    }
+}

@@ -1,0 +1,206 @@
+//! The configuration in force. Each request takes one [`Snapshot`] and uses it to the end.
+
+mod levels;
+mod weaker;
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use crate::engine::{ActiveMutator, ActivePolicy};
+use crate::mode::Mode;
+use crate::object::Workloads;
+use crate::pod_security::{Demand, Version};
+use crate::policy::{Kinds, Meta, Severity};
+
+pub use levels::Levels;
+pub use weaker::{Change, Weaker, weaker};
+
+/// Stands for the namespace's labels in findings and reloads. Not a policy of the catalogue: the labels turn policies on.
+/// The id is the key in the configuration.
+pub static LABELS: Meta = Meta {
+    id: "podSecurityLabels",
+    title: "the Pod Security labels of the namespace",
+    severity: Severity::High,
+    since: "0.1.0",
+    why: "Labels of the namespace may ask for more than is configured, so that nothing is admitted before they are read.",
+    fix: "try again; if it stays so, see that Portcullis may get, list and watch namespaces",
+    kinds: &[Kinds::Pods],
+    fields: &[],
+    changes: &[],
+    controls: &[],
+};
+
+/// A compiled configuration. It is immutable; a reload makes another.
+#[derive(Clone)]
+pub struct Snapshot {
+    digest: Arc<str>,
+    /// The global scope, then one for each entry of `namespaces`.
+    scopes: Vec<Scope>,
+    by_name: HashMap<String, usize>,
+    workloads: Workloads,
+    version: Version,
+    /// Policies that labels of namespaces may add; `None` if labels are ignored.
+    levels: Option<Arc<Levels>>,
+    redacts: bool,
+}
+
+/// The parts of a [`Snapshot`].
+pub struct Parts {
+    /// SHA-256 of the configuration file, hexadecimal.
+    pub digest: String,
+    /// The global scope first, then one for each entry of `namespaces`.
+    pub scopes: Vec<Scope>,
+    /// Index in `scopes` for each namespace that an entry names.
+    pub by_name: HashMap<String, usize>,
+    /// The kinds with pod templates.
+    pub workloads: Workloads,
+    /// The version of the Pod Security Standards that policies follow.
+    pub version: Version,
+    /// Policies that labels of namespaces may add; `None` if labels are ignored.
+    pub levels: Option<Arc<Levels>>,
+    /// True if secrets are redacted (`trail.redaction`).
+    pub redacts: bool,
+}
+
+/// The policies and settings that apply in a set of namespaces.
+#[derive(Clone)]
+pub struct Scope {
+    /// Validators, in the catalogue's order.
+    pub policies: Vec<ActivePolicy>,
+    /// Mutators, in the catalogue's order.
+    pub mutators: Vec<ActiveMutator>,
+    /// Strongest mode that labels of a namespace may ask for; off if labels are ignored.
+    pub labels: Mode,
+    /// Settings as configured, by policy id.
+    pub settings: BTreeMap<&'static str, serde_json::Value>,
+}
+
+impl Snapshot {
+    /// A snapshot of these parts.
+    ///
+    /// # Panics
+    /// If there is no scope, or an index in `by_name` is out of range.
+    pub fn new(parts: Parts) -> Self {
+        let Parts { digest, scopes, by_name, workloads, version, levels, redacts } = parts;
+        assert!(by_name.values().chain(&[0]).all(|scope| *scope < scopes.len()), "every namespace has a scope");
+        Self { digest: digest.into(), scopes, by_name, workloads, version, levels, redacts }
+    }
+
+    /// SHA-256 of the configuration file, hexadecimal.
+    pub fn digest(&self) -> &Arc<str> {
+        &self.digest
+    }
+
+    /// The policies for objects governed by `namespace` (empty for cluster-scoped ones), in the catalogue's order.
+    pub fn policies(&self, namespace: &str) -> &[ActivePolicy] {
+        &self.scope(namespace).policies
+    }
+
+    /// Strongest mode that the labels of `namespace` may ask for: its ceiling, or off if labels are ignored.
+    pub fn labels(&self, namespace: &str) -> Mode {
+        self.scope(namespace).labels
+    }
+
+    /// The policies for objects in `namespace`, and those that its labels ask for beyond them, in the catalogue's order.
+    pub fn tightened(&self, namespace: &str, demands: &[Demand]) -> Cow<'_, [ActivePolicy]> {
+        let scope = self.scope(namespace);
+        let levels = self.levels.as_ref().filter(|_| scope.labels > Mode::Off);
+        let added = levels.map(|levels| levels.beyond(scope, self.version, demands)).unwrap_or_default();
+        if added.is_empty() {
+            return Cow::Borrowed(&scope.policies);
+        }
+        let mut all = [scope.policies.as_slice(), &added].concat();
+        levels::sort(&mut all);
+        Cow::Owned(all)
+    }
+
+    /// The mutators for objects governed by `namespace`, in the catalogue's order.
+    pub fn mutators(&self, namespace: &str) -> &[ActiveMutator] {
+        &self.scope(namespace).mutators
+    }
+
+    /// Strongest mode of any validator in `namespace`, including those that labels may add.
+    pub fn strongest(&self, namespace: &str) -> Mode {
+        self.strongest_of(namespace, |_| true)
+    }
+
+    /// The strongest mode there of the validators that `which` picks, of those too that labels may add.
+    pub fn strongest_of(&self, namespace: &str, which: impl Fn(&Meta) -> bool) -> Mode {
+        let scope = self.scope(namespace);
+        let judging = scope.policies.iter().map(|policy| (policy.meta, policy.mode)).chain([(&LABELS, scope.labels)]);
+        judging.filter(|(meta, _)| which(meta)).map(|(_, mode)| mode).max().unwrap_or(Mode::Off)
+    }
+
+    /// Every validator and every source of validators that acts somewhere, more than once where several entries set it.
+    pub fn judging(&self) -> impl Iterator<Item = &'static Meta> {
+        let of_scope = |scope: &Scope| {
+            let labels = (scope.labels > Mode::Off).then_some(&LABELS);
+            let policies = scope.policies.iter().filter(|policy| policy.mode > Mode::Off).map(|policy| policy.meta);
+            policies.chain(labels).collect::<Vec<_>>()
+        };
+        self.scopes.iter().flat_map(of_scope)
+    }
+
+    /// Every mutator that acts somewhere, more than once where several entries set it.
+    pub fn setting(&self) -> impl Iterator<Item = &'static Meta> {
+        let mutators = self.scopes.iter().flat_map(|scope| &scope.mutators);
+        mutators.filter(|active| active.mode > Mode::Off).map(|active| active.meta)
+    }
+
+    /// Strongest mode of any mutator in `namespace`.
+    pub fn strongest_default(&self, namespace: &str) -> Mode {
+        self.scope(namespace).mutators.iter().map(|active| active.mode).max().unwrap_or(Mode::Off)
+    }
+
+    /// The kinds with pod templates.
+    pub fn workloads(&self) -> &Workloads {
+        &self.workloads
+    }
+
+    /// True if secrets are redacted: unless `trail.redaction` is off.
+    pub fn redacts(&self) -> bool {
+        self.redacts
+    }
+
+    /// Keeps the redaction setting of `before`: settings of the trail take effect at the next start only.
+    pub fn keep_redaction(&mut self, before: &Self) {
+        self.redacts = before.redacts;
+    }
+
+    /// Every namespace that an entry names, in order.
+    pub fn named_namespaces(&self) -> Vec<&str> {
+        let mut named: Vec<&str> = self.by_name.keys().map(String::as_str).collect();
+        named.sort_unstable();
+        named
+    }
+
+    fn scope(&self, namespace: &str) -> &Scope {
+        &self.scopes[self.by_name.get(namespace).copied().unwrap_or(0)]
+    }
+}
+
+impl Scope {
+    /// The policies that judge updates like creations here and not in `other`.
+    pub fn stricter_than<'s>(&'s self, other: &'s Self) -> impl Iterator<Item = &'static Meta> + 's {
+        let is_strict = |scope: &Self, meta: &'static Meta| {
+            scope.policies.iter().any(|policy| std::ptr::eq(policy.meta, meta) && policy.strict_updates)
+        };
+        let metas = self.policies.iter().map(|policy| policy.meta);
+        metas.filter(move |meta| is_strict(self, meta) && !is_strict(other, meta))
+    }
+
+    /// The policies with a stronger mode here than in `other`, with both modes.
+    pub fn stronger_than<'s>(&'s self, other: &'s Self) -> impl Iterator<Item = (&'static Meta, Mode, Mode)> + 's {
+        self.modes().filter_map(|(meta, here)| {
+            let there = other.modes().find(|(there, _)| std::ptr::eq(*there, meta)).map_or(Mode::Off, |(_, mode)| mode);
+            (here > there).then_some((meta, here, there))
+        })
+    }
+
+    fn modes(&self) -> impl Iterator<Item = (&'static Meta, Mode)> {
+        let judging = self.policies.iter().map(|policy| (policy.meta, policy.mode));
+        let setting = self.mutators.iter().map(|active| (active.meta, active.mode));
+        judging.chain(setting).chain([(&LABELS, self.labels)])
+    }
+}

@@ -1,0 +1,122 @@
+//! Policies that a reload made weaker.
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::{Scope, Snapshot};
+use crate::mode::Mode;
+use crate::object::Workloads;
+use crate::policy::{Meta, quoted};
+
+/// A policy that became weaker, or may have.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Weaker {
+    /// Id of the policy; `workloads` for a kind with pod templates that was removed, `podSecurityLabels` for the
+    /// labels of namespaces, whose mode is the strongest that they may ask for.
+    pub policy: &'static str,
+    /// The namespace; `*` for all that no entry names.
+    pub namespace: String,
+    /// The part of the policy that changed.
+    pub change: Change,
+    /// Value before the reload.
+    pub from: String,
+    /// Value after the reload; empty if it was removed.
+    pub to: String,
+}
+
+/// The part of a policy that a reload changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Change {
+    /// The mode.
+    Mode,
+    /// `updates`: strict or lenient.
+    Updates,
+    /// The settings. Two settings have no order, so that every change counts as weaker.
+    Settings,
+    /// The version of the Pod Security Standards that it follows.
+    PodSecurityVersion,
+    /// A kind with pod templates, or one template path of a kind, was removed.
+    Workload,
+}
+
+/// Everything that is weaker in `new` than in `old`, or may be, by namespace.
+pub fn weaker(old: &Snapshot, new: &Snapshot) -> Vec<Weaker> {
+    let names: BTreeSet<&str> = old.by_name.keys().chain(new.by_name.keys()).map(String::as_str).collect();
+    let compare = |namespace: &str, shown: &str| scopes(old.scope(namespace), new.scope(namespace), shown);
+    // No namespace has the empty name: it is governed by the top.
+    let everywhere = compare("", "*");
+    let mut all = everywhere.clone();
+    for name in names {
+        let same = |weaker: &Weaker| {
+            let alike = |top: &Weaker| {
+                (top.policy, top.change, &top.from, &top.to) == (weaker.policy, weaker.change, &weaker.from, &weaker.to)
+            };
+            everywhere.iter().any(alike)
+        };
+        all.extend(compare(name, name).into_iter().filter(|weaker| !same(weaker)));
+    }
+    if new.version < old.version {
+        let follows = |meta: &Meta| meta.controls.iter().any(|control| control.standard.starts_with("Pod Security"));
+        let following = new.scopes.iter().flat_map(|scope| &scope.policies).map(|policy| policy.meta);
+        let following: BTreeSet<&str> = following.filter(|meta| follows(meta)).map(|meta| meta.id).collect();
+        all.extend(following.into_iter().map(|policy| Weaker {
+            policy,
+            namespace: "*".to_owned(),
+            change: Change::PodSecurityVersion,
+            from: old.version.to_string(),
+            to: new.version.to_string(),
+        }));
+    }
+    all.extend(workloads(&old.workloads, &new.workloads));
+    all
+}
+
+fn scopes(old: &Scope, new: &Scope, namespace: &str) -> Vec<Weaker> {
+    let weaker = |policy, change, from: &str, to: &str| Weaker {
+        policy,
+        namespace: namespace.to_owned(),
+        change,
+        from: from.to_owned(),
+        to: to.to_owned(),
+    };
+    let mut found: Vec<Weaker> = old
+        .stronger_than(new)
+        .map(|(meta, from, to)| weaker(meta.id, Change::Mode, from.as_str(), to.as_str()))
+        .collect();
+    let still_runs = |meta: &Meta| new.modes().any(|(other, mode)| std::ptr::eq(other, meta) && mode > Mode::Off);
+    let lenient = old.stricter_than(new).filter(|meta| still_runs(meta));
+    found.extend(lenient.map(|meta| weaker(meta.id, Change::Updates, "strict", "lenient")));
+    let none = Value::Object(serde_json::Map::new());
+    for (meta, _) in old.modes().filter(|(meta, _)| still_runs(meta)) {
+        let of = |scope: &Scope| scope.settings.get(meta.id).unwrap_or(&none).to_string();
+        let (from, to) = (of(old), of(new));
+        if from != to {
+            found.push(weaker(meta.id, Change::Settings, &quoted(&from).to_string(), &quoted(&to).to_string()));
+        }
+    }
+    found
+}
+
+fn workloads(old: &Workloads, new: &Workloads) -> Vec<Weaker> {
+    let places = |workloads: &Workloads| -> BTreeSet<String> {
+        let rows = workloads.iter().flat_map(|row| {
+            row.templates
+                .iter()
+                .map(|path| format!("{}/{} ({}) /{}", row.group, row.kind, row.resource, path.join("/")))
+                .collect::<Vec<_>>()
+        });
+        rows.collect()
+    };
+    let (before, after) = (places(old), places(new));
+    let gone = before.difference(&after).map(|place| Weaker {
+        policy: "workloads",
+        namespace: "*".to_owned(),
+        change: Change::Workload,
+        from: place.clone(),
+        to: String::new(),
+    });
+    gone.collect()
+}

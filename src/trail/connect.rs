@@ -1,0 +1,7 @@
+//! Connections to other programs, for sinks and for reading: TLS, secrets in files, and the database.
+
+pub(in crate::trail) mod database;
+mod session;
+pub(in crate::trail) mod tls;
+
+pub(in crate::trail) use session::Session;
