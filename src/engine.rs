@@ -23,7 +23,7 @@ const ROUNDS: usize = 4;
 pub struct ActivePolicy {
     /// Metadata of the policy.
     pub meta: &'static Meta,
-    /// The policy.
+    /// Its code, with its settings.
     pub validator: Arc<dyn Validator>,
     /// Mode in force.
     pub mode: Mode,
@@ -40,7 +40,7 @@ pub struct ActivePolicy {
 pub struct ActiveMutator {
     /// Metadata of the policy.
     pub meta: &'static Meta,
-    /// The mutator.
+    /// Its code, with its settings.
     pub mutator: Arc<dyn Mutator>,
     /// Mode in force.
     pub mode: Mode,

@@ -82,7 +82,7 @@ pub enum Lookup<T> {
     LeftOut,
 }
 
-/// Answers questions: from a reflector's store, an API server, a registry, or files.
+/// Answers questions: from a reflector's store, an API server, or files.
 pub trait World: Send + Sync {
     /// The answer from memory; `None` if the question has to be asked.
     fn known(&self, question: &Question) -> Option<Answer>;

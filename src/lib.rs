@@ -10,6 +10,8 @@
 //! Left of [`request::Request`] and right of [`decision::Decision`] there is I/O; a policy does none. `serve`, `check`,
 //! `review` and the tests differ only in where a request and its facts come from.
 //!
+//! In comments, `K/` is the root of `github.com/kubernetes/kubernetes`.
+//!
 //! # Invariants
 //! 1. A policy is a pure function of (request, facts, settings). It knows nothing of modes, HTTP or time.
 //! 2. Every response has the request's uid: without it, the API server takes the response for a failed call, not a denial.

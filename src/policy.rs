@@ -20,7 +20,7 @@ use crate::redaction::shortened;
 use crate::request::Request;
 use crate::steps::{self, Allowance};
 
-/// Severity of a finding, for display and SARIF. It decides nothing.
+/// Severity of a finding. It is displayed, and orders findings where a list is cut; it never changes a verdict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {

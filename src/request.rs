@@ -124,7 +124,7 @@ pub struct Request<'a> {
     pub user: User<'a>,
     /// True if nothing will be stored (`dryRun`).
     pub dry_run: bool,
-    /// Time of arrival: the only clock that a policy has.
+    /// Time of arrival, for records; no policy reads it.
     pub received: Timestamp,
     /// Origin of the request.
     pub source: Source,

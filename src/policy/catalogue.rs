@@ -9,7 +9,7 @@ use super::{Meta, Policy, Validator, defaults};
 use crate::document::typed::{self, TypedError};
 use crate::pod_security::Version;
 
-/// Policies on what a pod may be to the API server.
+/// Policies on ServiceAccounts and their tokens.
 #[path = "identity"]
 mod identity {
     pub(super) mod automounted_tokens;

@@ -9,14 +9,14 @@ use crate::pod_security::Version;
 /// Base of the addresses of policy pages.
 const PAGES: &str = "https://portcullis.dev/policies/";
 
-/// The documentation of a policy. There is no optional field: an undocumented policy does not compile.
+/// The documentation of a policy. No field can be left out, and `tests/it/catalogue.rs` checks that none is empty.
 #[derive(Debug)]
 pub struct Meta {
     /// The id that configuration, findings, fixtures and pages share.
     pub id: &'static str,
     /// The state that it forbids, or the value that it sets, in a few words.
     pub title: &'static str,
-    /// For display and SARIF only.
+    /// Displayed, and the order of findings where a list is cut.
     pub severity: Severity,
     /// The version of this program that had it first.
     pub since: &'static str,

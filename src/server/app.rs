@@ -41,7 +41,7 @@ pub struct App {
     pub cluster_name: String,
     /// Audit trail.
     pub trail: Trail,
-    /// Deliver the trail to its sinks.
+    /// Couriers, which deliver the trail to its sinks.
     pub couriers: Couriers,
     /// Decides which decisions are counted rather than written.
     pub sampler: Sampler,
@@ -78,7 +78,7 @@ pub struct TrailParts {
     pub cluster: String,
     /// Audit trail.
     pub trail: Trail,
-    /// Deliver the trail to its sinks.
+    /// Couriers, which deliver the trail to its sinks.
     pub couriers: Couriers,
     /// Decides which decisions are counted rather than written.
     pub sampler: Sampler,

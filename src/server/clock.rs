@@ -1,6 +1,6 @@
 //! The monotonic clock, which tests move.
 
-/// The time.
+/// The current time, which tests can advance.
 #[cfg(not(test))]
 pub(super) fn now() -> tokio::time::Instant {
     tokio::time::Instant::now()

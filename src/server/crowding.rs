@@ -35,7 +35,7 @@ struct State {
 }
 
 impl Crowding {
-    /// None yet; what there is will be counted.
+    /// No shortage was seen yet; later ones are counted in `metrics`.
     pub(super) fn new(metrics: &Metrics) -> Self {
         Self {
             state: Arc::default(),

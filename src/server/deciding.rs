@@ -58,7 +58,7 @@ pub(super) struct Caller {
 /// Reason why a review was not decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Refusal {
-    /// More wait than may, and this caller has the most among them; or its turn did not come in time.
+    /// The queue is full and this caller has the most reviews in it, or its turn did not come in time.
     Busy,
     /// The decision panicked.
     Failed,

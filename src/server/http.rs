@@ -96,8 +96,8 @@ impl Sender {
         self
     }
 
-    /// The address to which what nobody answers for is charged. A token in a path is known to whoever has read it in a log:
-    /// it lets a caller in, and lifts no limit.
+    /// The address that a caller without a client certificate is charged to. A token in a path may have been read in a log: it
+    /// lets a caller in, and lifts no limit.
     pub(super) fn unknown(&self) -> Option<IpAddr> {
         (self.caller != Caller::Certificate).then_some(self.address)
     }

@@ -3,7 +3,7 @@
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Descriptors that connections leave for everything else: standard streams, the trail's files, its sinks, the watches of
-/// the cluster, registries, and the files that are read again.
+/// the cluster, and the files that are read again.
 const REST: usize = 512;
 /// Descriptors where the system sets no limit.
 const UNLIMITED: usize = 1 << 20;

@@ -13,7 +13,7 @@ use super::clock::now;
 use super::limits::Most;
 use crate::lock::lock;
 
-/// Of the slots, this part is for callers that are known, and for handshakes: nobody is known before.
+/// One part in so many of the slots, an eighth, is for known callers, and for handshakes: nobody is known before.
 const RESERVE: usize = 8;
 /// Connections that are looked for at a time. A look costs as much as there are connections.
 const BATCH: usize = 64;

@@ -50,7 +50,8 @@ const CHECKPOINT_AGE: SignedDuration = SignedDuration::from_secs(60);
 const SEGMENT_AGE: SignedDuration = SignedDuration::from_hours(1);
 /// Bytes that the chain adds to a record, at most.
 const LINK: u64 = 256;
-/// The part of the spool that one unknown caller may take in any case, and that is kept from those that have had theirs.
+/// One part in so many of the spool, a tenth: an unknown caller may take it in any case, and the last tenth is kept from
+/// callers that have had theirs.
 const SHARE: u64 = 10;
 
 /// Guarantee for a record at the time when the answer leaves.

@@ -17,7 +17,7 @@ const WAITING: usize = 512;
 /// without asking for room takes three eighths of one: 176 MiB. With those that ask for room (`READ` in [`crate::server`])
 /// all of them together stay within half of what `deploy/` allows the pod.
 const STARTED: usize = 128;
-/// Those of one address that nobody answers for.
+/// The same, for one address without a client certificate.
 const STARTED_UNKNOWN: usize = STARTED / 2;
 
 /// Number of deciding threads, and how many of them one caller may use at once.

@@ -18,7 +18,7 @@ pub struct Place {
     pub time: String,
     /// The stream.
     pub stream: String,
-    /// The number.
+    /// The sequence number in that stream.
     pub seq: u64,
 }
 

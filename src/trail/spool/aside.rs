@@ -17,7 +17,7 @@ use crate::trail::record::Class;
 
 /// Records that are kept; the oldest goes when there are more.
 const ENTRIES: usize = 1_024;
-/// The part of the spool that they may take, in bytes.
+/// They may take one part in so many of the spool's bytes: an eighth.
 const SHARE: u64 = 8;
 /// Records that are told of at once.
 const AT_ONCE: usize = 64;

@@ -17,7 +17,7 @@ pub(super) struct Clock(Known);
 enum Known {
     /// Time of the wall clock at a moment at which it was right.
     Since(Timestamp, Instant),
-    /// Nothing: it is believed some time after this.
+    /// No moment is known to be right; the clock is believed some time after this instant.
     Nothing(Instant),
 }
 

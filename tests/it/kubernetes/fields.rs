@@ -19,7 +19,7 @@ use crate::{fixtures, judging};
 const REVIEWED: &str = "tests/kubernetes/reviewed-fields.yaml";
 /// The schema that everything is read from.
 const TEMPLATE: &str = "io.k8s.api.core.v1.PodTemplateSpec";
-/// Subresources that are CONNECT, which `interactive-access` alone will judge.
+/// Subresources that are CONNECT, which no policy judges.
 const CONNECT: [&str; 4] = ["exec", "attach", "portforward", "proxy"];
 
 /// The fields that policies say they read. A mutator's are its sibling's.

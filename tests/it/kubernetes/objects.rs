@@ -122,7 +122,7 @@ pub(crate) fn broken_pod(name: &str) -> Value {
     pod(name, broken_spec())
 }
 
-/// A kind that holds a pod template: its name, its resource, and the path from the pod's root to it.
+/// A kind that holds a pod template: its name, its resource, and the path from the object's root to it, with a dot at its end.
 pub(crate) const TEMPLATES: [(&str, &str, &str); 8] = [
     ("PodTemplate", "podtemplates", "template."),
     ("ReplicationController", "replicationcontrollers", "spec.template."),
