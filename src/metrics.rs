@@ -159,7 +159,11 @@ impl Metrics {
             ),
             sink_behind: gauges("sink_records_behind", "Records that a sink has not taken yet.", &["sink"]),
             sink_delivered: counters("sink_records_delivered_total", "Records that a sink took.", &["sink"]),
-            sink_lost: counters("sink_records_lost_total", "Records removed before a sink took them.", &["sink"]),
+            sink_lost: counters(
+                "sink_records_lost_total",
+                "Records removed before a sink took them, or dropped from those set aside.",
+                &["sink"],
+            ),
             sink_failures: counters("sink_delivery_failures_total", "Deliveries that failed.", &["sink"]),
             store_staleness: gauge(
                 "store_staleness_seconds",
