@@ -17,6 +17,7 @@ mod deploy;
 mod descriptors;
 mod failures;
 mod fixtures;
+mod go_tool;
 mod golden;
 mod isolation;
 mod judging;

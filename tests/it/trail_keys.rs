@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use portcullis::trail::Class;
 use serde_json::{Value, json};
 
+use crate::go_tool;
 use crate::serve::{HARDENED, Serve, bad_pod, review, run, until};
 use crate::trail_spool::{Files, fill, pem, settings, signer, verifier, with_trail};
 
@@ -50,13 +51,10 @@ fn the_change_is_signed_by_both_keys_and_the_missing_one_is_said() {
 
 #[test]
 fn public_tools_read_the_notes() {
-    let program = concat!(env!("CARGO_TARGET_TMPDIR"), "/signed-note");
-    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tools/signed-note");
-    let built = Command::new("go").args(["build", "-buildvcs=false", "-o", program, "."]).current_dir(source).status();
-    assert!(built.expect("go runs").success());
+    let program = go_tool::build("signed-note");
     let opened = |notes: &[String], keys: &[String]| -> Vec<Value> {
         let mut child =
-            Command::new(program).args(keys).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it starts");
+            Command::new(&program).args(keys).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it starts");
         let lines: String = notes.iter().map(|note| format!("{}\n", json!({"note": note}))).collect();
         let mut stdin = child.stdin.take().expect("a pipe");
         let writing = std::thread::spawn(move || stdin.write_all(lines.as_bytes()));

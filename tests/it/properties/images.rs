@@ -1,43 +1,18 @@
 //! Image references: no text makes the parser panic, none passes for pinned that is not, and all are taken apart as the
 //! OCI distribution project takes them apart.
 
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::sync::{LazyLock, Mutex, PoisonError};
+use std::sync::LazyLock;
 
 use portcullis::object::{Image, Malformed};
 use proptest::prelude::*;
 use serde_json::Value;
 
-/// `tools/image-reference`, running for as long as the tests do: it ends when its standard input does.
-struct Parser {
-    texts: ChildStdin,
-    answers: BufReader<ChildStdout>,
-    _child: Child,
-}
-
-impl Parser {
-    fn start() -> Self {
-        let program = concat!(env!("CARGO_TARGET_TMPDIR"), "/image-reference");
-        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tools/image-reference");
-        let built =
-            Command::new("go").args(["build", "-buildvcs=false", "-o", program, "."]).current_dir(source).status();
-        assert!(built.expect("go runs").success());
-        let mut child = Command::new(program).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it starts");
-        let texts = child.stdin.take().expect("a pipe");
-        let answers = BufReader::new(child.stdout.take().expect("a pipe"));
-        Self { texts, answers, _child: child }
-    }
-}
+use crate::go_tool::GoTool;
 
 /// What the OCI distribution project makes of a text.
 fn referred(text: &str) -> Value {
-    static PARSER: LazyLock<Mutex<Parser>> = LazyLock::new(|| Mutex::new(Parser::start()));
-    let mut parser = PARSER.lock().unwrap_or_else(PoisonError::into_inner);
-    writeln!(parser.texts, "{}", Value::from(text)).expect("it reads");
-    let mut line = String::new();
-    parser.answers.read_line(&mut line).expect("it answers");
-    serde_json::from_str(&line).expect("JSON")
+    static PARSER: LazyLock<GoTool> = LazyLock::new(|| GoTool::start("image-reference"));
+    PARSER.ask(&Value::from(text).to_string())
 }
 
 /// Whether both read a text alike. Digests of other algorithms are references there, and do not pin here.

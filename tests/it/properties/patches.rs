@@ -1,9 +1,7 @@
 //! Whatever a pod says and leaves out: our patch is what the API server makes of it, nothing that was written changes,
 //! and what is set is what its sibling among the validators asks for. `PROPTEST_CASES` sets how many are tried.
 
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::sync::{LazyLock, Mutex, PoisonError};
+use std::sync::LazyLock;
 
 use portcullis::cluster::Manifests;
 use portcullis::decision::Verdict;
@@ -14,6 +12,7 @@ use serde_json::{Map, Value, json};
 
 use super::oracle;
 use crate::fixtures::{TEMPLATE_KINDS, wrapped};
+use crate::go_tool::GoTool;
 use crate::judging::{self, configured, only, patch, set};
 
 /// A mutator, and the validator that accepts what it sets.
@@ -26,39 +25,10 @@ const SISTERS: [(&str, &str); 6] = [
     ("default-read-only-root", "writable-root-filesystems"),
 ];
 
-/// `tools/json-patch`, running for as long as the tests do: it ends when its standard input does.
-struct Applier {
-    commands: ChildStdin,
-    answers: BufReader<ChildStdout>,
-    _child: Child,
-}
-
-impl Applier {
-    fn start() -> Self {
-        let program = concat!(env!("CARGO_TARGET_TMPDIR"), "/json-patch");
-        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tools/json-patch");
-        let built =
-            Command::new("go").args(["build", "-buildvcs=false", "-o", program, "."]).current_dir(source).status();
-        assert!(built.expect("go runs").success());
-        let mut child =
-            Command::new(program).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("json-patch starts");
-        let commands = child.stdin.take().expect("a pipe");
-        let answers = BufReader::new(child.stdout.take().expect("a pipe"));
-        Self { commands, answers, _child: child }
-    }
-
-    fn apply(&mut self, document: &str, patch: &Value) -> Value {
-        writeln!(self.commands, r#"{{"document":{document},"patch":{patch}}}"#).expect("it reads");
-        let mut line = String::new();
-        self.answers.read_line(&mut line).expect("it answers");
-        serde_json::from_str(&line).expect("JSON")
-    }
-}
-
 /// What the library of the API server makes of a document and a patch.
 fn applied(document: &str, patch: &Value) -> Value {
-    static APPLIER: LazyLock<Mutex<Applier>> = LazyLock::new(|| Mutex::new(Applier::start()));
-    APPLIER.lock().unwrap_or_else(PoisonError::into_inner).apply(document, patch)
+    static APPLIER: LazyLock<GoTool> = LazyLock::new(|| GoTool::start("json-patch"));
+    APPLIER.ask(&format!(r#"{{"document":{document},"patch":{patch}}}"#))
 }
 
 fn one_of(values: Vec<Value>) -> impl Strategy<Value = Value> {
