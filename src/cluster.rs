@@ -11,6 +11,7 @@ use std::pin::Pin;
 use crate::facts::{Answer, Question, World};
 
 pub use limit_range::LimitRange;
+pub(crate) use limit_range::object_in;
 pub use manifests::Manifests;
 pub use reflect::Cluster;
 

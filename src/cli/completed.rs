@@ -3,10 +3,13 @@
 //! `K/pkg/apis/core/v1/defaults.go`, then `K/plugin/pkg/admission/limitranger`). The API server does not do so for
 //! templates; they are completed here too, because their Pods will be.
 
+use std::borrow::Cow;
+use std::collections::HashMap;
+
 use jsonptr::{PointerBuf, Token};
 use serde_json::{Map, Value};
 
-use crate::cluster::LimitRange;
+use crate::cluster::{LimitRange, object_in};
 use crate::decision::ModedFinding;
 use crate::mode::Mode;
 use crate::object::Workload;
@@ -28,49 +31,52 @@ pub(super) fn complete<'l>(
     ranges: impl Iterator<Item = &'l LimitRange> + Clone,
 ) -> Vec<ImpliedHostPort> {
     let mut taken = Vec::new();
+    let mut each = |pointer: &PointerBuf, value: &mut Value| pod(value, pointer, ranges.clone(), &mut taken);
     if workload.is_pod() {
-        pod(object, &PointerBuf::new(), ranges, &mut taken);
-        return taken;
+        each(&PointerBuf::new(), object);
     }
     for path in &workload.templates {
-        let mut found = vec![(PointerBuf::new(), &mut *object)];
-        for step in path {
-            found = found
-                .into_iter()
-                .flat_map(|(pointer, value)| match value {
-                    Value::Array(items) if step == "*" => {
-                        items.iter_mut().enumerate().map(|(at, item)| (below(&pointer, at), item)).collect::<Vec<_>>()
-                    }
-                    Value::Object(fields) => {
-                        let field = fields.get_mut(step.as_ref());
-                        field.into_iter().map(|field| (below(&pointer, step.as_ref()), field)).collect()
-                    }
-                    _ => Vec::new(),
-                })
-                .collect();
-        }
-        for (pointer, template) in found {
-            pod(template, &pointer, ranges.clone(), &mut taken);
-        }
+        templates(object, &PointerBuf::new(), path, &mut each);
     }
     taken
+}
+
+/// Calls `each` with every template that is at `path` below a value, and its pointer.
+fn templates(
+    value: &mut Value,
+    pointer: &PointerBuf,
+    path: &[Cow<'static, str>],
+    each: &mut dyn FnMut(&PointerBuf, &mut Value),
+) {
+    match (path.split_first(), value) {
+        (None, template) => each(pointer, template),
+        (Some((step, rest)), Value::Array(items)) if step == "*" => {
+            for (at, item) in items.iter_mut().enumerate() {
+                templates(item, &below(pointer, at), rest, each);
+            }
+        }
+        (Some((step, rest)), Value::Object(fields)) => {
+            if let Some(field) = fields.get_mut(step.as_ref()) {
+                templates(field, &below(pointer, step.as_ref()), rest, each);
+            }
+        }
+        (Some(_), _) => {}
+    }
 }
 
 /// Removes findings at host ports that result from `hostNetwork`, if a finding about that `hostNetwork` has at least the same
 /// mode: both have one cause.
 pub(super) fn join(findings: &mut Vec<ModedFinding>, taken: &[ImpliedHostPort]) {
-    let strictest = |host_network: &PointerBuf| {
-        findings
-            .iter()
-            .filter(|finding| finding.place.path.pointer() == *host_network)
-            .map(|finding| finding.mode)
-            .max()
-    };
-    let implied: Vec<(&PointerBuf, Mode)> =
-        taken.iter().filter_map(|port| Some((&port.host_port, strictest(&port.host_network)?))).collect();
+    let mut strictest: HashMap<PointerBuf, Mode> = HashMap::new();
+    for finding in &*findings {
+        let mode = strictest.entry(finding.place.path.pointer()).or_default();
+        *mode = finding.mode.max(*mode);
+    }
+    let causes: HashMap<&PointerBuf, &PointerBuf> =
+        taken.iter().map(|port| (&port.host_port, &port.host_network)).collect();
     findings.retain(|finding| {
-        let pointer = finding.place.path.pointer();
-        !implied.iter().any(|(host_port, mode)| **host_port == pointer && finding.mode <= *mode)
+        let cause = causes.get(&finding.place.path.pointer()).and_then(|cause| strictest.get(*cause));
+        cause.is_none_or(|mode| finding.mode > *mode)
     });
 }
 
@@ -125,11 +131,7 @@ fn take_ports(container: &mut Map<String, Value>) -> Vec<usize> {
 fn request_limits(container: &mut Map<String, Value>) {
     let Some(resources) = container.get_mut("resources").and_then(Value::as_object_mut) else { return };
     let Some(Value::Object(limits)) = resources.get("limits").cloned() else { return };
-    let requests = resources.entry("requests").or_insert(Value::Null);
-    if requests.is_null() {
-        *requests = Value::Object(Map::new());
-    }
-    if let Some(requests) = requests.as_object_mut() {
+    if let Some(requests) = object_in(resources, "requests") {
         for (resource, quantity) in limits {
             requests.entry(resource).or_insert(quantity);
         }

@@ -86,7 +86,7 @@ fn add_missing(quantities: &mut BTreeMap<String, Value>, others: BTreeMap<String
 }
 
 /// The object under a key, created if it is absent or `null`; `None` for a value of another type.
-fn object_in<'o>(object: &'o mut Map<String, Value>, key: &str) -> Option<&'o mut Map<String, Value>> {
+pub(crate) fn object_in<'o>(object: &'o mut Map<String, Value>, key: &str) -> Option<&'o mut Map<String, Value>> {
     let value = object.entry(key).or_insert(Value::Null);
     if value.is_null() {
         *value = json!({});
