@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use jiff::fmt::temporal::DateTimePrinter;
+use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
-use super::event::{is_zero, short};
+use super::event::short;
 use super::stranger::Stranger;
 use crate::bound::Room;
 use crate::decision::selection::{Entry, Selection, select};
@@ -243,43 +244,32 @@ fn lines(lines: &[String]) -> (Vec<Cow<'_, str>>, usize) {
     (told, lines.len() - kept)
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct LagList<'a> {
-    lag: Vec<Cow<'a, str>>,
-    #[serde(skip_serializing_if = "is_zero")]
-    lag_omitted: usize,
+/// Writes the lines that a record tells as `name`, and the number of the others as `omitted` where there are any.
+fn counted<S: Serializer>(
+    told: &[String],
+    name: &'static str,
+    omitted: &'static str,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let (told, others) = lines(told);
+    let mut fields = serializer.serialize_struct(name, 2)?;
+    fields.serialize_field(name, &told)?;
+    if others > 0 {
+        fields.serialize_field(omitted, &others)?;
+    }
+    fields.end()
 }
 
 fn lag_list<S: Serializer>(lag: &&[String], serializer: S) -> Result<S::Ok, S::Error> {
-    let (lag, lag_omitted) = lines(lag);
-    LagList { lag, lag_omitted }.serialize(serializer)
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct MissingList<'a> {
-    missing: Vec<Cow<'a, str>>,
-    #[serde(skip_serializing_if = "is_zero")]
-    missing_omitted: usize,
+    counted(lag, "lag", "lagOmitted", serializer)
 }
 
 fn missing_list<S: Serializer>(missing: &&[String], serializer: S) -> Result<S::Ok, S::Error> {
-    let (missing, missing_omitted) = lines(missing);
-    MissingList { missing, missing_omitted }.serialize(serializer)
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct ErrorList<'a> {
-    errors: Vec<Cow<'a, str>>,
-    #[serde(skip_serializing_if = "is_zero")]
-    errors_omitted: usize,
+    counted(missing, "missing", "missingOmitted", serializer)
 }
 
 fn errors_list<S: Serializer>(errors: &&[String], serializer: S) -> Result<S::Ok, S::Error> {
-    let (errors, errors_omitted) = lines(errors);
-    ErrorList { errors, errors_omitted }.serialize(serializer)
+    counted(errors, "errors", "errorsOmitted", serializer)
 }
 
 fn short_text<S: Serializer>(text: &&str, serializer: S) -> Result<S::Ok, S::Error> {
