@@ -85,16 +85,11 @@ pub(crate) fn prefix(text: &str, limit: Limit) -> &str {
     end.map_or(text, |(end, _)| &text[..end])
 }
 
-/// The longest prefix of a text that takes at most `most` bytes inside a JSON string.
-pub(crate) fn beginning(text: &str, most: usize) -> &str {
-    prefix(text, Limit::JsonBytes(most))
-}
-
 #[cfg(test)]
 mod tests {
     use std::borrow::Cow;
 
-    use super::{Limit, Room, beginning, cut, encoded};
+    use super::{Limit, Room, cut, encoded, prefix};
 
     const TEXTS: [&str; 6] =
         ["", "plain", "\"\\\n\r\t\u{8}\u{c}", "\u{1}\u{1f}\u{7f}", "é\u{10ffff}ß", "\u{2028}\u{202e}x"];
@@ -112,7 +107,8 @@ mod tests {
             for most in 3..40 {
                 let (cut, all) = (cut(Cow::Borrowed(text), Limit::JsonBytes(most)), text.repeat(5));
                 assert!(encoded(&cut) <= most && (cut == text || cut.ends_with("...")), "{text:?} {most}: {cut:?}");
-                assert!(encoded(beginning(&all, most)) <= most && all.starts_with(beginning(&all, most)));
+                let beginning = prefix(&all, Limit::JsonBytes(most));
+                assert!(encoded(beginning) <= most && all.starts_with(beginning));
             }
         }
         for limit in [Limit::JsonBytes(6), Limit::Characters(6)] {

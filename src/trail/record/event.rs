@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::redact::Redaction;
 use super::stream::micros;
-use crate::bound::{Limit, Room, beginning, prefix};
+use crate::bound::{Limit, Room, prefix};
 use crate::decision::selection::{Selection, select};
 use crate::decision::{Decision, Endpoint, FindingText, ModedFinding};
 use crate::digest::sha256;
@@ -241,7 +241,7 @@ pub fn cut(text: &str) -> &str {
 
 /// The text, no longer than an event holds, also as JSON writes it.
 pub(super) fn short(text: &str) -> &str {
-    beginning(cut(text), SHORT)
+    prefix(cut(text), Limit::JsonBytes(SHORT))
 }
 
 /// A name, or what stands for it.
