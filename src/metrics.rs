@@ -5,7 +5,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use prometheus::{
-    HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder,
 };
 
 use crate::decision::{Decision, Endpoint};
@@ -21,7 +22,9 @@ pub struct Metrics {
     registry: Registry,
     decisions: IntCounterVec,
     findings: IntCounterVec,
-    duration: HistogramVec,
+    /// Durations of decisions, looked up once for each endpoint.
+    validate: Histogram,
+    mutate: Histogram,
     /// Requests without a uid.
     pub unanswerable: IntCounter,
     /// TLS handshakes that failed or took too long.
@@ -98,6 +101,8 @@ impl Metrics {
             "portcullis_decision_duration_seconds",
             "Time from a review's arrival to its decision's record, in seconds.",
         );
+        let durations = register(&registry, HistogramVec::new(duration.buckets(BUCKETS.to_vec()), &["endpoint"]));
+        let of_endpoint = |endpoint: Endpoint| durations.with_label_values(&[endpoint.as_str()]);
         let info = IntGaugeVec::new(
             Opts::new("portcullis_configuration_info", "The configuration in force, by its SHA-256 digest."),
             &["digest"],
@@ -105,7 +110,8 @@ impl Metrics {
         let metrics = Self {
             decisions: counters("decisions_total", "Decisions.", &["endpoint", "operation", "decision"]),
             findings: counters("findings_total", "Findings.", &["policy", "mode"]),
-            duration: register(&registry, HistogramVec::new(duration.buckets(BUCKETS.to_vec()), &["endpoint"])),
+            validate: of_endpoint(Endpoint::Validate),
+            mutate: of_endpoint(Endpoint::Mutate),
             unanswerable: counter("requests_unanswerable_total", "Requests without a uid."),
             failed_handshakes: counter("tls_handshake_failures_total", "TLS handshakes that failed or took too long."),
             crowded: counter(
@@ -199,9 +205,6 @@ impl Metrics {
         for reason in ["unread", "headers"] {
             metrics.cut.with_label_values(&[reason]);
         }
-        for endpoint in [Endpoint::Validate, Endpoint::Mutate] {
-            metrics.duration.with_label_values(&[endpoint.as_str()]);
-        }
         for result in ["taken", "refused"] {
             metrics.reloads.with_label_values(&[result]);
         }
@@ -211,7 +214,11 @@ impl Metrics {
     /// Counts a decision.
     pub fn decided(&self, endpoint: Endpoint, operation: &str, decision: &Decision, took: Duration) {
         self.decisions.with_label_values(&[endpoint.as_str(), operation, decision.verdict.as_str()]).inc();
-        self.duration.with_label_values(&[endpoint.as_str()]).observe(took.as_secs_f64());
+        let duration = match endpoint {
+            Endpoint::Validate => &self.validate,
+            Endpoint::Mutate => &self.mutate,
+        };
+        duration.observe(took.as_secs_f64());
         for finding in &decision.findings {
             self.findings.with_label_values(&[finding.meta.id, finding.mode.as_str()]).inc();
         }
