@@ -15,15 +15,15 @@ use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http2::SendRequest;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use serde_json::Value;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
-use served::{Served, median, serve, start};
+use served::{Served, median, serve, start, trusting};
 
 #[path = "served/served.rs"]
 mod served;
@@ -67,7 +67,9 @@ fn main() -> Result<(), Failure> {
         );
         webhooks.push((guarantee, serve(&config, false, &certificate, &key)?));
     }
-    let client = client(&made.cert.der().clone())?;
+    let mut config = trusting(made.cert.der())?;
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    let client = TlsConnector::from(Arc::new(config));
     for (what, review, is_admitted) in REVIEWS {
         let mut spent = vec![Vec::new(); webhooks.len()];
         for round in 0..ROUNDS {
@@ -148,18 +150,6 @@ fn found(body: &[u8]) -> Option<String> {
     let from = memchr::memmem::find(body, KEY)? + KEY.len();
     let length = memchr::memchr(b'"', &body[from..])?;
     std::str::from_utf8(&body[from..from + length]).ok().map(str::to_owned)
-}
-
-fn client(certificate: &CertificateDer<'static>) -> Result<TlsConnector, Failure> {
-    let mut roots = RootCertStore::empty();
-    roots.add(certificate.clone())?;
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let mut config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    config.alpn_protocols = vec![b"h2".to_vec()];
-    Ok(TlsConnector::from(Arc::new(config)))
 }
 
 /// One turn: as many reviews in flight on one connection, until all of them are answered.
