@@ -21,11 +21,11 @@ use super::{Node, Position};
 pub struct TypedError {
     /// Keys and list positions from the value to the fault, innermost first.
     steps: Vec<String>,
-    /// What is wrong there.
+    /// The fault at that place.
     pub fault: Fault,
 }
 
-/// What is wrong with a value.
+/// A reason why a value cannot be read into a type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {
     /// A mapping has a key that its type does not have.

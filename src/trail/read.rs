@@ -47,7 +47,7 @@ pub enum Notice<'p> {
         /// The number of lines.
         lines: u64,
     },
-    /// The file that was read is no longer beside the one that has its name.
+    /// The file that was read was moved or removed, and is not beside the one that has its name now.
     Removed {
         /// The name.
         file: &'p Path,

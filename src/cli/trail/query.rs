@@ -151,7 +151,9 @@ fn notify(notice: Notice<'_>) {
         }
         Notice::Removed { file } => {
             let file = shown(file);
-            eprintln!("{file}: what was read is no longer beside it; records that came after that may be missing");
+            eprintln!(
+                "{file}: the file that was read was moved or removed; records that came after that may be missing"
+            );
         }
     }
 }
