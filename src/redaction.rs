@@ -9,13 +9,13 @@ mod credentials;
 use std::borrow::Cow;
 use std::sync::LazyLock;
 
-use regex::Regex;
+use regex::{Captures, Regex};
 
 pub(crate) use credentials::shortened;
 
 /// One step of a redaction.
 enum Rule {
-    /// A pattern and the replacement of its matches; the group `$k` is kept.
+    /// A pattern and the replacement of its matches; the group `$k` is kept. A match with a group `whole` stays as it is.
     Pattern(Regex, &'static str),
     /// User and password in an image reference, or in a URL without a scheme.
     Credentials,
@@ -37,6 +37,8 @@ const QUOTED: &str = r#""(?:[^"\\]|\\.)*"?|'(?:[^'\\]|\\.)*'?|\\"(?:[^"\\]|\\{3}
 /// A value without quotation marks: everything to the next space, quotation mark or escaped line break, except closing
 /// brackets and separators at its end.
 const BARE: &str = r#"(?:[^\s"'\\\]},;&]|[\]},;&]+[^\s"'\\\]},;&]|\\[^"'nrt])+"#;
+/// The tag of an image by which a version or a branch is named, with the character after it.
+const TAG: &str = r#"(?:v?[0-9]+\.[0-9][\w.-]*|latest|stable|main|master|edge|nightly)(?:[\s"'\\]|$)"#;
 /// A value that is redacted already.
 const DONE: &str = r"\[redacted[a-z -]*\]";
 
@@ -46,7 +48,12 @@ static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
     let value = format!("(?:{DONE}|{QUOTED}|{BARE})");
     // Headers: to the end of the line, over what is quoted in it.
     let header = r#"(?i)(?P<k>authorization\\*["']?\s*[=:]\s*\\*["']?|cookie(?:\s*:\s+\\*["']?|\\*["']?\s*:\s*\\*["']|:[\w.-]+=))(?:="[^\s"'\\,;:)}\]][^"'\\\r\n]*"?|=\\+"[^\s"'\\,;:)}\]][^"'\\\r\n]*(?:\\+")?|\\*'\w|[^"'\\\r\n]|\\[^"'nr])+"#;
-    let named = format!(r#"(?i)(?P<k>[\w.-]*{NAME}[\w-]*\\*["']?\s*[=:]{SPACE}*){value}"#);
+    // Names that hold such a word and are followed by something else: a service account's namespace, an image with its tag, and
+    // a quoted value with a sentence of our own.
+    let plain = format!(
+        r#"system:serviceaccounts?:[a-z0-9-]+(?::[a-z0-9.-]+)?|[\w.-]*{NAME}[\w.-]*(?::{TAG}|:[\w.-]+@sha(?:256|384|512):[0-9a-f]{{64,}}|\\*["']: it )"#
+    );
+    let named = format!(r#"(?i)(?P<whole>{plain})|(?P<k>[\w.-]*{NAME}[\w-]*\\*["']?\s*[=:]{SPACE}*){value}"#);
     // `auth:1.4` is an image, `"auth": it` a name and what is said of it.
     let word = format!("(?:{EDGE}{LAST}|(?-i:[a-z]Pass))");
     let last = format!(
@@ -55,8 +62,10 @@ static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
     let option = format!(r"(?i)(?P<k>--(?:[\w.-]*{NAME}[\w-]*|(?:[\w.-]*[_.-])?{LAST}){SPACE}+){value}");
     // Of `curl` and others; `-u 1000:1000` are numbers of a user and a group, `-u https://` is an address.
     let name = r#"[a-z_][^\s:"'\\]*:"#;
+    let option_user = format!(r"(?:^|[^\w-]|\\[nrt0])(?:-u|--(?:proxy-)?user)(?:=|{SPACE})+");
+    let schemes = credentials::SCHEMES.join("|");
     let user = format!(
-        r#"(?i)(?P<k>(?:^|[^\w-]|\\[nrt0])(?:-u|--(?:proxy-)?user)(?:=|{SPACE})+)(?:(?P<d>\\*"{name})/?(?:[^"\\/]|\\+[^"\\])(?:[^"\\]|\\+[^"\\])*|(?P<s>\\*'{name})/?(?:[^'\\/]|\\+[^'\\])(?:[^'\\]|\\+[^'\\])*|(?P<n>{name})(?:{DONE}|/?[^\s"'\\/](?:[^\s"'\\]|\\[^"'nrt])*))"#
+        r#"(?i)(?P<whole>{option_user}\\*["']?(?:{schemes})://)|(?P<k>{option_user})(?:(?P<d>\\*"{name})(?:[^"\\]|\\+[^"\\])+|(?P<s>\\*'{name})(?:[^'\\]|\\+[^'\\])+|(?P<n>{name})(?:{DONE}|[^\s"'\\](?:[^\s"'\\]|\\[^"'nrt])*))"#
     );
     // Prefixes that words end in too, or names begin with.
     let apart = format!(
@@ -91,7 +100,10 @@ static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
         ),
         (CREDENTIALS, ""),
         (r"(?P<k>\\[nrt]|)[\w.%+-]+@(?:(?:[\w-]+\.)+[\w-]{2,}|[\w.-]*\.\.\.)", "$k[redacted e-mail]"),
-        (r"(?P<k>^|[^0-9])[0-9]{3}-(?:[0-9]{2}-[0-9]{4}|[0-9]{0,2}(?:-[0-9]{0,3})?\.\.\.)", "$k[redacted number]"),
+        (
+            r#"(?P<k>^|[^0-9])[0-9]{3}-(?:[0-9]{2}-[0-9]{4}|[0-9]{0,2}(?:-[0-9]{0,3})?(?P<e>\.\.\.(?:["'\\]|\s|$)))"#,
+            "$k[redacted number]$e",
+        ),
     ];
     let rule = |(found, instead)| match found {
         CREDENTIALS => Some(Rule::Credentials),
@@ -110,15 +122,47 @@ static SUSPECT: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(&format!("(?i-u){}", parts.concat())).ok()
 });
 
+/// Passes after which a text has to stay the same. Two are enough for most: one that redacts, and one that finds no more.
+const PASSES: usize = 8;
+/// Replacement for a text that every pass changed.
+const UNSETTLED: &str = "[redacted]";
+
 /// The text without secrets.
+///
+/// A replaced secret may uncover another one beside it, so the rules are applied until they change nothing. That makes
+/// the function idempotent: a text that was redacted stays as it is. A text that has not settled after a fixed number of
+/// passes is replaced whole.
 pub fn redact(text: &str) -> Cow<'_, str> {
     if SUSPECT.as_ref().is_some_and(|suspect| !suspect.is_match(text)) {
         return Cow::Borrowed(text);
     }
+    let mut clean = pass(text);
+    for _ in 1..PASSES {
+        let Cow::Owned(before) = &clean else { return clean };
+        let after = pass(before);
+        if after == before.as_str() {
+            return clean;
+        }
+        clean = Cow::Owned(after.into_owned());
+    }
+    Cow::Borrowed(UNSETTLED)
+}
+
+/// The text after every rule was applied once.
+fn pass(text: &str) -> Cow<'_, str> {
     let mut text = Cow::Borrowed(text);
     for rule in RULES.iter() {
         let clean = match rule {
-            Rule::Pattern(found, instead) => found.replace_all(&text, *instead),
+            Rule::Pattern(found, instead) => {
+                found.replace_all(&text, |found: &Captures<'_>| match found.name("whole") {
+                    Some(whole) => whole.as_str().to_owned(),
+                    None => {
+                        let mut clean = String::new();
+                        found.expand(instead, &mut clean);
+                        clean
+                    }
+                })
+            }
             Rule::Credentials => credentials::redact(&text),
         };
         if let Cow::Owned(clean) = clean {
@@ -180,7 +224,10 @@ mod tests {
             ("password=hun:ter2@nginx", "password=[redacted]"),
             ("AKIAIOSFODNN7EXAMPLE", "[redacted token]"),
             ("mail jane.doe+k8s@example.co.uk now", "mail [redacted e-mail] now"),
+            ("db-token:hunter2 token:v1.2hunter#2", "db-token:[redacted] token:[redacted]"),
             ("ssn 123-45-6789.", "ssn [redacted number]."),
+            ("123-45-6789123-45-6789", "[redacted number][redacted number]"),
+            ("\"Basic dXNlcg== a\\napp:hunter2@nginx\"", "\"Basic [redacted] a\\n[redacted]@nginx\""),
             ("-----BEGIN EC PRIVATE KEY-----\nMHc...", "[redacted key]"),
         ] {
             assert_eq!(redact(text), expected, "{text}");
@@ -197,6 +244,11 @@ mod tests {
             "must be pinned, as in \"nginx:1.25@sha256:<digest>\"",
             "registry.example.com:5000/web:1.4.2@sha256:8adbdcb9...",
             "registry.example.com:5000/web@latest",
+            "csi-secrets-store/secrets-store-driver:v1.4.0 names a tag",
+            "must end in a digest: \"token:latest\" names the tag latest",
+            "shop/vault-secrets-webhook:edge-1@sha256:8adbdcb969e2676478ee2c7ad333956f0c8e0e4c5a7463f4611d7a2e7a7ff5dc",
+            "system:serviceaccount:secrets-store:deployer",
+            "must not be \"web-token\": it is not allowed",
         ] {
             assert_eq!(redact(kept), kept);
         }

@@ -11,6 +11,9 @@ use crate::bound::{CUT, Limit, prefix};
 const INSTEAD: &str = "[redacted]";
 /// Characters that are never part of a user's name; the text before them is kept.
 const APART: &[char] = &['(', '[', '{', '<', ',', ';', '=', '/', '|', '&'];
+/// Schemes of URLs in places where a password could stand, too, as in `url:https://example.com`.
+pub(super) const SCHEMES: &[&str] =
+    &["http", "https", "oci", "docker", "git", "ssh", "ftp", "file", "s3", "tcp", "unix"];
 /// Characters after a cut that are searched for an `@`. No image tag is longer.
 const AHEAD: usize = 1_024;
 
@@ -70,17 +73,41 @@ fn credentials(word: &str) -> Option<(usize, usize)> {
         head = &head[..at];
     };
     let colon = colon(&word[..at]).filter(|colon| colon + 1 < at)?;
-    let from = word[..colon].rfind(APART).map_or(0, |last| last + 1);
+    let from = start_of_name(&word[..colon]);
     // Already redacted.
     (word[from..at] != *INSTEAD).then_some((from, at))
 }
 
+/// Byte position at which a user's name begins, in the text before its colon: after what is never part of one, or after an
+/// escaped space. The rules on headers and names end at an escaped space, too, so nothing that they redacted is touched again.
+fn start_of_name(before: &str) -> usize {
+    let apart = before.rfind(APART).map_or(0, |last| last + 1);
+    let escaped = ["\\n", "\\r", "\\t"].iter().filter_map(|escape| before.rfind(escape)).max();
+    apart.max(escaped.map_or(0, |escape| escape + 2))
+}
+
 /// Byte position of the colon between user and password. A URL with a scheme is matched by another pattern.
 fn colon(word: &str) -> Option<usize> {
-    if word.contains("://") {
+    if is_url(word) {
         return None;
     }
     word.match_indices(':').map(|(colon, _)| colon).find(|colon| !is_port(&word[..*colon], &word[colon + 1..]))
+}
+
+/// True if the word holds a URL with a scheme (RFC 3986, 3): behind a colon only one that is in common use, since a password may
+/// look like any other.
+fn is_url(word: &str) -> bool {
+    let Some((before, rest)) = word.split_once("://") else { return false };
+    let is_of_scheme = |character: char| character.is_ascii_alphanumeric() || "+.-".contains(character);
+    let scheme = &before[before.trim_end_matches(is_of_scheme).len()..];
+    let is_scheme = if before.trim_end_matches(is_of_scheme).ends_with(':') {
+        SCHEMES.contains(&scheme)
+    } else {
+        scheme.starts_with(|first: char| first.is_ascii_alphabetic())
+    };
+    let is_of_authority = |character: char| character.is_ascii_alphanumeric() || "._~%-[]:@".contains(character);
+    let authority = &rest[..rest.find(['/', '?', '#']).unwrap_or(rest.len())];
+    is_scheme && authority.chars().all(is_of_authority)
 }
 
 /// True if the text after an `@` is the digest of an image, or the beginning of one that was cut.
