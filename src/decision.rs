@@ -299,7 +299,9 @@ fn judged(request: &Request<'_>, outcome: &Outcome<'_>) -> Vec<ModedFinding> {
         Err(failure) => {
             let message = match failure {
                 Failure::Panicked => "could not be judged: the policy failed on this object; please report it",
-                Failure::Exhausted => "could not be judged: the object holds more than the policy may look at",
+                Failure::Exhausted => {
+                    "could not be judged: the object holds more than the policy may look at; split it into smaller ones"
+                }
                 Failure::TimedOut => "could not be judged: the cluster did not answer in time; try again",
             };
             // The fact that did not arrive in time is about another object.
