@@ -27,7 +27,9 @@ pub use courier::{Counters, Courier, Couriers};
 pub use open::{Named as NamedSink, open};
 pub use proof::{Chain, Fault, KeyError, Report, Signer, StreamReport, Verification, Verifier, verify};
 pub use read::{Inputs, Notice, ReadError, database, query, segments_of, verify_database, verify_folder};
-pub use record::{Caller, Class, Event, Omitted, Origin, RECORD, Reason, Record, Redaction, Sampler, Stranger, cut};
+pub use record::{
+    Caller, Class, Event, Omitted, Origin, PseudonymKeyError, RECORD, Reason, Record, Redaction, Sampler, Stranger, cut,
+};
 pub use settings::{KeySettings, Settings};
 pub use spool::{Guarantee, Index, Output, OutputError, Segment, SetAside, Spool, SpoolSettings, TrailError};
 

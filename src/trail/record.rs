@@ -11,7 +11,7 @@ mod stream;
 
 pub use class::Class;
 pub use event::{Caller, Event, Origin, RECORD, cut};
-pub use redact::Redaction;
+pub use redact::{PseudonymKeyError, Redaction};
 pub use sample::Sampler;
 pub use stranger::{Reason, Stranger};
 pub(in crate::trail) use stream::printed;

@@ -1,5 +1,6 @@
 //! Verification of a trail: the first altered record, and a list of what cannot be proven.
 
+mod checkpoint_fault;
 mod report;
 
 use std::collections::BTreeMap;
@@ -10,6 +11,7 @@ use super::checkpoint::{self, Head};
 use super::key::Verifier;
 use super::link::Link;
 use crate::digest::{sha256, unhex};
+use checkpoint_fault::CheckpointFault;
 
 pub use report::{Fault, Report, Stream};
 
@@ -266,7 +268,7 @@ impl Verification {
             seen.stream.restarted = Some((link.seq, seen.checked));
         }
         if link.is("checkpoint") || link.is("stop") {
-            let siblings = seen.check(&link, covered, &self.keys).map_err(broken)?;
+            let siblings = seen.check(&link, covered, &self.keys).map_err(|fault| broken(fault.to_string()))?;
             if !self.is_catching_up {
                 self.claims.extend(siblings.into_iter().map(|head| (head, link.stream.clone(), link.seq)));
             }
@@ -311,21 +313,21 @@ impl Seen {
     }
 
     /// Takes a checkpoint; hands out what it says of its siblings.
-    fn check(&mut self, link: &Link, covered: &[u8], keys: &[Verifier]) -> Result<Vec<Head>, String> {
+    fn check(&mut self, link: &Link, covered: &[u8], keys: &[Verifier]) -> Result<Vec<Head>, CheckpointFault> {
         // From before there was a key, or from a trail without checkpoints.
         let unsigned = match self.stream.signed {
-            Some(_) => Err("is without a signature, although earlier ones are signed".to_owned()),
+            Some(_) => Err(CheckpointFault::Unsigned),
             None => Ok(Vec::new()),
         };
         let Some(note) = &link.note else { return unsigned };
-        let statement = checkpoint::read(note).ok_or("carries a checkpoint that cannot be read")?;
+        let statement = checkpoint::read(note).ok_or(CheckpointFault::Unreadable)?;
         let head = Head { stream: link.stream.clone(), size: link.seq, hash: link.prev.clone() };
         if statement.head != head {
-            return Err("carries a checkpoint of other records than those before it".to_owned());
+            return Err(CheckpointFault::OtherRecords);
         }
         // Else a checkpoint could be made a clean end, under the same signature.
         if covered != [self.chain.begin().as_slice(), statement.body(note).as_bytes()].concat() {
-            return Err("is not what its own checkpoint says that it is".to_owned());
+            return Err(CheckpointFault::OtherBody);
         }
         if keys.is_empty() {
             self.checked = Some(link.seq);
@@ -338,13 +340,13 @@ impl Seen {
         }
         let signatures = checkpoint::signatures(note);
         if let Some(forged) = signatures.iter().find(|signature| keys.iter().any(|key| signature.is_by(key))) {
-            return Err(format!("carries a signature that the key {forged} did not make"));
+            return Err(CheckpointFault::Forged(forged.to_string()));
         }
         if signatures.is_empty() {
             return unsigned;
         }
         let signers = signatures.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ");
-        Err(format!("is signed by {signers}, which is none of the keys; name every key that was ever used"))
+        Err(CheckpointFault::UnknownKey(signers))
     }
 }
 

@@ -119,21 +119,24 @@ impl Filter {
     }
 }
 
+/// The text is not a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be a time (2026-11-22T16:41:00Z), a day (2026-11-22) or how long ago (90m, 12h, 7d)")]
+pub struct TimeError;
+
 /// A time: RFC 3339, a day (`2026-11-22`), or how long ago (`90m`, `12h`, `7d`).
 ///
 /// # Errors
-/// Requirement that is not met.
-pub fn time(text: &str) -> Result<Timestamp, String> {
+/// If the text has another form, or a time that cannot be represented.
+pub fn time(text: &str) -> Result<Timestamp, TimeError> {
     if let Ok(time) = text.parse() {
         return Ok(time);
     }
     if let Ok(time) = format!("{text}T00:00:00Z").parse() {
         return Ok(time);
     }
-    let wrong =
-        || "must be a time (2026-11-22T16:41:00Z), a day (2026-11-22) or how long ago (90m, 12h, 7d)".to_owned();
-    let ago = duration(text).map_err(|_| wrong())?;
-    Timestamp::now().checked_sub(ago).map_err(|_| wrong())
+    let ago = duration(text).map_err(|_| TimeError)?;
+    Timestamp::now().checked_sub(ago).map_err(|_| TimeError)
 }
 
 #[cfg(test)]

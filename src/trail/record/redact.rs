@@ -2,7 +2,8 @@
 //! become pseudonyms where the configuration says so.
 
 use std::borrow::Cow;
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use aws_lc_rs::hmac::{self, HMAC_SHA256};
 
@@ -22,18 +23,35 @@ pub struct Redaction {
     pseudonyms: Option<hmac::Key>,
 }
 
+/// Reason why the key for pseudonyms cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum PseudonymKeyError {
+    /// Its file could not be read.
+    #[error("{}: {source}", file.display())]
+    Unreadable {
+        /// The file.
+        file: PathBuf,
+        /// The error of the operating system.
+        source: io::Error,
+    },
+    /// Its file holds too little.
+    #[error("{}: must hold at least {KEY} bytes: openssl rand -hex 32 makes some", .0.display())]
+    Short(PathBuf),
+}
+
 impl Redaction {
     /// Redaction of texts unless it is off, and pseudonyms for identities with the key in a file.
     ///
     /// # Errors
     /// When the file cannot be read, or holds too little.
-    pub fn new(is_off: bool, key: Option<&Path>) -> Result<Self, String> {
+    pub fn new(is_off: bool, key: Option<&Path>) -> Result<Self, PseudonymKeyError> {
         redaction::prepare();
         let Some(file) = key else { return Ok(Self { is_off, pseudonyms: None }) };
-        let bytes = std::fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?;
+        let bytes = std::fs::read(file)
+            .map_err(|source| PseudonymKeyError::Unreadable { file: file.to_owned(), source })?;
         let bytes = bytes.trim_ascii_end();
         if bytes.len() < KEY {
-            return Err(format!("{}: must hold at least {KEY} bytes: openssl rand -hex 32 makes some", file.display()));
+            return Err(PseudonymKeyError::Short(file.to_owned()));
         }
         Ok(Self { is_off, pseudonyms: Some(hmac::Key::new(HMAC_SHA256, bytes)) })
     }
