@@ -86,6 +86,7 @@ impl Problems {
             Fault::UnknownKey { known: [], .. } => "unknown key; there are no settings".to_owned(),
             Fault::UnknownKey { name, known } => format!("unknown key{}", suggestion(name, known, "known keys are")),
             Fault::Missing(name) => format!("must have {name}"),
+            Fault::Mismatch { .. } => error.to_string(),
             Fault::Invalid(message) => message.clone(),
         };
         self.add(error.position_in(node), &field, message);

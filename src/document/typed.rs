@@ -8,8 +8,8 @@ use std::fmt;
 use jsonptr::{PointerBuf, Token};
 use serde::de::value::StringDeserializer;
 use serde::de::{
-    DeserializeOwned, DeserializeSeed, Deserializer, EnumAccess, IntoDeserializer, MapAccess, SeqAccess, VariantAccess,
-    Visitor,
+    DeserializeOwned, DeserializeSeed, Deserializer, EnumAccess, Expected, IntoDeserializer, MapAccess, SeqAccess,
+    Unexpected, VariantAccess, Visitor,
 };
 use serde::forward_to_deserialize_any;
 use serde_json::{Map, Value};
@@ -37,8 +37,24 @@ pub enum Fault {
     },
     /// A mapping lacks this key.
     Missing(&'static str),
-    /// A value does not fit; the reason, as `must …` or in serde's words.
+    /// A value is of another kind than its type.
+    Mismatch {
+        /// What is there, in serde's words. It repeats the value.
+        found: String,
+        /// What its type takes, in serde's words.
+        expected: String,
+    },
+    /// A value does not fit for another reason, as `must …` or in serde's words.
     Invalid(String),
+}
+
+/// Names in backticks, any one of which is expected.
+pub fn one_of(names: &[&str]) -> String {
+    match names {
+        [one] => format!("`{one}`"),
+        [one, other] => format!("`{one}` or `{other}`"),
+        all => format!("one of {}", all.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")),
+    }
 }
 
 /// Reads a value.
@@ -54,7 +70,7 @@ impl TypedError {
     pub fn steps(&self) -> impl Iterator<Item = &str> {
         let key = match &self.fault {
             Fault::UnknownKey { name, .. } => Some(name.as_str()),
-            Fault::Missing(_) | Fault::Invalid(_) => None,
+            Fault::Missing(_) | Fault::Mismatch { .. } | Fault::Invalid(_) => None,
         };
         self.steps.iter().rev().map(String::as_str).chain(key)
     }
@@ -72,6 +88,10 @@ impl TypedError {
     fn of(fault: Fault) -> Self {
         Self { steps: Vec::new(), fault }
     }
+
+    fn mismatch(found: String, expected: String) -> Self {
+        Self::of(Fault::Mismatch { found, expected })
+    }
 }
 
 impl fmt::Display for TypedError {
@@ -79,6 +99,7 @@ impl fmt::Display for TypedError {
         match &self.fault {
             Fault::UnknownKey { name, .. } => write!(out, "unknown key {name}"),
             Fault::Missing(name) => write!(out, "{name} is missing"),
+            Fault::Mismatch { found, expected } => write!(out, "{found}, expected {expected}"),
             Fault::Invalid(message) => out.write_str(message),
         }
     }
@@ -89,6 +110,18 @@ impl std::error::Error for TypedError {}
 impl serde::de::Error for TypedError {
     fn custom<T: fmt::Display>(message: T) -> Self {
         Self::of(Fault::Invalid(message.to_string()))
+    }
+
+    fn invalid_type(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
+        Self::mismatch(format!("invalid type: {found}"), expected.to_string())
+    }
+
+    fn invalid_value(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
+        Self::mismatch(format!("invalid value: {found}"), expected.to_string())
+    }
+
+    fn unknown_variant(name: &str, known: &'static [&'static str]) -> Self {
+        Self::mismatch(format!("unknown variant `{name}`"), one_of(known))
     }
 
     fn unknown_field(name: &str, known: &'static [&'static str]) -> Self {
@@ -277,13 +310,16 @@ mod tests {
                 "list:\n- count: x\n",
                 2,
                 "list.0.count",
-                Fault::Invalid("invalid type: string \"x\", expected u8".to_owned()),
+                Fault::Mismatch { found: "invalid type: string \"x\"".to_owned(), expected: "u8".to_owned() },
             ),
             (
                 "list: []\nlevel: low\n",
                 2,
                 "level",
-                Fault::Invalid("unknown variant `low`, expected `high` or `of`".to_owned()),
+                Fault::Mismatch {
+                    found: "unknown variant `low`".to_owned(),
+                    expected: "`high` or `of`".to_owned(),
+                },
             ),
         ] {
             let node = &document::read(text).expect("YAML")[0];
