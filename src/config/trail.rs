@@ -160,7 +160,7 @@ fn named_sink(node: &Node, path: &str, problems: &mut Problems) -> Option<NamedS
         Err(wrong) => {
             let place = wrong.path.iter().try_fold(node, |node, key| node.get(key)).unwrap_or(node);
             let path = std::iter::once(path).chain(wrong.path.iter().map(String::as_str)).collect::<Vec<_>>().join(".");
-            problems.add(place.position, &path, wrong.message);
+            problems.add(place.position, &path, wrong.fault.to_string());
             None
         }
     }

@@ -164,13 +164,16 @@ impl<'de> Deserializer<'de> for Reader<'_> {
     fn deserialize_enum<V: Visitor<'de>>(
         self,
         _: &'static str,
-        _: &'static [&'static str],
+        variants: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, TypedError> {
         match self.0 {
             Value::String(text) => visitor.visit_enum(text.as_str().into_deserializer()),
             Value::Object(map) if map.len() == 1 => visitor.visit_enum(Variant(map)),
-            _ => self.deserialize_any(visitor),
+            _ => self.deserialize_any(visitor).map_err(|error| match error.fault {
+                Fault::Mismatch { found, .. } => TypedError::mismatch(found, one_of(variants)),
+                _ => error,
+            }),
         }
     }
 
@@ -316,8 +319,14 @@ mod tests {
                 "list: []\nlevel: low\n",
                 2,
                 "level",
+                Fault::Mismatch { found: "unknown variant `low`".to_owned(), expected: "`high` or `of`".to_owned() },
+            ),
+            (
+                "list: []\nlevel: 7\n",
+                2,
+                "level",
                 Fault::Mismatch {
-                    found: "unknown variant `low`".to_owned(),
+                    found: "invalid type: integer `7`".to_owned(),
                     expected: "`high` or `of`".to_owned(),
                 },
             ),

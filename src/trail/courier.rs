@@ -19,7 +19,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::record::{Class, Record};
-use super::sink::{Batch, BatchLimits, Refused, Sink};
+use super::sink::{Batch, BatchLimits, Refused, Sink, SinkError};
 use super::spool::Index;
 use crate::redaction::redact;
 use refusals::Refusals;
@@ -32,6 +32,11 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 const LONGEST_REST: Duration = Duration::from_mins(5);
 /// Maximum time for a delivery before it counts as failed.
 const PATIENCE: Duration = Duration::from_mins(1);
+
+/// A sink did not answer within [`PATIENCE`].
+#[derive(Debug, thiserror::Error)]
+#[error("it did not answer in time")]
+struct Late;
 
 /// Counters of a courier, for metrics.
 #[derive(Debug, Default)]
@@ -170,17 +175,18 @@ impl Courier {
         let mut batch = Batch { stream: &stream, class, first: loaded.first, bytes: &loaded.bytes };
         let (mut pause, mut aside) = (PAUSE, 0);
         while !batch.bytes.is_empty() {
-            let (error, refused) = match tokio::time::timeout(PATIENCE, self.sink.deliver(&batch)).await {
+            let failure = match tokio::time::timeout(PATIENCE, self.sink.deliver(&batch)).await {
                 Ok(Ok(())) => break,
-                // It may quote what the other end answered.
-                Ok(Err(error)) => (redact(&error).into_owned(), self.sink.refused()),
-                Err(_) => ("it did not answer in time".to_owned(), None),
+                Ok(Err(failure)) => failure,
+                Err(_) => SinkError::of(Late),
             };
-            match self.refusals[class.index()].failed(refused.as_ref()) {
+            // It may quote what the other end answered.
+            let error = redact(&failure.to_string()).into_owned();
+            match self.refusals[class.index()].failed(failure.refused.as_ref()) {
                 refusals::Step::Narrow => continue,
                 refusals::Step::Again => {}
                 refusals::Step::SetAside => {
-                    let refused = refused.unwrap_or_default();
+                    let refused = failure.refused.unwrap_or_default();
                     if self.set_aside(&batch, &refused, &error).await {
                         aside += refused.records.len() as u64;
                         (batch, pause) = (batch.from(refused.next), PAUSE);
@@ -189,7 +195,7 @@ impl Courier {
                 }
             }
             self.counters.failures.fetch_add(1, Ordering::Relaxed);
-            let rest = self.sink.rest().min(LONGEST_REST).max(pause);
+            let rest = failure.retry_after.unwrap_or_default().min(LONGEST_REST).max(pause);
             tracing::warn!(%error, sink = self.name, pause_ms = rest.as_millis(), "a sink did not take its records; they are kept");
             // At the end there is no time for long pauses: it may be back.
             let is_over = async { flush.wait_for(|is_flushing| *is_flushing).await.is_ok() };

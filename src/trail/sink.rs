@@ -1,26 +1,26 @@
 //! Sinks: where couriers take the trail. Each keeps the lines as they are.
 
 mod address;
+mod error;
 mod file;
 mod http;
 mod kafka;
 mod otlp;
 mod postgres;
 mod s3;
+mod settings;
 mod stdout;
+mod unusable;
 mod webhook;
 
 use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
-use schemars::JsonSchema;
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
-use serde_json::Value;
-use serde_path_to_error::Segment;
-
 use super::record::Class;
+
+pub use error::{OpenError, Refused, SinkError};
+pub use settings::Settings;
 
 /// Consecutive records of one stream.
 #[derive(Debug, Clone, Copy)]
@@ -87,7 +87,7 @@ fn fitting(sizes: impl Iterator<Item = usize>, most: usize) -> (usize, usize) {
 }
 
 /// Outcome of a delivery.
-pub type Delivery<'s> = Pin<Box<dyn Future<Output = Result<(), String>> + Send + 's>>;
+pub type Delivery<'s> = Pin<Box<dyn Future<Output = Result<(), SinkError>> + Send + 's>>;
 
 /// Takes records, in order, for as long as it likes: what it does not take is brought again.
 pub trait Sink: Send {
@@ -97,34 +97,6 @@ pub trait Sink: Send {
     /// Limits of a batch.
     fn limits(&self) -> BatchLimits {
         BatchLimits::default()
-    }
-
-    /// After a failure: how long it asks to be left alone.
-    fn rest(&self) -> Duration {
-        Duration::ZERO
-    }
-
-    /// After a failure: what it refuses of the batch, whatever comes; nothing where all of it may be taken later.
-    fn refused(&self) -> Option<Refused> {
-        None
-    }
-}
-
-/// Records of a batch that a sink refuses for good.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Refused {
-    /// The records; none while they are still looked for, in smaller pieces.
-    pub records: Vec<u64>,
-    /// All others before this one were taken.
-    pub next: u64,
-    /// Set when it is these records that are refused; else the other end may refuse everything.
-    pub is_certain: bool,
-}
-
-impl Refused {
-    /// One record, all before which were taken.
-    fn one(seq: u64, is_certain: bool) -> Self {
-        Self { records: vec![seq], next: seq + 1, is_certain }
     }
 }
 
@@ -142,131 +114,5 @@ pub struct BatchLimits {
 impl Default for BatchLimits {
     fn default() -> Self {
         Self { bytes: 1 << 20, records: 1_000, wait: Duration::ZERO }
-    }
-}
-
-/// Reads the settings of a sink of one type.
-fn of<T: DeserializeOwned>(value: Value) -> Result<T, Wrong> {
-    serde_path_to_error::deserialize(value).map_err(|error| {
-        let path = error.path().iter().filter_map(|segment| match segment {
-            Segment::Map { key } => Some(key.clone()),
-            Segment::Seq { index } => Some(index.to_string()),
-            Segment::Enum { .. } | Segment::Unknown => None,
-        });
-        Wrong { path: path.collect(), message: without_values(&error.inner().to_string()) }
-    })
-}
-
-/// Serde's message, without the value that it found.
-fn without_values(message: &str) -> String {
-    let is_about_a_value = message.starts_with("invalid ") || message.starts_with("unknown variant");
-    let Some((_, expected)) = message.rsplit_once(", expected ").filter(|_| is_about_a_value) else {
-        return message.to_owned();
-    };
-    let expected = match expected {
-        "a boolean" => "true or false",
-        "a map" => "a mapping",
-        "a sequence" => "a list",
-        "path string" => "the name of a file",
-        "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number",
-        other => other,
-    };
-    format!("must be {expected}")
-}
-
-/// Settings of a sink.
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
-#[serde(tag = "type", rename_all = "lowercase")]
-pub enum Settings {
-    /// Standard output.
-    Stdout(stdout::Settings),
-    /// A file, and those before it.
-    File(file::Settings),
-    /// A table of PostgreSQL.
-    Postgres(postgres::Settings),
-    /// Kafka.
-    Kafka(kafka::Settings),
-    /// A bucket of S3, or of what speaks like it.
-    S3(s3::Settings),
-    /// A collector of OpenTelemetry logs.
-    Otlp(otlp::Settings),
-    /// A receiver of signed batches over HTTP.
-    Webhook(webhook::Settings),
-}
-
-/// An error in the settings of a sink: its path, and the requirement that is not met. It never repeats a value: that
-/// may be a secret that somebody wrote in the place of its file.
-pub(crate) struct Wrong {
-    /// The keys that lead there.
-    pub(crate) path: Vec<String>,
-    /// Requirement that is not met.
-    pub(crate) message: String,
-}
-
-impl Wrong {
-    /// Reads a sink's message; where it begins with a key, that is the path.
-    fn of(message: String) -> Self {
-        let is_key = |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphanumeric());
-        match message.split_once(": ").filter(|(key, _)| is_key(key)) {
-            Some((key, rest)) => Self { path: vec![key.to_owned()], message: rest.to_owned() },
-            None => Self { path: Vec::new(), message },
-        }
-    }
-}
-
-impl Settings {
-    /// Reads what is written of a sink, and refuses what can never work.
-    ///
-    /// # Errors
-    /// [`Wrong`].
-    pub(crate) fn read(value: Value) -> Result<Self, Wrong> {
-        let settings = Self::written(value)?;
-        let checked = match &settings {
-            Self::Stdout(_) | Self::File(_) => Ok(()),
-            Self::Postgres(settings) => postgres::check(settings),
-            Self::Kafka(settings) => settings.check(),
-            Self::S3(settings) => settings.check(),
-            Self::Otlp(settings) => settings.check(),
-            Self::Webhook(settings) => settings.check(),
-        };
-        checked.map(|()| settings).map_err(Wrong::of)
-    }
-
-    fn written(mut value: Value) -> Result<Self, Wrong> {
-        let kind = value.as_object_mut().and_then(|fields| fields.remove("type"));
-        match kind.as_ref().map(|kind| kind.as_str().unwrap_or_default()) {
-            Some("stdout") => of(value).map(Self::Stdout),
-            Some("file") => of(value).map(Self::File),
-            Some("postgres") => of(value).map(Self::Postgres),
-            Some("kafka") => of(value).map(Self::Kafka),
-            Some("s3") => of(value).map(Self::S3),
-            Some("otlp") => of(value).map(Self::Otlp),
-            Some("webhook") => of(value).map(Self::Webhook),
-            other => Err(Wrong {
-                path: other.map(|_| "type".to_owned()).into_iter().collect(),
-                message: match other {
-                    Some(_) => "must be one of stdout, file, postgres, kafka, s3, otlp, webhook".to_owned(),
-                    None => "missing field `type`".to_owned(),
-                },
-            }),
-        }
-    }
-
-    /// Makes the sink ready, for the records of that cluster.
-    ///
-    /// # Errors
-    /// An error in its settings, or at the other end, by which no record could ever be taken.
-    pub async fn open(&self, cluster: &str) -> Result<Box<dyn Sink>, String> {
-        Ok(match self {
-            Self::Stdout(settings) => Box::new(stdout::Stdout::open(settings)),
-            Self::File(settings) => Box::new(file::Rotated::open(settings)?),
-            Self::Postgres(settings) => {
-                Box::new(postgres::Postgres::open(settings).map_err(|error| error.to_string())?)
-            }
-            Self::Kafka(settings) => Box::new(kafka::Kafka::open(settings)?),
-            Self::S3(settings) => Box::new(s3::S3::open(settings).await?),
-            Self::Otlp(settings) => Box::new(otlp::Otlp::open(settings, cluster)?),
-            Self::Webhook(settings) => Box::new(webhook::Webhook::open(settings)?),
-        })
     }
 }

@@ -200,7 +200,7 @@ impl Postgres {
     /// The sink of those settings.
     pub(crate) async fn sink(settings: Value) -> Result<Box<dyn sink::Sink>, String> {
         let settings: sink::Settings = serde_json::from_value(settings).map_err(|error| error.to_string())?;
-        settings.open("").await
+        settings.open("").await.map_err(|error| error.to_string())
     }
 
     /// The database as it is read.

@@ -99,7 +99,7 @@ pub(crate) fn settings(value: &Value) -> sink::Settings {
 
 /// Why it cannot be opened.
 pub(crate) async fn refusal(value: &Value) -> String {
-    settings(value).open(CLUSTER).await.err().unwrap_or_else(|| panic!("{value}: it opened"))
+    settings(value).open(CLUSTER).await.err().unwrap_or_else(|| panic!("{value}: it opened")).to_string()
 }
 
 /// Waits until there is an answer.

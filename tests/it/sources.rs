@@ -42,6 +42,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "bound",
             "decision",
             "digest",
+            "document",
             "lock",
             "mode",
             "object",

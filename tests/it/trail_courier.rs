@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use portcullis::trail::sink::{Batch, Delivery, Sink};
+use portcullis::trail::sink::{Batch, Delivery, Sink, SinkError};
 use portcullis::trail::{Class, Courier, Couriers, Guarantee, SpoolSettings, Trail};
 use serde_json::json;
 
@@ -37,7 +37,7 @@ impl Sink for Memory {
         let records = batch.records().take(count);
         let records = records.map(|(seq, line)| (batch.stream.to_owned(), seq, line.to_vec()));
         self.taken.lock().expect("a lock").extend(records);
-        Box::pin(async move { if fails { Err("no luck".to_owned()) } else { Ok(()) } })
+        Box::pin(async move { if fails { Err(SinkError::of("no luck")) } else { Ok(()) } })
     }
 }
 

@@ -208,7 +208,7 @@ fn a_bucket_that_holds_other_records_is_said_and_nothing_is_skipped() {
         spooled.decide(0, 20).await;
         let bytes = spooled.lines(Class::Allow);
         let batch = portcullis::trail::sink::Batch { stream: &stream, class: Class::Allow, first: 0, bytes: &bytes };
-        let error = opened.deliver(&batch).await.expect_err("refused");
+        let error = opened.deliver(&batch).await.expect_err("refused").to_string();
         assert!(error.contains("holds something else than these records"), "{error}");
         assert_eq!(moto.objects(ANYBODY).await.len(), 1);
     });
@@ -271,7 +271,7 @@ fn requests_are_signed_keys_may_be_replaced_and_are_never_said() {
         spooled.decide(0, 20).await;
         let (stream, bytes) = (spooled.index.stream(Class::Allow), spooled.lines(Class::Allow));
         let batch = portcullis::trail::sink::Batch { stream: &stream, class: Class::Allow, first: 0, bytes: &bytes };
-        let error = opened.deliver(&batch).await.expect_err("a wrong key");
+        let error = opened.deliver(&batch).await.expect_err("a wrong key").to_string();
         assert!(error.contains("SignatureDoesNotMatch"), "{error}");
         assert!(!error.contains("very-secret-key") && !error.contains(&id), "{error}");
         spooled.file("key", &key);

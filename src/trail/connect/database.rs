@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio_postgres::config::SslMode;
 
-use super::tls;
+use super::tls::{self, SecretError, TrustError};
 
 /// The schema as it is shipped, under the name that it has unless another is asked for.
 const SCHEMA: &str = include_str!("schema.sql");
@@ -70,12 +70,60 @@ fn name() -> String {
     NAME.to_owned()
 }
 
+/// A setting by which no database can ever be reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum DatabaseSetting {
+    /// The name of the schema.
+    #[error("must be lower-case letters, digits and _, not beginning with a digit")]
+    Schema,
+    /// The host.
+    #[error("must be a name or an address, without a user or a password")]
+    Host,
+    /// TLS is disabled, and nothing says that this is meant.
+    #[error("disable sends everything in the open; insecure: true must say that this is meant")]
+    Tls,
+}
+
+impl DatabaseSetting {
+    /// The key of the setting.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Schema => "schema",
+            Self::Host => "host",
+            Self::Tls => "tls",
+        }
+    }
+}
+
+/// Why a URL names no database that can be read. The URL itself is not quoted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum UrlFault {
+    /// It has another form.
+    #[error("must be postgres://USER@HOST:PORT/DATABASE")]
+    Form,
+    /// It holds a password.
+    #[error("holds a password, which others can see; put it into a file and name that")]
+    Password,
+    /// A part of it is missing.
+    #[error("must name a user, a host and a database: postgres://USER@HOST:PORT/DATABASE")]
+    Incomplete,
+}
+
 /// An error of the database. Holds neither a password nor what a record says.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum DatabaseError {
-    /// It can never be reached so.
-    #[error("{0}")]
-    Settings(String),
+    /// It can never be reached by this setting.
+    #[error("{key}: {0}", key = .0.key())]
+    Setting(#[from] DatabaseSetting),
+    /// It can never be reached by its URL.
+    #[error("the database's URL {0}")]
+    Url(#[from] UrlFault),
+    /// There is no password in its file.
+    #[error("passwordFile {0}")]
+    Password(#[from] SecretError),
+    /// Its certificate could not be verified.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
     /// There is no connection, or no longer.
     #[error("{host}: {message}")]
     Connection {
@@ -120,15 +168,13 @@ pub fn schema(name: &str) -> Result<String, DatabaseError> {
     Ok(if name == NAME { SCHEMA.to_owned() } else { SCHEMA.replace(NAME, name) })
 }
 
-fn check_name(name: &str) -> Result<(), DatabaseError> {
+fn check_name(name: &str) -> Result<(), DatabaseSetting> {
     let is_word = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
     let fits = name.len() <= NAME_BYTES && name.bytes().all(is_word) && !name.starts_with("pg_");
     if fits && name.starts_with(|first: char| !first.is_ascii_digit()) {
         return Ok(());
     }
-    Err(DatabaseError::Settings(
-        "schema: must be lower-case letters, digits and _, not beginning with a digit".to_owned(),
-    ))
+    Err(DatabaseSetting::Schema)
 }
 
 impl Settings {
@@ -136,14 +182,13 @@ impl Settings {
     ///
     /// # Errors
     /// When they can describe no database.
-    pub(in crate::trail) fn check(&self) -> Result<(), DatabaseError> {
+    pub(in crate::trail) fn check(&self) -> Result<(), DatabaseSetting> {
         check_name(&self.schema)?;
-        let wrong = |message: &str| Err(DatabaseError::Settings(message.to_owned()));
         if self.host.contains(['@', '?', '\0']) || self.host.contains("://") {
-            return wrong("host: must be a name or an address, without a user or a password");
+            return Err(DatabaseSetting::Host);
         }
         if self.tls == Tls::Disable && !self.insecure {
-            return wrong("tls: disable sends everything in the open; insecure: true must say that this is meant");
+            return Err(DatabaseSetting::Tls);
         }
         Ok(())
     }
@@ -173,14 +218,12 @@ impl Database {
         tls: Tls,
     ) -> Result<Self, DatabaseError> {
         // The error might quote what was written.
-        let wrong = |message: &str| DatabaseError::Settings(format!("the database's URL {message}"));
-        let config: tokio_postgres::Config =
-            url.parse().map_err(|_| wrong("must be postgres://USER@HOST:PORT/DATABASE"))?;
+        let config: tokio_postgres::Config = url.parse().map_err(|_| UrlFault::Form)?;
         if config.get_password().is_some() {
-            return Err(wrong("holds a password, which others can see; put it into a file and name that"));
+            return Err(UrlFault::Password.into());
         }
         if config.get_hosts().is_empty() || config.get_user().is_none() || config.get_dbname().is_none() {
-            return Err(wrong("must name a user, a host and a database: postgres://USER@HOST:PORT/DATABASE"));
+            return Err(UrlFault::Incomplete.into());
         }
         Self::new(config, schema, password_file, ca_file, tls)
     }
@@ -222,15 +265,11 @@ impl Database {
     }
 
     pub(super) fn password(&self) -> Result<Option<String>, DatabaseError> {
-        self.password_file
-            .as_deref()
-            .map(tls::secret)
-            .transpose()
-            .map_err(|error| DatabaseError::Settings(format!("passwordFile {error}")))
+        Ok(self.password_file.as_deref().map(tls::secret).transpose()?)
     }
 
-    pub(super) fn trust(&self) -> Result<rustls::ClientConfig, DatabaseError> {
-        tls::client(self.ca_file.as_deref()).map_err(DatabaseError::Settings)
+    pub(super) fn trust(&self) -> Result<rustls::ClientConfig, TrustError> {
+        tls::client(self.ca_file.as_deref())
     }
 }
 
@@ -247,7 +286,7 @@ mod tests {
 
     #[test]
     fn the_schema_takes_another_name_everywhere() {
-        assert_eq!(schema("portcullis").as_deref(), Ok(SCHEMA));
+        assert_eq!(schema("portcullis").expect("a schema"), SCHEMA);
         let other = schema("audit_2").expect("a schema");
         assert!(other.contains("CREATE SCHEMA IF NOT EXISTS audit_2 ") && !other.contains("portcullis"), "{other}");
         for wrong in ["", "Audit", "2a", "a-b", "a\"b", "a b", "pg_audit", &"a".repeat(58)] {

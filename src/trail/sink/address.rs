@@ -1,12 +1,14 @@
 //! Addresses of receivers: https, and without a secret in the configuration.
 
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use percent_encoding::percent_decode_str;
 use reqwest::Url;
 
+use super::unusable::{Requirement, Unusable};
 use crate::redaction::redact;
-use crate::trail::connect::tls;
+use crate::trail::connect::tls::{self, SecretError};
 
 /// Names whose values are secrets, beside those that redaction knows.
 const NAMES: [&str; 11] =
@@ -18,6 +20,42 @@ const PLAIN: usize = 32;
 /// Characters of a word that nobody makes up: digits among letters, or capitals among small letters.
 const RANDOM: usize = 16;
 const MIXED: usize = 20;
+
+/// Why a text is not the address of a receiver. The text is not quoted: somebody may have put a secret into it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum UrlError {
+    /// It has another form.
+    #[error("is not a URL: {0}")]
+    Form(#[source] <Url as FromStr>::Err),
+    /// It holds a user or a password.
+    #[error("must hold no name or password: they belong into files")]
+    Login,
+    /// Plain text that the settings do not permit.
+    #[error("must begin with https://; plain text needs `insecure: true`")]
+    Plain,
+    /// TLS, and the settings say that there is none.
+    #[error("stands beside `insecure: true`, which is for http:// alone")]
+    NotPlain,
+    /// Another scheme, or no host.
+    #[error("must begin with https://")]
+    Scheme,
+}
+
+/// Reason why there is no address in its file.
+#[derive(Debug, thiserror::Error)]
+pub enum AddressError {
+    /// The file cannot be read, or is empty.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// The file holds something else.
+    #[error("{}: {source}", file.display())]
+    Url {
+        /// The file.
+        file: PathBuf,
+        /// The error.
+        source: UrlError,
+    },
+}
 
 /// Address of a receiver: written in the configuration, or in a file, because it holds a secret.
 #[derive(Debug, Clone)]
@@ -37,25 +75,20 @@ impl Address {
         written: Option<&str>,
         file: Option<&Path>,
         insecure: bool,
-        names: [&str; 2],
-    ) -> Result<Self, String> {
+        names: [&'static str; 2],
+    ) -> Result<Self, Unusable> {
         let [field, in_file] = names;
         match (written, file) {
             (Some(text), None) => {
-                let url = url(text, insecure).map_err(|error| format!("{field}: {error}"))?;
+                let url = url(text, insecure).map_err(|error| Unusable::at(field, Requirement::Url(error)))?;
                 if let Some(place) = secret_in(&url) {
-                    return Err(format!(
-                        "{field}: its {place} holds what looks like a secret; put the whole URL into a file and name that \
-                         with {in_file}"
-                    ));
+                    return Err(Unusable::at(field, Requirement::SecretInUrl { place, in_file }));
                 }
                 Ok(Self::Written(url))
             }
             (None, Some(file)) => Ok(Self::File(file.to_owned(), insecure)),
-            (None, None) => {
-                Err(format!("{field}: is missing; where it holds a secret, {in_file} names a file with it"))
-            }
-            (Some(_), Some(_)) => Err(format!("{in_file}: stands beside {field}; keep one of them")),
+            (None, None) => Err(Unusable::at(field, Requirement::NoUrl { in_file })),
+            (Some(_), Some(_)) => Err(Unusable::at(in_file, Requirement::TwoUrls { field })),
         }
     }
 
@@ -63,11 +96,11 @@ impl Address {
     ///
     /// # Errors
     /// When the file cannot be read, or holds something else.
-    pub(super) fn url(&self) -> Result<Url, String> {
+    pub(super) fn url(&self) -> Result<Url, AddressError> {
         match self {
             Self::Written(url) => Ok(url.clone()),
             Self::File(file, insecure) => {
-                url(&tls::secret(file)?, *insecure).map_err(|error| format!("{}: {error}", file.display()))
+                url(&tls::secret(file)?, *insecure).map_err(|source| AddressError::Url { file: file.clone(), source })
             }
         }
     }
@@ -76,17 +109,17 @@ impl Address {
 /// An address: `https`, or `http` where the settings say that it may be.
 ///
 /// # Errors
-/// The error. The address itself is not quoted: somebody may have put a secret into it.
-pub(super) fn url(text: &str, insecure: bool) -> Result<Url, String> {
-    let url = Url::parse(text).map_err(|error| format!("is not a URL: {error}"))?;
+/// [`UrlError`].
+pub(super) fn url(text: &str, insecure: bool) -> Result<Url, UrlError> {
+    let url = Url::parse(text).map_err(UrlError::Form)?;
     if !url.username().is_empty() || url.password().is_some() {
-        return Err("must hold no name or password: they belong into files".to_owned());
+        return Err(UrlError::Login);
     }
     match (url.scheme(), insecure) {
         ("https", false) | ("http", true) if url.has_host() => Ok(url),
-        ("http", false) => Err("must begin with https://; plain text needs `insecure: true`".to_owned()),
-        ("https", true) => Err("stands beside `insecure: true`, which is for http:// alone".to_owned()),
-        _ => Err("must begin with https://".to_owned()),
+        ("http", false) => Err(UrlError::Plain),
+        ("https", true) => Err(UrlError::NotPlain),
+        _ => Err(UrlError::Scheme),
     }
 }
 
@@ -161,7 +194,7 @@ mod tests {
             ("unix:/secret", true),
             ("", false),
         ] {
-            let error = url(text, insecure).expect_err(text);
+            let error = url(text, insecure).expect_err(text).to_string();
             assert!(!error.contains("secret"), "{error}");
         }
     }
@@ -196,7 +229,7 @@ mod tests {
             ("/receiver/v1/http/ZaVnC4dhaV3hunter2", "path"),
         ] {
             let written = format!("https://siem.example.com{rest}");
-            let error = Address::of(Some(&written), None, false, NAMES).expect_err(rest);
+            let error = Address::of(Some(&written), None, false, NAMES).expect_err(rest).to_string();
             assert!(
                 error.starts_with(&format!("url: its {place} holds")) && error.contains("urlFile"),
                 "{rest}: {error}"
@@ -226,11 +259,11 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("url");
         let address = Address::of(None, Some(&file), false, NAMES).expect("an address");
-        assert!(address.url().expect_err("no file").contains("url: "));
+        assert!(address.url().expect_err("no file").to_string().contains("url: "));
         std::fs::write(&file, "https://siem.example.com/x?token=hunter2\n").expect("written");
         assert_eq!(address.url().expect("an address").as_str(), "https://siem.example.com/x?token=hunter2");
         std::fs::write(&file, "http://hunter2").expect("written");
-        assert!(!address.url().expect_err("plain text").contains("hunter2"));
+        assert!(!address.url().expect_err("plain text").to_string().contains("hunter2"));
         let both = Address::of(Some("https://a"), Some(Path::new("b")), false, NAMES);
         assert!(both.is_err() && Address::of(None, None, false, NAMES).is_err());
     }

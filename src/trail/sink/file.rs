@@ -3,12 +3,12 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::fs::{FileExt, MetadataExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Batch, Delivery, Refused, Sink};
+use super::{Batch, Delivery, Refused, Sink, SinkError};
 use crate::trail::proof::Chain;
 
 /// Bytes that are read at once from the end.
@@ -48,35 +48,58 @@ pub(super) struct Rotated {
     written: Option<(String, u64)>,
     /// Bytes that are written at once, where no file takes more.
     most: Option<usize>,
-    refused: Option<Refused>,
+}
+
+/// Reason why a file cannot be written as a trail.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// It could not be opened, read or cut.
+    #[error("{}: {source}", file.display())]
+    Io {
+        /// The file.
+        file: PathBuf,
+        /// The error of the operating system.
+        source: io::Error,
+    },
+    /// It is a folder, or a device.
+    #[error("{}: is not a regular file", .0.display())]
+    NotRegular(PathBuf),
+    /// It holds something else.
+    #[error("{}: is not a trail; name another file, or move this one away", .0.display())]
+    NotTrail(PathBuf),
+}
+
+impl FileError {
+    fn of(file: &Path) -> impl Fn(io::Error) -> Self {
+        move |source| Self::Io { file: file.to_owned(), source }
+    }
 }
 
 impl Rotated {
     /// Opens the file, or begins it. What a crash left of a line is cut off: it comes again.
-    pub(super) fn open(settings: &Settings) -> Result<Self, String> {
+    pub(super) fn open(settings: &Settings) -> Result<Self, FileError> {
         let name = settings.path.display();
-        let named = |error: io::Error| format!("{name}: {error}");
+        let named = FileError::of(&settings.path);
         if std::fs::metadata(&settings.path).is_ok_and(|metadata| !metadata.is_file()) {
-            return Err(format!("{name}: is not a regular file"));
+            return Err(FileError::NotRegular(settings.path.clone()));
         }
-        let file = OpenOptions::new().read(true).append(true).create(true).open(&settings.path).map_err(named)?;
-        if !is_trail(&file).map_err(named)? {
-            return Err(format!("{name}: is not a trail; name another file, or move this one away"));
+        let file = OpenOptions::new().read(true).append(true).create(true).open(&settings.path).map_err(&named)?;
+        if !is_trail(&file).map_err(&named)? {
+            return Err(FileError::NotTrail(settings.path.clone()));
         }
-        let found = file.metadata().map_err(named)?.len();
-        let length = whole(&file, found).map_err(named)?;
+        let found = file.metadata().map_err(&named)?.len();
+        let length = whole(&file, found).map_err(&named)?;
         if length < found {
             let bytes = found - length;
             tracing::warn!(file = %name, bytes, "a sink's file ended in part of a record, which is cut off");
             file.set_len(length).map_err(named)?;
         }
         let settings = settings.clone();
-        Ok(Self { settings, file, length, is_torn: false, written: None, most: None, refused: None })
+        Ok(Self { settings, file, length, is_torn: false, written: None, most: None })
     }
 
     /// Writes what of a batch was not written before, in parts where a file may not grow so far.
-    fn append(&mut self, batch: &Batch<'_>) -> io::Result<()> {
-        self.refused = None;
+    fn append(&mut self, batch: &Batch<'_>) -> Result<(), SinkError> {
         let mut rest = match self.written.take() {
             Some((stream, next)) if stream == batch.stream => batch.from(next),
             _ => *batch,
@@ -88,17 +111,16 @@ impl Rotated {
                 Ok(()) => rest = later,
                 // The file system, or a limit of the process, takes no longer file: the next one begins.
                 Err(error) if error.kind() == io::ErrorKind::FileTooLarge && self.length > 0 => {
-                    self.set_aside(false)?;
+                    self.set_aside(false).map_err(SinkError::of)?;
                 }
                 Err(error) if error.kind() == io::ErrorKind::FileTooLarge && part.last() > part.first => {
                     tracing::debug!(%error, bytes = part.bytes.len(), "no file takes so much at once");
                     self.most = Some(part.bytes.len() / 2);
                 }
-                Err(error) => {
-                    let is_too_large = error.kind() == io::ErrorKind::FileTooLarge;
-                    self.refused = is_too_large.then(|| Refused::one(part.first, true));
-                    return Err(error);
+                Err(error) if error.kind() == io::ErrorKind::FileTooLarge => {
+                    return Err(SinkError::refusing(Refused::one(part.first, true), error));
                 }
+                Err(error) => return Err(SinkError::of(error)),
             }
         }
         self.written = None;
@@ -150,11 +172,7 @@ impl Rotated {
 
 impl Sink for Rotated {
     fn deliver<'s>(&'s mut self, batch: &'s Batch<'s>) -> Delivery<'s> {
-        Box::pin(async move { tokio::task::block_in_place(|| self.append(batch)).map_err(|error| error.to_string()) })
-    }
-
-    fn refused(&self) -> Option<Refused> {
-        self.refused.clone()
+        Box::pin(async move { tokio::task::block_in_place(|| self.append(batch)) })
     }
 }
 

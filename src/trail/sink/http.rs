@@ -11,7 +11,8 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::{Response, StatusCode, Url, redirect};
 
 use super::BatchLimits;
-use crate::trail::connect::tls;
+use super::unusable::{Requirement, Unusable};
+use crate::trail::connect::tls::{self, SecretError, TrustError};
 
 /// Maximum time for a connection.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -62,16 +63,51 @@ impl Room {
     }
 }
 
-/// Error for a record that is too large by itself.
-pub(super) fn too_large(stream: &str, seq: u64, bytes: usize) -> String {
-    format!("the other end does not take record {stream}:{seq}, of {bytes} bytes: it answered 413; raise its limit")
+/// A record is too large by itself.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the other end does not take record {stream}:{seq}, of {bytes} bytes: it answered 413; raise its limit")]
+pub struct TooLarge {
+    pub(super) stream: String,
+    pub(super) seq: u64,
+    pub(super) bytes: usize,
+}
+
+/// An answer other than success. Its body is not quoted: it may echo what was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the other end answered {0}{why}", why = if .0.is_redirection() { "; redirects are not followed" } else { "" })]
+pub struct Refusal(pub(super) StatusCode);
+
+/// Reason why a request could not be made, or was not answered with success. Holds no address.
+#[derive(Debug, thiserror::Error)]
+pub enum HttpError {
+    /// The other end could not be verified.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
+    /// A name is not the name of a header.
+    #[error(transparent)]
+    Unusable(#[from] Unusable),
+    /// The value of a header cannot be read.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// The file holds something else than the value of a header.
+    #[error("{}: holds no value of a header", .0.display())]
+    HeaderValue(PathBuf),
+    /// There is no client, no connection, or no whole answer.
+    #[error("{}", chain(.0))]
+    Request(#[source] reqwest::Error),
+    /// The answer is not success.
+    #[error(transparent)]
+    Refusal(#[from] Refusal),
+    /// A record is too large by itself.
+    #[error(transparent)]
+    TooLarge(#[from] TooLarge),
 }
 
 /// A client that follows no redirect. It trusts the certificates in `ca`, or those that the system trusts.
 ///
 /// # Errors
 /// When there are none to trust.
-pub(super) fn client(url: &Url, ca: Option<&Path>) -> Result<reqwest::Client, String> {
+pub(super) fn client(url: &Url, ca: Option<&Path>) -> Result<reqwest::Client, HttpError> {
     let tls = if url.scheme() == "https" { tls::client(ca)? } else { tls::nobody()? };
     reqwest::Client::builder()
         .tls_backend_preconfigured(tls)
@@ -80,29 +116,31 @@ pub(super) fn client(url: &Url, ca: Option<&Path>) -> Result<reqwest::Client, St
         .timeout(REQUEST)
         .user_agent(concat!("portcullis/", env!("CARGO_PKG_VERSION")))
         .build()
-        .map_err(|error| chain(&error))
+        .map_err(cause)
 }
+
+/// Error for a name that is not the name of a header.
+const HEADER_NAME: Unusable = Unusable { key: Some("headers"), requirement: Requirement::HeaderName };
 
 /// Refuses names that are not valid for headers.
 ///
 /// # Errors
 /// When one is none.
-pub(super) fn names(files: &BTreeMap<String, PathBuf>) -> Result<(), String> {
+pub(super) fn names(files: &BTreeMap<String, PathBuf>) -> Result<(), Unusable> {
     let is_wrong = |name: &&String| name.parse::<HeaderName>().is_err();
-    files.keys().find(is_wrong).map_or(Ok(()), |_| Err("headers: holds what is not the name of a header".to_owned()))
+    files.keys().find(is_wrong).map_or(Ok(()), |_| Err(HEADER_NAME))
 }
 
 /// Headers whose values are read from files each time, so that a secret may be replaced.
 ///
 /// # Errors
 /// When a name is none, or a file cannot be read or holds something else than a value.
-pub(super) fn headers(files: &BTreeMap<String, PathBuf>) -> Result<HeaderMap, String> {
+pub(super) fn headers(files: &BTreeMap<String, PathBuf>) -> Result<HeaderMap, HttpError> {
     let mut headers = HeaderMap::new();
     for (name, file) in files {
-        let name: HeaderName =
-            name.parse().map_err(|_| "headers: holds what is not the name of a header".to_owned())?;
-        let mut value = HeaderValue::from_str(&tls::secret(file)?)
-            .map_err(|_| format!("{}: holds no value of a header", file.display()))?;
+        let name: HeaderName = name.parse().map_err(|_| HEADER_NAME)?;
+        let value = HeaderValue::from_str(&tls::secret(file)?);
+        let mut value = value.map_err(|_| HttpError::HeaderValue(file.clone()))?;
         value.set_sensitive(true);
         headers.insert(name, value);
     }
@@ -113,7 +151,7 @@ pub(super) fn headers(files: &BTreeMap<String, PathBuf>) -> Result<HeaderMap, St
 ///
 /// # Errors
 /// When the connection breaks before.
-pub(super) async fn body(mut response: Response) -> Result<Vec<u8>, String> {
+pub(super) async fn body(mut response: Response) -> Result<Vec<u8>, HttpError> {
     let mut body = Vec::new();
     while body.len() < ANSWER {
         let Some(bytes) = response.chunk().await.map_err(cause)? else { break };
@@ -122,25 +160,19 @@ pub(super) async fn body(mut response: Response) -> Result<Vec<u8>, String> {
     Ok(body)
 }
 
-/// Describes an answer other than success. Its body is not quoted: it may echo what was sent.
-pub(super) fn refusal(status: StatusCode) -> String {
-    let why = if status.is_redirection() { "; redirects are not followed" } else { "" };
-    format!("the other end answered {status}{why}")
-}
-
-/// Pause that an answer asks for (`Retry-After`): seconds, or a date.
-pub(super) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Duration {
+/// Pause that an answer asks for (`Retry-After`): seconds, or a date to come.
+pub(super) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()).unwrap_or_default().trim();
     if let Ok(seconds) = text.parse() {
-        return Duration::from_secs(seconds);
+        return Some(Duration::from_secs(seconds));
     }
     let date = rfc2822::DateTimeParser::new().parse_timestamp(text).ok();
-    date.and_then(|date| Duration::try_from(date.duration_since(now)).ok()).unwrap_or_default()
+    date.and_then(|date| Duration::try_from(date.duration_since(now)).ok())
 }
 
-/// Cause of a failed request, without its address.
-pub(super) fn cause(error: reqwest::Error) -> String {
-    chain(&error.without_url())
+/// The error of a failed request, without its address.
+pub(super) fn cause(error: reqwest::Error) -> HttpError {
+    HttpError::Request(error.without_url())
 }
 
 /// Another's text, cut and escaped; nothing of it where it holds one of the secrets that were sent.
@@ -195,16 +227,16 @@ mod tests {
     fn a_rest_is_asked_for_in_seconds_or_by_a_date() {
         let now: Timestamp = "2026-01-01T00:00:00Z".parse().expect("a time");
         for (text, seconds) in [
-            ("7", 7),
-            (" 7 ", 7),
-            ("Thu, 01 Jan 2026 00:01:00 GMT", 60),
-            ("Wed, 31 Dec 2025 23:59:59 GMT", 0),
-            ("-1", 0),
-            ("soon", 0),
-            ("", 0),
+            ("7", Some(7)),
+            (" 7 ", Some(7)),
+            ("Thu, 01 Jan 2026 00:01:00 GMT", Some(60)),
+            ("Wed, 31 Dec 2025 23:59:59 GMT", None),
+            ("-1", None),
+            ("soon", None),
+            ("", None),
         ] {
             let headers = HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static(text))]);
-            assert_eq!(retry_after(&headers, now), Duration::from_secs(seconds), "{text:?}");
+            assert_eq!(retry_after(&headers, now), seconds.map(Duration::from_secs), "{text:?}");
         }
     }
 

@@ -5,21 +5,27 @@
 //! while this producer lives. It asks again under the same sequence numbers, by which the brokers tell what they have
 //! already; so records come twice only after this program was ended, or after an error that no repetition can mend.
 
+mod error;
+
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
 use krafka::auth::{AuthConfig, TlsConfig};
-use krafka::error::{ErrorCode, KrafkaError};
+use krafka::error::KrafkaError;
 use krafka::producer::{Acks, DeliveryHandle, Producer};
 use krafka::{CloseOptions, Record};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::time::timeout;
 
-use super::{Batch, Delivery, Refused, Sink, http};
+use super::unusable::{Requirement, Unusable};
+use super::{Batch, Delivery, Refused, Sink, SinkError, http};
 use crate::trail::connect::tls;
+use error::{Failure, FilesError, is_invalid, is_too_large};
+
+pub(super) use error::KafkaError;
 
 /// Bytes of the records that go out together, well below the 1 MiB that a topic takes unless told otherwise.
 const TOGETHER: usize = 256 << 10;
@@ -82,7 +88,6 @@ pub(super) struct Kafka {
     producer: Option<Producer>,
     /// Size of a group of records that is sent together.
     room: http::Room,
-    refused: Option<Refused>,
     /// Up to where a stream was acknowledged: its id, and the next record.
     taken: (String, u64),
     sent: Sent,
@@ -101,12 +106,12 @@ struct Sent {
 }
 
 impl Kafka {
-    pub(super) fn open(settings: &Settings) -> Result<Self, String> {
+    pub(super) fn open(settings: &Settings) -> Result<Self, KafkaError> {
         settings.check()?;
         settings.security()?;
         let (settings, sent) = (settings.clone(), Sent::default());
         let room = http::Room::of(TOGETHER);
-        Ok(Self { settings, producer: None, room, refused: None, taken: (String::new(), 0), sent })
+        Ok(Self { settings, producer: None, room, taken: (String::new(), 0), sent })
     }
 
     /// Sends what of a batch was not acknowledged before. May be dropped at any point, and begun again.
@@ -152,80 +157,76 @@ impl Kafka {
         Ok(())
     }
 
-    /// Begins anew after an error, with the password and the certificates that the files hold by then.
-    fn give_up(&mut self, error: &Failure) {
-        if let Failure::Kafka(error) = error
-            && (is_too_large(error) || is_invalid(error))
-        {
-            self.refused = Some(if self.sent.count > 1 {
+    /// Begins anew after an error, with the password and the certificates that the files hold by then. Returns what the
+    /// brokers refuse.
+    fn give_up(&mut self, error: &Failure) -> Option<Refused> {
+        let refused = match error {
+            Failure::Kafka(error) if is_too_large(error) || is_invalid(error) => Some(if self.sent.count > 1 {
                 self.room.shrink(self.sent.bytes);
                 Refused::default()
             } else {
                 Refused::one(self.sent.next, is_too_large(error))
-            });
-        }
+            }),
+            _ => None,
+        };
         // What is queued has no outcome yet: the next delivery waits for it.
         if self.sent.handles.is_empty()
             && let Some(producer) = self.producer.take()
         {
             tokio::spawn(async move { producer.close_with(CloseOptions::new().timeout(CLOSE)).await });
         }
+        refused
     }
 }
 
 impl Sink for Kafka {
     fn deliver<'s>(&'s mut self, batch: &'s Batch<'s>) -> Delivery<'s> {
         Box::pin(async move {
-            self.refused = None;
             match timeout(PATIENCE, self.send(batch)).await {
                 Ok(Ok(())) => Ok(()),
                 Ok(Err(error)) => {
-                    self.give_up(&error);
-                    Err(self.settings.words(&error))
+                    let refused = self.give_up(&error);
+                    Err(SinkError { refused, ..SinkError::of(self.settings.explain(error)) })
                 }
-                Err(_) => Err(match timeout(LOOK, self.settings.look()).await {
-                    Ok(Err(error)) => self.settings.words(&error),
-                    Ok(Ok(())) => "the brokers do not acknowledge: are min.insync.replicas in sync?".to_owned(),
-                    Err(_) => "the brokers do not answer in time".to_owned(),
-                }),
+                Err(_) => Err(SinkError::of(match timeout(LOOK, self.settings.look()).await {
+                    Ok(Err(error)) => self.settings.explain(error),
+                    Ok(Ok(())) => KafkaError::Unacknowledged,
+                    Err(_) => KafkaError::Silent,
+                })),
             }
         })
-    }
-
-    fn refused(&self) -> Option<Refused> {
-        self.refused.clone()
     }
 }
 
 impl Settings {
     /// Refuses settings that cannot work, whatever the files hold.
-    pub(super) fn check(&self) -> Result<(), String> {
+    pub(super) fn check(&self) -> Result<(), Unusable> {
         let is_address = |text: &String| {
             let port = text.rsplit_once(':').filter(|(host, _)| !host.is_empty());
             let has_port = port.is_some_and(|(_, port)| port.parse::<u16>().is_ok_and(|port| port > 0));
             has_port && !text.contains([',', '@', '/', '?'])
         };
         if self.brokers.is_empty() {
-            return Err("brokers: must name one at least".to_owned());
+            return Err(Unusable::at("brokers", Requirement::NoBroker));
         }
         if !self.brokers.iter().all(is_address) {
-            return Err("brokers: each must be host:port, without a user or a password".to_owned());
+            return Err(Unusable::at("brokers", Requirement::Broker));
         }
         let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
         let is_name = (1..=NAME).contains(&self.topic.len()) && self.topic.bytes().all(is_letter);
         if !is_name || matches!(self.topic.as_str(), "." | "..") {
-            return Err(format!("topic: must be at most {NAME} letters, digits, dots, hyphens and underscores"));
+            return Err(Unusable::at("topic", Requirement::Topic { bytes: NAME }));
         }
         match (&self.user, &self.password_file) {
-            (None, Some(_)) | (Some(_), None) => Err("user and passwordFile belong together".to_owned()),
-            (None, None) if !self.insecure => Err("user and passwordFile are missing".to_owned()),
-            _ if self.insecure && self.ca_file.is_some() => Err("caFile has no use beside insecure: true".to_owned()),
+            (None, Some(_)) | (Some(_), None) => Err(Requirement::HalfLogin.into()),
+            (None, None) if !self.insecure => Err(Requirement::NoLogin.into()),
+            _ if self.insecure && self.ca_file.is_some() => Err(Requirement::UselessTrust.into()),
             _ => Ok(()),
         }
     }
 
     /// Credentials and trusted certificates, as the files hold them now.
-    fn security(&self) -> Result<AuthConfig, String> {
+    fn security(&self) -> Result<AuthConfig, FilesError> {
         let sasl = match (&self.user, &self.password_file) {
             (Some(user), Some(file)) => Some((user, tls::secret(file)?)),
             _ => None,
@@ -247,7 +248,7 @@ impl Settings {
     }
 
     async fn connect(&self) -> Result<krafka::Kafka, Failure> {
-        let security = self.security().map_err(Failure::Files)?;
+        let security = self.security()?;
         let builder = krafka::Kafka::builder(self.brokers.join(",")).client_id("portcullis").security(security);
         Ok(builder.connect_timeout(CONNECT).request_timeout(REQUEST).connect().await?)
     }
@@ -277,39 +278,9 @@ impl Settings {
             .header("class", batch.class.as_str())
     }
 
-    fn words(&self, failure: &Failure) -> String {
-        let topic = &self.topic;
-        match failure {
-            Failure::Files(error) => error.clone(),
-            Failure::Kafka(error) if is_too_large(error) => {
-                format!("the topic {topic} does not take so large a record; raise its max.message.bytes")
-            }
-            Failure::Kafka(
-                KrafkaError::UnknownTopic { .. }
-                | KrafkaError::Broker { code: ErrorCode::UnknownTopicOrPartition | ErrorCode::UnknownTopicId, .. },
-            ) => format!("the topic {topic} is missing; it is not made by us"),
-            // The second is what a user is told who may write to no topic at all.
-            Failure::Kafka(KrafkaError::Broker {
-                code: ErrorCode::TopicAuthorizationFailed | ErrorCode::ClusterAuthorizationFailed,
-                ..
-            }) => format!("the user may not write to the topic {topic}, or it is missing"),
-            Failure::Kafka(error) if self.insecure => format!("{error}; without TLS (insecure: true)"),
-            Failure::Kafka(error) => error.to_string(),
-        }
-    }
-}
-
-/// Reason why records were not taken.
-enum Failure {
-    /// A file of the settings cannot be used.
-    Files(String),
-    /// An error of the brokers, or of the connection.
-    Kafka(KrafkaError),
-}
-
-impl From<KrafkaError> for Failure {
-    fn from(error: KrafkaError) -> Self {
-        Self::Kafka(error)
+    /// The error with the topic and a way out.
+    fn explain(&self, failure: Failure) -> KafkaError {
+        KafkaError::of(failure, &self.topic, self.insecure)
     }
 }
 
@@ -318,13 +289,4 @@ fn fitting(records: &[(u64, &[u8])], most: usize) -> usize {
     let mut bytes = 0;
     let sizes = records.iter().map(|(_, line)| line.len() + FRAMING);
     sizes.take_while(|size| (bytes += size, bytes <= most).1).count().max(1)
-}
-
-fn is_too_large(error: &KrafkaError) -> bool {
-    matches!(error, KrafkaError::Broker { code: ErrorCode::MessageTooLarge | ErrorCode::RecordListTooLarge, .. })
-}
-
-/// Returns true if a broker refuses the record itself.
-fn is_invalid(error: &KrafkaError) -> bool {
-    matches!(error, KrafkaError::Broker { code: ErrorCode::InvalidRecord, .. })
 }

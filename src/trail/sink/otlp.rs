@@ -1,8 +1,9 @@
 //! A collector of OpenTelemetry logs, over OTLP/HTTP with protobuf: each line is the body of a log record.
 
+mod error;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
-use std::time::Duration;
 
 use jiff::Timestamp;
 use opentelemetry_proto::tonic::collector::logs::v1::{ExportLogsServiceRequest, ExportLogsServiceResponse};
@@ -17,7 +18,11 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::address::Address;
-use super::{Batch, BatchLimits, Delivery, Refused, Sink, fitting, http};
+use super::unusable::Unusable;
+use super::{Batch, BatchLimits, Delivery, Refused, Sink, SinkError, fitting, http};
+use error::{LineError, Rejected, Why};
+
+pub(super) use error::OtlpError;
 
 /// Bytes that a record takes in a message beside its own bytes, at most.
 const FRAMING: usize = 8;
@@ -43,7 +48,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    fn address(&self) -> Result<Address, String> {
+    fn address(&self) -> Result<Address, Unusable> {
         Address::of(
             self.endpoint.as_deref(),
             self.endpoint_file.as_deref(),
@@ -53,7 +58,7 @@ impl Settings {
     }
 
     /// Refuses settings that cannot work, whatever the files hold.
-    pub(super) fn check(&self) -> Result<(), String> {
+    pub(super) fn check(&self) -> Result<(), Unusable> {
         self.address()?;
         http::names(&self.headers)
     }
@@ -67,8 +72,6 @@ pub(super) struct Otlp {
     resource: Resource,
     room: http::Room,
     left: Left,
-    refused: Option<Refused>,
-    rest: Duration,
 }
 
 /// The rest of a batch that was not taken whole. Records are told by their places in it.
@@ -79,9 +82,9 @@ struct Left {
     count: usize,
     /// Groups that go out next, in order: each a request, or several where it is too large.
     groups: VecDeque<Vec<usize>>,
-    /// Records that were rejected, and the collector's message.
+    /// Records that were rejected, and why the last of them was.
     rejected: Vec<usize>,
-    said: String,
+    why: Why,
     /// Number of them that the collector called wrong, each alone in its request.
     wrong: usize,
 }
@@ -122,7 +125,7 @@ struct UserView {
 }
 
 impl Otlp {
-    pub(super) fn open(settings: &Settings, cluster: &str) -> Result<Self, String> {
+    pub(super) fn open(settings: &Settings, cluster: &str) -> Result<Self, OtlpError> {
         let address = settings.address()?;
         let client = http::client(&logs(address.url()?)?, settings.ca_file.as_deref())?;
         http::headers(&settings.headers)?;
@@ -133,30 +136,19 @@ impl Otlp {
         }
         let resource = Resource { attributes, ..Resource::default() };
         let (settings, room) = (settings.clone(), http::Room::new());
-        Ok(Self {
-            settings,
-            address,
-            client,
-            resource,
-            room,
-            left: Left::default(),
-            refused: None,
-            rest: Duration::ZERO,
-        })
+        Ok(Self { settings, address, client, resource, room, left: Left::default() })
     }
 
     /// Posts what is left of a batch; halves what is rejected in part, until what is rejected stands alone. May be dropped
     /// at any point, and begun again.
-    async fn post(&mut self, batch: &Batch<'_>) -> Result<(), String> {
-        (self.rest, self.refused) = (Duration::ZERO, None);
+    async fn post(&mut self, batch: &Batch<'_>) -> Result<(), SinkError> {
         let mut records = Vec::new();
         for (seq, line) in batch.records() {
             // One that was altered in the spool is taken by nobody. Those before it go out first.
             match log_record(batch, seq, line) {
                 Ok(record) => records.push(record),
                 Err(error) if records.is_empty() => {
-                    self.refused = Some(Refused::one(seq, true));
-                    return Err(error);
+                    return Err(SinkError::refusing(Refused::one(seq, true), error));
                 }
                 Err(_) => break,
             }
@@ -176,23 +168,24 @@ impl Otlp {
             match answer {
                 Answer::Taken => self.room.taken(),
                 Answer::TooLarge if group.len() == 1 => {
-                    self.left.said = http::too_large(batch.stream, batch.first + group[0] as u64, bytes);
+                    let (stream, seq) = (batch.stream.to_owned(), batch.first + group[0] as u64);
+                    self.left.why = Why::TooLarge(http::TooLarge { stream, seq, bytes });
                     self.left.rejected.extend(group);
                 }
                 Answer::Wrong(status) if group.len() == 1 => {
                     self.left.wrong += 1;
-                    self.left.said = http::refusal(status);
+                    self.left.why = Why::Refusal(http::Refusal(status));
                     self.left.rejected.extend(group);
                     if self.left.wrong > WRONG {
                         let rejected = std::mem::take(&mut self.left.rejected);
                         self.left.groups.push_front(rejected);
                         self.left.wrong = 0;
-                        return Err(http::refusal(status));
+                        return Err(SinkError::of(http::Refusal(status)));
                     }
                 }
                 Answer::Rejected(rejected, said) if rejected >= group.len() => {
                     self.left.rejected.extend(group);
-                    self.left.said = said;
+                    self.left.why = Why::Said(said);
                 }
                 Answer::Rejected(..) | Answer::Wrong(_) => self.left.halve(group),
                 Answer::TooLarge => {
@@ -202,30 +195,27 @@ impl Otlp {
             }
         }
         let (wrong, count) = (std::mem::take(&mut self.left.wrong), self.left.count);
-        if let Some(next) = self.left.rejected.first().map(|_| batch.first + count as u64) {
-            let records = self.left.rejected.iter().map(|place| batch.first + *place as u64).collect();
-            let is_certain = wrong == 0 || self.left.rejected.len() < count;
-            self.refused = Some(Refused { records, next, is_certain });
-        }
-        self.left.outcome()?;
-        match batch.records().nth(records.len()) {
-            None => Ok(()),
-            Some((seq, line)) => {
-                self.refused = Some(Refused::one(seq, true));
-                log_record(batch, seq, line).map(drop)
-            }
+        let numbers = self.left.rejected.iter().map(|place| batch.first + *place as u64).collect();
+        let is_certain = wrong == 0 || self.left.rejected.len() < count;
+        let refused = Refused { records: numbers, next: batch.first + count as u64, is_certain };
+        self.left.outcome().map_err(|error| SinkError::refusing(refused, error))?;
+        let altered = batch.records().nth(records.len()).map(|(seq, line)| (seq, log_record(batch, seq, line)));
+        match altered {
+            Some((seq, Err(error))) => Err(SinkError::refusing(Refused::one(seq, true), error)),
+            _ => Ok(()),
         }
     }
 
-    async fn send(&mut self, records: Vec<LogRecord>) -> Result<Answer, String> {
-        let headers = http::headers(&self.settings.headers)?;
+    async fn send(&self, records: Vec<LogRecord>) -> Result<Answer, SinkError> {
+        let headers = http::headers(&self.settings.headers).map_err(SinkError::of)?;
+        let url = self.address.url().map_err(SinkError::of)?;
         let request = self
             .client
-            .post(logs(self.address.url()?)?)
+            .post(logs(url).map_err(SinkError::of)?)
             .headers(headers.clone())
             .header(CONTENT_TYPE, "application/x-protobuf")
             .body(self.message(records).encode_to_vec());
-        let response = request.send().await.map_err(http::cause)?;
+        let response = request.send().await.map_err(|error| SinkError::of(http::cause(error)))?;
         let status = response.status();
         if status == StatusCode::PAYLOAD_TOO_LARGE {
             return Ok(Answer::TooLarge);
@@ -234,12 +224,12 @@ impl Otlp {
             return Ok(Answer::Wrong(status));
         }
         if !status.is_success() {
-            self.rest = http::retry_after(response.headers(), Timestamp::now());
-            return Err(http::refusal(status));
+            let retry_after = http::retry_after(response.headers(), Timestamp::now());
+            return Err(SinkError { retry_after, ..SinkError::of(http::Refusal(status)) });
         }
-        let body = http::body(response).await?;
+        let body = http::body(response).await.map_err(SinkError::of)?;
         let answer = ExportLogsServiceResponse::decode(body.as_slice())
-            .map_err(|_| "the answer is none of OTLP with protobuf: is this the endpoint of a collector?".to_owned())?;
+            .map_err(|error| SinkError::of(OtlpError::Answer(error)))?;
         let partial = answer.partial_success.unwrap_or_default();
         Ok(match partial.rejected_log_records {
             0 => Answer::Taken,
@@ -279,15 +269,11 @@ impl Left {
     }
 
     /// Once every group went out. What was rejected goes out again the next time, together, and nothing else.
-    fn outcome(&mut self) -> Result<(), String> {
+    fn outcome(&mut self) -> Result<(), Rejected> {
         let rejected = std::mem::take(&mut self.rejected);
         let Some(place) = rejected.first() else { return Ok(()) };
-        let (stream, seq) = (&self.stream, self.first + *place as u64);
-        let others = match rejected.len() - 1 {
-            0 => "was".to_owned(),
-            others => format!("and {others} more were"),
-        };
-        let error = format!("record {stream}:{seq} {others} rejected: {}", self.said);
+        let (stream, seq) = (self.stream.clone(), self.first + *place as u64);
+        let error = Rejected { stream, seq, others: rejected.len() - 1, why: self.why.clone() };
         self.groups = VecDeque::from([rejected]);
         Err(error)
     }
@@ -301,27 +287,18 @@ impl Sink for Otlp {
     fn limits(&self) -> BatchLimits {
         http::APPETITE
     }
-
-    fn rest(&self) -> Duration {
-        self.rest
-    }
-
-    fn refused(&self) -> Option<Refused> {
-        self.refused.clone()
-    }
 }
 
 /// URL at which a collector takes logs.
-fn logs(mut endpoint: Url) -> Result<Url, String> {
-    let wrong = |()| "endpoint: is not a place to post to".to_owned();
-    endpoint.path_segments_mut().map_err(wrong)?.pop_if_empty().extend(["v1", "logs"]);
+fn logs(mut endpoint: Url) -> Result<Url, OtlpError> {
+    endpoint.path_segments_mut().map_err(|()| OtlpError::Endpoint)?.pop_if_empty().extend(["v1", "logs"]);
     Ok(endpoint)
 }
 
-fn log_record(batch: &Batch<'_>, seq: u64, line: &[u8]) -> Result<LogRecord, String> {
-    let body = std::str::from_utf8(line).map_err(|_| format!("record {}:{seq} is not text", batch.stream))?;
-    let view: View =
-        serde_json::from_str(body).map_err(|_| format!("record {}:{seq} is not a record of a trail", batch.stream))?;
+fn log_record(batch: &Batch<'_>, seq: u64, line: &[u8]) -> Result<LogRecord, LineError> {
+    let stream = || batch.stream.to_owned();
+    let body = std::str::from_utf8(line).map_err(|_| LineError::NotText { stream: stream(), seq })?;
+    let view: View = serde_json::from_str(body).map_err(|_| LineError::NotRecord { stream: stream(), seq })?;
     let severity = view.severity();
     let time = view.time.and_then(|time| u64::try_from(time.as_nanosecond()).ok()).unwrap_or_default();
     let event = view.record.as_deref().unwrap_or("decision");

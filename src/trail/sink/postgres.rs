@@ -4,10 +4,11 @@
 //! lost the batch comes again, and the database tells by stream and number what it has. A record that differs from the
 //! one of its number is kept aside there, and said: the trail goes on, and both stay to be looked at.
 
+use std::str::Utf8Error;
+
 use tokio_postgres::types::Type;
 
-use super::{Batch, Delivery, Refused, Sink};
-
+use super::{Batch, Delivery, Refused, Sink, SinkError};
 use crate::trail::connect::Session;
 pub(super) use crate::trail::connect::database::Settings;
 use crate::trail::connect::database::{Database, DatabaseError};
@@ -29,22 +30,15 @@ pub(super) struct Postgres {
     narrow: Option<usize>,
     /// Up to where a batch was taken that was not taken whole: its stream, and the next record.
     taken: Option<(String, u64)>,
-    refused: Option<Refused>,
-}
-
-/// Refuses settings that cannot work, whatever the files hold.
-pub(super) fn check(settings: &Settings) -> Result<(), String> {
-    settings.check().map_err(|error| error.to_string())
 }
 
 impl Postgres {
     pub(super) fn open(settings: &Settings) -> Result<Self, DatabaseError> {
-        Ok(Self { database: settings.database()?, session: None, narrow: None, taken: None, refused: None })
+        Ok(Self { database: settings.database()?, session: None, narrow: None, taken: None })
     }
 
     /// Appends what of a batch was not appended before; where the database does not take something, in ever smaller parts.
-    async fn append(&mut self, batch: &Batch<'_>) -> Result<(), String> {
-        self.refused = None;
+    async fn append(&mut self, batch: &Batch<'_>) -> Result<(), SinkError> {
         let mut rest = match self.taken.take() {
             Some((stream, next)) if stream == batch.stream => batch.from(next),
             _ => *batch,
@@ -58,36 +52,32 @@ impl Postgres {
                     self.narrow = self.narrow.map(|count| count * 2).filter(|count| *count < WHOLE);
                     rest = later;
                 }
-                Err(Failure::Data(_)) if part.last() > part.first => {
-                    self.narrow = Some(part.records().count() / 2);
+                Err(error) if !error.is_about_data() => return Err(SinkError::of(error)),
+                Err(_) if part.last() > part.first => self.narrow = Some(part.records().count() / 2),
+                Err(source) => {
+                    let (stream, seq) = (part.stream.to_owned(), part.first);
+                    let error = RecordError { stream, seq, source };
+                    return Err(SinkError::refusing(Refused::one(seq, false), error));
                 }
-                Err(Failure::Data(error)) => {
-                    self.refused = Some(Refused::one(part.first, false));
-                    return Err(format!("record {}:{}: {error}", part.stream, part.first));
-                }
-                Err(Failure::Other(error)) => return Err(error),
             }
         }
         self.taken = None;
         Ok(())
     }
 
-    async fn append_part(&mut self, batch: &Batch<'_>) -> Result<(), Failure> {
+    async fn append_part(&mut self, batch: &Batch<'_>) -> Result<(), PartError> {
         let mut lines = Vec::new();
         for (_, line) in batch.records() {
-            let line = std::str::from_utf8(line)
-                .map_err(|_| Failure::Data("it is not text: it was altered in the spool".to_owned()))?;
-            lines.push(line);
+            lines.push(std::str::from_utf8(line).map_err(PartError::NotText)?);
         }
         // Whoever gives up waiting leaves no session behind that still waits for the answer.
         let mut session = match self.session.take().filter(|session| !session.is_closed()) {
             Some(session) => session,
-            None => self.database.connect().await.map_err(|error| Failure::Other(error.to_string()))?,
+            None => self.database.connect().await?,
         };
         let statement = format!("SELECT stream, seq FROM {}.append($1, $2)", self.database.schema());
         let class = batch.class.as_str();
-        let altered = session.ask(&statement, &[(&class, Type::TEXT), (&lines, Type::TEXT_ARRAY)]).await;
-        let altered = altered.map_err(Failure::of)?;
+        let altered = session.ask(&statement, &[(&class, Type::TEXT), (&lines, Type::TEXT_ARRAY)]).await?;
         self.session = Some(session);
         if !altered.is_empty() {
             let name = |row: &tokio_postgres::Row| format!("{}:{}", row.get::<_, String>(0), row.get::<_, i64>(1));
@@ -107,27 +97,35 @@ impl Sink for Postgres {
     fn deliver<'s>(&'s mut self, batch: &'s Batch<'s>) -> Delivery<'s> {
         Box::pin(self.append(batch))
     }
+}
 
-    fn refused(&self) -> Option<Refused> {
-        self.refused.clone()
-    }
+/// A record that the database does not take.
+#[derive(Debug, thiserror::Error)]
+#[error("record {stream}:{seq}: {source}")]
+struct RecordError {
+    stream: String,
+    seq: u64,
+    source: PartError,
 }
 
 /// Reason why a part was not appended.
-enum Failure {
-    /// The database does not take what is in it.
-    Data(String),
-    /// Anything else.
-    Other(String),
+#[derive(Debug, thiserror::Error)]
+enum PartError {
+    /// A line is not text.
+    #[error("it is not text: it was altered in the spool")]
+    NotText(#[source] Utf8Error),
+    /// An error of the database.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
 }
 
-impl Failure {
-    fn of(error: DatabaseError) -> Self {
-        match &error {
-            DatabaseError::Refused { code, .. } if DATA.iter().any(|class| code.starts_with(class)) => {
-                Self::Data(error.to_string())
-            }
-            _ => Self::Other(error.to_string()),
+impl PartError {
+    /// Returns true if the database does not take what is in the part.
+    fn is_about_data(&self) -> bool {
+        match self {
+            Self::NotText(_) => true,
+            Self::Database(DatabaseError::Refused { code, .. }) => DATA.iter().any(|class| code.starts_with(class)),
+            Self::Database(_) => false,
         }
     }
 }

@@ -5,6 +5,7 @@
 //! never lie in two objects. What protects them is the bucket: Object Lock, with a default retention.
 
 mod connect;
+mod error;
 mod lock;
 
 use std::path::PathBuf;
@@ -20,8 +21,12 @@ use object_store::{Attribute, Attributes, ObjectStore, ObjectStoreExt, PutMode, 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Batch, BatchLimits, Delivery, Refused, Sink};
+use super::unusable::{Requirement, Unusable};
+use super::{Batch, BatchLimits, Delivery, Refused, Sink, SinkError};
+use error::RecordError;
 use lock::Lock;
+
+pub(super) use error::S3Error;
 
 /// Permitted sizes of an object, in bytes.
 const SIZES: std::ops::RangeInclusive<u64> = 64 << 10..=64 << 20;
@@ -94,7 +99,6 @@ pub(super) struct S3 {
     store: AmazonS3,
     /// Set when the last object was too large.
     is_too_large: Arc<AtomicBool>,
-    refused: Option<Refused>,
     prefix: Path,
     limits: BatchLimits,
     lock: Option<Lock>,
@@ -112,32 +116,32 @@ struct Piece {
 
 impl Settings {
     /// Refuses settings that cannot work, whatever the files hold.
-    pub(super) fn check(&self) -> Result<(), String> {
+    pub(super) fn check(&self) -> Result<(), Unusable> {
         self.limits()?;
         self.prefix()?;
         connect::endpoint(self).map(drop)
     }
 
-    fn prefix(&self) -> Result<Path, String> {
-        Path::parse(&self.prefix).map_err(|_| "prefix must be names with / between them".to_owned())
+    fn prefix(&self) -> Result<Path, Unusable> {
+        Path::parse(&self.prefix).map_err(|_| Requirement::Prefix.into())
     }
 
-    fn limits(&self) -> Result<BatchLimits, String> {
+    fn limits(&self) -> Result<BatchLimits, Unusable> {
         let bytes = crate::units::size(&self.flush_size)
             .ok()
             .filter(|bytes| SIZES.contains(bytes))
-            .ok_or("flushSize must be a size from 64Ki to 64Mi")?;
+            .ok_or(Requirement::FlushSize)?;
         let wait = crate::units::duration(&self.flush_interval)
             .ok()
             .filter(|wait| *wait <= LONGEST)
             .and_then(|wait| Duration::try_from(wait).ok())
-            .ok_or("flushInterval must be a time up to 1h")?;
+            .ok_or(Requirement::FlushInterval)?;
         Ok(BatchLimits { bytes, records: u64::MAX, wait })
     }
 }
 
 impl S3 {
-    pub(super) async fn open(settings: &Settings) -> Result<Self, String> {
+    pub(super) async fn open(settings: &Settings) -> Result<Self, S3Error> {
         let (limits, prefix) = (settings.limits()?, settings.prefix()?);
         let connection = connect::open(settings)?;
         let mut lock = match settings.object_lock {
@@ -148,23 +152,23 @@ impl S3 {
             lock.at_start().await?;
         }
         let (store, is_too_large) = (connection.store, connection.is_too_large);
-        Ok(Self { store, is_too_large, refused: None, prefix, limits, lock, is_ahead: [false; 3] })
+        Ok(Self { store, is_too_large, prefix, limits, lock, is_ahead: [false; 3] })
     }
 
-    async fn put(&mut self, batch: &Batch<'_>) -> Result<(), String> {
-        self.refused = None;
+    async fn put(&mut self, batch: &Batch<'_>) -> Result<(), SinkError> {
         if let Some(lock) = &mut self.lock {
-            lock.check().await?;
+            lock.check().await.map_err(SinkError::of)?;
         }
         let is_ahead = self.is_ahead[batch.class.index()];
-        let (pieces, is_ahead) = if is_ahead { (Vec::new(), true) } else { self.pieces(batch).await? };
+        let (pieces, is_ahead) =
+            if is_ahead { (Vec::new(), true) } else { self.pieces(batch).await.map_err(SinkError::of)? };
         let mut next = batch.first;
         for piece in &pieces {
             // A piece before this one was removed, or never was.
             if piece.first > next {
                 self.create_all(batch, next, piece.first - 1).await?;
             }
-            self.compare(batch, piece).await?;
+            self.compare(batch, piece).await.map_err(SinkError::of)?;
             next = next.max(piece.last.saturating_add(1));
         }
         if next <= batch.last() {
@@ -179,13 +183,13 @@ impl S3 {
     }
 
     /// The objects that hold records of a batch, in order, and whether the bucket has nothing from its first record on.
-    async fn pieces(&self, batch: &Batch<'_>) -> Result<(Vec<Piece>, bool), String> {
+    async fn pieces(&self, batch: &Batch<'_>) -> Result<(Vec<Piece>, bool), S3Error> {
         let folder = self.folder(batch);
         let offset = folder.clone().join(digits(batch.first.saturating_sub(REACH)));
         let mut found = self.store.list_with_offset(Some(&folder), &offset);
         let (mut pieces, mut is_ahead) = (Vec::new(), true);
         while let Some(object) = found.next().await {
-            let object = object.map_err(|error| connect::cause(&error))?;
+            let object = object?;
             let Some((first, last)) = object.location.filename().and_then(range) else { continue };
             if last < batch.first {
                 continue;
@@ -200,13 +204,13 @@ impl S3 {
     }
 
     /// Puts the records `first` to `last` of a batch where nothing is, in as many objects as it takes.
-    async fn create_all(&mut self, batch: &Batch<'_>, first: u64, last: u64) -> Result<(), String> {
+    async fn create_all(&mut self, batch: &Batch<'_>, first: u64, last: u64) -> Result<(), SinkError> {
         let (mut next, mut end) = (first, last);
         while next <= last {
             self.is_too_large.store(false, Ordering::Relaxed);
             match self.create(batch, next, end).await {
                 Ok(()) => (next, end) = (end + 1, last),
-                Err(error) if !self.is_too_large.load(Ordering::Relaxed) => return Err(error),
+                Err(error) if !self.is_too_large.load(Ordering::Relaxed) => return Err(SinkError::of(error)),
                 Err(_) if end > next => {
                     let bytes = lines(batch, next, end).iter().map(|line| line.len() as u64).sum::<u64>();
                     self.limits.bytes = (bytes / 2).clamp(*SIZES.start(), self.limits.bytes);
@@ -214,9 +218,9 @@ impl S3 {
                     self.is_ahead[batch.class.index()] = false;
                     end = next + (end - next) / 2;
                 }
-                Err(error) => {
-                    self.refused = Some(Refused::one(next, true));
-                    return Err(format!("record {}:{next}: {error}", batch.stream));
+                Err(source) => {
+                    let error = RecordError { stream: batch.stream.to_owned(), seq: next, source };
+                    return Err(SinkError::refusing(Refused::one(next, true), error));
                 }
             }
         }
@@ -224,7 +228,7 @@ impl S3 {
     }
 
     /// Puts the records `first` to `last` of a batch where nothing is.
-    async fn create(&self, batch: &Batch<'_>, first: u64, last: u64) -> Result<(), String> {
+    async fn create(&self, batch: &Batch<'_>, first: u64, last: u64) -> Result<(), S3Error> {
         let lines = lines(batch, first, last).concat();
         let place = self.folder(batch).join(format!("{}-{}.jsonl", digits(first), digits(last)));
         let attributes = Attributes::from_iter([(Attribute::ContentType, "application/x-ndjson")]);
@@ -236,23 +240,21 @@ impl S3 {
             Err(object_store::Error::AlreadyExists { .. }) => {
                 self.compare(batch, &Piece { first, last, bytes, place }).await
             }
-            Err(error) => Err(connect::cause(&error)),
+            Err(error) => Err(error.into()),
         }
     }
 
     /// Makes sure that an object holds what a batch has of its records.
-    async fn compare(&self, batch: &Batch<'_>, piece: &Piece) -> Result<(), String> {
-        let differs = || {
-            format!("the object {} holds something else than these records: somebody else put it there", piece.place)
-        };
+    async fn compare(&self, batch: &Batch<'_>, piece: &Piece) -> Result<(), S3Error> {
+        let differs = || S3Error::Differs(piece.place.clone());
         if piece.bytes > LARGEST || piece.last < piece.first {
             return Err(differs());
         }
-        let found = self.store.get(&piece.place).await.map_err(|error| connect::cause(&error))?;
+        let found = self.store.get(&piece.place).await?;
         if found.meta.size > LARGEST {
             return Err(differs());
         }
-        let found = found.bytes().await.map_err(|error| connect::cause(&error))?;
+        let found = found.bytes().await?;
         let theirs: Vec<&[u8]> = found.split_inclusive(|byte| *byte == b'\n').collect();
         let is_whole = u64::try_from(theirs.len()).is_ok_and(|count| count == piece.last - piece.first + 1);
         let (from, to) = (piece.first.max(batch.first), piece.last.min(batch.last()));
@@ -269,10 +271,6 @@ impl Sink for S3 {
 
     fn limits(&self) -> BatchLimits {
         self.limits
-    }
-
-    fn refused(&self) -> Option<Refused> {
-        self.refused.clone()
     }
 }
 

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::task::JoinHandle;
 
-use super::{Batch, Delivery, Sink};
+use super::{Batch, Delivery, Sink, SinkError};
 use crate::trail::spool::write;
 
 /// Settings: none.
@@ -40,11 +40,11 @@ impl Sink for Stdout {
                 });
                 let (length, written) = (*length, writing.await);
                 self.writing = None;
-                match written.map_err(|error| error.to_string())? {
+                match written.map_err(SinkError::of)? {
                     Ok(()) => self.done += length,
                     Err((count, error)) => {
                         self.done += count;
-                        return Err(error.to_string());
+                        return Err(SinkError::of(error));
                     }
                 }
             }

@@ -7,7 +7,6 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use aws_lc_rs::hmac;
 use jiff::Timestamp;
@@ -16,10 +15,12 @@ use reqwest::{Response, StatusCode};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::address::Address;
-use super::{Batch, BatchLimits, Delivery, Refused, Sink, http};
+use super::address::{Address, AddressError};
+use super::http::{self, HttpError};
+use super::unusable::Unusable;
+use super::{Batch, BatchLimits, Delivery, Refused, Sink, SinkError};
 use crate::digest::hex;
-use crate::trail::connect::tls;
+use crate::trail::connect::tls::{self, SecretError};
 
 /// Secrets that a file may hold: the one in use, and the one before or after it.
 const SECRETS: usize = 2;
@@ -47,12 +48,12 @@ pub struct Settings {
 }
 
 impl Settings {
-    fn address(&self) -> Result<Address, String> {
+    fn address(&self) -> Result<Address, Unusable> {
         Address::of(self.url.as_deref(), self.url_file.as_deref(), self.insecure, ["url", "urlFile"])
     }
 
     /// Refuses settings that cannot work, whatever the files hold.
-    pub(super) fn check(&self) -> Result<(), String> {
+    pub(super) fn check(&self) -> Result<(), Unusable> {
         self.address()?;
         http::names(&self.headers)
     }
@@ -68,23 +69,40 @@ pub(super) struct Webhook {
     taken: Option<(String, u64)>,
     /// Bytes of a request while a record is looked for that the receiver calls wrong.
     narrow: Option<usize>,
-    refused: Option<Refused>,
-    rest: Duration,
+}
+
+/// Reason why batches cannot be posted.
+#[derive(Debug, thiserror::Error)]
+pub enum WebhookError {
+    /// A setting can never work.
+    #[error(transparent)]
+    Unusable(#[from] Unusable),
+    /// The file of the URL holds none.
+    #[error(transparent)]
+    Address(#[from] AddressError),
+    /// The file of the secrets cannot be read.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// The file of the secrets holds something else.
+    #[error("{}: must hold one secret, or two, a line each, of at least {SHORTEST} characters", .0.display())]
+    Secrets(PathBuf),
+    /// A request failed.
+    #[error(transparent)]
+    Http(#[from] HttpError),
 }
 
 impl Webhook {
-    pub(super) fn open(settings: &Settings) -> Result<Self, String> {
+    pub(super) fn open(settings: &Settings) -> Result<Self, WebhookError> {
         let address = settings.address()?;
         let client = http::client(&address.url()?, settings.ca_file.as_deref())?;
         http::headers(&settings.headers)?;
         secrets(&settings.secret_file)?;
         let (settings, room) = (settings.clone(), http::Room::new());
-        Ok(Self { settings, address, client, room, taken: None, narrow: None, refused: None, rest: Duration::ZERO })
+        Ok(Self { settings, address, client, room, taken: None, narrow: None })
     }
 
     /// Posts what of a batch was not taken before, in as many requests as it needs. May be dropped at any point.
-    async fn post(&mut self, batch: &Batch<'_>) -> Result<(), String> {
-        (self.rest, self.refused) = (Duration::ZERO, None);
+    async fn post(&mut self, batch: &Batch<'_>) -> Result<(), SinkError> {
         let mut rest = match self.taken.take() {
             Some((stream, next)) if stream == batch.stream => batch.from(next),
             _ => *batch,
@@ -93,7 +111,7 @@ impl Webhook {
             self.taken = Some((rest.stream.to_owned(), rest.first));
             let most = self.narrow.unwrap_or(self.room.bytes).min(self.room.bytes);
             let (piece, later) = rest.split(most);
-            let response = self.send(&piece).await?;
+            let response = self.send(&piece).await.map_err(SinkError::of)?;
             match response.status() {
                 status if status.is_success() => {
                     self.room.taken();
@@ -102,7 +120,7 @@ impl Webhook {
                 }
                 StatusCode::PAYLOAD_TOO_LARGE if piece.last() > piece.first => self.room.shrink(piece.bytes.len()),
                 status => {
-                    self.refused = match status {
+                    let refused = match status {
                         StatusCode::PAYLOAD_TOO_LARGE => Some(Refused::one(piece.first, true)),
                         StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY if piece.last() > piece.first => {
                             self.narrow = Some(piece.bytes.len() / 2);
@@ -113,11 +131,15 @@ impl Webhook {
                         }
                         _ => None,
                     };
-                    self.rest = http::retry_after(response.headers(), Timestamp::now());
-                    return Err(match status {
-                        StatusCode::PAYLOAD_TOO_LARGE => http::too_large(piece.stream, piece.first, piece.bytes.len()),
-                        status => http::refusal(status),
-                    });
+                    let retry_after = http::retry_after(response.headers(), Timestamp::now());
+                    let error = match status {
+                        StatusCode::PAYLOAD_TOO_LARGE => {
+                            let (stream, seq, bytes) = (piece.stream.to_owned(), piece.first, piece.bytes.len());
+                            HttpError::TooLarge(http::TooLarge { stream, seq, bytes })
+                        }
+                        status => HttpError::Refusal(http::Refusal(status)),
+                    };
+                    return Err(SinkError { retry_after, refused, source: error.into() });
                 }
             }
         }
@@ -125,7 +147,7 @@ impl Webhook {
         Ok(())
     }
 
-    async fn send(&self, batch: &Batch<'_>) -> Result<Response, String> {
+    async fn send(&self, batch: &Batch<'_>) -> Result<Response, WebhookError> {
         let timestamp = Timestamp::now().as_second().to_string();
         let signature = signature(&secrets(&self.settings.secret_file)?, &timestamp, batch.bytes);
         let last = batch.last();
@@ -141,7 +163,7 @@ impl Webhook {
             .header("portcullis-first", batch.first)
             .header("portcullis-last", last)
             .header("idempotency-key", format!("{}:{}-{last}", batch.stream, batch.first));
-        request.body(batch.bytes.to_vec()).send().await.map_err(http::cause)
+        Ok(request.body(batch.bytes.to_vec()).send().await.map_err(http::cause)?)
     }
 }
 
@@ -153,25 +175,15 @@ impl Sink for Webhook {
     fn limits(&self) -> BatchLimits {
         http::APPETITE
     }
-
-    fn rest(&self) -> Duration {
-        self.rest
-    }
-
-    fn refused(&self) -> Option<Refused> {
-        self.refused.clone()
-    }
 }
 
 /// The secrets of a file, a line each. It is read each time, so that one may be replaced.
-fn secrets(file: &Path) -> Result<Vec<String>, String> {
+fn secrets(file: &Path) -> Result<Vec<String>, WebhookError> {
     let text = tls::secret(file)?;
     let secrets: Vec<String> =
         text.lines().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty()).collect();
     let fits = (1..=SECRETS).contains(&secrets.len()) && secrets.iter().all(|secret| secret.len() >= SHORTEST);
-    let wrong =
-        || format!("{}: must hold one secret, or two, a line each, of at least {SHORTEST} characters", file.display());
-    fits.then_some(secrets).ok_or_else(wrong)
+    fits.then_some(secrets).ok_or_else(|| WebhookError::Secrets(file.to_owned()))
 }
 
 /// `v1=` and the hexadecimal HMAC by each secret, with commas between them.

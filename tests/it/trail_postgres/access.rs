@@ -13,7 +13,7 @@ use crate::serve::pki::Authority;
 async fn failure(settings: Value) -> String {
     let mut sink = Postgres::sink(settings).await.expect("a sink");
     let batch = Batch { stream: "a", class: Class::Allow, first: 0, bytes: b"{}\n" };
-    let error = sink.deliver(&batch).await.expect_err("it must fail");
+    let error = sink.deliver(&batch).await.expect_err("it must fail").to_string();
     assert!(!error.contains(PASSWORD), "{error}");
     error
 }

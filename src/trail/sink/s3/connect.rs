@@ -17,8 +17,9 @@ use object_store::client::{
 use object_store::{ClientOptions, CredentialProvider, HeaderMap, HeaderValue, RetryConfig};
 use reqwest::{StatusCode, Url};
 
+use super::super::unusable::{Requirement, Unusable};
 use super::super::{address, http};
-use super::Settings;
+use super::{S3Error, Settings};
 use crate::trail::connect::tls;
 
 /// Variables of the environment that name our identity, in AWS' terms: IRSA, and EKS Pod Identity.
@@ -46,28 +47,29 @@ pub(super) struct Connection {
 }
 
 /// Endpoint of the bucket, after the settings were checked.
-pub(super) fn endpoint(settings: &Settings) -> Result<Url, String> {
+pub(super) fn endpoint(settings: &Settings) -> Result<Url, Unusable> {
     let Settings { bucket, region, .. } = settings;
     let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
     if bucket.len() < 3 || bucket.len() > 63 || !bucket.bytes().all(is_name) {
-        return Err("bucket must be the name of a bucket".to_owned());
+        return Err(Requirement::Bucket.into());
     }
     if region.is_empty() || !region.bytes().all(is_name) {
-        return Err("region must be the name of a region".to_owned());
+        return Err(Requirement::Region.into());
     }
     let endpoint = settings.endpoint.clone().unwrap_or_else(|| format!("https://s3.{region}.amazonaws.com"));
-    let endpoint = address::url(&endpoint, settings.insecure).map_err(|error| format!("endpoint: {error}"))?;
+    let endpoint = address::url(&endpoint, settings.insecure)
+        .map_err(|error| Unusable::at("endpoint", Requirement::Url(error)))?;
     if let Some(place) = address::secret_in(&endpoint) {
-        return Err(format!("endpoint: its {place} holds what looks like a secret; keys belong into files"));
+        return Err(Unusable::at("endpoint", Requirement::SecretInEndpoint { place }));
     }
     if settings.access_key_id_file.is_some() != settings.secret_access_key_file.is_some() {
-        return Err("accessKeyIdFile and secretAccessKeyFile belong together".to_owned());
+        return Err(Requirement::HalfKey.into());
     }
     Ok(endpoint)
 }
 
 /// Makes ready to connect; does not connect.
-pub(super) fn open(settings: &Settings) -> Result<Connection, String> {
+pub(super) fn open(settings: &Settings) -> Result<Connection, S3Error> {
     let (endpoint, Settings { bucket, region, .. }) = (endpoint(settings)?, settings);
     let is_too_large = Arc::<AtomicBool>::default();
     let client = http::client(&endpoint, settings.ca_file.as_deref())?;
@@ -86,16 +88,11 @@ pub(super) fn open(settings: &Settings) -> Result<Connection, String> {
         .with_http_connector(Connector(http.clone()))
         // The courier brings it again.
         .with_retry(RetryConfig { max_retries: 0, ..RetryConfig::default() });
-    let store = identified(builder, settings)?.build().map_err(|error| cause(&error))?;
+    let store = identified(builder, settings)?.build()?;
     Ok(Connection { store, is_too_large, http, address: format!("{endpoint}/{bucket}") })
 }
 
-/// Message of an error of the object store, with its causes.
-pub(super) fn cause(error: &object_store::Error) -> String {
-    http::chain(error)
-}
-
-fn identified(builder: AmazonS3Builder, settings: &Settings) -> Result<AmazonS3Builder, String> {
+fn identified(builder: AmazonS3Builder, settings: &Settings) -> Result<AmazonS3Builder, S3Error> {
     match (&settings.access_key_id_file, &settings.secret_access_key_file) {
         (Some(id), Some(key)) => {
             let keys = Keys { id: id.clone(), key: key.clone() };
@@ -111,20 +108,16 @@ fn identified(builder: AmazonS3Builder, settings: &Settings) -> Result<AmazonS3B
             if !has(["AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_ROLE_ARN"])
                 && !has(["AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"])
             {
-                return Err("needs accessKeyIdFile and secretAccessKeyFile, or a web identity in the environment \
-                            (AWS_WEB_IDENTITY_TOKEN_FILE and AWS_ROLE_ARN), or that of EKS Pod Identity"
-                    .to_owned());
+                return Err(S3Error::NoIdentity);
             }
             let is_plain = |url: &String| !url.starts_with("https://") && !settings.insecure;
             if said.get("AWS_ENDPOINT_URL_STS").is_some_and(is_plain) {
-                return Err(
-                    "AWS_ENDPOINT_URL_STS must begin with https://; plain text needs `insecure: true`".to_owned()
-                );
+                return Err(S3Error::PlainIdentity);
             }
             let known = IDENTITIES.into_iter().filter_map(|(name, key)| Some((key, said.get(name)?.clone())));
             Ok(known.fold(builder, |builder, (key, value)| builder.with_config(key, value)))
         }
-        _ => Err("accessKeyIdFile and secretAccessKeyFile belong together".to_owned()),
+        _ => Err(Unusable::from(Requirement::HalfKey).into()),
     }
 }
 
@@ -136,11 +129,11 @@ struct Keys {
 }
 
 impl Keys {
-    fn read(&self) -> Result<AwsCredential, String> {
+    fn read(&self) -> Result<AwsCredential, S3Error> {
         let (key_id, secret_key) = (tls::secret(&self.id)?, tls::secret(&self.key)?);
         let is_header = |text: &str| text.bytes().all(|byte| byte.is_ascii_graphic());
         if !is_header(&key_id) {
-            return Err(format!("{}: holds no access key's id", self.id.display()));
+            return Err(S3Error::KeyId(self.id.clone()));
         }
         Ok(AwsCredential { key_id, secret_key, token: None })
     }
@@ -156,7 +149,7 @@ impl CredentialProvider for Keys {
         's: 'p,
         Self: 'p,
     {
-        let failed = |message: String| object_store::Error::Generic { store: "S3", source: message.into() };
+        let failed = |error: S3Error| object_store::Error::Generic { store: "S3", source: error.into() };
         Box::pin(async move { self.read().map(Arc::new).map_err(failed) })
     }
 }

@@ -1,0 +1,68 @@
+//! Reasons why a collector does not take records.
+
+use super::super::address::AddressError;
+use super::super::http::{HttpError, Refusal, TooLarge};
+use super::super::unusable::Unusable;
+
+/// Reason why a collector cannot be asked to take records, or its answer cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum OtlpError {
+    /// A setting can never work.
+    #[error(transparent)]
+    Unusable(#[from] Unusable),
+    /// The file of the endpoint holds none.
+    #[error(transparent)]
+    Address(#[from] AddressError),
+    /// The endpoint has no path.
+    #[error("endpoint: is not a place to post to")]
+    Endpoint,
+    /// A request failed.
+    #[error(transparent)]
+    Http(#[from] HttpError),
+    /// The answer has another form.
+    #[error("the answer is none of OTLP with protobuf: is this the endpoint of a collector?")]
+    Answer(#[source] prost::DecodeError),
+}
+
+/// A line was altered in the spool.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum LineError {
+    #[error("record {stream}:{seq} is not text")]
+    NotText { stream: String, seq: u64 },
+    #[error("record {stream}:{seq} is not a record of a trail")]
+    NotRecord { stream: String, seq: u64 },
+}
+
+/// A collector rejected records.
+#[derive(Debug, thiserror::Error)]
+#[error("record {stream}:{seq} {} rejected: {why}", were(*others))]
+pub(super) struct Rejected {
+    pub(super) stream: String,
+    /// The first of them.
+    pub(super) seq: u64,
+    /// Number of the others.
+    pub(super) others: usize,
+    pub(super) why: Why,
+}
+
+/// Why a record was rejected.
+#[derive(Debug, Clone, thiserror::Error)]
+pub(super) enum Why {
+    #[error(transparent)]
+    TooLarge(TooLarge),
+    #[error(transparent)]
+    Refusal(Refusal),
+    /// The collector's message, without a secret.
+    #[error("{0}")]
+    Said(String),
+}
+
+impl Default for Why {
+    fn default() -> Self {
+        Self::Said(String::new())
+    }
+}
+
+fn were(others: usize) -> String {
+    if others == 0 { "was".to_owned() } else { format!("and {others} more were") }
+}
