@@ -24,7 +24,7 @@ use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
 pub use courier::{Counters, Courier, Couriers};
-pub use open::{Named as NamedSink, open};
+pub use open::{Named as NamedSink, OpenError, open};
 pub use proof::{Chain, Fault, KeyError, Report, Signer, StreamReport, Verification, Verifier, verify};
 pub use read::{Inputs, Notice, ReadError, database, query, segments_of, verify_database, verify_folder};
 pub use record::{

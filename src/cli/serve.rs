@@ -239,7 +239,7 @@ async fn remember(settings: &Settings, beginning: &Beginning) -> Result<TrailPar
             "trail.redaction is off: secrets in what is quoted are recorded, answered and logged as they are"
         );
     }
-    let (trail, couriers) = trail::open(settings, beginning).await?;
+    let (trail, couriers) = trail::open(settings, beginning).await.map_err(|error| error.to_string())?;
     let sampler = Sampler::new(settings.sample);
     Ok(TrailParts { cluster: settings.cluster.clone(), trail, couriers, sampler, redaction })
 }

@@ -47,8 +47,8 @@ impl Redaction {
     pub fn new(is_off: bool, key: Option<&Path>) -> Result<Self, PseudonymKeyError> {
         redaction::prepare();
         let Some(file) = key else { return Ok(Self { is_off, pseudonyms: None }) };
-        let bytes = std::fs::read(file)
-            .map_err(|source| PseudonymKeyError::Unreadable { file: file.to_owned(), source })?;
+        let bytes =
+            std::fs::read(file).map_err(|source| PseudonymKeyError::Unreadable { file: file.to_owned(), source })?;
         let bytes = bytes.trim_ascii_end();
         if bytes.len() < KEY {
             return Err(PseudonymKeyError::Short(file.to_owned()));
