@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio_postgres::config::SslMode;
 
+use super::session::ConnectionError;
 use super::tls::{self, SecretError, TrustError};
 
 /// The schema as it is shipped, under the name that it has unless another is asked for.
@@ -125,12 +126,12 @@ pub enum DatabaseError {
     #[error(transparent)]
     Trust(#[from] TrustError),
     /// There is no connection, or no longer.
-    #[error("{host}: {message}")]
+    #[error("{host}: {source}")]
     Connection {
         /// The server.
         host: String,
         /// The error.
-        message: String,
+        source: ConnectionError,
     },
     /// It refused.
     #[error("{message} (SQLSTATE {code}){hint}")]
@@ -142,9 +143,12 @@ pub enum DatabaseError {
         /// A way out, where we know one.
         hint: &'static str,
     },
-    /// The database holds unexpected data.
+    /// A column holds something else than is read from it.
     #[error("{0}")]
-    Unexpected(String),
+    Column(#[source] tokio_postgres::Error),
+    /// A record has a number below 0.
+    #[error("a record has the number {0}")]
+    Number(i64),
 }
 
 /// A trail in a database, not connected.

@@ -15,6 +15,17 @@ use crate::trail::record::cut;
 const BEGIN: &str = "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'; \
                      SET statement_timeout = '50s'; SET TIME ZONE 'UTC'; SET DateStyle = 'ISO'; SET client_min_messages = warning";
 
+/// Reason why there is no connection to a database, or no longer.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectionError {
+    /// It was not made in time.
+    #[error("it did not answer in time")]
+    Silent,
+    /// It could not be made, or ended.
+    #[error("{}", causes(.0))]
+    Failed(#[source] tokio_postgres::Error),
+}
+
 /// A connection, closed when this is dropped.
 pub(in crate::trail) struct Session {
     client: Client,
@@ -39,7 +50,7 @@ impl Database {
             config.password(password);
         }
         let connecting = async {
-            let failed = |error| describe(&self.host, &error);
+            let failed = |error| describe(&self.host, error);
             let (client, connection) = match self.tls {
                 Tls::Disable => {
                     let (client, connection) = config.connect(NoTls).await.map_err(failed)?;
@@ -56,7 +67,7 @@ impl Database {
             Ok(session)
         };
         tokio::time::timeout(CONNECT, connecting).await.unwrap_or_else(|_| {
-            Err(DatabaseError::Connection { host: self.host.clone(), message: "it did not answer in time".to_owned() })
+            Err(DatabaseError::Connection { host: self.host.clone(), source: ConnectionError::Silent })
         })
     }
 
@@ -80,7 +91,7 @@ impl Session {
         // The connection knows why it ended.
         let ended = if error.is_closed() { (&mut self.connection).await.ok() } else { None };
         let cause = ended.and_then(Result::err).unwrap_or(error);
-        Err(describe(&self.host, &cause))
+        Err(describe(&self.host, cause))
     }
 
     /// Returns true if the connection has ended.
@@ -90,7 +101,7 @@ impl Session {
 }
 
 /// Converts an error. Its details, which quote rows, are left out.
-fn describe(host: &str, error: &tokio_postgres::Error) -> DatabaseError {
+fn describe(host: &str, error: tokio_postgres::Error) -> DatabaseError {
     if let Some(refusal) = error.as_db_error() {
         let code = refusal.code();
         let hint = if [SqlState::UNDEFINED_FUNCTION, SqlState::UNDEFINED_TABLE, SqlState::INVALID_SCHEMA_NAME]
@@ -105,12 +116,16 @@ fn describe(host: &str, error: &tokio_postgres::Error) -> DatabaseError {
         let message = cut(refusal.message()).escape_debug().to_string();
         return DatabaseError::Refused { code: code.code().to_owned(), message, hint };
     }
+    DatabaseError::Connection { host: host.to_owned(), source: ConnectionError::Failed(error) }
+}
+
+/// An error with all its causes, cut and escaped.
+fn causes(error: &tokio_postgres::Error) -> String {
     let mut message = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
         message += &format!(": {error}");
         cause = error.source();
     }
-    let message = cut(&message).escape_debug().to_string();
-    DatabaseError::Connection { host: host.to_owned(), message }
+    cut(&message).escape_debug().to_string()
 }

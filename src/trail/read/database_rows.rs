@@ -202,10 +202,10 @@ impl Reader {
 }
 
 fn get<'r, T: FromSql<'r>>(row: &'r Row, column: usize) -> Result<T, DatabaseError> {
-    row.try_get(column).map_err(|error| DatabaseError::Unexpected(error.to_string()))
+    row.try_get(column).map_err(DatabaseError::Column)
 }
 
 fn number(row: &Row, column: usize) -> Result<u64, DatabaseError> {
     let number: i64 = get(row, column)?;
-    u64::try_from(number).map_err(|_| DatabaseError::Unexpected(format!("a record has the number {number}")))
+    u64::try_from(number).map_err(|_| DatabaseError::Number(number))
 }

@@ -123,6 +123,19 @@ fn a_sink_is_named_with_its_place_and_what_is_wrong_in_it() {
             "{name: a, type: webhook, url: 'https://o', secretFile: s, insecure: hunter2}",
             "5:73: trail.sinks[0].insecure: must be true or false",
         ),
+        (
+            "{name: a, type: postgres, host: h, database: d, user: u, tls: hunter2}",
+            "5:67: trail.sinks[0].tls: must be `verify-full` or `disable`",
+        ),
+        (
+            "{name: a, type: postgres, host: h, database: d, user: u, tls: [hunter2]}",
+            "5:67: trail.sinks[0].tls: must be `verify-full` or `disable`",
+        ),
+        (
+            "{name: a, type: webhook, url: 'https://o', secretFile: s, hunter: hunter2}",
+            "5:71: trail.sinks[0].hunter: unknown field `hunter`, expected one of `url`, `urlFile`, `secretFile`, `caFile`, \
+             `insecure`, `headers`",
+        ),
     ] {
         let lines = format!("trail:\n  sinks:\n  - {sink}\n  spool: {{directory: s}}\n");
         assert_eq!(refused_below_head(&lines), [wanted], "{sink}");
