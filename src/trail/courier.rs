@@ -36,7 +36,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 /// A sink did not answer within [`PATIENCE`].
 #[derive(Debug, thiserror::Error)]
 #[error("it did not answer in time")]
-struct Late;
+struct DeliveryTimeout;
 
 /// Counters of a courier, for metrics.
 #[derive(Debug, Default)]
@@ -178,7 +178,7 @@ impl Courier {
             let failure = match tokio::time::timeout(PATIENCE, self.sink.deliver(&batch)).await {
                 Ok(Ok(())) => break,
                 Ok(Err(failure)) => failure,
-                Err(_) => SinkError::of(Late),
+                Err(_) => SinkError::of(DeliveryTimeout),
             };
             // It may quote what the other end answered.
             let error = redact(&failure.to_string()).into_owned();

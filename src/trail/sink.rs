@@ -10,7 +10,7 @@ mod postgres;
 mod s3;
 mod settings;
 mod stdout;
-mod unusable;
+mod unusable_setting;
 mod webhook;
 
 use std::future::Future;

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use percent_encoding::percent_decode_str;
 use reqwest::Url;
 
-use super::unusable::{Requirement, Unusable};
+use super::unusable_setting::{Requirement, UnusableSetting};
 use crate::redaction::redact;
 use crate::trail::connect::tls::{self, SecretError};
 
@@ -76,19 +76,19 @@ impl Address {
         file: Option<&Path>,
         insecure: bool,
         names: [&'static str; 2],
-    ) -> Result<Self, Unusable> {
+    ) -> Result<Self, UnusableSetting> {
         let [field, in_file] = names;
         match (written, file) {
             (Some(text), None) => {
-                let url = url(text, insecure).map_err(|error| Unusable::at(field, Requirement::Url(error)))?;
+                let url = url(text, insecure).map_err(|error| UnusableSetting::at(field, Requirement::Url(error)))?;
                 if let Some(place) = secret_in(&url) {
-                    return Err(Unusable::at(field, Requirement::SecretInUrl { place, in_file }));
+                    return Err(UnusableSetting::at(field, Requirement::SecretInUrl { place, in_file }));
                 }
                 Ok(Self::Written(url))
             }
             (None, Some(file)) => Ok(Self::File(file.to_owned(), insecure)),
-            (None, None) => Err(Unusable::at(field, Requirement::NoUrl { in_file })),
-            (Some(_), Some(_)) => Err(Unusable::at(in_file, Requirement::TwoUrls { field })),
+            (None, None) => Err(UnusableSetting::at(field, Requirement::NoUrl { in_file })),
+            (Some(_), Some(_)) => Err(UnusableSetting::at(in_file, Requirement::TwoUrls { field })),
         }
     }
 

@@ -11,7 +11,7 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::{Response, StatusCode, Url, redirect};
 
 use super::BatchLimits;
-use super::unusable::{Requirement, Unusable};
+use super::unusable_setting::{Requirement, UnusableSetting};
 use crate::trail::connect::tls::{self, SecretError, TrustError};
 
 /// Maximum time for a connection.
@@ -66,7 +66,7 @@ impl Room {
 /// A record is too large by itself.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the other end does not take record {stream}:{seq}, of {bytes} bytes: it answered 413; raise its limit")]
-pub struct TooLarge {
+pub struct RecordTooLarge {
     pub(super) stream: String,
     pub(super) seq: u64,
     pub(super) bytes: usize,
@@ -85,7 +85,7 @@ pub enum HttpError {
     Trust(#[from] TrustError),
     /// A name is not the name of a header.
     #[error(transparent)]
-    Unusable(#[from] Unusable),
+    Setting(#[from] UnusableSetting),
     /// The value of a header cannot be read.
     #[error(transparent)]
     Secret(#[from] SecretError),
@@ -100,7 +100,7 @@ pub enum HttpError {
     Refusal(#[from] Refusal),
     /// A record is too large by itself.
     #[error(transparent)]
-    TooLarge(#[from] TooLarge),
+    TooLarge(#[from] RecordTooLarge),
 }
 
 /// A client that follows no redirect. It trusts the certificates in `ca`, or those that the system trusts.
@@ -120,13 +120,13 @@ pub(super) fn client(url: &Url, ca: Option<&Path>) -> Result<reqwest::Client, Ht
 }
 
 /// Error for a name that is not the name of a header.
-const HEADER_NAME: Unusable = Unusable { key: Some("headers"), requirement: Requirement::HeaderName };
+const HEADER_NAME: UnusableSetting = UnusableSetting { key: Some("headers"), requirement: Requirement::HeaderName };
 
 /// Refuses names that are not valid for headers.
 ///
 /// # Errors
 /// When one is none.
-pub(super) fn names(files: &BTreeMap<String, PathBuf>) -> Result<(), Unusable> {
+pub(super) fn names(files: &BTreeMap<String, PathBuf>) -> Result<(), UnusableSetting> {
     let is_wrong = |name: &&String| name.parse::<HeaderName>().is_err();
     files.keys().find(is_wrong).map_or(Ok(()), |_| Err(HEADER_NAME))
 }

@@ -20,7 +20,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::time::timeout;
 
-use super::unusable::{Requirement, Unusable};
+use super::unusable_setting::{Requirement, UnusableSetting};
 use super::{Batch, Delivery, Refused, Sink, SinkError, http};
 use crate::trail::connect::tls;
 use error::{Failure, FilesError, is_invalid, is_too_large};
@@ -200,22 +200,22 @@ impl Sink for Kafka {
 
 impl Settings {
     /// Refuses settings that cannot work, whatever the files hold.
-    pub(super) fn check(&self) -> Result<(), Unusable> {
+    pub(super) fn check(&self) -> Result<(), UnusableSetting> {
         let is_address = |text: &String| {
             let port = text.rsplit_once(':').filter(|(host, _)| !host.is_empty());
             let has_port = port.is_some_and(|(_, port)| port.parse::<u16>().is_ok_and(|port| port > 0));
             has_port && !text.contains([',', '@', '/', '?'])
         };
         if self.brokers.is_empty() {
-            return Err(Unusable::at("brokers", Requirement::NoBroker));
+            return Err(UnusableSetting::at("brokers", Requirement::NoBroker));
         }
         if !self.brokers.iter().all(is_address) {
-            return Err(Unusable::at("brokers", Requirement::Broker));
+            return Err(UnusableSetting::at("brokers", Requirement::Broker));
         }
         let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
         let is_name = (1..=NAME).contains(&self.topic.len()) && self.topic.bytes().all(is_letter);
         if !is_name || matches!(self.topic.as_str(), "." | "..") {
-            return Err(Unusable::at("topic", Requirement::Topic { bytes: NAME }));
+            return Err(UnusableSetting::at("topic", Requirement::Topic { bytes: NAME }));
         }
         match (&self.user, &self.password_file) {
             (None, Some(_)) | (Some(_), None) => Err(Requirement::HalfLogin.into()),

@@ -18,9 +18,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::address::Address;
-use super::unusable::Unusable;
+use super::unusable_setting::UnusableSetting;
 use super::{Batch, BatchLimits, Delivery, Refused, Sink, SinkError, fitting, http};
-use error::{LineError, Rejected, Why};
+use error::{LineError, RejectedRecords, Rejection};
 
 pub(super) use error::OtlpError;
 
@@ -48,7 +48,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    fn address(&self) -> Result<Address, Unusable> {
+    fn address(&self) -> Result<Address, UnusableSetting> {
         Address::of(
             self.endpoint.as_deref(),
             self.endpoint_file.as_deref(),
@@ -58,7 +58,7 @@ impl Settings {
     }
 
     /// Refuses settings that cannot work, whatever the files hold.
-    pub(super) fn check(&self) -> Result<(), Unusable> {
+    pub(super) fn check(&self) -> Result<(), UnusableSetting> {
         self.address()?;
         http::names(&self.headers)
     }
@@ -84,7 +84,7 @@ struct Left {
     groups: VecDeque<Vec<usize>>,
     /// Records that were rejected, and why the last of them was.
     rejected: Vec<usize>,
-    why: Why,
+    why: Rejection,
     /// Number of them that the collector called wrong, each alone in its request.
     wrong: usize,
 }
@@ -169,12 +169,12 @@ impl Otlp {
                 Answer::Taken => self.room.taken(),
                 Answer::TooLarge if group.len() == 1 => {
                     let (stream, seq) = (batch.stream.to_owned(), batch.first + group[0] as u64);
-                    self.left.why = Why::TooLarge(http::TooLarge { stream, seq, bytes });
+                    self.left.why = Rejection::TooLarge(http::RecordTooLarge { stream, seq, bytes });
                     self.left.rejected.extend(group);
                 }
                 Answer::Wrong(status) if group.len() == 1 => {
                     self.left.wrong += 1;
-                    self.left.why = Why::Refusal(http::Refusal(status));
+                    self.left.why = Rejection::Refusal(http::Refusal(status));
                     self.left.rejected.extend(group);
                     if self.left.wrong > WRONG {
                         let rejected = std::mem::take(&mut self.left.rejected);
@@ -185,7 +185,7 @@ impl Otlp {
                 }
                 Answer::Rejected(rejected, said) if rejected >= group.len() => {
                     self.left.rejected.extend(group);
-                    self.left.why = Why::Said(said);
+                    self.left.why = Rejection::Said(said);
                 }
                 Answer::Rejected(..) | Answer::Wrong(_) => self.left.halve(group),
                 Answer::TooLarge => {
@@ -269,11 +269,11 @@ impl Left {
     }
 
     /// Once every group went out. What was rejected goes out again the next time, together, and nothing else.
-    fn outcome(&mut self) -> Result<(), Rejected> {
+    fn outcome(&mut self) -> Result<(), RejectedRecords> {
         let rejected = std::mem::take(&mut self.rejected);
         let Some(place) = rejected.first() else { return Ok(()) };
         let (stream, seq) = (self.stream.clone(), self.first + *place as u64);
-        let error = Rejected { stream, seq, others: rejected.len() - 1, why: self.why.clone() };
+        let error = RejectedRecords { stream, seq, others: rejected.len() - 1, why: self.why.clone() };
         self.groups = VecDeque::from([rejected]);
         Err(error)
     }

@@ -21,7 +21,7 @@ use object_store::{Attribute, Attributes, ObjectStore, ObjectStoreExt, PutMode, 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::unusable::{Requirement, Unusable};
+use super::unusable_setting::{Requirement, UnusableSetting};
 use super::{Batch, BatchLimits, Delivery, Refused, Sink, SinkError};
 use error::RecordError;
 use lock::Lock;
@@ -116,17 +116,17 @@ struct Piece {
 
 impl Settings {
     /// Refuses settings that cannot work, whatever the files hold.
-    pub(super) fn check(&self) -> Result<(), Unusable> {
+    pub(super) fn check(&self) -> Result<(), UnusableSetting> {
         self.limits()?;
         self.prefix()?;
         connect::endpoint(self).map(drop)
     }
 
-    fn prefix(&self) -> Result<Path, Unusable> {
+    fn prefix(&self) -> Result<Path, UnusableSetting> {
         Path::parse(&self.prefix).map_err(|_| Requirement::Prefix.into())
     }
 
-    fn limits(&self) -> Result<BatchLimits, Unusable> {
+    fn limits(&self) -> Result<BatchLimits, UnusableSetting> {
         let bytes = crate::units::size(&self.flush_size)
             .ok()
             .filter(|bytes| SIZES.contains(bytes))

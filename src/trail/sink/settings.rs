@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::unusable::{Requirement, Unusable};
+use super::unusable_setting::{Requirement, UnusableSetting};
 use super::{OpenError, Sink, file, kafka, otlp, postgres, s3, stdout, webhook};
 use crate::document::typed::{self, Fault, TypedError, one_of};
 
@@ -68,7 +68,7 @@ pub(crate) enum SettingsFault {
     Invalid(String),
     /// The value fits, and can never work.
     #[error("{0}")]
-    Unusable(#[source] Requirement),
+    Requirement(#[source] Requirement),
 }
 
 impl From<TypedError> for SettingsError {
@@ -84,9 +84,9 @@ impl From<TypedError> for SettingsError {
     }
 }
 
-impl From<Unusable> for SettingsError {
-    fn from(Unusable { key, requirement }: Unusable) -> Self {
-        Self { path: key.map(str::to_owned).into_iter().collect(), fault: SettingsFault::Unusable(requirement) }
+impl From<UnusableSetting> for SettingsError {
+    fn from(UnusableSetting { key, requirement }: UnusableSetting) -> Self {
+        Self { path: key.map(str::to_owned).into_iter().collect(), fault: SettingsFault::Requirement(requirement) }
     }
 }
 
@@ -116,7 +116,7 @@ impl Settings {
         let settings = Self::written(value)?;
         match &settings {
             Self::Stdout(_) | Self::File(_) => {}
-            Self::Postgres(settings) => settings.check().map_err(Unusable::from)?,
+            Self::Postgres(settings) => settings.check().map_err(UnusableSetting::from)?,
             Self::Kafka(settings) => settings.check()?,
             Self::S3(settings) => settings.check()?,
             Self::Otlp(settings) => settings.check()?,

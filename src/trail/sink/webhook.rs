@@ -17,7 +17,7 @@ use serde::Deserialize;
 
 use super::address::{Address, AddressError};
 use super::http::{self, HttpError};
-use super::unusable::Unusable;
+use super::unusable_setting::UnusableSetting;
 use super::{Batch, BatchLimits, Delivery, Refused, Sink, SinkError};
 use crate::digest::hex;
 use crate::trail::connect::tls::{self, SecretError};
@@ -48,12 +48,12 @@ pub struct Settings {
 }
 
 impl Settings {
-    fn address(&self) -> Result<Address, Unusable> {
+    fn address(&self) -> Result<Address, UnusableSetting> {
         Address::of(self.url.as_deref(), self.url_file.as_deref(), self.insecure, ["url", "urlFile"])
     }
 
     /// Refuses settings that cannot work, whatever the files hold.
-    pub(super) fn check(&self) -> Result<(), Unusable> {
+    pub(super) fn check(&self) -> Result<(), UnusableSetting> {
         self.address()?;
         http::names(&self.headers)
     }
@@ -76,7 +76,7 @@ pub(super) struct Webhook {
 pub enum WebhookError {
     /// A setting can never work.
     #[error(transparent)]
-    Unusable(#[from] Unusable),
+    Setting(#[from] UnusableSetting),
     /// The file of the URL holds none.
     #[error(transparent)]
     Address(#[from] AddressError),
@@ -135,7 +135,7 @@ impl Webhook {
                     let error = match status {
                         StatusCode::PAYLOAD_TOO_LARGE => {
                             let (stream, seq, bytes) = (piece.stream.to_owned(), piece.first, piece.bytes.len());
-                            HttpError::TooLarge(http::TooLarge { stream, seq, bytes })
+                            HttpError::TooLarge(http::RecordTooLarge { stream, seq, bytes })
                         }
                         status => HttpError::Refusal(http::Refusal(status)),
                     };

@@ -2,7 +2,7 @@
 
 use krafka::error::{ErrorCode, KrafkaError};
 
-use super::super::unusable::Unusable;
+use super::super::unusable_setting::UnusableSetting;
 use crate::trail::connect::tls::{SecretError, TrustError};
 
 /// Reason why Kafka does not take records.
@@ -10,7 +10,7 @@ use crate::trail::connect::tls::{SecretError, TrustError};
 pub enum KafkaError {
     /// A setting can never work.
     #[error(transparent)]
-    Unusable(#[from] Unusable),
+    Setting(#[from] UnusableSetting),
     /// A file of the settings cannot be used.
     #[error(transparent)]
     Files(#[from] FilesError),

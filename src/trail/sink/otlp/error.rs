@@ -1,15 +1,15 @@
 //! Reasons why a collector does not take records.
 
 use super::super::address::AddressError;
-use super::super::http::{HttpError, Refusal, TooLarge};
-use super::super::unusable::Unusable;
+use super::super::http::{HttpError, RecordTooLarge, Refusal};
+use super::super::unusable_setting::UnusableSetting;
 
 /// Reason why a collector cannot be asked to take records, or its answer cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum OtlpError {
     /// A setting can never work.
     #[error(transparent)]
-    Unusable(#[from] Unusable),
+    Setting(#[from] UnusableSetting),
     /// The file of the endpoint holds none.
     #[error(transparent)]
     Address(#[from] AddressError),
@@ -36,20 +36,20 @@ pub(super) enum LineError {
 /// A collector rejected records.
 #[derive(Debug, thiserror::Error)]
 #[error("record {stream}:{seq} {} rejected: {why}", were(*others))]
-pub(super) struct Rejected {
+pub(super) struct RejectedRecords {
     pub(super) stream: String,
     /// The first of them.
     pub(super) seq: u64,
     /// Number of the others.
     pub(super) others: usize,
-    pub(super) why: Why,
+    pub(super) why: Rejection,
 }
 
 /// Why a record was rejected.
 #[derive(Debug, Clone, thiserror::Error)]
-pub(super) enum Why {
+pub(super) enum Rejection {
     #[error(transparent)]
-    TooLarge(TooLarge),
+    TooLarge(RecordTooLarge),
     #[error(transparent)]
     Refusal(Refusal),
     /// The collector's message, without a secret.
@@ -57,7 +57,7 @@ pub(super) enum Why {
     Said(String),
 }
 
-impl Default for Why {
+impl Default for Rejection {
     fn default() -> Self {
         Self::Said(String::new())
     }

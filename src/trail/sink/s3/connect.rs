@@ -17,7 +17,7 @@ use object_store::client::{
 use object_store::{ClientOptions, CredentialProvider, HeaderMap, HeaderValue, RetryConfig};
 use reqwest::{StatusCode, Url};
 
-use super::super::unusable::{Requirement, Unusable};
+use super::super::unusable_setting::{Requirement, UnusableSetting};
 use super::super::{address, http};
 use super::{S3Error, Settings};
 use crate::trail::connect::tls;
@@ -47,7 +47,7 @@ pub(super) struct Connection {
 }
 
 /// Endpoint of the bucket, after the settings were checked.
-pub(super) fn endpoint(settings: &Settings) -> Result<Url, Unusable> {
+pub(super) fn endpoint(settings: &Settings) -> Result<Url, UnusableSetting> {
     let Settings { bucket, region, .. } = settings;
     let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
     if bucket.len() < 3 || bucket.len() > 63 || !bucket.bytes().all(is_name) {
@@ -58,9 +58,9 @@ pub(super) fn endpoint(settings: &Settings) -> Result<Url, Unusable> {
     }
     let endpoint = settings.endpoint.clone().unwrap_or_else(|| format!("https://s3.{region}.amazonaws.com"));
     let endpoint = address::url(&endpoint, settings.insecure)
-        .map_err(|error| Unusable::at("endpoint", Requirement::Url(error)))?;
+        .map_err(|error| UnusableSetting::at("endpoint", Requirement::Url(error)))?;
     if let Some(place) = address::secret_in(&endpoint) {
-        return Err(Unusable::at("endpoint", Requirement::SecretInEndpoint { place }));
+        return Err(UnusableSetting::at("endpoint", Requirement::SecretInEndpoint { place }));
     }
     if settings.access_key_id_file.is_some() != settings.secret_access_key_file.is_some() {
         return Err(Requirement::HalfKey.into());
@@ -117,7 +117,7 @@ fn identified(builder: AmazonS3Builder, settings: &Settings) -> Result<AmazonS3B
             let known = IDENTITIES.into_iter().filter_map(|(name, key)| Some((key, said.get(name)?.clone())));
             Ok(known.fold(builder, |builder, (key, value)| builder.with_config(key, value)))
         }
-        _ => Err(Unusable::from(Requirement::HalfKey).into()),
+        _ => Err(UnusableSetting::from(Requirement::HalfKey).into()),
     }
 }
 

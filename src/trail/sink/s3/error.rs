@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use object_store::path::Path;
 
 use super::super::http::{HttpError, chain};
-use super::super::unusable::Unusable;
+use super::super::unusable_setting::UnusableSetting;
 use super::lock::LockError;
 use crate::trail::connect::tls::SecretError;
 
@@ -14,7 +14,7 @@ use crate::trail::connect::tls::SecretError;
 pub enum S3Error {
     /// A setting can never work.
     #[error(transparent)]
-    Unusable(#[from] Unusable),
+    Setting(#[from] UnusableSetting),
     /// There is no client.
     #[error(transparent)]
     Http(#[from] HttpError),

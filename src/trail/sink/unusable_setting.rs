@@ -7,26 +7,26 @@ use crate::trail::connect::database::DatabaseSetting;
 /// value: that may be a secret that somebody wrote in the place of its file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{}{requirement}", key.map(|key| format!("{key}: ")).unwrap_or_default())]
-pub struct Unusable {
+pub struct UnusableSetting {
     /// The key; none where the requirement names it, or is about several.
     pub key: Option<&'static str>,
     /// The requirement.
     pub requirement: Requirement,
 }
 
-impl Unusable {
+impl UnusableSetting {
     pub(super) fn at(key: &'static str, requirement: Requirement) -> Self {
         Self { key: Some(key), requirement }
     }
 }
 
-impl From<Requirement> for Unusable {
+impl From<Requirement> for UnusableSetting {
     fn from(requirement: Requirement) -> Self {
         Self { key: None, requirement }
     }
 }
 
-impl From<DatabaseSetting> for Unusable {
+impl From<DatabaseSetting> for UnusableSetting {
     fn from(setting: DatabaseSetting) -> Self {
         Self::at(setting.key(), Requirement::Database(setting))
     }
