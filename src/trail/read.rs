@@ -18,9 +18,8 @@ pub use verify::{verify_database, verify_folder};
 /// The trail in `PostgreSQL`: its connection, its schema, and reading from it.
 pub mod database {
     pub use super::database_rows::{Cursor, Entry, Place, Reader};
-    pub use crate::trail::connect::database::{
-        Database, DatabaseError, DatabaseSetting, Settings, Tls, UrlFault, schema,
-    };
+    pub use crate::trail::connect::database::{Database, Settings, Tls, schema};
+    pub use crate::trail::connect::database_error::{DatabaseError, DatabaseSetting, UrlFault};
 }
 
 /// A file or folder that could not be read.

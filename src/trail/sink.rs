@@ -5,12 +5,14 @@ mod error;
 mod file;
 mod http;
 mod kafka;
+mod open_error;
 mod otlp;
 mod postgres;
 mod s3;
 mod settings;
 mod stdout;
 mod unusable_setting;
+mod url;
 mod webhook;
 
 use std::future::Future;
@@ -19,7 +21,8 @@ use std::time::Duration;
 
 use super::record::Class;
 
-pub use error::{OpenError, Refused, SinkError};
+pub use error::{Refused, SinkError};
+pub use open_error::OpenError;
 pub use settings::Settings;
 
 /// Consecutive records of one stream.

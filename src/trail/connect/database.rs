@@ -7,8 +7,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio_postgres::config::SslMode;
 
-use super::session::ConnectionError;
-use super::tls::{self, SecretError, TrustError};
+use super::database_error::{DatabaseError, DatabaseSetting, UrlFault};
+use super::tls::{self, TrustError};
 
 /// The schema as it is shipped, under the name that it has unless another is asked for.
 const SCHEMA: &str = include_str!("schema.sql");
@@ -69,86 +69,6 @@ fn port() -> u16 {
 
 fn name() -> String {
     NAME.to_owned()
-}
-
-/// A setting by which no database can ever be reached.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum DatabaseSetting {
-    /// The name of the schema.
-    #[error("must be lower-case letters, digits and _, not beginning with a digit")]
-    Schema,
-    /// The host.
-    #[error("must be a name or an address, without a user or a password")]
-    Host,
-    /// TLS is disabled, and nothing says that this is meant.
-    #[error("disable sends everything in the open; insecure: true must say that this is meant")]
-    Tls,
-}
-
-impl DatabaseSetting {
-    /// The key of the setting.
-    pub fn key(self) -> &'static str {
-        match self {
-            Self::Schema => "schema",
-            Self::Host => "host",
-            Self::Tls => "tls",
-        }
-    }
-}
-
-/// Why a URL names no database that can be read. The URL itself is not quoted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum UrlFault {
-    /// It has another form.
-    #[error("must be postgres://USER@HOST:PORT/DATABASE")]
-    Form,
-    /// It holds a password.
-    #[error("holds a password, which others can see; put it into a file and name that")]
-    Password,
-    /// A part of it is missing.
-    #[error("must name a user, a host and a database: postgres://USER@HOST:PORT/DATABASE")]
-    Incomplete,
-}
-
-/// An error of the database. Holds neither a password nor what a record says.
-#[derive(Debug, thiserror::Error)]
-pub enum DatabaseError {
-    /// It can never be reached by this setting.
-    #[error("{key}: {0}", key = .0.key())]
-    Setting(#[from] DatabaseSetting),
-    /// It can never be reached by its URL.
-    #[error("the database's URL {0}")]
-    Url(#[from] UrlFault),
-    /// There is no password in its file.
-    #[error("passwordFile {0}")]
-    Password(#[from] SecretError),
-    /// Its certificate could not be verified.
-    #[error(transparent)]
-    Trust(#[from] TrustError),
-    /// There is no connection, or no longer.
-    #[error("{host}: {source}")]
-    Connection {
-        /// The server.
-        host: String,
-        /// The error.
-        source: ConnectionError,
-    },
-    /// It refused.
-    #[error("{message} (SQLSTATE {code}){hint}")]
-    Refused {
-        /// The class and kind of the error.
-        code: String,
-        /// Its words.
-        message: String,
-        /// A way out, where we know one.
-        hint: &'static str,
-    },
-    /// A column holds something else than is read from it.
-    #[error("{0}")]
-    Column(#[source] tokio_postgres::Error),
-    /// A record has a number below 0.
-    #[error("a record has the number {0}")]
-    Number(i64),
 }
 
 /// A trail in a database, not connected.
@@ -225,6 +145,10 @@ impl Database {
         let config: tokio_postgres::Config = url.parse().map_err(|_| UrlFault::Form)?;
         if config.get_password().is_some() {
             return Err(UrlFault::Password.into());
+        }
+        // A password with an @ in it, or behind a user without one, would be taken for part of the host.
+        if config.get_hosts().iter().any(|host| shown(host).contains('@')) {
+            return Err(UrlFault::Form.into());
         }
         if config.get_hosts().is_empty() || config.get_user().is_none() || config.get_dbname().is_none() {
             return Err(UrlFault::Incomplete.into());
@@ -306,9 +230,13 @@ mod tests {
                 .map_err(|error| error.to_string())
         };
         assert_eq!(read("postgres://reader@db:5432/trail"), Ok(()));
-        for wrong in
-            ["postgres://reader:geheim@db/trail", "postgres://db/trail?geheim=1", "postgres://geheim@/", "geheim"]
-        {
+        for wrong in [
+            "postgres://reader:geheim@db/trail",
+            "postgres://reader@geheim@db/trail",
+            "postgres://db/trail?geheim=1",
+            "postgres://geheim@/",
+            "geheim",
+        ] {
             let error = read(wrong).expect_err(wrong);
             assert!(error.starts_with("the database's URL ") && !error.contains("geheim"), "{error}");
         }

@@ -1,30 +1,18 @@
 //! A connection to the database.
 
-use std::error::Error;
-
 use tokio::task::JoinHandle;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, NoTls, Row};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::database::{CONNECT, Database, DatabaseError, Tls};
+use super::database::{CONNECT, Database, Tls};
+use super::database_error::{ConnectionError, DatabaseError};
 use crate::trail::record::cut;
 
 /// Settings of a new session: a commit is on the disk before it is answered, and that nothing waits for ever.
 const BEGIN: &str = "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'; \
                      SET statement_timeout = '50s'; SET TIME ZONE 'UTC'; SET DateStyle = 'ISO'; SET client_min_messages = warning";
-
-/// Reason why there is no connection to a database, or no longer.
-#[derive(Debug, thiserror::Error)]
-pub enum ConnectionError {
-    /// It was not made in time.
-    #[error("it did not answer in time")]
-    Silent,
-    /// It could not be made, or ended.
-    #[error("{}", causes(.0))]
-    Failed(#[source] tokio_postgres::Error),
-}
 
 /// A connection, closed when this is dropped.
 pub(in crate::trail) struct Session {
@@ -117,15 +105,4 @@ fn describe(host: &str, error: tokio_postgres::Error) -> DatabaseError {
         return DatabaseError::Refused { code: code.code().to_owned(), message, hint };
     }
     DatabaseError::Connection { host: host.to_owned(), source: ConnectionError::Failed(error) }
-}
-
-/// An error with all its causes, cut and escaped.
-fn causes(error: &tokio_postgres::Error) -> String {
-    let mut message = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        message += &format!(": {error}");
-        cause = error.source();
-    }
-    cut(&message).escape_debug().to_string()
 }

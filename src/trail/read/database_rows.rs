@@ -5,7 +5,8 @@ use tokio_postgres::types::{FromSql, ToSql, Type};
 
 use super::query::Filter;
 use crate::trail::connect::Session;
-use crate::trail::connect::database::{Database, DatabaseError};
+use crate::trail::connect::database::Database;
+use crate::trail::connect::database_error::DatabaseError;
 use crate::trail::record::Class;
 
 /// Lines that are read at once.

@@ -1,12 +1,12 @@
 //! Addresses of receivers: https, and without a secret in the configuration.
 
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
 use percent_encoding::percent_decode_str;
 use reqwest::Url;
 
 use super::unusable_setting::{Requirement, UnusableSetting};
+use super::url::{UrlError, url};
 use crate::redaction::redact;
 use crate::trail::connect::tls::{self, SecretError};
 
@@ -20,26 +20,6 @@ const PLAIN: usize = 32;
 /// Characters of a word that nobody makes up: digits among letters, or capitals among small letters.
 const RANDOM: usize = 16;
 const MIXED: usize = 20;
-
-/// Why a text is not the address of a receiver. The text is not quoted: somebody may have put a secret into it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum UrlError {
-    /// It has another form.
-    #[error("is not a URL: {0}")]
-    Form(#[source] <Url as FromStr>::Err),
-    /// It holds a user or a password.
-    #[error("must hold no name or password: they belong into files")]
-    Login,
-    /// Plain text that the settings do not permit.
-    #[error("must begin with https://; plain text needs `insecure: true`")]
-    Plain,
-    /// TLS, and the settings say that there is none.
-    #[error("stands beside `insecure: true`, which is for http:// alone")]
-    NotPlain,
-    /// Another scheme, or no host.
-    #[error("must begin with https://")]
-    Scheme,
-}
 
 /// Reason why there is no address in its file.
 #[derive(Debug, thiserror::Error)]
@@ -103,23 +83,6 @@ impl Address {
                 url(&tls::secret(file)?, *insecure).map_err(|source| AddressError::Url { file: file.clone(), source })
             }
         }
-    }
-}
-
-/// An address: `https`, or `http` where the settings say that it may be.
-///
-/// # Errors
-/// [`UrlError`].
-pub(super) fn url(text: &str, insecure: bool) -> Result<Url, UrlError> {
-    let url = Url::parse(text).map_err(UrlError::Form)?;
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err(UrlError::Login);
-    }
-    match (url.scheme(), insecure) {
-        ("https", false) | ("http", true) if url.has_host() => Ok(url),
-        ("http", false) => Err(UrlError::Plain),
-        ("https", true) => Err(UrlError::NotPlain),
-        _ => Err(UrlError::Scheme),
     }
 }
 

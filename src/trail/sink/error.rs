@@ -1,14 +1,7 @@
-//! Failures of sinks: one type for a delivery, and one for a sink that can never work.
+//! Failure of a delivery.
 
 use std::error::Error;
 use std::time::Duration;
-
-use super::file::FileError;
-use super::kafka::KafkaError;
-use super::otlp::OtlpError;
-use super::s3::S3Error;
-use super::webhook::WebhookError;
-use crate::trail::connect::database::DatabaseError;
 
 /// Failure of a delivery: what was not taken comes again.
 #[derive(Debug, thiserror::Error)]
@@ -50,27 +43,4 @@ impl Refused {
     pub(super) fn one(seq: u64, is_certain: bool) -> Self {
         Self { records: vec![seq], next: seq + 1, is_certain }
     }
-}
-
-/// Error in the settings of a sink, or at the other end, by which no record could ever be taken.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// Of a file.
-    #[error(transparent)]
-    File(#[from] FileError),
-    /// Of PostgreSQL.
-    #[error(transparent)]
-    Database(#[from] DatabaseError),
-    /// Of Kafka.
-    #[error(transparent)]
-    Kafka(#[from] KafkaError),
-    /// Of S3.
-    #[error(transparent)]
-    S3(#[from] S3Error),
-    /// Of a collector.
-    #[error(transparent)]
-    Otlp(#[from] OtlpError),
-    /// Of a receiver.
-    #[error(transparent)]
-    Webhook(#[from] WebhookError),
 }

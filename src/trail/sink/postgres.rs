@@ -10,8 +10,9 @@ use tokio_postgres::types::Type;
 
 use super::{Batch, Delivery, Refused, Sink, SinkError};
 use crate::trail::connect::Session;
+use crate::trail::connect::database::Database;
 pub(super) use crate::trail::connect::database::Settings;
-use crate::trail::connect::database::{Database, DatabaseError};
+use crate::trail::connect::database_error::DatabaseError;
 
 /// Records that are named when several differ.
 const NAMED: usize = 10;

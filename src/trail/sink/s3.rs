@@ -7,6 +7,7 @@
 mod connect;
 mod error;
 mod lock;
+mod lock_error;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! Settings of sinks that can never work, whatever their files hold.
 
-use super::address::UrlError;
-use crate::trail::connect::database::DatabaseSetting;
+use super::url::UrlError;
+use crate::trail::connect::database_error::DatabaseSetting;
 
 /// A setting by which no record could ever be taken: its key, and the requirement that is not met. It never repeats a
 /// value: that may be a secret that somebody wrote in the place of its file.

@@ -18,7 +18,7 @@ use object_store::{ClientOptions, CredentialProvider, HeaderMap, HeaderValue, Re
 use reqwest::{StatusCode, Url};
 
 use super::super::unusable_setting::{Requirement, UnusableSetting};
-use super::super::{address, http};
+use super::super::{address, http, url};
 use super::{S3Error, Settings};
 use crate::trail::connect::tls;
 
@@ -57,7 +57,7 @@ pub(super) fn endpoint(settings: &Settings) -> Result<Url, UnusableSetting> {
         return Err(Requirement::Region.into());
     }
     let endpoint = settings.endpoint.clone().unwrap_or_else(|| format!("https://s3.{region}.amazonaws.com"));
-    let endpoint = address::url(&endpoint, settings.insecure)
+    let endpoint = url::url(&endpoint, settings.insecure)
         .map_err(|error| UnusableSetting::at("endpoint", Requirement::Url(error)))?;
     if let Some(place) = address::secret_in(&endpoint) {
         return Err(UnusableSetting::at("endpoint", Requirement::SecretInEndpoint { place }));

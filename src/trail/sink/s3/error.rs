@@ -6,7 +6,7 @@ use object_store::path::Path;
 
 use super::super::http::{HttpError, chain};
 use super::super::unusable_setting::UnusableSetting;
-use super::lock::LockError;
+use super::lock_error::LockError;
 use crate::trail::connect::tls::SecretError;
 
 /// Reason why a bucket does not take records.

@@ -5,12 +5,13 @@ use std::time::Duration;
 use axum::http::Request;
 use http_body_util::BodyExt;
 use object_store::aws::{AwsAuthorizer, AwsCredentialProvider};
-use object_store::client::{HttpClient, HttpError, HttpRequestBody};
+use object_store::client::{HttpClient, HttpRequestBody};
 use tokio::time::Instant;
 
 use super::super::http;
 use super::Settings;
 use super::connect::{Connection, element};
+use super::lock_error::{Lack, LockError};
 
 /// Maximum time for which the start waits for the bucket.
 const START: Duration = Duration::from_secs(5);
@@ -25,79 +26,6 @@ pub(super) struct Lock {
     region: String,
     bucket: String,
     found: Option<Instant>,
-}
-
-/// Reason why no object may be written.
-#[derive(Debug, thiserror::Error)]
-pub enum LockError {
-    /// The bucket keeps nothing.
-    #[error(
-        "the bucket {bucket} {lack}: what is put there could be removed. Create it with Object Lock and a default \
-         retention, or set `objectLock: ignore`"
-    )]
-    Unlocked {
-        /// The bucket.
-        bucket: String,
-        /// What it lacks.
-        lack: Lack,
-    },
-    /// There is no such bucket.
-    #[error("there is no bucket {0}")]
-    NoBucket(String),
-    /// We may not ask.
-    #[error(
-        "whether the bucket {bucket} locks its objects may not be read ({code}): s3:GetBucketObjectLockConfiguration is \
-         needed"
-    )]
-    Forbidden {
-        /// The bucket.
-        bucket: String,
-        /// The code of the answer.
-        code: String,
-    },
-    /// The answer is another.
-    #[error("whether the bucket {bucket} locks its objects could not be read: {status} {code}")]
-    Answer {
-        /// The bucket.
-        bucket: String,
-        /// The status of the answer.
-        status: u16,
-        /// Its code.
-        code: String,
-    },
-    /// There was no answer in time.
-    #[error("it does not answer")]
-    Silent,
-    /// The request could not be made.
-    #[error("{0}")]
-    Request(#[source] axum::http::Error),
-    /// The request could not be signed.
-    #[error("{}", http::chain(.0))]
-    Credentials(#[source] object_store::Error),
-    /// The request failed.
-    #[error("{}", http::chain(.0))]
-    Http(#[source] HttpError),
-}
-
-/// What a bucket lacks that keeps its objects.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Lack {
-    /// Object Lock.
-    #[error("has no Object Lock")]
-    Lock,
-    /// A server that has it.
-    #[error("is on a server that knows no Object Lock")]
-    Support,
-    /// A default retention.
-    #[error("has Object Lock and no default retention")]
-    Retention,
-}
-
-impl LockError {
-    /// Returns true if the bucket is known to keep nothing; else nobody can tell.
-    fn is_known(&self) -> bool {
-        matches!(self, Self::Unlocked { .. } | Self::NoBucket(_))
-    }
 }
 
 impl Lock {
