@@ -77,18 +77,13 @@ impl Problems {
 
     /// Adds the error of reading the node at `path` into a type.
     pub(super) fn add_typed(&mut self, node: &Node, path: &str, error: &TypedError) {
-        let mut field = path.to_owned();
-        for step in error.steps() {
-            let is_position = step.bytes().all(|byte| byte.is_ascii_digit());
-            field += &if is_position { format!("[{step}]") } else { format!(".{step}") };
-        }
         let message = match &error.fault {
             Fault::UnknownKey { known: [], .. } => "unknown key; there are no settings".to_owned(),
             Fault::UnknownKey { name, known } => format!("unknown key{}", suggestion(name, known, "known keys are")),
-            Fault::Missing(name) => format!("must have {name}"),
-            Fault::Mismatch { .. } => error.to_string(),
-            Fault::Invalid(message) => message.clone(),
+            Fault::Missing(_) | Fault::Mismatch(_) | Fault::Surplus | Fault::Invalid(_) => error.to_string(),
         };
+        let steps = error.steps().map(ToString::to_string);
+        let field = std::iter::once(path.to_owned()).chain(steps).collect::<String>();
         self.add(error.position_in(node), &field, message);
     }
 }

@@ -157,10 +157,8 @@ fn named_sink(node: &Node, path: &str, problems: &mut Problems) -> Option<NamedS
     value.as_object_mut().map(|fields| fields.remove("name"));
     match sink::Settings::read(value) {
         Ok(settings) => Some(NamedSink { name: name?, settings }),
-        Err(wrong) => {
-            let place = wrong.path.iter().try_fold(node, |node, key| node.get(key)).unwrap_or(node);
-            let path = std::iter::once(path).chain(wrong.path.iter().map(String::as_str)).collect::<Vec<_>>().join(".");
-            problems.add(place.position, &path, wrong.fault.to_string());
+        Err(error) => {
+            problems.add_typed(node, path, &error);
             None
         }
     }

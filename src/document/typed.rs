@@ -3,59 +3,19 @@
 //! Settings of policies and of sinks are types of their own. serde's errors are sentences; [`TypedError`] holds the unknown
 //! key and those that are known, so that its place in the file can be found and a suggestion made.
 
-use std::fmt;
+mod error;
 
-use jsonptr::{PointerBuf, Token};
 use serde::de::value::StringDeserializer;
 use serde::de::{
-    DeserializeOwned, DeserializeSeed, Deserializer, EnumAccess, Expected, IntoDeserializer, MapAccess, SeqAccess,
-    Unexpected, VariantAccess, Visitor,
+    DeserializeOwned, DeserializeSeed, Deserializer, EnumAccess, IntoDeserializer, MapAccess, SeqAccess, VariantAccess,
+    Visitor,
 };
 use serde::forward_to_deserialize_any;
 use serde_json::{Map, Value};
 
-use super::{Node, Position};
+use error::one_of;
 
-/// Error of reading a value into a type.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TypedError {
-    /// Keys and list positions from the value to the fault, innermost first.
-    steps: Vec<String>,
-    /// The fault at that place.
-    pub fault: Fault,
-}
-
-/// A reason why a value cannot be read into a type.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Fault {
-    /// A mapping has a key that its type does not have.
-    UnknownKey {
-        /// The key.
-        name: String,
-        /// The keys of the type.
-        known: &'static [&'static str],
-    },
-    /// A mapping lacks this key.
-    Missing(&'static str),
-    /// A value is of another kind than its type.
-    Mismatch {
-        /// What is there, in serde's words. It repeats the value.
-        found: String,
-        /// What its type takes, in serde's words.
-        expected: String,
-    },
-    /// A value does not fit for another reason, as `must …` or in serde's words.
-    Invalid(String),
-}
-
-/// Names in backticks, any one of which is expected.
-pub fn one_of(names: &[&str]) -> String {
-    match names {
-        [one] => format!("`{one}`"),
-        [one, other] => format!("`{one}` or `{other}`"),
-        all => format!("one of {}", all.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")),
-    }
-}
+pub use error::{Fault, Step, TypedError};
 
 /// Reads a value.
 ///
@@ -63,74 +23,6 @@ pub fn one_of(names: &[&str]) -> String {
 /// [`TypedError`] for the first key or value that does not fit.
 pub fn read<T: DeserializeOwned>(value: &Value) -> Result<T, TypedError> {
     T::deserialize(Reader(value))
-}
-
-impl TypedError {
-    /// Keys and list positions from the value to the fault, an unknown key included.
-    pub fn steps(&self) -> impl Iterator<Item = &str> {
-        let key = match &self.fault {
-            Fault::UnknownKey { name, .. } => Some(name.as_str()),
-            Fault::Missing(_) | Fault::Mismatch { .. } | Fault::Invalid(_) => None,
-        };
-        self.steps.iter().rev().map(String::as_str).chain(key)
-    }
-
-    /// The position of the fault in the node that the value was made of.
-    pub fn position_in(&self, node: &Node) -> Position {
-        node.follow(&PointerBuf::from_tokens(self.steps().map(Token::new))).1
-    }
-
-    fn below(mut self, step: impl fmt::Display) -> Self {
-        self.steps.push(step.to_string());
-        self
-    }
-
-    fn of(fault: Fault) -> Self {
-        Self { steps: Vec::new(), fault }
-    }
-
-    fn mismatch(found: String, expected: String) -> Self {
-        Self::of(Fault::Mismatch { found, expected })
-    }
-}
-
-impl fmt::Display for TypedError {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.fault {
-            Fault::UnknownKey { name, .. } => write!(out, "unknown key {name}"),
-            Fault::Missing(name) => write!(out, "{name} is missing"),
-            Fault::Mismatch { found, expected } => write!(out, "{found}, expected {expected}"),
-            Fault::Invalid(message) => out.write_str(message),
-        }
-    }
-}
-
-impl std::error::Error for TypedError {}
-
-impl serde::de::Error for TypedError {
-    fn custom<T: fmt::Display>(message: T) -> Self {
-        Self::of(Fault::Invalid(message.to_string()))
-    }
-
-    fn invalid_type(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
-        Self::mismatch(format!("invalid type: {found}"), expected.to_string())
-    }
-
-    fn invalid_value(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
-        Self::mismatch(format!("invalid value: {found}"), expected.to_string())
-    }
-
-    fn unknown_variant(name: &str, known: &'static [&'static str]) -> Self {
-        Self::mismatch(format!("unknown variant `{name}`"), one_of(known))
-    }
-
-    fn unknown_field(name: &str, known: &'static [&'static str]) -> Self {
-        Self::of(Fault::UnknownKey { name: name.to_owned(), known })
-    }
-
-    fn missing_field(name: &'static str) -> Self {
-        Self::of(Fault::Missing(name))
-    }
 }
 
 struct Reader<'v>(&'v Value);
@@ -148,7 +40,14 @@ impl<'de> Deserializer<'de> for Reader<'_> {
                 (.., value) => visitor.visit_f64(value.unwrap_or(f64::NAN)),
             },
             Value::String(text) => visitor.visit_str(text),
-            Value::Array(items) => visitor.visit_seq(Items { items: items.iter().enumerate() }),
+            Value::Array(items) => {
+                let mut items = Items { items: items.iter().enumerate() };
+                let value = visitor.visit_seq(&mut items)?;
+                match items.items.next() {
+                    Some((position, _)) => Err(TypedError::of(Fault::Surplus).below(Step::Item(position))),
+                    None => Ok(value),
+                }
+            }
             Value::Object(map) => visitor.visit_map(Entries { entries: map.iter(), value: None }),
         }
     }
@@ -161,6 +60,19 @@ impl<'de> Deserializer<'de> for Reader<'_> {
         visitor.visit_newtype_struct(self)
     }
 
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, TypedError> {
+        // serde would take a list for the values of the fields in their order.
+        if !self.0.is_object() {
+            return Err(TypedError::of(Fault::Mismatch("a mapping".to_owned())));
+        }
+        self.deserialize_any(visitor)
+    }
+
     fn deserialize_enum<V: Visitor<'de>>(
         self,
         _: &'static str,
@@ -171,7 +83,7 @@ impl<'de> Deserializer<'de> for Reader<'_> {
             Value::String(text) => visitor.visit_enum(text.as_str().into_deserializer()),
             Value::Object(map) if map.len() == 1 => visitor.visit_enum(Variant(map)),
             _ => self.deserialize_any(visitor).map_err(|error| match error.fault {
-                Fault::Mismatch { found, .. } => TypedError::mismatch(found, one_of(variants)),
+                Fault::Mismatch(_) => TypedError::of(Fault::Mismatch(one_of(variants))),
                 _ => error,
             }),
         }
@@ -179,7 +91,7 @@ impl<'de> Deserializer<'de> for Reader<'_> {
 
     forward_to_deserialize_any! {
         bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct seq tuple
-        tuple_struct map struct identifier ignored_any
+        tuple_struct map identifier ignored_any
     }
 }
 
@@ -192,7 +104,8 @@ impl<'de> SeqAccess<'de> for Items<'_> {
 
     fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, TypedError> {
         let next = self.items.next();
-        next.map(|(place, item)| seed.deserialize(Reader(item)).map_err(|error| error.below(place))).transpose()
+        next.map(|(position, item)| seed.deserialize(Reader(item)).map_err(|error| error.below(Step::Item(position))))
+            .transpose()
     }
 }
 
@@ -211,7 +124,7 @@ impl<'de> MapAccess<'de> for Entries<'_> {
 
     fn next_value_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<T::Value, TypedError> {
         let (key, value) = self.value.take().ok_or_else(|| serde::de::Error::custom("a value was read twice"))?;
-        seed.deserialize(Reader(value)).map_err(|error| error.below(key))
+        seed.deserialize(Reader(value)).map_err(|error| error.below_key(key))
     }
 }
 
@@ -239,24 +152,26 @@ impl<'de> VariantAccess<'de> for Content<'_> {
     type Error = TypedError;
 
     fn unit_variant(self) -> Result<(), TypedError> {
-        serde::Deserialize::deserialize(Reader(self.value)).map_err(|error: TypedError| error.below(self.key))
+        serde::Deserialize::deserialize(Reader(self.value)).map_err(|error: TypedError| error.below_key(self.key))
     }
 
     fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, TypedError> {
-        seed.deserialize(Reader(self.value)).map_err(|error| error.below(self.key))
+        seed.deserialize(Reader(self.value)).map_err(|error| error.below_key(self.key))
     }
 
     fn tuple_variant<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, TypedError> {
-        Reader(self.value).deserialize_any(visitor).map_err(|error| error.below(self.key))
+        Reader(self.value).deserialize_any(visitor).map_err(|error| error.below_key(self.key))
     }
 
     fn struct_variant<V: Visitor<'de>>(self, _: &'static [&'static str], visitor: V) -> Result<V::Value, TypedError> {
-        Reader(self.value).deserialize_any(visitor).map_err(|error| error.below(self.key))
+        Reader(self.value).deserialize_any(visitor).map_err(|error| error.below_key(self.key))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use serde::Deserialize;
     use serde_json::json;
 
@@ -269,6 +184,10 @@ mod tests {
         list: Vec<Inner>,
         #[serde(default)]
         level: Option<Level>,
+        #[serde(default)]
+        pair: Option<(u8, u8)>,
+        #[serde(default)]
+        named: BTreeMap<String, Inner>,
     }
 
     #[derive(Debug, Deserialize, PartialEq)]
@@ -287,7 +206,8 @@ mod tests {
     #[test]
     fn what_fits_is_read() {
         let read = |value| read::<Settings>(&value);
-        let settings = Settings { list: vec![Inner { count: 7 }], level: Some(Level::High) };
+        let settings =
+            Settings { list: vec![Inner { count: 7 }], level: Some(Level::High), pair: None, named: BTreeMap::new() };
         assert_eq!(read(json!({"list": [{"count": 7}], "level": "high"})), Ok(settings));
         assert_eq!(read(json!({"list": [], "level": {"of": 3}})).map(|one| one.level), Ok(Some(Level::Of(3))));
         assert_eq!(read(json!({"list": [], "level": null})).map(|one| one.level), Ok(None));
@@ -299,42 +219,35 @@ mod tests {
             (
                 "list: []\nmore: 1\n",
                 2,
-                "more",
-                Fault::UnknownKey { name: "more".to_owned(), known: &["list", "level"] },
+                ".more",
+                Fault::UnknownKey { name: "more".to_owned(), known: &["list", "level", "pair", "named"] },
             ),
             (
                 "list:\n- count: 1\n- amount: 2\n",
                 3,
-                "list.1.amount",
+                ".list[1].amount",
                 Fault::UnknownKey { name: "amount".to_owned(), known: &["count"] },
             ),
             ("level: high\n", 1, "", Fault::Missing("list")),
+            ("list:\n- count: x\n", 2, ".list[0].count", Fault::Mismatch("a whole number up to 255".to_owned())),
+            ("list: []\nlevel: low\n", 2, ".level", Fault::Mismatch("`high` or `of`".to_owned())),
+            ("list: []\nlevel: 7\n", 2, ".level", Fault::Mismatch("`high` or `of`".to_owned())),
+            ("list: []\nlevel: {of: 300}\n", 2, ".level.of", Fault::Mismatch("a whole number up to 255".to_owned())),
+            ("list:\n- [7]\n", 2, ".list[0]", Fault::Mismatch("a mapping".to_owned())),
+            ("list: []\npair: [1]\n", 2, ".pair", Fault::Mismatch("a tuple of size 2".to_owned())),
+            ("list: []\npair: [1, 2,\n 3]\n", 3, ".pair[2]", Fault::Surplus),
+            // A key of digits is a key.
             (
-                "list:\n- count: x\n",
-                2,
-                "list.0.count",
-                Fault::Mismatch { found: "invalid type: string \"x\"".to_owned(), expected: "u8".to_owned() },
-            ),
-            (
-                "list: []\nlevel: low\n",
-                2,
-                "level",
-                Fault::Mismatch { found: "unknown variant `low`".to_owned(), expected: "`high` or `of`".to_owned() },
-            ),
-            (
-                "list: []\nlevel: 7\n",
-                2,
-                "level",
-                Fault::Mismatch {
-                    found: "invalid type: integer `7`".to_owned(),
-                    expected: "`high` or `of`".to_owned(),
-                },
+                "list: []\nnamed:\n  7: {count: x}\n",
+                3,
+                ".named.7.count",
+                Fault::Mismatch("a whole number up to 255".to_owned()),
             ),
         ] {
             let node = &document::read(text).expect("YAML")[0];
             let error = read::<Settings>(&serde_json::to_value(node).expect("JSON")).expect_err(text);
             assert_eq!(error.fault, fault, "{text}");
-            assert_eq!(error.steps().collect::<Vec<_>>().join("."), path, "{text}");
+            assert_eq!(error.steps().map(ToString::to_string).collect::<String>(), path, "{text}");
             assert_eq!(error.position_in(node).line, line, "{text}");
         }
     }

@@ -22,13 +22,16 @@ const WRONG: [(&str, &str); 17] = [
         "type: s3, bucket: trail, endpoint: 'https://s3.example.com?sig=hunter2'",
         "trail.sinks[0].endpoint: its query holds",
     ),
-    ("type: s3, bucket: trail, flushSize: 1Ki", "flushSize must be a size from 64Ki to 64Mi"),
-    ("type: s3, bucket: trail, accessKeyIdFile: id", "accessKeyIdFile and secretAccessKeyFile belong together"),
+    ("type: s3, bucket: trail, flushSize: 1Ki", "trail.sinks[0].flushSize: must be a size from 64Ki to 64Mi"),
+    (
+        "type: s3, bucket: trail, accessKeyIdFile: id",
+        "trail.sinks[0].accessKeyIdFile: accessKeyIdFile and secretAccessKeyFile belong together",
+    ),
     (
         "type: kafka, brokers: ['me:hunter2@bus:9093'], topic: t, user: u, passwordFile: p",
         "trail.sinks[0].brokers: each must be",
     ),
-    ("type: kafka, brokers: ['bus:9093'], topic: t", "user and passwordFile are missing"),
+    ("type: kafka, brokers: ['bus:9093'], topic: t", "trail.sinks[0].user: is missing, and passwordFile with it"),
     ("type: postgres, host: 'postgres://me:hunter2@db', database: d, user: u", "trail.sinks[0].host: must be a name"),
     ("type: postgres, host: db, database: d, user: u, tls: disable", "trail.sinks[0].tls: disable sends everything"),
 ];

@@ -120,7 +120,7 @@ pub(super) fn client(url: &Url, ca: Option<&Path>) -> Result<reqwest::Client, Ht
 }
 
 /// Error for a name that is not the name of a header.
-const HEADER_NAME: UnusableSetting = UnusableSetting { key: Some("headers"), requirement: Requirement::HeaderName };
+const HEADER_NAME: UnusableSetting = UnusableSetting { key: "headers", requirement: Requirement::HeaderName };
 
 /// Refuses names that are not valid for headers.
 ///

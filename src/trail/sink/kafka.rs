@@ -218,9 +218,12 @@ impl Settings {
             return Err(UnusableSetting::at("topic", Requirement::Topic { bytes: NAME }));
         }
         match (&self.user, &self.password_file) {
-            (None, Some(_)) | (Some(_), None) => Err(Requirement::HalfLogin.into()),
-            (None, None) if !self.insecure => Err(Requirement::NoLogin.into()),
-            _ if self.insecure && self.ca_file.is_some() => Err(Requirement::UselessTrust.into()),
+            (None, Some(_)) => Err(UnusableSetting::at("passwordFile", Requirement::HalfLogin)),
+            (Some(_), None) => Err(UnusableSetting::at("user", Requirement::HalfLogin)),
+            (None, None) if !self.insecure => Err(UnusableSetting::at("user", Requirement::NoLogin)),
+            _ if self.insecure && self.ca_file.is_some() => {
+                Err(UnusableSetting::at("caFile", Requirement::UselessTrust))
+            }
             _ => Ok(()),
         }
     }

@@ -124,19 +124,19 @@ impl Settings {
     }
 
     fn prefix(&self) -> Result<Path, UnusableSetting> {
-        Path::parse(&self.prefix).map_err(|_| Requirement::Prefix.into())
+        Path::parse(&self.prefix).map_err(|_| UnusableSetting::at("prefix", Requirement::Prefix))
     }
 
     fn limits(&self) -> Result<BatchLimits, UnusableSetting> {
         let bytes = crate::units::size(&self.flush_size)
             .ok()
             .filter(|bytes| SIZES.contains(bytes))
-            .ok_or(Requirement::FlushSize)?;
+            .ok_or(UnusableSetting::at("flushSize", Requirement::FlushSize))?;
         let wait = crate::units::duration(&self.flush_interval)
             .ok()
             .filter(|wait| *wait <= LONGEST)
             .and_then(|wait| Duration::try_from(wait).ok())
-            .ok_or(Requirement::FlushInterval)?;
+            .ok_or(UnusableSetting::at("flushInterval", Requirement::FlushInterval))?;
         Ok(BatchLimits { bytes, records: u64::MAX, wait })
     }
 }

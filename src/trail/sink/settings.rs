@@ -2,12 +2,11 @@
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::unusable_setting::{Requirement, UnusableSetting};
+use super::unusable_setting::UnusableSetting;
 use super::{OpenError, Sink, file, kafka, otlp, postgres, s3, stdout, webhook};
-use crate::document::typed::{self, Fault, TypedError, one_of};
+use crate::document::typed::{self, Fault, Step, TypedError};
 
 /// Settings of a sink.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
@@ -29,114 +28,43 @@ pub enum Settings {
     Webhook(webhook::Settings),
 }
 
-/// An error in the settings of a sink. It never repeats a value: that may be a secret that somebody wrote in the place of
-/// its file.
-#[derive(Debug, thiserror::Error)]
-#[error("{fault}")]
-pub(crate) struct SettingsError {
-    /// The keys and list positions that lead there.
-    pub(crate) path: Vec<String>,
-    /// What is wrong there.
-    pub(crate) fault: SettingsFault,
-}
-
-/// What is wrong with the settings of a sink.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum SettingsFault {
-    /// They do not say what sink they are of.
-    #[error("missing field `type`")]
-    NoType,
-    /// They are of a sink that there is not.
-    #[error("must be one of stdout, file, postgres, kafka, s3, otlp, webhook")]
-    UnknownType,
-    /// The sink has no such key.
-    #[error("unknown field `{name}`, {}", fields(known))]
-    UnknownKey {
-        /// The key.
-        name: String,
-        /// The keys of the sink.
-        known: &'static [&'static str],
-    },
-    /// The sink needs this key.
-    #[error("missing field `{0}`")]
-    Missing(&'static str),
-    /// The value is of another kind than this.
-    #[error("must be {}", kind(.0))]
-    Kind(String),
-    /// The value does not fit, for this reason.
-    #[error("{0}")]
-    Invalid(String),
-    /// The value fits, and can never work.
-    #[error("{0}")]
-    Requirement(#[source] Requirement),
-}
-
-impl From<TypedError> for SettingsError {
-    fn from(error: TypedError) -> Self {
-        let path = error.steps().map(str::to_owned).collect();
-        let fault = match error.fault {
-            Fault::UnknownKey { name, known } => SettingsFault::UnknownKey { name, known },
-            Fault::Missing(name) => SettingsFault::Missing(name),
-            Fault::Mismatch { expected, .. } => SettingsFault::Kind(expected),
-            Fault::Invalid(message) => SettingsFault::Invalid(message),
-        };
-        Self { path, fault }
-    }
-}
-
-impl From<UnusableSetting> for SettingsError {
-    fn from(UnusableSetting { key, requirement }: UnusableSetting) -> Self {
-        Self { path: key.map(str::to_owned).into_iter().collect(), fault: SettingsFault::Requirement(requirement) }
-    }
-}
-
-/// The keys of a sink, as serde lists them.
-fn fields(known: &[&str]) -> String {
-    if known.is_empty() { "there are no fields".to_owned() } else { format!("expected {}", one_of(known)) }
-}
-
-/// The name of a kind of value, for what serde calls it.
-fn kind(expected: &str) -> &str {
-    match expected {
-        "a boolean" => "true or false",
-        "a map" => "a mapping",
-        "a sequence" => "a list",
-        "path string" => "the name of a file",
-        "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number",
-        other => other,
-    }
-}
+/// The types of sinks, as an error lists them.
+const TYPES: &str = "one of stdout, file, postgres, kafka, s3, otlp, webhook";
 
 impl Settings {
     /// Reads what is written of a sink, and refuses what can never work.
     ///
     /// # Errors
-    /// [`SettingsError`].
-    pub(crate) fn read(value: Value) -> Result<Self, SettingsError> {
+    /// [`TypedError`] for the first setting that does not fit. It never repeats a value: that may be a secret that somebody
+    /// wrote in the place of its file.
+    pub(crate) fn read(value: Value) -> Result<Self, TypedError> {
         let settings = Self::written(value)?;
-        match &settings {
-            Self::Stdout(_) | Self::File(_) => {}
-            Self::Postgres(settings) => settings.check().map_err(UnusableSetting::from)?,
-            Self::Kafka(settings) => settings.check()?,
-            Self::S3(settings) => settings.check()?,
-            Self::Otlp(settings) => settings.check()?,
-            Self::Webhook(settings) => settings.check()?,
-        }
+        let checked = match &settings {
+            Self::Stdout(_) | Self::File(_) => Ok(()),
+            Self::Postgres(settings) => settings.check().map_err(UnusableSetting::from),
+            Self::Kafka(settings) => settings.check(),
+            Self::S3(settings) => settings.check(),
+            Self::Otlp(settings) => settings.check(),
+            Self::Webhook(settings) => settings.check(),
+        };
+        checked.map_err(|UnusableSetting { key, requirement }| {
+            TypedError::of(Fault::Invalid(requirement.to_string())).below(Step::Key(key.to_owned()))
+        })?;
         Ok(settings)
     }
 
-    fn written(mut value: Value) -> Result<Self, SettingsError> {
+    fn written(mut value: Value) -> Result<Self, TypedError> {
         let kind = value.as_object_mut().and_then(|fields| fields.remove("type"));
-        let Some(kind) = kind else { return Err(SettingsError { path: Vec::new(), fault: SettingsFault::NoType }) };
+        let Some(kind) = kind else { return Err(TypedError::of(Fault::Missing("type"))) };
         match kind.as_str().unwrap_or_default() {
-            "stdout" => of(&value).map(Self::Stdout),
-            "file" => of(&value).map(Self::File),
-            "postgres" => of(&value).map(Self::Postgres),
-            "kafka" => of(&value).map(Self::Kafka),
-            "s3" => of(&value).map(Self::S3),
-            "otlp" => of(&value).map(Self::Otlp),
-            "webhook" => of(&value).map(Self::Webhook),
-            _ => Err(SettingsError { path: vec!["type".to_owned()], fault: SettingsFault::UnknownType }),
+            "stdout" => typed::read(&value).map(Self::Stdout),
+            "file" => typed::read(&value).map(Self::File),
+            "postgres" => typed::read(&value).map(Self::Postgres),
+            "kafka" => typed::read(&value).map(Self::Kafka),
+            "s3" => typed::read(&value).map(Self::S3),
+            "otlp" => typed::read(&value).map(Self::Otlp),
+            "webhook" => typed::read(&value).map(Self::Webhook),
+            _ => Err(TypedError::of(Fault::Mismatch(TYPES.to_owned())).below(Step::Key("type".to_owned()))),
         }
     }
 
@@ -155,9 +83,4 @@ impl Settings {
             Self::Webhook(settings) => Box::new(webhook::Webhook::open(settings)?),
         })
     }
-}
-
-/// Reads the settings of a sink of one type.
-fn of<T: DeserializeOwned>(value: &Value) -> Result<T, SettingsError> {
-    Ok(typed::read(value)?)
 }

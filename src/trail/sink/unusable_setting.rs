@@ -6,23 +6,17 @@ use crate::trail::connect::database_error::DatabaseSetting;
 /// A setting by which no record could ever be taken: its key, and the requirement that is not met. It never repeats a
 /// value: that may be a secret that somebody wrote in the place of its file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{}{requirement}", key.map(|key| format!("{key}: ")).unwrap_or_default())]
+#[error("{key}: {requirement}")]
 pub struct UnusableSetting {
-    /// The key; none where the requirement names it, or is about several.
-    pub key: Option<&'static str>,
+    /// The key.
+    pub key: &'static str,
     /// The requirement.
     pub requirement: Requirement,
 }
 
 impl UnusableSetting {
     pub(super) fn at(key: &'static str, requirement: Requirement) -> Self {
-        Self { key: Some(key), requirement }
-    }
-}
-
-impl From<Requirement> for UnusableSetting {
-    fn from(requirement: Requirement) -> Self {
-        Self { key: None, requirement }
+        Self { key, requirement }
     }
 }
 
@@ -47,7 +41,7 @@ pub enum Requirement {
         in_file: &'static str,
     },
     /// No secret in the endpoint of a bucket.
-    #[error("its {place} holds what looks like a secret; keys belong into files")]
+    #[error("its {place} holds what looks like a secret; keys belong in files")]
     SecretInEndpoint {
         /// The part of the endpoint.
         place: &'static str,
@@ -83,25 +77,25 @@ pub enum Requirement {
     #[error("user and passwordFile belong together")]
     HalfLogin,
     /// Some user.
-    #[error("user and passwordFile are missing")]
+    #[error("is missing, and passwordFile with it; only `insecure: true` needs neither")]
     NoLogin,
     /// Certificates for TLS alone.
-    #[error("caFile has no use beside insecure: true")]
+    #[error("has no use beside insecure: true")]
     UselessTrust,
     /// The beginning of the names of objects.
-    #[error("prefix must be names with / between them")]
+    #[error("must be names with / between them")]
     Prefix,
     /// The size of an object.
-    #[error("flushSize must be a size from 64Ki to 64Mi")]
+    #[error("must be a size from 64Ki to 64Mi")]
     FlushSize,
     /// The time that an object may take to fill.
-    #[error("flushInterval must be a time up to 1h")]
+    #[error("must be a time up to 1h")]
     FlushInterval,
     /// The name of a bucket.
-    #[error("bucket must be the name of a bucket")]
+    #[error("must be the name of a bucket")]
     Bucket,
     /// The name of a region.
-    #[error("region must be the name of a region")]
+    #[error("must be the name of a region")]
     Region,
     /// Both halves of an access key.
     #[error("accessKeyIdFile and secretAccessKeyFile belong together")]

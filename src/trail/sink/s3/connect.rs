@@ -51,10 +51,10 @@ pub(super) fn endpoint(settings: &Settings) -> Result<Url, UnusableSetting> {
     let Settings { bucket, region, .. } = settings;
     let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
     if bucket.len() < 3 || bucket.len() > 63 || !bucket.bytes().all(is_name) {
-        return Err(Requirement::Bucket.into());
+        return Err(UnusableSetting::at("bucket", Requirement::Bucket));
     }
     if region.is_empty() || !region.bytes().all(is_name) {
-        return Err(Requirement::Region.into());
+        return Err(UnusableSetting::at("region", Requirement::Region));
     }
     let endpoint = settings.endpoint.clone().unwrap_or_else(|| format!("https://s3.{region}.amazonaws.com"));
     let endpoint = url::url(&endpoint, settings.insecure)
@@ -62,10 +62,11 @@ pub(super) fn endpoint(settings: &Settings) -> Result<Url, UnusableSetting> {
     if let Some(place) = address::secret_in(&endpoint) {
         return Err(UnusableSetting::at("endpoint", Requirement::SecretInEndpoint { place }));
     }
-    if settings.access_key_id_file.is_some() != settings.secret_access_key_file.is_some() {
-        return Err(Requirement::HalfKey.into());
+    match (&settings.access_key_id_file, &settings.secret_access_key_file) {
+        (Some(_), None) => Err(UnusableSetting::at("accessKeyIdFile", Requirement::HalfKey)),
+        (None, Some(_)) => Err(UnusableSetting::at("secretAccessKeyFile", Requirement::HalfKey)),
+        (Some(_), Some(_)) | (None, None) => Ok(endpoint),
     }
-    Ok(endpoint)
 }
 
 /// Makes ready to connect; does not connect.
@@ -99,7 +100,8 @@ fn identified(builder: AmazonS3Builder, settings: &Settings) -> Result<AmazonS3B
             keys.read()?;
             Ok(builder.with_credentials(Arc::new(keys)))
         }
-        (None, None) => {
+        // One of them alone is refused before: see [`endpoint`].
+        _ => {
             let said: BTreeMap<&str, String> = IDENTITIES
                 .iter()
                 .filter_map(|(name, _)| Some((*name, std::env::var(name).ok().filter(|text| !text.is_empty())?)))
@@ -117,7 +119,6 @@ fn identified(builder: AmazonS3Builder, settings: &Settings) -> Result<AmazonS3B
             let known = IDENTITIES.into_iter().filter_map(|(name, key)| Some((key, said.get(name)?.clone())));
             Ok(known.fold(builder, |builder, (key, value)| builder.with_config(key, value)))
         }
-        _ => Err(UnusableSetting::from(Requirement::HalfKey).into()),
     }
 }
 
