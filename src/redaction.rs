@@ -37,8 +37,12 @@ const QUOTED: &str = r#""(?:[^"\\]|\\.)*"?|'(?:[^'\\]|\\.)*'?|\\"(?:[^"\\]|\\{3}
 /// A value without quotation marks: everything to the next space, quotation mark or escaped line break, except closing
 /// brackets and separators at its end.
 const BARE: &str = r#"(?:[^\s"'\\\]},;&]|[\]},;&]+[^\s"'\\\]},;&]|\\[^"'nrt])+"#;
-/// The tag of an image by which a version or a branch is named, with the character after it.
-const TAG: &str = r#"(?:v?[0-9]+\.[0-9][\w.-]*|latest|stable|main|master|edge|nightly)(?:[\s"'\\]|$)"#;
+/// The tag of an image that names a version or a branch.
+const TAG: &str = r"(?:v?[0-9]{1,4}(?:\.[0-9]{1,6}){1,3}(?:-(?:alpha|beta|rc|alpine|debian|slim|distroless)[\w.]{0,12})?|latest|stable|main|master|edge|nightly)";
+/// The digest of an image.
+const DIGEST: &str = "@sha(?:256:[0-9a-f]{64}|384:[0-9a-f]{96}|512:[0-9a-f]{128})";
+/// End of a word that is kept, as it is of a bare value.
+const END: &str = r#"(?:[\]},;)]*(?:[\s"']|\\["'nrt]|$))"#;
 /// A value that is redacted already.
 const DONE: &str = r"\[redacted[a-z -]*\]";
 
@@ -50,10 +54,10 @@ static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
     let header = r#"(?i)(?P<k>authorization\\*["']?\s*[=:]\s*\\*["']?|cookie(?:\s*:\s+\\*["']?|\\*["']?\s*:\s*\\*["']|:[\w.-]+=))(?:="[^\s"'\\,;:)}\]][^"'\\\r\n]*"?|=\\+"[^\s"'\\,;:)}\]][^"'\\\r\n]*(?:\\+")?|\\*'\w|[^"'\\\r\n]|\\[^"'nr])+"#;
     // Names that hold such a word and are followed by something else: a service account's namespace, an image with its tag, and
     // a quoted value with a sentence of our own.
-    let plain = format!(
-        r#"system:serviceaccounts?:[a-z0-9-]+(?::[a-z0-9.-]+)?|[\w.-]*{NAME}[\w.-]*(?::{TAG}|:[\w.-]+@sha(?:256|384|512):[0-9a-f]{{64,}}|\\*["']: it )"#
+    let whole = format!(
+        r#"system:serviceaccounts?:[a-z0-9-]+(?::[a-z0-9.-]+)?{END}|(?:[\w.:-]+/)+[\w.-]*{NAME}[\w.-]*:[\w.-]+{DIGEST}{END}|[\w.-]*{NAME}[\w.-]*(?::{TAG}(?:{DIGEST})?{END}|\\*["']: it )"#
     );
-    let named = format!(r#"(?i)(?P<whole>{plain})|(?P<k>[\w.-]*{NAME}[\w-]*\\*["']?\s*[=:]{SPACE}*){value}"#);
+    let named = format!(r#"(?i)(?P<whole>{whole})|(?P<k>[\w.-]*{NAME}[\w-]*\\*["']?\s*[=:]{SPACE}*){value}"#);
     // `auth:1.4` is an image, `"auth": it` a name and what is said of it.
     let word = format!("(?:{EDGE}{LAST}|(?-i:[a-z]Pass))");
     let last = format!(
@@ -165,8 +169,9 @@ fn pass(text: &str) -> Cow<'_, str> {
             }
             Rule::Credentials => credentials::redact(&text),
         };
-        if let Cow::Owned(clean) = clean {
-            text = Cow::Owned(clean);
+        match clean {
+            Cow::Owned(clean) if clean != text => text = Cow::Owned(clean),
+            _ => {}
         }
     }
     text
@@ -225,6 +230,12 @@ mod tests {
             ("AKIAIOSFODNN7EXAMPLE", "[redacted token]"),
             ("mail jane.doe+k8s@example.co.uk now", "mail [redacted e-mail] now"),
             ("db-token:hunter2 token:v1.2hunter#2", "db-token:[redacted] token:[redacted]"),
+            ("password:1.2secret token:v1.0-5f2b-9c", "password:[redacted] token:[redacted]"),
+            ("password:latest\\xhunter2 token:latest\\\\nhunter2", "password:[redacted] token:[redacted]"),
+            ("system:serviceaccount:password=hunter2", "system:serviceaccount:password=[redacted]"),
+            ("system:serviceaccount:shop:api_key=hunter2", "system:serviceaccount:shop:api_key=[redacted]"),
+            ("password:hunter2@sha256:8adb", "password:[redacted]"),
+            ("jdbc:postgresql://app:hunter2@db/x", "jdbc:postgresql://[redacted]@db/x"),
             ("ssn 123-45-6789.", "ssn [redacted number]."),
             ("123-45-6789123-45-6789", "[redacted number][redacted number]"),
             ("\"Basic dXNlcg== a\\napp:hunter2@nginx\"", "\"Basic [redacted] a\\n[redacted]@nginx\""),

@@ -12,8 +12,26 @@ const INSTEAD: &str = "[redacted]";
 /// Characters that are never part of a user's name; the text before them is kept.
 const APART: &[char] = &['(', '[', '{', '<', ',', ';', '=', '/', '|', '&'];
 /// Schemes of URLs in places where a password could stand, too, as in `url:https://example.com`.
-pub(super) const SCHEMES: &[&str] =
-    &["http", "https", "oci", "docker", "git", "ssh", "ftp", "file", "s3", "tcp", "unix"];
+pub(super) const SCHEMES: &[&str] = &[
+    "http",
+    "https",
+    "oci",
+    "docker",
+    "git",
+    "ssh",
+    "ftp",
+    "file",
+    "s3",
+    "tcp",
+    "unix",
+    "postgres",
+    "postgresql",
+    "mysql",
+    "mongodb",
+    "redis",
+    "amqp",
+    "kafka",
+];
 /// Characters after a cut that are searched for an `@`. No image tag is longer.
 const AHEAD: usize = 1_024;
 

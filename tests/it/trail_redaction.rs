@@ -63,14 +63,35 @@ fn framed(pattern: &str, frame: &'static str) -> BoxedStrategy<Secret> {
 
 /// A name and a value, in every way that one writes them.
 fn named() -> BoxedStrategy<Secret> {
-    let frames =
-        ["N=$", "N: $", "N = $", "\"N\": \"$\"", "'N': '$'", "N=\"$ $\"", "N: '$ $'", "x;N=$", "--N $", "{N: $}"];
-    (
-        prop::sample::select(&NAMES[..]),
-        prop::sample::select(frames.to_vec()),
-        matching("[A-Za-z0-9#%/+,;&}\\]!^~]{3,30}[a-z]{6}"),
-    )
-        .prop_map(|(name, frame, canary)| Secret {
+    // Names that hold such a word anywhere need no space after a colon.
+    let holds_word =
+        |name: &&str| !["pass", "auth", "session", "sig"].iter().any(|last| name.to_lowercase().contains(last));
+    let words = [vec!["password", "passwd", "passphrase", "authToken"], NAMES.into_iter().filter(holds_word).collect()]
+        .concat();
+    let glued = ["N:$", "shop/N:$", "N:v1.0-$", "N:1.2$", "N:latest$", "system:serviceaccount:a:N:$"];
+    let frames = [
+        "N=$",
+        "N: $",
+        "N = $",
+        "\"N\": \"$\"",
+        "'N': '$'",
+        "N=\"$ $\"",
+        "N: '$ $'",
+        "x;N=$",
+        "--N $",
+        "{N: $}",
+        "system:serviceaccount:a:N=$",
+        "system:serviceaccount:N: $",
+        "N=v1.0-$",
+        "N: 1.2$",
+        "N=latest$",
+    ];
+    let either = prop_oneof![
+        3 => (prop::sample::select(NAMES.to_vec()), prop::sample::select(frames.to_vec())),
+        1 => (prop::sample::select(words), prop::sample::select(glued.to_vec())),
+    ];
+    (either, matching("[A-Za-z0-9#%/+,;&}\\]!^~]{3,30}[a-z]{6}"))
+        .prop_map(|((name, frame), canary)| Secret {
             text: frame.replace('N', name).replace('$', &canary),
             canary: canary[canary.len() - 6..].to_owned(),
         })
