@@ -117,6 +117,8 @@ pub enum Allowed {
     Absent,
     /// This value.
     Value(&'static str),
+    /// Every value that starts with this.
+    Prefix(&'static str),
     /// This value, since a minor version of Kubernetes 1.
     Since(u16, &'static str),
     /// Values that these words describe.
@@ -124,10 +126,11 @@ pub enum Allowed {
 }
 
 impl Allowed {
-    /// True if a list of allowed values names this one, at that version of the standards.
+    /// True if a list of allowed values names this one or its prefix, at that version of the standards.
     pub fn names(list: &[Self], value: &str, version: Version) -> bool {
         list.iter().any(|allowed| match allowed {
             Self::Value(known) => *known == value,
+            Self::Prefix(start) => value.starts_with(start),
             Self::Since(minor, known) => *known == value && version.is_since(*minor),
             Self::Absent | Self::Words(_) => false,
         })
@@ -140,6 +143,7 @@ impl fmt::Display for Allowed {
             Self::Absent => out.write_str("absent"),
             Self::Value("") => out.write_str("empty"),
             Self::Value(value) => write!(out, "`{value}`"),
+            Self::Prefix(start) => write!(out, "`{start}*`"),
             Self::Since(minor, value) => write!(out, "`{value}` (since v1.{minor})"),
             Self::Words(words) => out.write_str(words),
         }

@@ -5,11 +5,18 @@ use serde::Deserialize;
 
 use crate::facts::{Facts, Pending};
 use crate::object::Metadata;
+use crate::pod_security::Version;
 use crate::policy::{Allowed, Control, Fields, Kinds, Meta, Policy, Report, Severity, Validator, quoted};
 use crate::request::Request;
 
 /// Beginning of the annotations that name the profile of one container; before Kubernetes 1.30 there was no field for it.
 const ANNOTATION: &str = "container.apparmor.security.beta.kubernetes.io/";
+
+/// The profiles that the annotations may name.
+const ANNOTATIONS: [Allowed; 4] =
+    [Allowed::Absent, Allowed::Value(""), Allowed::Value("runtime/default"), Allowed::Prefix("localhost/")];
+/// The types of profile that the field may have.
+const PROFILES: [Allowed; 3] = [Allowed::Absent, Allowed::Value("RuntimeDefault"), Allowed::Value("Localhost")];
 
 /// Settings: none.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -28,22 +35,9 @@ impl Policy for AppArmorOverrides {
               say anything else",
         kinds: &[Kinds::Pods],
         fields: &[
-            Fields::of(&["metadata.annotations[container.apparmor.security.beta.kubernetes.io/*]"]).allow(&[
-                Allowed::Absent,
-                Allowed::Value(""),
-                Allowed::Value("runtime/default"),
-                Allowed::Value("localhost/*"),
-            ]),
-            Fields::of(&["spec.securityContext.appArmorProfile.type"]).allow(&[
-                Allowed::Absent,
-                Allowed::Value("RuntimeDefault"),
-                Allowed::Value("Localhost"),
-            ]),
-            Fields::of_containers(&["securityContext.appArmorProfile.type"]).allow(&[
-                Allowed::Absent,
-                Allowed::Value("RuntimeDefault"),
-                Allowed::Value("Localhost"),
-            ]),
+            Fields::of(&["metadata.annotations[container.apparmor.security.beta.kubernetes.io/*]"]).allow(&ANNOTATIONS),
+            Fields::of(&["spec.securityContext.appArmorProfile.type"]).allow(&PROFILES),
+            Fields::of_containers(&["securityContext.appArmorProfile.type"]).allow(&PROFILES),
         ],
         changes: &[],
         controls: &[Control { standard: "Pod Security Standards, baseline", name: "AppArmor" }],
@@ -55,13 +49,13 @@ impl Validator for AppArmorOverrides {
         for pod in request.pods() {
             for context in pod.security_contexts() {
                 let profile = context.app_armor_profile();
-                if let Some(profile) = profile.filter(|profile| !matches!(*profile, "RuntimeDefault" | "Localhost")) {
+                if let Some(profile) = profile.filter(|profile| !Allowed::names(&PROFILES, profile, Version::LATEST)) {
                     let place = context.at("appArmorProfile.type");
                     report.add(place, format_args!("must be RuntimeDefault or Localhost, not {}", quoted(profile)));
                 }
             }
             for (key, profile) in pod.metadata().into_iter().flat_map(Metadata::annotations) {
-                let is_kept = matches!(profile, "" | "runtime/default") || profile.starts_with("localhost/");
+                let is_kept = Allowed::names(&ANNOTATIONS, profile, Version::LATEST);
                 if key.starts_with(ANNOTATION) && !is_kept {
                     let place = pod.annotation_place(key);
                     let profile = quoted(profile);

@@ -11,6 +11,11 @@ use crate::pod_security::Version;
 use crate::policy::{Allowed, Change, Control, Fields, Kinds, Meta, Policy, Report, Severity, Validator, quoted};
 use crate::request::Request;
 
+const RUNTIME_DEFAULT: Allowed = Allowed::Value("RuntimeDefault");
+const LOCALHOST: Allowed = Allowed::Value("Localhost");
+/// The types of profile that filter; the field of a pod may also be absent.
+pub(super) const FILTERS: [Allowed; 3] = [Allowed::Absent, RUNTIME_DEFAULT, LOCALHOST];
+
 /// The version that the control came with.
 const BEGINS: Change = Change::begins(19);
 
@@ -34,14 +39,10 @@ impl Policy for MissingSeccompProfiles {
         kinds: &[Kinds::Pods],
         fields: &[
             Fields::of(&["spec.os.name"]),
-            Fields::of(&["spec.securityContext.seccompProfile.type"]).allow(&[
-                Allowed::Absent,
-                Allowed::Value("RuntimeDefault"),
-                Allowed::Value("Localhost"),
-            ]),
+            Fields::of(&["spec.securityContext.seccompProfile.type"]).allow(&FILTERS),
             Fields::of_containers(&["securityContext.seccompProfile.type"]).allow(&[
-                Allowed::Value("RuntimeDefault"),
-                Allowed::Value("Localhost"),
+                RUNTIME_DEFAULT,
+                LOCALHOST,
                 Allowed::Words("absent where the pod's is set"),
             ]),
         ],
@@ -90,7 +91,7 @@ impl Validator for MissingSeccompProfiles {
 }
 
 pub(super) fn is_filter(profile: &str) -> bool {
-    matches!(profile, "RuntimeDefault" | "Localhost")
+    Allowed::names(&FILTERS, profile, Version::LATEST)
 }
 
 pub(super) fn must_be_filter(profile: &str) -> impl fmt::Display {

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::missing_seccomp_profiles::{is_filter, must_be_filter};
+use super::missing_seccomp_profiles::{FILTERS, is_filter, must_be_filter};
 use crate::facts::{Facts, Pending};
 use crate::object::{Metadata, Pod};
 use crate::pod_security::Version;
@@ -16,6 +16,14 @@ use crate::request::Request;
 const OF_POD: &str = "seccomp.security.alpha.kubernetes.io/pod";
 /// Beginning of the annotation of one container; its name followed.
 const OF_CONTAINER: &str = "container.seccomp.security.alpha.kubernetes.io/";
+
+/// The profiles that the annotations may name.
+const ANNOTATIONS: [Allowed; 4] = [
+    Allowed::Absent,
+    Allowed::Value("runtime/default"),
+    Allowed::Value("docker/default"),
+    Allowed::Prefix("localhost/"),
+];
 
 /// The fields replaced the annotations.
 const JUDGES_FIELDS: Change =
@@ -44,22 +52,9 @@ impl Policy for SeccompUnconfined {
                 "metadata.annotations[seccomp.security.alpha.kubernetes.io/pod]",
                 "metadata.annotations[container.seccomp.security.alpha.kubernetes.io/*]",
             ])
-            .allow(&[
-                Allowed::Absent,
-                Allowed::Value("runtime/default"),
-                Allowed::Value("docker/default"),
-                Allowed::Value("localhost/*"),
-            ]),
-            Fields::of(&["spec.securityContext.seccompProfile.type"]).allow(&[
-                Allowed::Absent,
-                Allowed::Value("RuntimeDefault"),
-                Allowed::Value("Localhost"),
-            ]),
-            Fields::of_containers(&["securityContext.seccompProfile.type"]).allow(&[
-                Allowed::Absent,
-                Allowed::Value("RuntimeDefault"),
-                Allowed::Value("Localhost"),
-            ]),
+            .allow(&ANNOTATIONS),
+            Fields::of(&["spec.securityContext.seccompProfile.type"]).allow(&FILTERS),
+            Fields::of_containers(&["securityContext.seccompProfile.type"]).allow(&FILTERS),
         ],
         changes: &[JUDGES_FIELDS],
         controls: &[Control { standard: "Pod Security Standards, baseline", name: "Seccomp" }],
@@ -95,8 +90,7 @@ fn judge_annotations(pod: &Pod<'_>, report: &mut Report) {
     let names: HashSet<&str> = pod.containers().map(|container| container.name()).collect();
     for (key, profile) in pod.metadata().into_iter().flat_map(Metadata::annotations) {
         let counts = key == OF_POD || key.strip_prefix(OF_CONTAINER).is_some_and(|name| names.contains(name));
-        let is_filter = matches!(profile, "runtime/default" | "docker/default") || profile.starts_with("localhost/");
-        if counts && !is_filter {
+        if counts && !Allowed::names(&ANNOTATIONS, profile, Version::LATEST) {
             let profile = quoted(profile);
             let message = format_args!("must be runtime/default or localhost/PROFILE, not {profile}");
             report.add(pod.annotation_place(key), message);
