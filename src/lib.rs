@@ -50,6 +50,7 @@ pub mod metrics;
 pub mod mode;
 pub mod mutation;
 pub mod object;
+mod operation;
 pub mod patch;
 pub mod pod_security;
 pub mod policy;

@@ -12,6 +12,7 @@ mod plural;
 mod pod;
 mod quantity;
 mod read;
+pub mod resource;
 mod security;
 mod spec;
 mod template;
@@ -25,6 +26,7 @@ use serde_json::value::RawValue;
 use mapping::Mapping;
 use memory::Limit;
 use read::{parse, top};
+use resource::{Content, Source};
 use template::Templates;
 
 use crate::escape::escaped;
@@ -39,7 +41,7 @@ pub(crate) use plural::plural;
 pub use pod::{ImageUse, Pod, VolumeUse};
 pub use security::{SeLinuxOptions, Security};
 pub use text::{Text, TextMap};
-pub use workload::{TemplatePath, Workload, WorkloadError, Workloads};
+pub use workload::{Shape, TemplatePath, Workload, WorkloadError, Workloads};
 
 /// A field of an object that has the wrong type.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -61,11 +63,13 @@ fn printed(path: &Path) -> String {
     escaped(&redact(&shortened(&path, PATH))).into_owned()
 }
 
-/// A submitted object: its metadata, and its pods or pod templates.
+/// A submitted object: its metadata, its pods or pod templates, and what policies read of other kinds.
+#[derive(Default)]
 pub struct Object<'a> {
     metadata: Metadata<'a>,
     pods: Vec<Pod<'a>>,
     templates: Vec<&'a str>,
+    content: Content<'a>,
     unread: Vec<Unread>,
 }
 
@@ -78,15 +82,20 @@ pub struct Unread {
 }
 
 impl<'a> Object<'a> {
-    /// Reads an object. `workload` is the row of its kind, `None` for a kind without pods.
+    /// Reads an object in the shape of its kind.
     ///
     /// # Errors
     /// [`Unreadable`] if a field that policies read has the wrong type.
-    pub fn read(raw: &'a RawValue, workload: Option<&Workload>) -> Result<Self, Unreadable> {
+    pub fn read(raw: &'a RawValue, shape: Shape<'_>) -> Result<Self, Unreadable> {
         let _limit = Limit::of(raw.get().len());
-        let Some(workload) = workload else {
-            let top = top(raw, None)?;
-            return Ok(Self { metadata: top.metadata, pods: Vec::new(), templates: Vec::new(), unread: Vec::new() });
+        let workload = match shape {
+            Shape::Workload(workload) => workload,
+            Shape::Resource(resource) => {
+                let metadata = top(raw, None)?.metadata;
+                let content = Content::read(resource, &mut Source { raw, other: None, unread: Vec::new() })?;
+                return Ok(Self { metadata, content, ..Self::default() });
+            }
+            Shape::Metadata => return Ok(Self { metadata: top(raw, None)?.metadata, ..Self::default() }),
         };
         if workload.is_pod() {
             let body = parse::<Mapping<pod::Body<'a>>>(raw, &Path::root())?.0;
@@ -101,31 +110,26 @@ impl<'a> Object<'a> {
             }
         }
         let Templates { pods, bytes, unread } = templates;
-        Ok(Self { metadata, pods, templates: bytes, unread })
+        Ok(Self { metadata, pods, templates: bytes, unread, ..Self::default() })
     }
 
     /// Reads an object of an update, given the other one. A part that cannot be read and is equal in both, byte for byte,
-    /// is left out: a field of the metadata, a Pod's whole spec, a whole template.
+    /// is left out: a field of the metadata, a Pod's whole spec, a whole template, a field at the top of another object.
     ///
     /// # Errors
     /// [`Unreadable`] if a part cannot be read and differs.
-    pub fn read_beside(
-        raw: &'a RawValue,
-        other: Option<&RawValue>,
-        workload: Option<&Workload>,
-    ) -> Result<Self, Unreadable> {
-        match (Self::read(raw, workload), other) {
+    pub fn read_beside(raw: &'a RawValue, other: Option<&RawValue>, shape: Shape<'_>) -> Result<Self, Unreadable> {
+        match (Self::read(raw, shape), other) {
             (Err(_), Some(other)) => {
                 let _limit = Limit::of(raw.get().len());
-                unchanged::read(raw, other, workload)
+                unchanged::read(raw, other, shape)
             }
             (read, _) => read,
         }
     }
 
     fn pod(body: pod::Body<'a>) -> Self {
-        let pods = vec![Pod::bare(body)];
-        Self { metadata: Metadata::default(), pods, templates: Vec::new(), unread: Vec::new() }
+        Self { pods: vec![Pod::bare(body)], ..Self::default() }
     }
 
     /// The object's metadata.
@@ -142,6 +146,11 @@ impl<'a> Object<'a> {
     /// JSON of each pod template; empty for a Pod.
     pub fn templates(&self) -> &[&'a str] {
         &self.templates
+    }
+
+    /// What policies read beside metadata and pods.
+    pub(crate) fn content(&self) -> &Content<'a> {
+        &self.content
     }
 
     /// Fields that could not be read, and that the update left unchanged.

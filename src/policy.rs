@@ -10,7 +10,7 @@ use std::fmt::{self, Write as _};
 
 use serde::{Deserialize, Serialize};
 
-pub use kinds::{Kinds, NEW_SERVICE_ACCOUNTS};
+pub use kinds::Kinds;
 pub use meta::{Allowed, Change, Fields, Meta};
 
 use crate::facts::{Facts, Pending};

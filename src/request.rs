@@ -7,33 +7,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::object::mapping;
+use crate::object::resource::FromContent;
 use crate::object::{Container, ImageUse, Object, Pod, Text, Unreadable, Workloads};
 
-/// Operation of an admission request (`Operation` of `admission.k8s.io/v1`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum Operation {
-    /// A new object.
-    Create,
-    /// A change of an existing object.
-    Update,
-    /// A deletion; only the old object is sent.
-    Delete,
-    /// exec, attach, port-forward and proxy; the options are sent in place of the object.
-    Connect,
-}
-
-impl Operation {
-    /// The name in an AdmissionReview.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Create => "CREATE",
-            Self::Update => "UPDATE",
-            Self::Delete => "DELETE",
-            Self::Connect => "CONNECT",
-        }
-    }
-}
+pub use crate::operation::Operation;
 
 /// A GroupVersionKind.
 #[derive(Debug, Clone, Default, Deserialize, Serialize)]
@@ -154,6 +131,11 @@ impl<'a> Request<'a> {
         self.pods().iter().flat_map(Pod::images)
     }
 
+    /// The fields of an object of a kind without pods, such as `object_as::<ServiceAccount>()`; `None` for other kinds.
+    pub fn object_as<'r, T: FromContent<'a>>(&'r self) -> Option<&'r T> {
+        T::from_content(self.object.as_ref()?.content())
+    }
+
     /// True for a CONNECT, which no policy on objects judges, and for a subresource through which no pod spec can change.
     pub fn is_out_of_scope(&self) -> bool {
         self.operation == Operation::Connect || HARMLESS.contains(&self.subresource.as_str())
@@ -201,7 +183,7 @@ impl<'a> Request<'a> {
     /// When the old object cannot be read as its kind says.
     pub fn before(&self, workloads: &Workloads) -> Result<Option<Request<'a>>, Unreadable> {
         let Some(old) = self.old else { return Ok(None) };
-        let workload = workloads.find(&self.kind.group, &self.kind.kind);
+        let shape = workloads.shape(&self.kind.group, &self.kind.kind);
         Ok(Some(Request {
             uid: self.uid.clone(),
             operation: self.operation,
@@ -214,7 +196,7 @@ impl<'a> Request<'a> {
             dry_run: self.dry_run,
             received: self.received,
             source: self.source,
-            object: Some(Object::read_beside(old, self.sent, workload)?),
+            object: Some(Object::read_beside(old, self.sent, shape)?),
             sent: Some(old),
             old: None,
             options: self.options,

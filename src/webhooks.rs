@@ -15,8 +15,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelecto
 
 use crate::mode::Mode;
 use crate::object::Workload;
-use crate::policy::Meta;
-use crate::policy::kinds::{Kinds, Resource};
+use crate::object::resource::Resource;
+use crate::policy::{Kinds, Meta};
 use crate::snapshot::Snapshot;
 
 /// The name of both configurations.
@@ -107,7 +107,8 @@ pub fn mutating(snapshot: &Snapshot, target: &Target) -> MutatingWebhookConfigur
     }
 }
 
-/// The kinds of some policies, each once, in the order of the catalogue.
+/// The kinds of some policies, each once: Pods, then the resources by name, so that the order of the catalogue changes no rule
+/// and no webhook's name.
 fn in_force(metas: impl Iterator<Item = &'static Meta>) -> Vec<Kinds> {
     let mut found = Vec::new();
     for kinds in metas.flat_map(|meta| meta.kinds).copied() {
@@ -115,8 +116,10 @@ fn in_force(metas: impl Iterator<Item = &'static Meta>) -> Vec<Kinds> {
             found.push(kinds);
         }
     }
-    // The Pods come first, whoever named them first.
-    found.sort_by_key(|kinds| *kinds != Kinds::Pods);
+    found.sort_by_key(|kinds| match kinds {
+        Kinds::Pods => None,
+        Kinds::Resource(row) => Some((row.resource, row.group)),
+    });
     found
 }
 

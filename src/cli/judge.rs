@@ -9,7 +9,7 @@ use crate::cluster::Manifests;
 use crate::decision::{self, Decision, ModedFinding};
 use crate::document::{Node, Position};
 use crate::mutation;
-use crate::object::{Object, Unreadable};
+use crate::object::{Object, Shape, Unreadable};
 use crate::request::{Kind, Operation, Request, Resource, Source, User};
 use crate::snapshot::Snapshot;
 
@@ -119,19 +119,19 @@ enum Undecided {
 fn decide(object: &Node, identity: &Identity, snapshot: &Snapshot, world: &Manifests) -> Result<Decision, Undecided> {
     let whole = |error: serde_json::Error| Undecided::Whole(error.to_string());
     let (group, version) = identity.group_version();
-    let workload = snapshot.workloads().find(group, &identity.kind);
+    let shape = snapshot.workloads().shape(group, &identity.kind);
     let mut text = serde_json::to_string(object).map_err(whole)?;
     let mut taken = Vec::new();
-    if let Some(workload) = workload {
+    if let Shape::Workload(workload) = shape {
         // As it is written it tells what is of the wrong type, in the order of the file.
         let raw: &RawValue = serde_json::from_str(&text).map_err(whole)?;
-        Object::read(raw, Some(workload)).map_err(Undecided::Type)?;
+        Object::read(raw, Shape::Workload(workload)).map_err(Undecided::Type)?;
         let mut completed = serde_json::to_value(object).map_err(whole)?;
         taken = complete(&mut completed, workload, world.limit_ranges(&identity.namespace));
         text = completed.to_string();
     }
     let raw: &RawValue = serde_json::from_str(&text).map_err(whole)?;
-    let read = Object::read(raw, workload).map_err(Undecided::Type)?;
+    let read = Object::read(raw, shape).map_err(Undecided::Type)?;
     let request = Request {
         uid: String::new().into(),
         operation: Operation::Create,
@@ -160,7 +160,7 @@ fn decide(object: &Node, identity: &Identity, snapshot: &Snapshot, world: &Manif
         Some(object) => {
             let text = object.to_string();
             let raw: &RawValue = serde_json::from_str(&text).map_err(whole)?;
-            let read = Object::read(raw, workload).map_err(|error| Undecided::Whole(error.to_string()))?;
+            let read = Object::read(raw, shape).map_err(|error| Undecided::Whole(error.to_string()))?;
             let stored = Request { object: Some(read), sent: Some(raw), ..request };
             decision::decide_at_once(snapshot, &stored, world)
         }

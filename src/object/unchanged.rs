@@ -3,8 +3,9 @@
 //!
 //! A field may be unreadable here and have a meaning for the API server. A part is therefore left out only if it is equal in
 //! both objects, byte for byte, and parts are as large as the units that policies judge: a field of the metadata, a Pod's
-//! whole spec, a whole template.
+//! whole spec, a whole template, a field at the top of another object.
 
+use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::mapping::Mapping;
@@ -12,24 +13,28 @@ use super::metadata::Metadata;
 use super::path::Path;
 use super::pod::{Body, Pod};
 use super::read::{child, parse, parse_without};
+use super::resource::{Content, Source};
 use super::template::Templates;
-use super::{Object, Place, Unread, Unreadable, Workload};
+use super::workload::Shape;
+use super::{Object, Place, Unread, Unreadable};
 
 /// Reads `raw`, which cannot be read as a whole.
-pub(super) fn read<'a>(
-    raw: &'a RawValue,
-    other: &RawValue,
-    workload: Option<&Workload>,
-) -> Result<Object<'a>, Unreadable> {
+pub(super) fn read<'a>(raw: &'a RawValue, other: &RawValue, shape: Shape<'_>) -> Result<Object<'a>, Unreadable> {
     let root = Path::root();
     let beside = |name| child(other, name, &root).ok().flatten();
     let mut unread = Vec::new();
     let metadata = match child(raw, "metadata", &root)? {
-        Some(own) => metadata(own, beside("metadata"), &mut unread)?,
+        Some(own) => fields(own, beside("metadata"), &root.clone().fields("metadata"), &mut unread)?,
         None => Metadata::default(),
     };
-    let Some(workload) = workload else {
-        return Ok(Object { metadata, pods: Vec::new(), templates: Vec::new(), unread });
+    let workload = match shape {
+        Shape::Workload(workload) => workload,
+        Shape::Resource(resource) => {
+            let mut source = Source { raw, other: Some(other), unread };
+            let content = Content::read(resource, &mut source)?;
+            return Ok(Object { metadata, content, unread: source.unread, ..Object::default() });
+        }
+        Shape::Metadata => return Ok(Object { metadata, unread, ..Object::default() }),
     };
     if workload.is_pod() {
         let path = root.clone().fields("spec");
@@ -45,29 +50,29 @@ pub(super) fn read<'a>(
             },
         };
         let pods = vec![Pod::bare(Body { metadata: Some(metadata), spec })];
-        return Ok(Object { metadata: Metadata::default(), pods, templates: Vec::new(), unread });
+        return Ok(Object { pods, unread, ..Object::default() });
     }
     let mut templates = Templates { unread, ..Templates::default() };
     for path in &workload.templates {
         templates.find(raw, Some(other), path, Path::root())?;
     }
     let Templates { pods, bytes, unread } = templates;
-    Ok(Object { metadata, pods, templates: bytes, unread })
+    Ok(Object { metadata, pods, templates: bytes, unread, ..Object::default() })
 }
 
-/// Reads metadata without those fields that cannot be read and are equal in `other`.
-fn metadata<'a>(
+/// Reads the fields of an object at `path`, without those that cannot be read and are equal in `other`.
+pub(super) fn fields<'a, T: Default + Deserialize<'a>>(
     own: &'a RawValue,
     other: Option<&RawValue>,
+    path: &Path,
     unread: &mut Vec<Unread>,
-) -> Result<Metadata<'a>, Unreadable> {
-    let path = Path::root().fields("metadata");
+) -> Result<T, Unreadable> {
     if own.get() == "null" {
-        return Ok(Metadata::default());
+        return Ok(T::default());
     }
     let mut without = Vec::new();
     loop {
-        let fault = match parse_without(own, &path, &without) {
+        let fault = match parse_without(own, path, &without) {
             Ok(read) => return Ok(read),
             Err(fault) => fault,
         };
@@ -75,12 +80,12 @@ fn metadata<'a>(
             if !is_same(own, other) {
                 return Err(fault.why);
             }
-            unread.push(Unread { place: Place::field(path), why: fault.why });
-            return Ok(Metadata::default());
+            unread.push(Unread { place: Place::field(path.clone()), why: fault.why });
+            return Ok(T::default());
         };
-        let before = other.and_then(|other| child(other, &field, &path).ok().flatten());
+        let before = other.and_then(|other| child(other, &field, path).ok().flatten());
         let is_left_out = without.contains(&field);
-        match child(own, &field, &path)? {
+        match child(own, &field, path)? {
             Some(value) if is_same(value, before) && !is_left_out => {}
             _ => return Err(fault.why),
         }

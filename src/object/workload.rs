@@ -4,6 +4,8 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 
+use super::resource::Resource;
+
 /// A kind that is a Pod or holds pod templates. Matched by group and kind, whatever the version.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Workload {
@@ -19,6 +21,17 @@ pub struct Workload {
     pub templates: Vec<TemplatePath>,
     /// True if templates never change once the object is stored, as a Job's.
     pub is_immutable: bool,
+}
+
+/// The part of an object that is read, by its kind.
+#[derive(Debug, Clone, Copy)]
+pub enum Shape<'w> {
+    /// A Pod, or an object with pod templates.
+    Workload(&'w Workload),
+    /// An object of a kind without pods that policies judge.
+    Resource(&'static Resource),
+    /// An object of another kind: its metadata alone.
+    Metadata,
 }
 
 /// Fields from an object's root to a pod template.
@@ -97,6 +110,12 @@ impl Workloads {
     pub fn find(&self, group: &str, kind: &str) -> Option<&Workload> {
         let group = if group == "extensions" { "apps" } else { group };
         self.0.iter().find(|row| row.kind == kind && row.group == group)
+    }
+
+    /// The shape of the objects of a kind.
+    pub fn shape(&self, group: &str, kind: &str) -> Shape<'_> {
+        let resource = || Resource::find(group, kind).map_or(Shape::Metadata, Shape::Resource);
+        self.find(group, kind).map_or_else(resource, Shape::Workload)
     }
 
     /// The rows of other projects' kinds, which the configuration added.

@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use crate::object::resource::Resource;
 use crate::request::{Operation, Request};
 
 /// Objects that a policy acts on.
@@ -10,33 +11,9 @@ use crate::request::{Operation, Request};
 pub enum Kinds {
     /// Pods and every kind that holds a pod template, created or updated.
     Pods,
-    /// One resource.
+    /// One resource of the table in `src/object/resource.rs`.
     Resource(&'static Resource),
 }
-
-/// A resource of the API that a policy judges by itself, and the operations that it is asked about.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Resource {
-    /// API group, empty for the core group.
-    pub group: &'static str,
-    /// Kind of the objects that are sent, as in `kind:`.
-    pub kind: &'static str,
-    /// Plural name, with the subresource behind a slash where the policy acts on that.
-    pub resource: &'static str,
-    /// Operations that the policy is asked about.
-    pub operations: &'static [Operation],
-    /// Set where its objects live in namespaces.
-    pub is_namespaced: bool,
-}
-
-/// ServiceAccounts that are created.
-pub const NEW_SERVICE_ACCOUNTS: Kinds = Kinds::Resource(&Resource {
-    group: "",
-    kind: "ServiceAccount",
-    resource: "serviceaccounts",
-    operations: &[Operation::Create],
-    is_namespaced: true,
-});
 
 impl Kinds {
     /// True if a policy on these objects is asked about the request. A request whose kind could not be read is taken for
@@ -44,19 +21,18 @@ impl Kinds {
     pub fn cover(self, request: &Request<'_>) -> bool {
         match self {
             Self::Pods => !request.is_out_of_scope() && request.operation != Operation::Delete,
-            Self::Resource(row) => row.covers(request),
+            Self::Resource(row) => is_of(row, request),
         }
     }
 }
 
-impl Resource {
-    fn covers(&self, request: &Request<'_>) -> bool {
-        let subresource = self.resource.split_once('/').map_or("", |(_, subresource)| subresource);
-        let is_same = *request.kind.group == *self.group
-            && *request.kind.kind == *self.kind
-            && *request.subresource == *subresource;
-        self.operations.contains(&request.operation) && (request.kind.kind.is_empty() || is_same)
-    }
+/// True if a request is about a resource. As with Pods, a subresource counts as the resource itself unless it is known that
+/// nothing can change through it: webhook rules may send more than ours do.
+fn is_of(row: &Resource, request: &Request<'_>) -> bool {
+    let is_same = *request.kind.group == *row.group
+        && *request.kind.kind == *row.kind
+        && (*request.subresource == *row.subresource() || row.subresource().is_empty() && !request.is_out_of_scope());
+    row.operations.contains(&request.operation) && (request.kind.kind.is_empty() || is_same)
 }
 
 impl fmt::Display for Kinds {

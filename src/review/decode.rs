@@ -95,7 +95,7 @@ pub fn decode<'a>(bytes: &'a [u8], workloads: &Workloads, received: Timestamp) -
     }
     if let Some(raw) = wire.object {
         let old = request.old.filter(|_| request.operation == Operation::Update);
-        match Object::read_beside(raw, old, workloads.find(&request.kind.group, &request.kind.kind)) {
+        match Object::read_beside(raw, old, workloads.shape(&request.kind.group, &request.kind.kind)) {
             Ok(object) => request.object = Some(object),
             Err(error) => review.unreadable = Some(format!("the object is not what its kind says: {error}")),
         }

@@ -97,7 +97,7 @@ fn with_creation_of<T>(
         dry_run: false,
         received: Timestamp::UNIX_EPOCH,
         source,
-        object: Some(Object::read(raw, snapshot.workloads().find(group, &kind))?),
+        object: Some(Object::read(raw, snapshot.workloads().shape(group, &kind))?),
         sent: Some(raw),
         old: None,
         options: None,

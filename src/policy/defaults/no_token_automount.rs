@@ -7,8 +7,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{Breakage, Defaulter, Edits, Mutator, Safety, Target, Update};
+use crate::object::resource::{NEW_SERVICE_ACCOUNTS, ServiceAccount};
 use crate::object::{Path, Place};
-use crate::policy::{Fields, Kinds, Meta, NEW_SERVICE_ACCOUNTS, Severity};
+use crate::policy::{Fields, Kinds, Meta, Severity};
 
 /// The field, on a ServiceAccount and in a pod spec.
 const FIELD: &str = "automountServiceAccountToken";
@@ -27,7 +28,7 @@ impl Defaulter for DefaultNoTokenAutomount {
         why: "Whatever runs as `default` asked for no identity, so it needs no token. A program that does calls the \
               API server with a ServiceAccount of its own, which is left alone.",
         fix: "write automountServiceAccountToken, and nothing is set",
-        kinds: &[Kinds::Pods, NEW_SERVICE_ACCOUNTS],
+        kinds: &[Kinds::Pods, Kinds::Resource(NEW_SERVICE_ACCOUNTS)],
         fields: &[Fields::of(&["automountServiceAccountToken", "spec.automountServiceAccountToken"])],
         changes: &[],
         controls: &[],
@@ -44,9 +45,9 @@ impl Defaulter for DefaultNoTokenAutomount {
 impl Mutator for DefaultNoTokenAutomount {
     fn set(&self, target: &Target<'_, '_>, edits: &mut Edits) {
         let request = target.request();
-        let kind = (&*request.kind.group, &*request.kind.kind);
+        let account = request.object_as::<ServiceAccount>();
         let name = request.object.as_ref().map(|object| object.metadata().name());
-        if kind == ("", "ServiceAccount") && name == Some("default") {
+        if name == Some("default") && account.is_some_and(|own| own.automount_service_account_token().is_none()) {
             edits.set(Place::field(Path::root().fields(FIELD)), false);
         }
         for pod in request.pods().iter().filter(|pod| pod.is_template() && pod.service_account() == "default") {

@@ -16,7 +16,7 @@ use crate::decision::selection::{Selection, select};
 use crate::decision::{Decision, Endpoint, FindingText, ModedFinding};
 use crate::digest::sha256;
 use crate::mode::Mode;
-use crate::object::Object;
+use crate::object::{Object, Shape};
 use crate::request::{Kind, Operation, Request, User};
 
 /// Bytes of one record, at most, whatever the object: its line in the trail, the chain's fields and the newline among
@@ -214,7 +214,7 @@ fn object_uid<'a>(request: &'a Request<'a>) -> Cow<'a, str> {
     if let Some(object) = &request.object {
         return Cow::Borrowed(short(object.metadata().uid()));
     }
-    let old = request.old.and_then(|old| Object::read(old, None).ok());
+    let old = request.old.and_then(|old| Object::read(old, Shape::Metadata).ok());
     Cow::Owned(old.map_or_else(String::new, |old| short(old.metadata().uid()).to_owned()))
 }
 

@@ -1,0 +1,123 @@
+//! The kinds without pods that policies judge: one table for reading objects, webhook rules and the pages.
+//!
+//! A row names a resource, and the struct with the fields that policies read of its objects. The struct has a file of its own
+//! in `resource/`. It borrows from the request, and skips the fields that it does not name. Structs and lists inside it are read
+//! by the functions of [`super::mapping`], so that an array is not taken for a struct and memory is bounded.
+
+mod service_account;
+
+use std::marker::PhantomData;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::mapping::Mapping;
+use super::path::Path;
+use super::read::parse;
+use super::{Unread, Unreadable, unchanged};
+use crate::operation::Operation;
+
+pub use service_account::ServiceAccount;
+
+/// Makes the constants of the table, and [`Content`] with a variant for each struct.
+macro_rules! resources {
+    ($($(#[$doc:meta])* $name:ident $(: $kind:ident $(<$life:lifetime>)?)? = $row:expr;)*) => {
+        $($(#[$doc])* pub const $name: &Resource = &$row;)*
+
+        /// Every row.
+        const RESOURCES: &[&Resource] = &[$($name),*];
+
+        /// What policies read of an object beside its metadata and its pods.
+        #[derive(Debug)]
+        pub enum Content<'a> {
+            /// Nothing: no row with a struct is of its kind.
+            None(PhantomData<&'a ()>),
+            $($(#[doc = concat!("The fields of a ", stringify!($kind), ".")] $kind(Box<$kind $(<$life>)?>),)?)*
+        }
+
+        impl<'a> Content<'a> {
+            /// Reads an object of that resource.
+            pub(super) fn read(resource: &Resource, source: &mut Source<'a, '_>) -> Result<Self, Unreadable> {
+                $($(if resource == $name {
+                    return source.read().map(Self::$kind);
+                })?)*
+                Ok(Self::default())
+            }
+        }
+
+        $($(impl<'a> FromContent<'a> for $kind $(<$life>)? {
+            fn from_content<'r>(content: &'r Content<'a>) -> Option<&'r Self> {
+                if let Content::$kind(read) = content { Some(read) } else { None }
+            }
+        })?)*
+    };
+}
+
+resources! {
+    // A row without a struct, `NAME = Resource {…};`, is of objects of which policies read the metadata alone.
+    /// ServiceAccounts that are created.
+    NEW_SERVICE_ACCOUNTS: ServiceAccount = Resource {
+        group: "",
+        kind: "ServiceAccount",
+        resource: "serviceaccounts",
+        operations: &[Operation::Create],
+        is_namespaced: true,
+    };
+}
+
+/// A resource of the API that policies judge by itself, and the operations that they are asked about.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Resource {
+    /// API group, empty for the core group.
+    pub group: &'static str,
+    /// Kind of the objects that are sent, as in `kind:`.
+    pub kind: &'static str,
+    /// Plural name, with the subresource behind a slash where policies act on that.
+    pub resource: &'static str,
+    /// Operations that policies are asked about.
+    pub operations: &'static [Operation],
+    /// Set where its objects live in namespaces.
+    pub is_namespaced: bool,
+}
+
+impl Resource {
+    /// The subresource; empty for the resource itself.
+    pub fn subresource(&self) -> &'static str {
+        self.resource.split_once('/').map_or("", |(_, subresource)| subresource)
+    }
+
+    /// The row of a kind.
+    pub(super) fn find(group: &str, kind: &str) -> Option<&'static Self> {
+        RESOURCES.iter().copied().find(|row| row.kind == kind && row.group == group)
+    }
+}
+
+/// The struct of a row.
+pub trait FromContent<'a>: Sized {
+    /// The struct, if the object is of its kind.
+    fn from_content<'r>(content: &'r Content<'a>) -> Option<&'r Self>;
+}
+
+/// An object as it was received, and the other one of an update where a part that is equal in both may be left out.
+pub(super) struct Source<'a, 'o> {
+    pub(super) raw: &'a RawValue,
+    pub(super) other: Option<&'o RawValue>,
+    /// Fields that were left out.
+    pub(super) unread: Vec<Unread>,
+}
+
+impl<'a> Source<'a, '_> {
+    fn read<T: Default + Deserialize<'a>>(&mut self) -> Result<Box<T>, Unreadable> {
+        let read = match self.other {
+            None => parse::<Mapping<T>>(self.raw, &Path::root())?.0,
+            Some(_) => unchanged::fields(self.raw, self.other, &Path::root(), &mut self.unread)?,
+        };
+        Ok(Box::new(read))
+    }
+}
+
+impl Default for Content<'_> {
+    fn default() -> Self {
+        Self::None(PhantomData)
+    }
+}
