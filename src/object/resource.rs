@@ -121,3 +121,42 @@ impl Default for Content<'_> {
         Self::None(PhantomData)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::value::RawValue;
+
+    use super::{FromContent as _, ServiceAccount};
+    use crate::object::{Object, Unreadable, Workloads};
+
+    fn raw(text: &str) -> &RawValue {
+        serde_json::from_str(text).expect("JSON")
+    }
+
+    fn read<'a>(text: &'a str, other: Option<&str>) -> Result<Object<'a>, Unreadable> {
+        Object::read_beside(raw(text), other.map(raw), Workloads::built_in().shape("", "ServiceAccount"))
+    }
+
+    #[test]
+    fn a_resource_is_read_into_its_struct() {
+        let text = r#"{"metadata":{"name":"web"},"secrets":[1],"automountServiceAccountToken":false}"#;
+        let object = read(text, None).expect("readable");
+        let account = ServiceAccount::from_content(object.content()).expect("a ServiceAccount");
+        assert_eq!((object.metadata().name(), account.automount_service_account_token()), ("web", Some(false)));
+        let other = Object::read(raw(text), Workloads::built_in().shape("example.com", "ServiceAccount"));
+        assert!(ServiceAccount::from_content(other.expect("readable").content()).is_none(), "of another group");
+    }
+
+    #[test]
+    fn a_field_of_the_wrong_type_is_refused_unless_the_update_left_it_unchanged() {
+        let text = r#"{"metadata":{"name":"web","uid":7},"automountServiceAccountToken":"no"}"#;
+        let changed = text.replace("no", "yes");
+        let place = |other| read(text, other).err().map(|error| error.path.to_string());
+        assert_eq!(place(None).as_deref(), Some("metadata.uid"));
+        assert_eq!(place(Some(&changed)).as_deref(), Some("automountServiceAccountToken"));
+        let unchanged = read(text, Some(text)).expect("readable");
+        let left: Vec<String> = unchanged.unread().iter().map(|field| field.place.shown()).collect();
+        assert_eq!(left, ["metadata.uid", "automountServiceAccountToken"]);
+        assert!(read("[false]", Some("[false]")).is_err(), "a list is not an object");
+    }
+}

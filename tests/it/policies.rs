@@ -3,13 +3,15 @@
 use std::fmt::Write as _;
 
 use portcullis::mode::Mode;
+use portcullis::object::resource::NEW_SERVICE_ACCOUNTS;
 use portcullis::pod_security::Version;
-use portcullis::policy::catalogue;
-use portcullis::request::Source;
+use portcullis::policy::{Kinds, catalogue};
+use portcullis::request::{Request, Source};
+use serde_json::json;
 
 use crate::fixtures::{self, Fixture, TEMPLATE_KINDS, wrapped};
 use crate::golden;
-use crate::judging::{configured, only};
+use crate::judging::{configured, only, with_review};
 
 /// Place and message of what a policy finds in a fixture's Pod.
 fn found(policy: &str, fixture: &Fixture, source: Source) -> Vec<(String, String)> {
@@ -295,4 +297,26 @@ fn refusing(policies: &str, (id, name): (&str, &str), version: &str) -> Vec<&'st
     let mut by: Vec<&str> = findings.iter().map(|finding| finding.meta.id).collect();
     by.dedup();
     by
+}
+
+/// As for Pods: what may change through a subresource of which nobody has heard is judged.
+#[test]
+fn a_subresource_counts_as_its_resource_unless_nothing_can_change_through_it() {
+    let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "web"}});
+    for (operation, subresource, kind, is_covered) in [
+        ("CREATE", "", "ServiceAccount", true),
+        ("CREATE", "unheard-of", "ServiceAccount", true),
+        ("CREATE", "status", "ServiceAccount", false),
+        ("CREATE", "token", "TokenRequest", false),
+        ("UPDATE", "", "ServiceAccount", false),
+    ] {
+        let review = json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {
+            "uid": "1", "operation": operation, "subResource": subresource, "object": account, "namespace": "default",
+            "kind": {"group": "", "version": "v1", "kind": kind},
+            "resource": {"group": "", "version": "v1", "resource": "serviceaccounts"},
+        }});
+        let covers = |request: &Request<'_>| Kinds::Resource(NEW_SERVICE_ACCOUNTS).cover(request);
+        let covered = with_review(&configured("profile: hardened\n"), &review, covers);
+        assert_eq!(covered, is_covered, "{operation} {subresource}");
+    }
 }

@@ -1,7 +1,18 @@
 //! Where mutators act: on what operation, on which kinds, and on nothing that a controller, a kubelet or the API server
 //! would put right again.
 
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
 use portcullis::decision::Verdict;
+use portcullis::engine::ActiveMutator;
+use portcullis::mode::Mode;
+use portcullis::object::resource::NEW_SERVICE_ACCOUNTS;
+use portcullis::object::{Path, Place, Workloads};
+use portcullis::pod_security::Version;
+use portcullis::policy::defaults::{Edits, Mutator, Target, Update};
+use portcullis::policy::{Fields, Kinds, Meta, Severity};
+use portcullis::snapshot::{Parts, Scope, Snapshot};
 use serde_json::{Value, json};
 
 use crate::fixtures::{TEMPLATE_KINDS, wrapped};
@@ -187,4 +198,46 @@ fn an_ephemeral_container_inherits_what_its_pod_says() {
     ] {
         assert_eq!(sets(spec.clone(), field), expected, "{field} in {spec}");
     }
+}
+
+/// A mutator that looks at nothing and sets a field.
+struct Sets;
+impl Mutator for Sets {
+    fn set(&self, _: &Target<'_, '_>, edits: &mut Edits) {
+        edits.set(Place::field(Path::root().fields("automountServiceAccountToken")), false);
+    }
+
+    fn take_back(&self, _: Update<'_, '_>, _: &mut Edits) {}
+
+    fn keep(&self, _: Update<'_, '_>, _: &mut Edits) {}
+}
+
+#[test]
+fn a_mutator_is_asked_about_its_own_kinds_alone() {
+    static META: Meta = Meta {
+        id: "default-test",
+        title: "a field: false",
+        severity: Severity::Low,
+        since: "0.0.0",
+        why: "It is tested.",
+        fix: "test it",
+        kinds: &[Kinds::Resource(NEW_SERVICE_ACCOUNTS)],
+        fields: &[Fields::of(&["automountServiceAccountToken"])],
+        changes: &[],
+        controls: &[],
+    };
+    let (mode, configured) = (Mode::Enforce, Mode::Enforce);
+    let mutators = vec![ActiveMutator { meta: &META, mutator: Arc::new(Sets), mode, configured }];
+    let snapshot = Snapshot::new(Parts {
+        digest: String::new(),
+        scopes: vec![Scope { policies: Vec::new(), mutators, labels: Mode::Off, settings: BTreeMap::new() }],
+        by_name: HashMap::new(),
+        workloads: Workloads::built_in(),
+        version: Version::LATEST,
+        levels: None,
+        redacts: true,
+    });
+    let verdict = |object: &Value| set_in_review(&snapshot, &review("CREATE", object, &Value::Null)).decision.verdict;
+    let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "web"}});
+    assert_eq!((verdict(&account), verdict(&pod())), (Verdict::Patch, Verdict::Unchanged));
 }
