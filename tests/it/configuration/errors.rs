@@ -1,10 +1,13 @@
 //! Every error of a configuration at once, each with its place and a way out.
 
+use std::collections::BTreeSet;
+
 use portcullis::config::compile;
+use portcullis::mode::Mode;
 use portcullis::policy::catalogue::CATALOGUE;
 
 use crate::fixtures;
-use crate::judging::HEAD;
+use crate::judging::{HEAD, configured};
 
 /// The lines that a text is refused with, without the name of the file.
 fn refused(text: &str) -> Vec<String> {
@@ -156,14 +159,18 @@ fn settings_that_a_policy_does_not_have_are_refused() {
 #[test]
 fn an_entry_that_is_weaker_than_the_top_must_say_so() {
     let top = "profile: hardened\npolicies: {root-users: {mode: enforce, updates: strict}}\nnamespaces:\n- match: {names: [pay]}\n";
+    // Everything that the profile enforces, in the order of the ids.
+    let hardened = configured("profile: hardened\n");
+    let enforced = hardened.policies("").iter().filter(|policy| policy.mode == Mode::Enforce);
+    let enforced: BTreeSet<&str> = enforced.map(|policy| policy.meta.id).collect();
+    assert!(
+        enforced.is_superset(&BTreeSet::from(["root-users", "unisolated-pods", "unpinned-images"])),
+        "{enforced:?}"
+    );
+    assert!(!enforced.contains("unbounded-containers"), "which warns");
+    let enforced = enforced.into_iter().collect::<Vec<_>>().join(", ");
     for (entry, weaker) in [
-        (
-            "  ceiling: warn\n",
-            "app-armor-overrides, automounted-tokens, default-service-accounts, host-namespaces, host-ports, host-probes, \
-             missing-seccomp-profiles, privilege-escalation, privileged-containers, proc-mounts, root-users, \
-             se-linux-options, undropped-capabilities, unisolated-pods, unpinned-images, unsafe-sysctls, volume-types, \
-             windows-host-process, writable-root-filesystems",
-        ),
+        ("  ceiling: warn\n", enforced.as_str()),
         ("  policies: {unpinned-images: {mode: warn}}\n", "unpinned-images"),
         ("  policies: {unpinned-images: {mode: off}, root-users: {mode: audit}}\n", "root-users, unpinned-images"),
         ("  policies: {root-users: {updates: lenient}}\n", "root-users"),

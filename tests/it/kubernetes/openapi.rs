@@ -60,6 +60,15 @@ impl Schemas {
         found
     }
 
+    /// The schema of a kind.
+    pub(crate) fn of_kind(&self, group: &str, kind: &str) -> Option<String> {
+        let is_it = |schema: &Value| {
+            let kinds = schema["x-kubernetes-group-version-kind"].as_array();
+            kinds.into_iter().flatten().any(|known| known["group"] == group && known["kind"] == kind)
+        };
+        self.0.iter().find(|(_, schema)| is_it(schema)).map(|(name, _)| name.clone())
+    }
+
     /// The kinds from which one of the schemas can be reached, lists of them left out.
     pub(crate) fn holders_of(&self, wanted: &[&str]) -> Vec<Holder> {
         let mut holders = Vec::new();

@@ -2,12 +2,16 @@
 
 use std::collections::BTreeSet;
 
+use axum::http::Method;
+use portcullis::policy::Kinds;
+use portcullis::request::Operation;
 use serde_json::{Value, json};
 
 use super::objects::{Flaw, TEMPLATES, broken_pod, broken_spec, fix, flaws, holder, pod, spec};
 use super::plane::Plane;
 use super::process::Portcullis;
 use super::space::Space;
+use crate::fixtures;
 
 /// `hardened`, where the policies that only warn there refuse too.
 fn hardened(flaws: &[Flaw]) -> String {
@@ -114,6 +118,42 @@ fn denies(space: &Space, portcullis: &Portcullis, resource: &str, flawed: &Value
     let found = event["findings"].as_array().expect("findings").iter().find(|found| found["policy"] == policy);
     assert_eq!(found.expect("its finding")["path"], field.as_str());
     assert_eq!(event["user"]["name"], "admin");
+}
+
+/// Each fixture of a policy on another kind, created in vain.
+#[test]
+fn every_validator_of_another_kind_denies_and_admits() {
+    let plane = Plane::shared();
+    let space = Space::new(plane, "it-other-kinds");
+    let ids: Vec<&str> = fixtures::other_validators().map(|entry| entry.meta.id).collect();
+    let enforced: Vec<String> = ids.iter().map(|id| format!("  {id}: {{mode: enforce}}\n")).collect();
+    let configuration = format!("profile: hardened\npolicies:\n{}", enforced.concat());
+    let _portcullis = Portcullis::guard(plane, &[&space], &configuration, &[]);
+    for entry in fixtures::other_validators() {
+        let (id, fix) = (entry.meta.id, entry.meta.fix);
+        let Some(Kinds::Resource(row)) = entry.meta.kinds.first() else { continue };
+        for fixture in fixtures::of(id).iter().filter(|_| row.operations.contains(&Operation::Create)) {
+            let mut object = fixture.object();
+            let api = object["apiVersion"].as_str().expect("a version");
+            let api = if api.contains('/') { format!("/apis/{api}") } else { format!("/api/{api}") };
+            let path = if row.is_namespaced {
+                object["metadata"]["namespace"] = space.name.as_str().into();
+                format!("{api}/namespaces/{}/{}?dryRun=All", space.name, row.resource)
+            } else {
+                format!("{api}/{}?dryRun=All", row.resource)
+            };
+            let answer = plane.admin.call(Method::POST, &path, Some(&object));
+            if fixture.is_denied() {
+                let message = answer.refused();
+                let is_its_own =
+                    |line: &str| line.starts_with(&format!("{id}: ")) && line.ends_with(&format!("({fix})"));
+                assert!(message.lines().all(is_its_own), "{id}/{}: {message}", fixture.name);
+            } else {
+                assert_eq!(answer.warnings, [] as [&str; 0], "{id}/{}", fixture.name);
+                answer.admitted();
+            }
+        }
+    }
 }
 
 #[test]
