@@ -86,9 +86,14 @@ impl Resource {
         self.resource.split_once('/').map_or("", |(_, subresource)| subresource)
     }
 
+    /// Every row.
+    pub fn all() -> impl Iterator<Item = &'static Self> {
+        RESOURCES.iter().copied()
+    }
+
     /// The row of a kind.
     pub(super) fn find(group: &str, kind: &str) -> Option<&'static Self> {
-        RESOURCES.iter().copied().find(|row| row.kind == kind && row.group == group)
+        Self::all().find(|row| row.kind == kind && row.group == group)
     }
 }
 

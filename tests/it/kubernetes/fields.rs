@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use portcullis::object::Workloads;
+use portcullis::object::resource::Resource;
 use portcullis::policy::Kinds;
 use portcullis::request::{Operation, Source};
 use portcullis::webhooks::{Target, validating};
@@ -283,15 +284,17 @@ fn every_kind_that_holds_pods_is_in_the_table() {
 }
 
 #[test]
-fn every_row_of_the_table_names_its_resource() {
-    for row in Workloads::built_in().iter() {
-        let path = if row.group.is_empty() { "/api/v1".to_owned() } else { format!("/apis/{}/v1", row.group) };
+fn every_row_of_the_tables_names_its_resource() {
+    let workloads = Workloads::built_in();
+    let workloads = workloads.iter().map(|row| (&*row.group, &*row.kind, &*row.resource, true));
+    let resources = Resource::all().map(|row| (row.group, row.kind, row.resource, row.is_namespaced));
+    for (group, kind, resource, is_namespaced) in workloads.chain(resources) {
+        let path = if group.is_empty() { "/api/v1".to_owned() } else { format!("/apis/{group}/v1") };
         let answer = page(&Plane::shared().admin, &path);
         let resources = answer["resources"].as_array().expect("resources").iter();
-        let named: Vec<&Value> = resources.filter(|resource| resource["name"] == *row.resource).collect();
-        assert_eq!(named.len(), 1, "{}", row.resource);
-        assert_eq!(named[0]["kind"], *row.kind);
-        assert_eq!(named[0]["namespaced"], true);
+        let named: Vec<&Value> = resources.filter(|known| known["name"] == resource).collect();
+        assert_eq!(named.len(), 1, "{resource}");
+        assert_eq!((&named[0]["kind"], &named[0]["namespaced"]), (&kind.into(), &is_namespaced.into()), "{resource}");
     }
 }
 
