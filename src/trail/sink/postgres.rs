@@ -74,11 +74,12 @@ impl Postgres {
         // Whoever gives up waiting leaves no session behind that still waits for the answer.
         let mut session = match self.session.take().filter(|session| !session.is_closed()) {
             Some(session) => session,
-            None => self.database.connect().await?,
+            None => self.database.connect().await.map_err(PartError::Connect)?,
         };
         let statement = format!("SELECT stream, seq FROM {}.append($1, $2)", self.database.schema());
         let class = batch.class.as_str();
-        let altered = session.ask(&statement, &[(&class, Type::TEXT), (&lines, Type::TEXT_ARRAY)]).await?;
+        let altered = session.ask(&statement, &[(&class, Type::TEXT), (&lines, Type::TEXT_ARRAY)]).await;
+        let altered = altered.map_err(PartError::Database)?;
         self.session = Some(session);
         if !altered.is_empty() {
             let name = |row: &tokio_postgres::Row| format!("{}:{}", row.get::<_, String>(0), row.get::<_, i64>(1));
@@ -115,9 +116,12 @@ enum PartError {
     /// A line is not text.
     #[error("it is not text: it was altered in the spool")]
     NotText(#[source] Utf8Error),
-    /// An error of the database.
+    /// No session could begin, which says nothing of a record, whatever the class of the error.
     #[error(transparent)]
-    Database(#[from] DatabaseError),
+    Connect(DatabaseError),
+    /// An error of the statement that appends.
+    #[error(transparent)]
+    Database(DatabaseError),
 }
 
 impl PartError {
@@ -126,7 +130,7 @@ impl PartError {
         match self {
             Self::NotText(_) => true,
             Self::Database(DatabaseError::Refused { code, .. }) => DATA.iter().any(|class| code.starts_with(class)),
-            Self::Database(_) => false,
+            Self::Connect(_) | Self::Database(_) => false,
         }
     }
 }

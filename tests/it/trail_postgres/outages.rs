@@ -1,5 +1,6 @@
 //! A database that stops, starts and loses its connections, while decisions are made.
 
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
@@ -120,4 +121,39 @@ async fn a_record_that_the_database_does_not_take_is_set_aside_and_the_next_ones
     let (kept, mut spooled) = (kept(&postgres).await, spooled(folder.path()));
     spooled.retain(|record| !line.contains(record.trim_end()));
     assert_eq!(kept, spooled);
+}
+
+/// A setting of the role by which every session fails as it begins: another function is found for one of its statements.
+/// It raises P0001, of the class of errors that are about a record where the function that appends raises them.
+const BROKEN: &str = "CREATE SCHEMA broken;
+    GRANT USAGE ON SCHEMA broken TO writing;
+    CREATE FUNCTION broken.current_setting(text) RETURNS text LANGUAGE plpgsql AS $$
+    BEGIN
+      RAISE EXCEPTION 'no session may begin';
+    END $$;
+    ALTER ROLE writing SET search_path = broken, pg_catalog";
+/// Failures of deliveries: more than it takes until a record is set aside.
+const FAILURES: u64 = 4;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_set_aside_because_no_session_can_begin() {
+    let postgres = Postgres::start();
+    let client = postgres.superuser().await;
+    client.batch_execute(BROKEN).await.expect("broken");
+    let carried = Carried::to(Postgres::sink(postgres.settings(postgres.port, json!({}))).await.expect("a sink"));
+    for _ in 0..10 {
+        carried.record(Class::Refused, events()[1].clone()).await;
+    }
+    let started = Instant::now();
+    let failures = || carried.couriers.counters().map(|(_, counters)| counters.failures.load(Ordering::Relaxed)).sum();
+    while FAILURES > failures() {
+        assert!(started.elapsed() < PATIENCE, "it does not try again");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(kept(&postgres).await.is_empty(), "a session began");
+    client.batch_execute("ALTER ROLE writing RESET search_path").await.expect("mended");
+    let folder = carried.finish().await;
+    let aside = folder.path().join("set-aside/database");
+    assert!(!aside.exists(), "{:?}", std::fs::read_dir(&aside).map(Iterator::count));
+    assert_eq!(kept(&postgres).await, spooled(folder.path()));
 }
