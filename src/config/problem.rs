@@ -80,7 +80,7 @@ impl Problems {
         let message = match &error.fault {
             Fault::UnknownKey { known: [], .. } => "unknown key; there are no settings".to_owned(),
             Fault::UnknownKey { name, known } => format!("unknown key{}", suggestion(name, known, "known keys are")),
-            Fault::Missing(_) | Fault::Mismatch(_) | Fault::Surplus | Fault::Invalid(_) => error.to_string(),
+            Fault::Missing(_) | Fault::Mismatch(_) | Fault::Surplus { .. } | Fault::Invalid(_) => error.to_string(),
         };
         let steps = error.steps().map(ToString::to_string);
         let field = std::iter::once(path.to_owned()).chain(steps).collect::<String>();

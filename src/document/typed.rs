@@ -44,7 +44,8 @@ impl<'de> Deserializer<'de> for Reader<'_> {
                 let mut items = Items { items: items.iter().enumerate() };
                 let value = visitor.visit_seq(&mut items)?;
                 match items.items.next() {
-                    Some((position, _)) => Err(TypedError::of(Fault::Surplus).below(Step::Item(position))),
+                    // It took all before this one.
+                    Some((most, _)) => Err(TypedError::of(Fault::Surplus { most }).below(Step::Item(most))),
                     None => Ok(value),
                 }
             }
@@ -163,17 +164,24 @@ impl<'de> VariantAccess<'de> for Content<'_> {
         Reader(self.value).deserialize_any(visitor).map_err(|error| error.below_key(self.key))
     }
 
-    fn struct_variant<V: Visitor<'de>>(self, _: &'static [&'static str], visitor: V) -> Result<V::Value, TypedError> {
-        Reader(self.value).deserialize_any(visitor).map_err(|error| error.below_key(self.key))
+    fn struct_variant<V: Visitor<'de>>(
+        self,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, TypedError> {
+        Reader(self.value).deserialize_struct("", fields, visitor).map_err(|error| error.below_key(self.key))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+    use std::fmt::Debug;
+    use std::num::{NonZeroI8, NonZeroU8, NonZeroU64};
 
     use serde::Deserialize;
-    use serde_json::json;
+    use serde::de::DeserializeOwned;
+    use serde_json::{Value, json};
 
     use super::{Fault, read};
     use crate::document;
@@ -203,6 +211,17 @@ mod tests {
         Of(u8),
     }
 
+    #[derive(Debug, Deserialize, PartialEq)]
+    struct Two(u8, u8);
+
+    #[derive(Debug, Deserialize, PartialEq)]
+    #[serde(rename_all = "lowercase")]
+    enum Shape {
+        Point(u8, u8),
+        Round { radius: u8 },
+        Nothing,
+    }
+
     #[test]
     fn what_fits_is_read() {
         let read = |value| read::<Settings>(&value);
@@ -229,19 +248,24 @@ mod tests {
                 Fault::UnknownKey { name: "amount".to_owned(), known: &["count"] },
             ),
             ("level: high\n", 1, "", Fault::Missing("list")),
-            ("list:\n- count: x\n", 2, ".list[0].count", Fault::Mismatch("a whole number up to 255".to_owned())),
+            ("list:\n- count: x\n", 2, ".list[0].count", Fault::Mismatch("a whole number from 0 to 255".to_owned())),
             ("list: []\nlevel: low\n", 2, ".level", Fault::Mismatch("`high` or `of`".to_owned())),
             ("list: []\nlevel: 7\n", 2, ".level", Fault::Mismatch("`high` or `of`".to_owned())),
-            ("list: []\nlevel: {of: 300}\n", 2, ".level.of", Fault::Mismatch("a whole number up to 255".to_owned())),
+            (
+                "list: []\nlevel: {of: 300}\n",
+                2,
+                ".level.of",
+                Fault::Mismatch("a whole number from 0 to 255".to_owned()),
+            ),
             ("list:\n- [7]\n", 2, ".list[0]", Fault::Mismatch("a mapping".to_owned())),
-            ("list: []\npair: [1]\n", 2, ".pair", Fault::Mismatch("a tuple of size 2".to_owned())),
-            ("list: []\npair: [1, 2,\n 3]\n", 3, ".pair[2]", Fault::Surplus),
+            ("list: []\npair: [1]\n", 2, ".pair", Fault::Mismatch("a list of 2 items".to_owned())),
+            ("list: []\npair: [1, 2,\n 3]\n", 3, ".pair[2]", Fault::Surplus { most: 2 }),
             // A key of digits is a key.
             (
                 "list: []\nnamed:\n  7: {count: x}\n",
                 3,
                 ".named.7.count",
-                Fault::Mismatch("a whole number up to 255".to_owned()),
+                Fault::Mismatch("a whole number from 0 to 255".to_owned()),
             ),
         ] {
             let node = &document::read(text).expect("YAML")[0];
@@ -250,5 +274,41 @@ mod tests {
             assert_eq!(error.steps().map(ToString::to_string).collect::<String>(), path, "{text}");
             assert_eq!(error.position_in(node).line, line, "{text}");
         }
+    }
+
+    /// The message for a value that cannot be read into a type.
+    fn message<T: DeserializeOwned + Debug>(value: Value) -> String {
+        read::<T>(&value).expect_err("it does not fit").to_string()
+    }
+
+    #[test]
+    fn a_number_out_of_range_names_the_range() {
+        assert_eq!(message::<u64>(json!(-1)), "must be a whole number of 0 or more");
+        assert_eq!(message::<u64>(json!(1.5)), "must be a whole number of 0 or more");
+        assert_eq!(message::<u16>(json!(70_000)), "must be a whole number from 0 to 65535");
+        assert_eq!(message::<i8>(json!(200)), "must be a whole number from -128 to 127");
+        assert_eq!(
+            message::<i64>(json!(u64::MAX)),
+            "must be a whole number from -9223372036854775808 to 9223372036854775807"
+        );
+        assert_eq!(message::<NonZeroU64>(json!(0)), "must be a whole number of 1 or more");
+        assert_eq!(message::<NonZeroU8>(json!(0)), "must be a whole number from 1 to 255");
+        assert_eq!(message::<NonZeroI8>(json!(0)), "must be a whole number from -128 to 127, but not 0");
+        assert_eq!(message::<f64>(json!("x")), "must be a number");
+    }
+
+    #[test]
+    fn a_message_names_no_type_of_rust() {
+        assert_eq!(message::<[u8; 1]>(json!([])), "must be a list of 1 item");
+        assert_eq!(message::<(u8, u8)>(json!([1, 2, 3])), "must not be there: the list has at most 2 items");
+        assert_eq!(message::<Two>(json!([1])), "must be a list of 2 items");
+        assert_eq!(message::<Two>(json!({})), "must be a list");
+        assert_eq!(message::<Inner>(json!([1])), "must be a mapping");
+        assert_eq!(message::<Shape>(json!("point")), "must be a mapping with one key");
+        assert_eq!(message::<Shape>(json!({"point": [1]})), "must be a list of 2 items");
+        assert_eq!(message::<Shape>(json!({"point": {}})), "must be a list");
+        // Not a list with the values of its fields in their order.
+        assert_eq!(message::<Shape>(json!({"round": [1]})), "must be a mapping");
+        assert_eq!(message::<Shape>(json!({"nothing": 1})), "must be null");
     }
 }

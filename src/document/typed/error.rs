@@ -48,8 +48,11 @@ pub enum Fault {
     Missing(&'static str),
     /// A value is not this, which its type takes.
     Mismatch(String),
-    /// A list has an item more than its type.
-    Surplus,
+    /// An item of a list is beyond the last that its type has.
+    Surplus {
+        /// Number of items that the type has.
+        most: usize,
+    },
     /// A value does not fit for another reason, as `must …`.
     Invalid(String),
 }
@@ -101,7 +104,7 @@ impl fmt::Display for TypedError {
             Fault::UnknownKey { name, .. } => write!(out, "unknown key {name}"),
             Fault::Missing(name) => write!(out, "must have {name}"),
             Fault::Mismatch(expected) => write!(out, "must be {expected}"),
-            Fault::Surplus => out.write_str("is one more than the list may have"),
+            Fault::Surplus { most } => write!(out, "must not be there: the list has at most {}", items(most)),
             Fault::Invalid(message) => out.write_str(message),
         }
     }
@@ -115,7 +118,7 @@ impl serde::de::Error for TypedError {
     }
 
     fn invalid_type(_: Unexpected<'_>, expected: &dyn Expected) -> Self {
-        Self::of(Fault::Mismatch(kind(&expected.to_string()).to_owned()))
+        Self::of(Fault::Mismatch(kind(&expected.to_string())))
     }
 
     fn invalid_value(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
@@ -123,7 +126,7 @@ impl serde::de::Error for TypedError {
     }
 
     fn invalid_length(_: usize, expected: &dyn Expected) -> Self {
-        Self::of(Fault::Mismatch(expected.to_string()))
+        Self::of(Fault::Mismatch(kind(&expected.to_string())))
     }
 
     fn unknown_variant(_: &str, known: &'static [&'static str]) -> Self {
@@ -149,16 +152,64 @@ pub(super) fn one_of(names: &[&str]) -> String {
 }
 
 /// The name of a kind of value in a configuration, for what serde calls it.
-fn kind(expected: &str) -> &str {
+fn kind(expected: &str) -> String {
+    if let Some(number) = expected.strip_prefix("a nonzero ") {
+        return whole_number(number, true).unwrap_or_else(|| "a number other than 0".to_owned());
+    }
+    if let Some(number) = whole_number(expected, false) {
+        return number;
+    }
+    if let Some(length) = LENGTHS.iter().find_map(|prefix| expected.strip_prefix(prefix)) {
+        return format!("a list of {}", items(length));
+    }
+    // What is left of these names a type of ours, which the reader of a configuration does not know.
+    if let Some((_, length)) = expected.strip_prefix("tuple ").and_then(|rest| rest.split_once(" with ")) {
+        return format!("a list of {}", items(length.trim_end_matches(" elements").trim_end_matches(" element")));
+    }
     match expected {
         "a boolean" => "true or false",
-        "a map" => "a mapping",
-        "a sequence" => "a list",
+        "a character" => "a single character",
+        "f32" | "f64" => "a number",
         "path string" => "the name of a file",
-        "u8" => "a whole number up to 255",
-        "u16" => "a whole number up to 65535",
-        "u32" => "a whole number up to 4294967295",
-        "u64" | "usize" | "i8" | "i16" | "i32" | "i64" => "a whole number",
+        "unit" => "null",
+        "newtype variant" | "struct variant" | "tuple variant" => "a mapping with one key",
+        "a sequence" => "a list",
+        "a map" => "a mapping",
+        other if other.starts_with("tuple ") => "a list",
+        other if other.starts_with("struct ") => "a mapping",
+        other if other.starts_with("unit struct ") => "null",
         other => other,
     }
+    .to_owned()
+}
+
+/// Beginnings of serde's names for lists of a known length.
+const LENGTHS: [&str; 2] = ["a tuple of size ", "an array of length "];
+
+/// Count of items.
+fn items(count: impl fmt::Display) -> String {
+    let count = count.to_string();
+    if count == "1" { "1 item".to_owned() } else { format!("{count} items") }
+}
+
+/// The whole numbers of one of Rust's types.
+fn whole_number(name: &str, is_nonzero: bool) -> Option<String> {
+    let (least, most) = match name {
+        "u8" => (0, u64::from(u8::MAX)),
+        "u16" => (0, u64::from(u16::MAX)),
+        "u32" => (0, u64::from(u32::MAX)),
+        "u64" | "u128" | "usize" => {
+            return Some(format!("a whole number of {} or more", u8::from(is_nonzero)));
+        }
+        "i8" => (i64::from(i8::MIN), i8::MAX.unsigned_abs().into()),
+        "i16" => (i64::from(i16::MIN), i16::MAX.unsigned_abs().into()),
+        "i32" => (i64::from(i32::MIN), i32::MAX.unsigned_abs().into()),
+        "i64" | "i128" | "isize" => (i64::MIN, i64::MAX.unsigned_abs()),
+        _ => return None,
+    };
+    Some(match (least, is_nonzero) {
+        (0, true) => format!("a whole number from 1 to {most}"),
+        (_, false) => format!("a whole number from {least} to {most}"),
+        (_, true) => format!("a whole number from {least} to {most}, but not 0"),
+    })
 }

@@ -98,7 +98,7 @@ fn every_key_takes_what_it_must() {
 #[test]
 fn a_setting_of_a_sink_is_named_with_its_own_line() {
     for (sink, wanted) in [
-        ("type: file\n    path: f\n    keep: -1", "8:11: trail.sinks[0].keep: must be a whole number up to 4294967295"),
+        ("type: file\n    path: f\n    keep: -1", "8:11: trail.sinks[0].keep: must be a whole number from 0 to 4294967295"),
         (
             "type: kafka\n    topic: t\n    brokers:\n    - b:1\n    - [hunter2]",
             "10:7: trail.sinks[0].brokers[1]: must be a string",
@@ -139,7 +139,7 @@ fn a_setting_of_a_sink_is_named_with_its_own_line() {
         ),
         (
             "type: postgres\n    host: h\n    database: d\n    user: u\n    port: 65536",
-            "10:11: trail.sinks[0].port: must be a whole number up to 65535",
+            "10:11: trail.sinks[0].port: must be a whole number from 0 to 65535",
         ),
     ] {
         let lines = format!("trail:\n  sinks:\n  - name: a\n    {sink}\n  spool: {{directory: s}}\n");
@@ -163,7 +163,7 @@ fn a_sink_is_named_with_its_place_and_what_is_wrong_in_it() {
             "{name: a, type: [hunter2]}",
             "5:21: trail.sinks[0].type: must be one of stdout, file, postgres, kafka, s3, otlp, webhook",
         ),
-        ("{name: a, type: file, path: f, maxBytes: hunter2}", "5:46: trail.sinks[0].maxBytes: must be a whole number"),
+        ("{name: a, type: file, path: f, maxBytes: hunter2}", "5:46: trail.sinks[0].maxBytes: must be a whole number of 0 or more"),
         (
             "{name: a, type: otlp, endpoint: 'https://o', headers: hunter2}",
             "5:59: trail.sinks[0].headers: must be a mapping",
