@@ -8,11 +8,12 @@ mod redact;
 mod sample;
 mod stranger;
 mod stream;
+mod time;
 
 pub use class::Class;
 pub use event::{Caller, Event, Origin, RECORD, cut};
 pub use redact::{PseudonymKeyError, Redaction};
 pub use sample::Sampler;
 pub use stranger::{Reason, Stranger};
-pub(in crate::trail) use stream::printed;
 pub use stream::{Omitted, Record};
+pub(in crate::trail) use time::printed;

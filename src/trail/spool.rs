@@ -6,6 +6,7 @@
 mod aside;
 mod clock;
 mod error;
+mod folder;
 mod index;
 mod output;
 mod retention;
@@ -109,7 +110,7 @@ impl Spool {
     /// Opens a spool, or begins one.
     ///
     /// # Errors
-    /// When the folder cannot be used, has another writer, or holds something else than a trail.
+    /// When the folder cannot be used, has another writer, or is not a trail.
     pub fn open(settings: SpoolSettings, signer: Option<Signer>) -> Result<Self, OutputError> {
         let root = &settings.directory;
         std::fs::create_dir_all(root)?;
@@ -118,7 +119,7 @@ impl Spool {
         let is_durable = settings.guarantee == Guarantee::Durable;
         let open = |class| Stream::open(root, class, &index, is_durable);
         let streams = [open(Class::Allow)?, open(Class::Refused)?, open(Class::Access)?];
-        stream::sync_folder(root)?;
+        folder::sync_folder(root)?;
         let last = Class::ALL.into_iter().filter_map(|class| index.last_time(class)).max();
         let clock = Clock::new(last, root.join(LEAPT).exists(), Timestamp::now(), Instant::now());
         Ok(Self {
@@ -226,7 +227,7 @@ impl Spool {
                 self.expire(class, now);
             }
             if let Err(error) = self.streams[class.index()].sync() {
-                tracing::error!(%error, class = class.as_str(), "the spool could not be brought to the disk");
+                tracing::error!(%error, class = class.as_str(), "the spool could not be synced to the disk");
             }
         }
     }
@@ -279,7 +280,7 @@ impl Spool {
             match stream.append(&[&body.to_bytes()], now) {
                 Ok(_) => index.aside().told(&entry),
                 Err(error) => {
-                    tracing::error!(%error, "that a record was set aside could not be recorded");
+                    tracing::error!(%error, "the notice of a record that was set aside could not be recorded");
                     break;
                 }
             }

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::redact::Redaction;
-use super::stream::micros;
+use super::time::micros;
 use crate::bound::{Limit, Room, prefix};
 use crate::decision::selection::{Selection, select};
 use crate::decision::{Decision, Endpoint, FindingText, ModedFinding};

@@ -4,12 +4,12 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use jiff::fmt::temporal::DateTimePrinter;
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
 use super::event::short;
 use super::stranger::Stranger;
+use super::time::micros;
 use crate::bound::Room;
 use crate::decision::selection::{Entry, Selection, select};
 use crate::snapshot::Weaker;
@@ -274,14 +274,4 @@ fn errors_list<S: Serializer>(errors: &&[String], serializer: S) -> Result<S::Ok
 
 fn short_text<S: Serializer>(text: &&str, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(short(text))
-}
-
-pub(in crate::trail) fn micros<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&printed(*time))
-}
-
-/// RFC 3339 with microseconds, UTC.
-pub(in crate::trail) fn printed(time: Timestamp) -> String {
-    const PRINTER: DateTimePrinter = DateTimePrinter::new().precision(Some(6));
-    PRINTER.timestamp_to_string(&time)
 }

@@ -10,7 +10,7 @@ use std::sync::Mutex;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::stream::sync_folder;
+use super::folder::sync_folder;
 use crate::lock::lock;
 use crate::trail::proof::Link;
 use crate::trail::record::Class;
@@ -187,7 +187,7 @@ impl State {
     }
 }
 
-/// When the record was made; now, where it does not say so.
+/// Time of the record; the current time if it has none.
 fn time(line: &[u8]) -> Timestamp {
     let link: Option<Link> = serde_json::from_slice(line).ok();
     link.and_then(|link| link.time()).unwrap_or_else(Timestamp::now)

@@ -125,7 +125,7 @@ impl Index {
         segments.front().zip(segments.back()).map_or((0, 0), |(first, last)| (first.first, last.end))
     }
 
-    /// When the last record of a class was made, if there is one.
+    /// Time of the last record of a class; `None` if there is no record.
     pub(super) fn last_time(&self, class: Class) -> Option<Timestamp> {
         let state = lock(&self.state);
         let has_records = |segment: &&Segment| segment.end > segment.first;

@@ -46,7 +46,7 @@ pub enum OutputError {
     /// Two writers would tear each other's chain.
     #[error("{}: another process writes to it", .0.display())]
     Taken(PathBuf),
-    /// The file holds something else than a trail.
+    /// The file is not a trail.
     #[error("{}:{line}: is not a line of a trail; name another file, or move this one away", file.display())]
     Foreign {
         /// The file.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::folder::sync_folder;
 use super::index::{Index, Segment, StreamIndex};
 use super::output::{OutputError, new_id};
 use crate::digest::sha256;
@@ -26,7 +27,7 @@ pub(super) struct Stream {
     pub(super) chain: Chain,
     /// Records since the last checkpoint, that one not counted.
     pub(super) since: u64,
-    /// When the last checkpoint was made.
+    /// Time of the last checkpoint.
     pub(super) checked: Timestamp,
     /// Bytes of a torn end that were cut off when it was opened.
     pub(super) torn: u64,
@@ -49,7 +50,7 @@ struct ActiveFile {
     is_torn: bool,
     /// Set while something written is not known to be on the disk.
     is_dirty: bool,
-    /// When something was last written.
+    /// Time of the last write.
     newest: Timestamp,
 }
 
@@ -279,11 +280,7 @@ fn is_empty(path: &Path) -> bool {
     std::fs::metadata(path).is_ok_and(|metadata| metadata.len() == 0)
 }
 
-pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
-}
-
-/// When the last record of a segment was made.
+/// Time of the last record of a segment.
 fn newest(path: &Path, bytes: u64) -> io::Result<Option<Timestamp>> {
     let mut file = File::open(path)?;
     let (mut tail, mut length) = (Vec::new(), TAIL.min(bytes));
