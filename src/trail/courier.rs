@@ -85,7 +85,7 @@ impl Courier {
     /// A courier for the sink of that name, over the spool in `directory`. It goes on where it was.
     ///
     /// # Errors
-    /// When there can be no file that says where it is.
+    /// When the folder of its position cannot be created.
     pub fn new(name: &str, sink: Box<dyn Sink>, index: &Arc<Index>, directory: &Path) -> io::Result<Self> {
         let folder = directory.join("cursors");
         std::fs::create_dir_all(&folder)?;
@@ -210,7 +210,7 @@ impl Courier {
         let next = loaded.route.next;
         self.routes[class.index()] = loaded.route;
         if let Err(error) = self.save() {
-            tracing::warn!(%error, sink = self.name, "how far the sink has come could not be written down");
+            tracing::warn!(%error, sink = self.name, "the position of a sink could not be saved");
         }
         // Only now may it be removed: it must not be missed after a crash.
         self.index.taken(&self.name, class, next);

@@ -83,7 +83,7 @@ pub async fn open(settings: &Settings, beginning: &Beginning) -> Result<(Trail, 
     let trail = Trail::spooled(spool, beginning).map_err(named)?;
     for (class, body) in couriers.iter().flat_map(Courier::ahead) {
         if let Err(error) = trail.record(class, None, body).await {
-            tracing::error!(%error, "what a sink had more than the spool could not be recorded");
+            tracing::error!(%error, "the notice of a sink that has more records than the spool could not be recorded");
         }
     }
     Ok((trail, Couriers::send(couriers)))

@@ -9,15 +9,18 @@ use crate::sinks::{CLUSTER, Spooled, block_on, caught_up, settings};
 /// What can never work, and where that is said; the secret is `hunter2`.
 const WRONG: [(&str, &str); 17] = [
     ("type: webhook, url: 'https://siem/x?token=hunter2', secretFile: s", "trail.sinks[0].url: its query holds"),
-    ("type: webhook, url: 'https://me:hunter2@siem/x', secretFile: s", "trail.sinks[0].url: must hold no name"),
+    ("type: webhook, url: 'https://me:hunter2@siem/x', secretFile: s", "trail.sinks[0].url: must not contain a user"),
     ("type: webhook, url: 'https://siem/token/hunter2', secretFile: s", "trail.sinks[0].url: its path holds"),
     ("type: webhook, url: 'http://siem/hunter2', secretFile: s", "trail.sinks[0].url: must begin with https://"),
     ("type: webhook, url: 'hunter2', secretFile: s", "trail.sinks[0].url: is not a URL"),
     ("type: webhook, secretFile: s", "trail.sinks[0].url: is missing"),
-    ("type: webhook, url: 'https://siem', urlFile: u, secretFile: s", "trail.sinks[0].urlFile: stands beside url"),
+    (
+        "type: webhook, url: 'https://siem', urlFile: u, secretFile: s",
+        "trail.sinks[0].urlFile: cannot be set together with url",
+    ),
     ("type: webhook, url: 'https://siem', secretFile: s, headers: {'a b': f}", "trail.sinks[0].headers: "),
     ("type: otlp, endpoint: 'https://otel?api_key=hunter2'", "trail.sinks[0].endpoint: its query holds"),
-    ("type: otlp, endpoint: 'https://hunter2@otel'", "trail.sinks[0].endpoint: must hold no name"),
+    ("type: otlp, endpoint: 'https://hunter2@otel'", "trail.sinks[0].endpoint: must not contain a user"),
     (
         "type: s3, bucket: trail, endpoint: 'https://s3.example.com?sig=hunter2'",
         "trail.sinks[0].endpoint: its query holds",
@@ -31,7 +34,7 @@ const WRONG: [(&str, &str); 17] = [
         "type: kafka, brokers: ['me:hunter2@bus:9093'], topic: t, user: u, passwordFile: p",
         "trail.sinks[0].brokers: each must be",
     ),
-    ("type: kafka, brokers: ['bus:9093'], topic: t", "trail.sinks[0].user: is missing, and passwordFile with it"),
+    ("type: kafka, brokers: ['bus:9093'], topic: t", "trail.sinks[0].user: is missing, and passwordFile too"),
     ("type: postgres, host: 'postgres://me:hunter2@db', database: d, user: u", "trail.sinks[0].host: must be a name"),
     ("type: postgres, host: db, database: d, user: u, tls: disable", "trail.sinks[0].tls: disable sends everything"),
 ];

@@ -107,7 +107,7 @@ fn a_checkpoint_of_ones_own_needs_the_key() {
         named(&with(record, &|_| String::new()), "is without a signature, although earlier ones are signed");
         let other = verifier(2).to_string();
         let id = other.rsplit_once('+').expect("a key").0;
-        named(&with(record, &|text| signer(2).sign(text)), &format!("is signed by {id}, which is none of the keys"));
+        named(&with(record, &|text| signer(2).sign(text)), &format!("is signed by {id}, which is not one of the keys"));
         named(&with(record, &|_| signer(1).sign("another text\n")), "did not make");
     }
 }

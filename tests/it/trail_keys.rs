@@ -44,7 +44,8 @@ fn the_change_is_signed_by_both_keys_and_the_missing_one_is_said() {
     for (known, missing) in [(1, 2), (2, 1)] {
         let missing = verifier(missing).to_string();
         let fault = files.verify(&[verifier(known)]).expect_err("a key is missing");
-        let wanted = format!("is signed by {}, which is none of the keys", missing.rsplit_once('+').expect("a key").0);
+        let wanted =
+            format!("is signed by {}, which is not one of the keys", missing.rsplit_once('+').expect("a key").0);
         assert!(fault.message.contains(&wanted), "{fault}");
     }
 }

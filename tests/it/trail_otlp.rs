@@ -171,7 +171,9 @@ fn rejected_records_and_strange_answers_are_failures_that_are_said_without_a_sec
         let mut opened = settings(&sink(&spooled, receiver.address)).open(CLUSTER).await.expect("opened");
         let error = deliver(&mut *opened, &spooled).await.expect_err("rejected").to_string();
         assert!(error.starts_with("record ") && error.ends_with(":0 and 1 more were rejected: too old\\nX"), "{error}");
-        for wanted in [Some("repeats a secret"), None, Some("none of OTLP"), Some("401"), Some("307"), None] {
+        for wanted in
+            [Some("repeats a secret"), None, Some("not an OTLP/protobuf answer"), Some("401"), Some("307"), None]
+        {
             let result = deliver(&mut *opened, &spooled).await;
             match (wanted, result) {
                 (None, result) => result.expect("taken"),

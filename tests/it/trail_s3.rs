@@ -209,7 +209,7 @@ fn a_bucket_that_holds_other_records_is_said_and_nothing_is_skipped() {
         let bytes = spooled.lines(Class::Allow);
         let batch = portcullis::trail::sink::Batch { stream: &stream, class: Class::Allow, first: 0, bytes: &bytes };
         let error = opened.deliver(&batch).await.expect_err("refused").to_string();
-        assert!(error.contains("holds something else than these records"), "{error}");
+        assert!(error.contains("holds something other than these records"), "{error}");
         assert_eq!(moto.objects(ANYBODY).await.len(), 1);
     });
 }
@@ -219,7 +219,7 @@ fn a_bucket_that_locks_nothing_is_refused_at_the_start() {
     block_on(async {
         for (bucket, wanted) in [
             (Bucket::Plain, "the bucket trail has no Object Lock: what is put there could be removed"),
-            (Bucket::NoRetention, "the bucket trail has Object Lock and no default retention"),
+            (Bucket::NoRetention, "the bucket trail has Object Lock but no default retention"),
         ] {
             let moto = Moto::start(bucket).await;
             let spooled = Spooled::new(4 << 20);
@@ -229,7 +229,7 @@ fn a_bucket_that_locks_nothing_is_refused_at_the_start() {
                 settings(&Moto::sink(&spooled, moto.address, &json!({"objectLock": "ignore"}))).open("").await.is_ok()
             );
             let error = refusal(&Moto::sink(&spooled, moto.address, &json!({"bucket": "another"}))).await;
-            assert_eq!(error, "there is no bucket another");
+            assert_eq!(error, "the bucket another does not exist; create it first");
         }
     });
 }
@@ -321,9 +321,9 @@ fn settings_that_can_never_work_are_refused() {
         let address = std::net::SocketAddr::from(([127, 0, 0, 1], 9));
         for (more, wanted) in [
             (json!({"insecure": false}), "endpoint: must begin with https://"),
-            (json!({"endpoint": "http://id:very-secret-key@localhost"}), "must hold no name or password"),
+            (json!({"endpoint": "http://id:very-secret-key@localhost"}), "must not contain a user or a password"),
             (json!({"endpoint": "https://localhost", "insecure": false, "caFile": "/no/where"}), "caFile /no/where"),
-            (json!({"bucket": "a/b"}), "bucket: must be the name of a bucket"),
+            (json!({"bucket": "a/b"}), "bucket: must be a valid bucket name"),
             (json!({"flushSize": "1Ki"}), "flushSize: must be a size from 64Ki to 64Mi"),
             (json!({"flushInterval": "2h"}), "flushInterval: must be a time up to 1h"),
             (json!({"prefix": "a//b"}), "prefix: must be names"),

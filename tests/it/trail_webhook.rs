@@ -293,6 +293,6 @@ fn secrets_are_one_or_two_and_long_enough_and_never_said() {
         wrong["url"] = json!(format!("http://me:{NEW}@localhost/"));
         spooled.file("secret", NEW);
         let error = refusal(&wrong).await;
-        assert!(error.contains("url: must hold no name or password") && !error.contains(NEW), "{error}");
+        assert!(error.contains("url: must not contain a user or a password") && !error.contains(NEW), "{error}");
     });
 }

@@ -38,11 +38,11 @@ pub enum DatabaseError {
         /// A way out, where we know one.
         hint: &'static str,
     },
-    /// A column holds something else than is read from it.
+    /// A column has an unexpected type.
     #[error("{0}")]
     Column(#[source] tokio_postgres::Error),
     /// A record has a number below 0.
-    #[error("a record has the number {0}")]
+    #[error("a record has a negative number: {0}")]
     Number(i64),
 }
 
@@ -56,7 +56,7 @@ pub enum DatabaseSetting {
     #[error("must be a name or an address, without a user or a password")]
     Host,
     /// TLS is disabled, and nothing says that this is meant.
-    #[error("disable sends everything in the open; insecure: true must say that this is meant")]
+    #[error("`disable` sends everything unencrypted; `insecure: true` must confirm it")]
     Tls,
 }
 
@@ -71,7 +71,7 @@ impl DatabaseSetting {
     }
 }
 
-/// Why a URL names no database that can be read. The URL itself is not quoted.
+/// Reason why a URL is not the address of a database. The URL itself is not quoted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum UrlFault {
     /// It has another form.

@@ -60,7 +60,7 @@ pub enum SecretError {
 /// Verifies the other end by the certificates in `ca` (PEM), or by those that the system trusts.
 ///
 /// # Errors
-/// When there are none to trust.
+/// When there are no certificates to trust.
 pub(in crate::trail) fn client(ca: Option<&Path>) -> Result<ClientConfig, TrustError> {
     trusting(roots(ca)?)
 }

@@ -74,7 +74,7 @@ pub(super) fn read_cursor(file: &Path, index: &Index) -> ([u64; 3], Vec<(Class, 
         read => read.and_then(|text| Ok(serde_json::from_slice::<Vec<(String, u64)>>(&text)?)),
     };
     let known = known.unwrap_or_else(|error| {
-        tracing::warn!(%error, file = %file.display(), "how far a sink had come is not known; it gets everything again");
+        tracing::warn!(%error, file = %file.display(), "the position of a sink is not known; it gets all records again");
         Vec::new()
     });
     let mut ahead = Vec::new();

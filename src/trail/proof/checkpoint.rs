@@ -53,7 +53,7 @@ pub(in crate::trail) struct Statement {
     pub(in crate::trail) head: Head,
     /// Kind of the record that carries it.
     record: String,
-    /// When it was made.
+    /// Time of the checkpoint.
     time: String,
     /// The other streams of the same spool.
     pub(in crate::trail) siblings: Vec<Head>,

@@ -18,7 +18,7 @@ pub(in crate::trail) struct Link {
 }
 
 impl Link {
-    /// When it was made.
+    /// Time of the record.
     pub(in crate::trail) fn time(&self) -> Option<Timestamp> {
         self.time.as_deref()?.parse().ok()
     }

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use crate::trail::record::Class;
 use crate::units::duration;
 
-/// Which records are wanted: those that fit everything that is named.
+/// Selection of records: those that match every field that is set.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
     /// The retention class. A line does not say it: only a database is asked for it.

@@ -21,13 +21,13 @@ const PLAIN: usize = 32;
 const RANDOM: usize = 16;
 const MIXED: usize = 20;
 
-/// Reason why there is no address in its file.
+/// Reason why a file does not hold an address.
 #[derive(Debug, thiserror::Error)]
 pub enum AddressError {
     /// The file cannot be read, or is empty.
     #[error(transparent)]
     Secret(#[from] SecretError),
-    /// The file holds something else.
+    /// The file does not hold an address.
     #[error("{}: {source}", file.display())]
     Url {
         /// The file.
@@ -75,7 +75,7 @@ impl Address {
     /// The address as it is now.
     ///
     /// # Errors
-    /// When the file cannot be read, or holds something else.
+    /// When the file cannot be read, or does not hold an address.
     pub(super) fn url(&self) -> Result<Url, AddressError> {
         match self {
             Self::Written(url) => Ok(url.clone()),

@@ -7,9 +7,9 @@ use std::time::Duration;
 #[derive(Debug, thiserror::Error)]
 #[error("{source}")]
 pub struct SinkError {
-    /// How long the sink asks to be left alone.
+    /// Pause that the sink asks for.
     pub retry_after: Option<Duration>,
-    /// What it refuses of the batch, whatever comes; nothing where all of it may be taken later.
+    /// Records that the sink refuses for good; `None` if all may be taken later.
     pub refused: Option<Refused>,
     /// The error, without a secret.
     pub source: Box<dyn Error + Send + Sync>,

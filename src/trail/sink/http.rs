@@ -83,14 +83,14 @@ pub enum HttpError {
     /// The other end could not be verified.
     #[error(transparent)]
     Trust(#[from] TrustError),
-    /// A name is not the name of a header.
+    /// A name is not a valid header name.
     #[error(transparent)]
     Setting(#[from] UnusableSetting),
     /// The value of a header cannot be read.
     #[error(transparent)]
     Secret(#[from] SecretError),
-    /// The file holds something else than the value of a header.
-    #[error("{}: holds no value of a header", .0.display())]
+    /// The content of a file is not a valid header value.
+    #[error("{}: its content is not a valid header value", .0.display())]
     HeaderValue(PathBuf),
     /// There is no client, no connection, or no whole answer.
     #[error("{}", chain(.0))]
@@ -106,7 +106,7 @@ pub enum HttpError {
 /// A client that follows no redirect. It trusts the certificates in `ca`, or those that the system trusts.
 ///
 /// # Errors
-/// When there are none to trust.
+/// When there are no certificates to trust.
 pub(super) fn client(url: &Url, ca: Option<&Path>) -> Result<reqwest::Client, HttpError> {
     let tls = if url.scheme() == "https" { tls::client(ca)? } else { tls::nobody()? };
     reqwest::Client::builder()
@@ -125,7 +125,7 @@ const HEADER_NAME: UnusableSetting = UnusableSetting { key: "headers", requireme
 /// Refuses names that are not valid for headers.
 ///
 /// # Errors
-/// When one is none.
+/// When one is not a valid header name.
 pub(super) fn names(files: &BTreeMap<String, PathBuf>) -> Result<(), UnusableSetting> {
     let is_wrong = |name: &&String| name.parse::<HeaderName>().is_err();
     files.keys().find(is_wrong).map_or(Ok(()), |_| Err(HEADER_NAME))
@@ -134,7 +134,7 @@ pub(super) fn names(files: &BTreeMap<String, PathBuf>) -> Result<(), UnusableSet
 /// Headers whose values are read from files each time, so that a secret may be replaced.
 ///
 /// # Errors
-/// When a name is none, or a file cannot be read or holds something else than a value.
+/// When a name is not valid, a file cannot be read, or its content is not a valid header value.
 pub(super) fn headers(files: &BTreeMap<String, PathBuf>) -> Result<HeaderMap, HttpError> {
     let mut headers = HeaderMap::new();
     for (name, file) in files {

@@ -53,16 +53,16 @@ pub enum Requirement {
         in_file: &'static str,
     },
     /// One address.
-    #[error("stands beside {field}; keep one of them")]
+    #[error("cannot be set together with {field}; keep one of them")]
     TwoUrls {
         /// The key of the other one.
         field: &'static str,
     },
     /// Names of headers.
-    #[error("holds what is not the name of a header")]
+    #[error("has a key that is not a valid header name")]
     HeaderName,
     /// Some broker.
-    #[error("must name one at least")]
+    #[error("must name at least one broker")]
     NoBroker,
     /// The addresses of brokers.
     #[error("each must be host:port, without a user or a password")]
@@ -77,13 +77,13 @@ pub enum Requirement {
     #[error("user and passwordFile belong together")]
     HalfLogin,
     /// Some user.
-    #[error("is missing, and passwordFile with it; only `insecure: true` needs neither")]
+    #[error("is missing, and passwordFile too; only `insecure: true` needs neither")]
     NoLogin,
     /// Certificates for TLS alone.
-    #[error("has no use beside insecure: true")]
+    #[error("has no effect with `insecure: true`; remove it")]
     UselessTrust,
     /// The beginning of the names of objects.
-    #[error("must be names with / between them")]
+    #[error("must be names separated by /")]
     Prefix,
     /// The size of an object.
     #[error("must be a size from 64Ki to 64Mi")]
@@ -92,10 +92,10 @@ pub enum Requirement {
     #[error("must be a time up to 1h")]
     FlushInterval,
     /// The name of a bucket.
-    #[error("must be the name of a bucket")]
+    #[error("must be a valid bucket name")]
     Bucket,
     /// The name of a region.
-    #[error("must be the name of a region")]
+    #[error("must be a valid region name")]
     Region,
     /// Both halves of an access key.
     #[error("accessKeyIdFile and secretAccessKeyFile belong together")]

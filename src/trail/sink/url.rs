@@ -21,20 +21,20 @@ pub(super) fn url(text: &str, insecure: bool) -> Result<Url, UrlError> {
     }
 }
 
-/// Why a text is not the address of a receiver. The text is not quoted: somebody may have put a secret into it.
+/// Reason why a text is not an address. The text is not quoted: somebody may have put a secret into it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum UrlError {
     /// It has another form.
     #[error("is not a URL: {0}")]
     Form(#[source] <Url as FromStr>::Err),
     /// It holds a user or a password.
-    #[error("must hold no name or password; both belong in files")]
+    #[error("must not contain a user or a password; both belong in files")]
     Login,
     /// Plain text that the settings do not permit.
     #[error("must begin with https://; plain text needs `insecure: true`")]
     Plain,
     /// TLS, and the settings say that there is none.
-    #[error("stands beside `insecure: true`, which is for http:// alone")]
+    #[error("must begin with http:// where `insecure: true` is set")]
     NotPlain,
     /// Another scheme, or no host.
     #[error("must begin with https://")]

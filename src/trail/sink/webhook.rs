@@ -77,13 +77,13 @@ pub enum WebhookError {
     /// A setting can never work.
     #[error(transparent)]
     Setting(#[from] UnusableSetting),
-    /// The file of the URL holds none.
+    /// The file of the URL does not hold an address.
     #[error(transparent)]
     Address(#[from] AddressError),
     /// The file of the secrets cannot be read.
     #[error(transparent)]
     Secret(#[from] SecretError),
-    /// The file of the secrets holds something else.
+    /// The file of the secrets has another form.
     #[error("{}: must hold one secret, or two, a line each, of at least {SHORTEST} characters", .0.display())]
     Secrets(PathBuf),
     /// A request failed.

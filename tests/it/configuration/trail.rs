@@ -98,7 +98,10 @@ fn every_key_takes_what_it_must() {
 #[test]
 fn a_setting_of_a_sink_is_named_with_its_own_line() {
     for (sink, wanted) in [
-        ("type: file\n    path: f\n    keep: -1", "8:11: trail.sinks[0].keep: must be a whole number from 0 to 4294967295"),
+        (
+            "type: file\n    path: f\n    keep: -1",
+            "8:11: trail.sinks[0].keep: must be a whole number from 0 to 4294967295",
+        ),
         (
             "type: kafka\n    topic: t\n    brokers:\n    - b:1\n    - [hunter2]",
             "10:7: trail.sinks[0].brokers[1]: must be a string",
@@ -113,14 +116,11 @@ fn a_setting_of_a_sink_is_named_with_its_own_line() {
         ),
         (
             "type: kafka\n    topic: t\n    brokers: [b:1]\n    insecure: true\n    caFile: f",
-            "10:13: trail.sinks[0].caFile: has no use beside insecure: true",
+            "10:13: trail.sinks[0].caFile: has no effect with `insecure: true`; remove it",
         ),
-        ("type: s3\n    bucket: a/b", "7:13: trail.sinks[0].bucket: must be the name of a bucket"),
-        ("type: s3\n    bucket: abc\n    region: ''", "8:13: trail.sinks[0].region: must be the name of a region"),
-        (
-            "type: s3\n    bucket: abc\n    prefix: a//b",
-            "8:13: trail.sinks[0].prefix: must be names with / between them",
-        ),
+        ("type: s3\n    bucket: a/b", "7:13: trail.sinks[0].bucket: must be a valid bucket name"),
+        ("type: s3\n    bucket: abc\n    region: ''", "8:13: trail.sinks[0].region: must be a valid region name"),
+        ("type: s3\n    bucket: abc\n    prefix: a//b", "8:13: trail.sinks[0].prefix: must be names separated by /"),
         (
             "type: s3\n    bucket: abc\n    flushInterval: 2h",
             "8:20: trail.sinks[0].flushInterval: must be a time up to 1h",
@@ -135,7 +135,7 @@ fn a_setting_of_a_sink_is_named_with_its_own_line() {
         ),
         (
             "type: webhook\n    secretFile: s\n    url: https://me:hunter2@o",
-            "8:10: trail.sinks[0].url: must hold no name or password; both belong in files",
+            "8:10: trail.sinks[0].url: must not contain a user or a password; both belong in files",
         ),
         (
             "type: postgres\n    host: h\n    database: d\n    user: u\n    port: 65536",
@@ -163,7 +163,10 @@ fn a_sink_is_named_with_its_place_and_what_is_wrong_in_it() {
             "{name: a, type: [hunter2]}",
             "5:21: trail.sinks[0].type: must be one of stdout, file, postgres, kafka, s3, otlp, webhook",
         ),
-        ("{name: a, type: file, path: f, maxBytes: hunter2}", "5:46: trail.sinks[0].maxBytes: must be a whole number of 0 or more"),
+        (
+            "{name: a, type: file, path: f, maxBytes: hunter2}",
+            "5:46: trail.sinks[0].maxBytes: must be a whole number of 0 or more",
+        ),
         (
             "{name: a, type: otlp, endpoint: 'https://o', headers: hunter2}",
             "5:59: trail.sinks[0].headers: must be a mapping",

@@ -44,7 +44,7 @@ async fn what_is_wrong_is_said_and_what_is_mended_goes_on() {
     let mut sink = open(&settings).await;
     says(bring(&mut sink, 0, &line(0)).await, &["may not write to the topic one"]);
     broker.allow_write("one");
-    says(bring(&mut sink, 0, &line(0)).await, &["the topic one is missing"]);
+    says(bring(&mut sink, 0, &line(0)).await, &["the topic one does not exist"]);
     broker.create("one", None).await;
     bring(&mut sink, 0, &line(0)).await.expect("taken");
     broker.create("another", None).await;
@@ -166,7 +166,7 @@ async fn what_can_never_work_is_refused_and_what_may_is_not() {
         ("passwordFile", file("empty", "\n"), "is empty"),
         ("caFile", missing, "No such file"),
         ("caFile", file("ca.bad", "no certificate"), "holds no certificate"),
-        ("insecure", json!(true), "no use beside insecure"),
+        ("insecure", json!(true), "no effect with `insecure: true`"),
     ];
     for (key, value, wanted) in refused {
         let settings: Settings = serde_json::from_value(with(&good, key, value)).expect("settings");

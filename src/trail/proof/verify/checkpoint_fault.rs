@@ -1,6 +1,6 @@
-//! What is wrong with a checkpoint that a trail carries.
+//! Fault in a checkpoint that a trail carries.
 
-/// What is wrong with a checkpoint, as what is said of the record that carries it.
+/// Fault in a checkpoint. Its message is a predicate of the record that carries the checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum CheckpointFault {
     /// It has no signature, and earlier ones had.
@@ -19,6 +19,6 @@ pub(super) enum CheckpointFault {
     #[error("carries a signature that the key {0} did not make")]
     Forged(String),
     /// These keys signed it, and none of them is known.
-    #[error("is signed by {0}, which is none of the keys; name every key that was ever used")]
+    #[error("is signed by {0}, which is not one of the keys; name every key that was ever used")]
     UnknownKey(String),
 }

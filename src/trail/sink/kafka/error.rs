@@ -21,13 +21,13 @@ pub enum KafkaError {
         topic: String,
     },
     /// There is no such topic.
-    #[error("the topic {topic} is missing; it is not made by us")]
+    #[error("the topic {topic} does not exist; create it first")]
     NoTopic {
         /// The topic.
         topic: String,
     },
     /// The user has no right to write.
-    #[error("the user may not write to the topic {topic}, or it is missing")]
+    #[error("the user may not write to the topic {topic}, or it does not exist")]
     Forbidden {
         /// The topic.
         topic: String,
@@ -42,7 +42,7 @@ pub enum KafkaError {
     #[error("the brokers do not acknowledge: are min.insync.replicas in sync?")]
     Unacknowledged,
     /// The brokers cannot be reached.
-    #[error("the brokers do not answer in time")]
+    #[error("the brokers did not answer in time")]
     Silent,
 }
 

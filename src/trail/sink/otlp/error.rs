@@ -10,17 +10,17 @@ pub enum OtlpError {
     /// A setting can never work.
     #[error(transparent)]
     Setting(#[from] UnusableSetting),
-    /// The file of the endpoint holds none.
+    /// The file of the endpoint does not hold an address.
     #[error(transparent)]
     Address(#[from] AddressError),
     /// The endpoint has no path.
-    #[error("endpoint: is not a place to post to")]
+    #[error("endpoint: must be a URL with a host, to which the path /v1/logs can be added")]
     Endpoint,
     /// A request failed.
     #[error(transparent)]
     Http(#[from] HttpError),
-    /// The answer has another form.
-    #[error("the answer is none of OTLP with protobuf: is this the endpoint of a collector?")]
+    /// The response has another form.
+    #[error("the response is not an OTLP/protobuf answer: is this the endpoint of a collector?")]
     Answer(#[source] prost::DecodeError),
 }
 
@@ -45,7 +45,7 @@ pub(super) struct RejectedRecords {
     pub(super) why: Rejection,
 }
 
-/// Why a record was rejected.
+/// Reason why a record was rejected.
 #[derive(Debug, Clone, thiserror::Error)]
 pub(super) enum Rejection {
     #[error(transparent)]

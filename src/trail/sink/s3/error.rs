@@ -21,8 +21,8 @@ pub enum S3Error {
     /// A file of the access key cannot be read.
     #[error(transparent)]
     Secret(#[from] SecretError),
-    /// The file of the access key's id holds something else.
-    #[error("{}: holds no access key's id", .0.display())]
+    /// The file of the access key ID has another form.
+    #[error("{}: is not an access key ID", .0.display())]
     KeyId(PathBuf),
     /// Nothing says who we are.
     #[error(
@@ -40,7 +40,7 @@ pub enum S3Error {
     #[error("{}", chain(.0))]
     Request(#[from] object_store::Error),
     /// An object is there that we did not put there.
-    #[error("the object {0} holds something else than these records: somebody else put it there")]
+    #[error("the object {0} holds something other than these records: somebody else put it there")]
     Differs(Path),
 }
 

@@ -51,7 +51,7 @@ impl Lock {
                 tracing::warn!(
                     bucket,
                     %error,
-                    "nobody knows yet whether the bucket locks its objects; until then it gets none"
+                    "it is not known yet whether the bucket locks its objects; none are put there until then"
                 );
                 Ok(())
             }

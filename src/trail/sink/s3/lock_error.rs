@@ -15,16 +15,16 @@ pub enum LockError {
     Unlocked {
         /// The bucket.
         bucket: String,
-        /// What it lacks.
+        /// The missing protection.
         lack: Lack,
     },
     /// There is no such bucket.
-    #[error("there is no bucket {0}")]
+    #[error("the bucket {0} does not exist; create it first")]
     NoBucket(String),
     /// We may not ask.
     #[error(
-        "whether the bucket {bucket} locks its objects may not be read ({code}): s3:GetBucketObjectLockConfiguration is \
-         needed"
+        "the Object Lock configuration of the bucket {bucket} may not be read ({code}): grant \
+         s3:GetBucketObjectLockConfiguration"
     )]
     Forbidden {
         /// The bucket.
@@ -33,7 +33,7 @@ pub enum LockError {
         code: String,
     },
     /// The answer is another.
-    #[error("whether the bucket {bucket} locks its objects could not be read: {status} {code}")]
+    #[error("the Object Lock configuration of the bucket {bucket} could not be read: {status} {code}")]
     Answer {
         /// The bucket.
         bucket: String,
@@ -56,17 +56,17 @@ pub enum LockError {
     Http(#[source] HttpError),
 }
 
-/// What a bucket lacks that keeps its objects.
+/// Protection of its objects that a bucket lacks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Lack {
     /// Object Lock.
     #[error("has no Object Lock")]
     Lock,
     /// A server that has it.
-    #[error("is on a server that knows no Object Lock")]
+    #[error("is on a server that does not support Object Lock")]
     Support,
     /// A default retention.
-    #[error("has Object Lock and no default retention")]
+    #[error("has Object Lock but no default retention")]
     Retention,
 }
 
