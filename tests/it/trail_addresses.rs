@@ -36,7 +36,7 @@ const WRONG: [(&str, &str); 17] = [
     ),
     ("type: kafka, brokers: ['bus:9093'], topic: t", "trail.sinks[0].user: is missing, and passwordFile too"),
     ("type: postgres, host: 'postgres://me:hunter2@db', database: d, user: u", "trail.sinks[0].host: must be a name"),
-    ("type: postgres, host: db, database: d, user: u, tls: disable", "trail.sinks[0].tls: disable sends everything"),
+    ("type: postgres, host: db, database: d, user: u, tls: disable", "trail.sinks[0].tls: `disable` sends everything"),
 ];
 
 #[test]

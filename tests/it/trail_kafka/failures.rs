@@ -155,7 +155,7 @@ async fn what_can_never_work_is_refused_and_what_may_is_not() {
     });
     let missing = json!(folder.path().join("none"));
     let refused = [
-        ("brokers", json!([]), "brokers: must name one"),
+        ("brokers", json!([]), "brokers: must name at least one broker"),
         ("brokers", json!(["kafka"]), "must be host:port"),
         ("brokers", json!(["kafka:0"]), "must be host:port"),
         ("brokers", json!(["a:1,b:2"]), "must be host:port"),
