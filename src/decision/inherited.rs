@@ -1,7 +1,9 @@
 //! Marks findings that an update inherits: a flaw that it did not introduce does not refuse it.
 
 use std::cell::OnceCell;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+
+use serde_json::value::RawValue;
 
 use super::ModedFinding;
 use crate::engine::{self, Outcome};
@@ -10,9 +12,6 @@ use crate::object::unchanged::is_same_in;
 use crate::object::{Object, Within};
 use crate::request::Request;
 use crate::snapshot::Snapshot;
-
-/// Path of a pod's annotations in [`crate::policy::Meta::fields`].
-const ANNOTATIONS: &str = "metadata.annotations";
 
 /// Marks the findings that the old object had too, for each outcome on its own: a policy that runs twice, as configured and
 /// as labels ask, finds the same twice in both objects. Nothing is inherited without a readable old object, nor for a
@@ -48,17 +47,13 @@ pub(super) fn mark(
             }
         }
         // A finding that stands for many is inherited only if everything that the policy reads is unchanged.
-        let is_same = |names: &[&str]| match (request.sent, request.old) {
-            (Some(sent), Some(old)) => is_same_in(sent, old, names),
+        let is_all_same = OnceCell::new();
+        let compare = || match (request.sent, request.old) {
+            (Some(sent), Some(old)) => are_same_at(outcome.policy.meta.paths(), sent, old),
             _ => false,
         };
-        let reads_annotations = outcome.policy.meta.reads(ANNOTATIONS);
-        let is_all_same = OnceCell::new();
-        let may_inherit = |finding: &ModedFinding| {
-            finding.place.within != Within::Many
-                || *is_all_same
-                    .get_or_init(|| is_same(&["spec"]) && (!reads_annotations || is_same(&["metadata", "annotations"])))
-        };
+        let may_inherit =
+            |finding: &ModedFinding| finding.place.within != Within::Many || *is_all_same.get_or_init(compare);
         for finding in findings.iter_mut().filter(|finding| may_inherit(finding)) {
             let key = (finding.place.within.clone(), finding.message.clone());
             if let Some(left) = had.get_mut(&key).filter(|left| **left > 0) {
@@ -66,5 +61,48 @@ pub(super) fn mark(
                 finding.inherited = true;
             }
         }
+    }
+}
+
+/// True if two objects are equal in every field of the top level that a path begins with, such as `spec` or `rules`. Of
+/// metadata, which each update changes, only the field below it is compared.
+fn are_same_at(paths: impl Iterator<Item = String>, sent: &RawValue, old: &RawValue) -> bool {
+    let heads: BTreeSet<Vec<String>> = paths
+        .map(|path| {
+            let depth = if path.starts_with("metadata.") { 2 } else { 1 };
+            path.split(['.', '[']).take(depth).map(str::to_owned).collect()
+        })
+        .collect();
+    heads.iter().all(|head| is_same_in(sent, old, &head.iter().map(String::as_str).collect::<Vec<_>>()))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::value::RawValue;
+
+    use super::are_same_at;
+
+    fn same(paths: &[&str], sent: &str, old: &str) -> bool {
+        let raw = |text: &str| RawValue::from_string(text.to_owned()).expect("JSON");
+        are_same_at(paths.iter().map(|path| (*path).to_owned()), &raw(sent), &raw(old))
+    }
+
+    #[test]
+    fn many_findings_are_inherited_if_all_that_the_policy_reads_is_unchanged() {
+        let role = |verb: &str, name: &str| {
+            format!(r#"{{"metadata":{{"name":"{name}","labels":{{"a":"{verb}"}}}},"rules":[{{"verbs":["{verb}"]}}]}}"#)
+        };
+        let rules = ["rules[*].verbs", "rules[*].resources"];
+        assert!(same(&rules, &role("get", "web"), &role("get", "other")));
+        assert!(!same(&rules, &role("*", "web"), &role("get", "web")), "a Role has no spec that could be the same");
+        assert!(!same(&["roleRef.name"], r#"{"roleRef":{"name":"a"}}"#, "{}"));
+    }
+
+    #[test]
+    fn of_metadata_the_field_that_is_read_is_compared() {
+        let (sent, old) = (r#"{"metadata":{"a":1,"labels":{}}}"#, r#"{"metadata":{"a":2,"labels":{}}}"#);
+        assert!(same(&["metadata.labels"], sent, old));
+        assert!(!same(&["metadata.a[x.y/z]"], sent, old));
+        assert!(!same(&["metadata.labels[*]", "spec.a"], r#"{"spec":1}"#, "{}"));
     }
 }

@@ -44,12 +44,6 @@ impl Meta {
     pub fn paths(&self) -> impl Iterator<Item = String> {
         self.fields.iter().flat_map(Fields::paths)
     }
-
-    /// True if it reads a path that starts with `prefix`, outside of containers.
-    pub fn reads(&self, prefix: &str) -> bool {
-        let fields = self.fields.iter().filter(|fields| fields.lists.is_empty());
-        fields.flat_map(|fields| fields.names).any(|name| name.starts_with(prefix))
-    }
 }
 
 /// Fields that a policy reads, with the same values allowed in each.
@@ -126,7 +120,7 @@ pub enum Allowed {
 }
 
 impl Allowed {
-    /// True if a list of allowed values names this one or its prefix, at that version of the standards.
+    /// True if a list of allowed values names this one or a prefix of it, at that version of the standards.
     pub fn names(list: &[Self], value: &str, version: Version) -> bool {
         list.iter().any(|allowed| match allowed {
             Self::Value(known) => *known == value,
