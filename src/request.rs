@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::object::mapping;
-use crate::object::resource::FromContent;
+use crate::object::resource::{self, FromContent};
 use crate::object::{Container, ImageUse, Object, Pod, Text, Unreadable, Workloads};
 
 pub use crate::operation::Operation;
@@ -78,7 +78,8 @@ pub enum Source {
     Manifest,
 }
 
-/// Subresources through which a pod spec cannot change.
+/// Subresources of Pods and of kinds with pod templates through which a pod spec cannot change. Kinds without pods list theirs
+/// in their row (`Resource::harmless`).
 const HARMLESS: [&str; 7] = ["status", "scale", "binding", "eviction", "log", "finalize", "token"];
 
 /// An admission request.
@@ -136,9 +137,17 @@ impl<'a> Request<'a> {
         T::from_content(self.object.as_ref()?.content())
     }
 
-    /// True for a CONNECT, which no policy on objects judges, and for a subresource through which no pod spec can change.
+    /// True for a CONNECT, which no policy on pods judges, and for a subresource through which no pod spec can change.
     pub fn is_out_of_scope(&self) -> bool {
         self.operation == Operation::Connect || HARMLESS.contains(&self.subresource.as_str())
+    }
+
+    /// True if no policy can ask for the object: it is out of scope, and not of a kind without pods that changes through the
+    /// subresource.
+    pub fn is_unread(&self) -> bool {
+        let row = || resource::Resource::find(&self.kind.group, &self.kind.kind);
+        let changes = || row().is_some_and(|row| row.changes_through(&self.subresource));
+        self.is_out_of_scope() && (self.operation == Operation::Connect || !changes())
     }
 
     /// The namespace whose configuration applies: a Namespace's own name for that object.

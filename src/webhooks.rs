@@ -176,7 +176,7 @@ impl Entry {
 fn of_resource(row: &Resource, holds_top: bool) -> Option<RuleWithOperations> {
     let is_selected = row.is_namespaced || row.resource == "namespaces";
     let operations: Vec<&str> = row.operations.iter().map(|operation| operation.as_str()).collect();
-    let rule = rule(row.group, &operations, vec![row.resource.to_owned()]);
+    let rule = rule(row.group, &operations, row.names().collect());
     let scope = if row.is_namespaced { "Namespaced" } else { "Cluster" };
     (is_selected || holds_top).then(|| RuleWithOperations { scope: Some(scope.to_owned()), ..rule })
 }

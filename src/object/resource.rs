@@ -61,6 +61,8 @@ resources! {
         kind: "ServiceAccount",
         resource: "serviceaccounts",
         operations: &[Operation::Create],
+        subresources: &[],
+        harmless: &[],
         is_namespaced: true,
     };
 }
@@ -76,7 +78,12 @@ pub struct Resource {
     pub resource: &'static str,
     /// Operations that policies are asked about.
     pub operations: &'static [Operation],
-    /// Set where its objects live in namespaces.
+    /// Subresources that webhook rules name beside the resource itself, since what policies read can change through them, such
+    /// as `status` of a Namespace, which keeps new labels.
+    pub subresources: &'static [&'static str],
+    /// Subresources through which nothing can change that policies read, each with the reason.
+    pub harmless: &'static [(&'static str, &'static str)],
+    /// True if its objects are namespaced.
     pub is_namespaced: bool,
 }
 
@@ -86,13 +93,26 @@ impl Resource {
         self.resource.split_once('/').map_or("", |(_, subresource)| subresource)
     }
 
+    /// The resource and its subresources as webhook rules name them.
+    pub fn names(&self) -> impl Iterator<Item = String> {
+        let below = self.subresources.iter().map(|subresource| format!("{}/{subresource}", self.resource));
+        std::iter::once(self.resource.to_owned()).chain(below)
+    }
+
+    /// True if what policies read can change through a subresource (empty for the resource itself). One that the row does not
+    /// name counts as the resource: webhook rules may send more than ours do.
+    pub fn changes_through(&self, subresource: &str) -> bool {
+        let is_harmless = || self.harmless.iter().any(|(harmless, _)| *harmless == subresource);
+        subresource == self.subresource() || self.subresource().is_empty() && !is_harmless()
+    }
+
     /// Every row.
     pub fn all() -> impl Iterator<Item = &'static Self> {
         RESOURCES.iter().copied()
     }
 
     /// The row of a kind.
-    pub(super) fn find(group: &str, kind: &str) -> Option<&'static Self> {
+    pub fn find(group: &str, kind: &str) -> Option<&'static Self> {
         Self::all().find(|row| row.kind == kind && row.group == group)
     }
 }
@@ -131,8 +151,9 @@ impl Default for Content<'_> {
 mod tests {
     use serde_json::value::RawValue;
 
-    use super::{FromContent as _, ServiceAccount};
+    use super::{FromContent as _, Resource, ServiceAccount};
     use crate::object::{Object, Unreadable, Workloads};
+    use crate::operation::Operation;
 
     fn raw(text: &str) -> &RawValue {
         serde_json::from_str(text).expect("JSON")
@@ -150,6 +171,31 @@ mod tests {
         assert_eq!((object.metadata().name(), account.automount_service_account_token()), ("web", Some(false)));
         let other = Object::read(raw(text), Workloads::built_in().shape("example.com", "ServiceAccount"));
         assert!(ServiceAccount::from_content(other.expect("readable").content()).is_none(), "of another group");
+    }
+
+    #[test]
+    fn a_row_names_the_subresources_through_which_its_objects_change() {
+        let row = |resource| Resource {
+            group: "",
+            kind: "Namespace",
+            resource,
+            operations: &[Operation::Update],
+            subresources: &["status"],
+            harmless: &[("finalize", "It changes the finalizers alone.")],
+            is_namespaced: false,
+        };
+        let names: Vec<String> = row("namespaces").names().collect();
+        assert_eq!(names, ["namespaces", "namespaces/status"]);
+        for (resource, subresource, changes) in [
+            ("namespaces", "", true),
+            ("namespaces", "status", true),
+            ("namespaces", "unheard-of", true),
+            ("namespaces", "finalize", false),
+            ("namespaces/status", "status", true),
+            ("namespaces/status", "", false),
+        ] {
+            assert_eq!(row(resource).changes_through(subresource), changes, "{resource} {subresource}");
+        }
     }
 
     #[test]

@@ -26,12 +26,11 @@ impl Kinds {
     }
 }
 
-/// True if a request is about a resource. As with Pods, a subresource counts as the resource itself unless it is known that
-/// nothing can change through it: webhook rules may send more than ours do.
+/// True if a request is about a resource, or about a subresource through which what policies read of it can change.
 fn is_of(row: &Resource, request: &Request<'_>) -> bool {
     let is_same = *request.kind.group == *row.group
         && *request.kind.kind == *row.kind
-        && (*request.subresource == *row.subresource() || row.subresource().is_empty() && !request.is_out_of_scope());
+        && row.changes_through(&request.subresource);
     row.operations.contains(&request.operation) && (request.kind.kind.is_empty() || is_same)
 }
 

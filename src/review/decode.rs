@@ -90,7 +90,7 @@ pub fn decode<'a>(bytes: &'a [u8], workloads: &Workloads, received: Timestamp) -
         is_v1beta1: false,
     };
     let request = &mut review.request;
-    if request.is_out_of_scope() {
+    if request.is_unread() {
         return Ok(review);
     }
     if let Some(raw) = wire.object {
