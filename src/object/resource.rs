@@ -174,6 +174,23 @@ mod tests {
     }
 
     #[test]
+    fn every_row_is_of_a_resource_and_a_kind_of_its_own() {
+        for (position, row) in Resource::all().enumerate() {
+            assert!(Workloads::built_in().find(row.group, row.kind).is_none(), "{row:?} holds pod templates");
+            // The struct of a kind is read for the first row.
+            let is_same = |other: &&Resource| (other.group, other.kind) == (row.group, row.kind);
+            assert_eq!(Resource::all().position(|other| is_same(&other)), Some(position), "{row:?}");
+            // Objects are read on these alone: a CONNECT sends options, and a deletion the old object.
+            let is_read = |operation: &Operation| matches!(operation, Operation::Create | Operation::Update);
+            assert!(row.operations.iter().all(is_read), "{row:?}");
+            assert!(
+                row.subresources.iter().all(|below| row.harmless.iter().all(|(other, _)| other != below)),
+                "{row:?}"
+            );
+        }
+    }
+
+    #[test]
     fn a_row_names_the_subresources_through_which_its_objects_change() {
         let row = |resource| Resource {
             group: "",

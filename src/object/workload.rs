@@ -89,7 +89,8 @@ impl Workloads {
     /// # Errors
     /// [`WorkloadError`] if the row contradicts one that is in the table.
     pub fn push(&mut self, workload: Workload) -> Result<(), WorkloadError> {
-        let is_built_in = Self::built_in().find(&workload.group, &workload.kind).is_some();
+        let (group, kind) = (&workload.group, &workload.kind);
+        let is_built_in = Self::built_in().find(group, kind).is_some() || Resource::find(group, kind).is_some();
         match self.0.iter_mut().find(|row| row.group == workload.group && row.kind == workload.kind) {
             _ if is_built_in => return Err(WorkloadError::BuiltIn),
             Some(row) if row.resource != workload.resource => return Err(WorkloadError::OtherResource),

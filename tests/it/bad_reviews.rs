@@ -215,6 +215,25 @@ fn null_reads_as_absent_everywhere() {
 }
 
 #[test]
+fn a_service_account_with_a_field_of_another_type_is_never_refused() {
+    let mut server = Serve::new(HARDENED).start();
+    let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"},
+        "automountServiceAccountToken": "no"});
+    for (path, operation) in
+        [("/mutate", "CREATE"), ("/mutate", "UPDATE"), ("/validate", "CREATE"), ("/validate", "UPDATE")]
+    {
+        let uid = format!("account-{operation}-{}", &path[1..]);
+        let mut body = review(&uid, "default", &account);
+        body["request"]["operation"] = json!(operation);
+        body["request"]["kind"] = json!({"group": "", "version": "v1", "kind": "ServiceAccount"});
+        body["request"]["resource"] = json!({"group": "", "version": "v1", "resource": "serviceaccounts"});
+        let outcome = ask(&mut server, path, &uid, body.to_string());
+        assert_eq!(outcome.response["allowed"], true, "{path} {operation}");
+        assert_eq!(outcome.event["decision"], "error", "{path} {operation}");
+    }
+}
+
+#[test]
 fn a_creation_without_an_object_cannot_be_judged() {
     let said = is_trouble(400, |uid| text(uid, &Value::Null).into_bytes());
     assert!(said.contains("no object"), "{said}");

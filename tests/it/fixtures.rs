@@ -22,7 +22,7 @@ impl Fixture {
         self.name.starts_with("deny-")
     }
 
-    /// Whether it is patched, rather than kept.
+    /// True if it is patched, false if it is kept.
     pub(crate) fn is_patched(&self) -> bool {
         self.name.starts_with("patch-")
     }

@@ -11,7 +11,9 @@ pub(crate) fn repository(path: &str) -> PathBuf {
 pub(crate) fn assert_holds(path: &str, actual: &str) {
     let file = repository(path);
     if std::env::var_os("UPDATE").is_some() {
-        std::fs::write(&file, actual).expect(path);
+        // Other tests may read it meanwhile.
+        let written = file.with_extension("new");
+        std::fs::write(&written, actual).and_then(|()| std::fs::rename(&written, &file)).expect(path);
         return;
     }
     let expected = std::fs::read_to_string(&file).unwrap_or_default();

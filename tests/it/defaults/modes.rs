@@ -115,7 +115,7 @@ fn a_path_that_cannot_be_mounted_is_refused_with_its_place() {
         ("[/tmp, /var, /tmp/]", "\"/tmp/\" must be listed once".to_owned()),
     ] {
         let error = compile("config.yaml", &format!("{HEAD}{}", paths(value)), None).err().expect(value).to_string();
-        let place = "config.yaml:3:63: policies.default-read-only-root.settings.paths: ";
+        let place = "config.yaml:3:70: policies.default-read-only-root.settings.paths: ";
         assert_eq!(error, format!("{place}{why}"));
     }
 }

@@ -120,9 +120,12 @@ fn denies(space: &Space, portcullis: &Portcullis, resource: &str, flawed: &Value
     assert_eq!(event["user"]["name"], "admin");
 }
 
-/// Each fixture of a policy on another kind, created in vain.
+/// Each fixture of a policy on another kind, created as a dry run.
 #[test]
 fn every_validator_of_another_kind_denies_and_admits() {
+    if fixtures::other_validators().next().is_none() {
+        return;
+    }
     let plane = Plane::shared();
     let space = Space::new(plane, "it-other-kinds");
     let ids: Vec<&str> = fixtures::other_validators().map(|entry| entry.meta.id).collect();
