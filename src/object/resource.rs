@@ -2,7 +2,7 @@
 //!
 //! A row names a resource, and the struct with the fields that policies read of its objects. The struct has a file of its own
 //! in `resource/`. It borrows from the request, and skips the fields that it does not name. Structs and lists inside it are read
-//! by the functions of [`super::mapping`], so that an array is not taken for a struct and memory is bounded.
+//! by the functions of `mapping`, so that an array is not taken for a struct and memory is bounded.
 
 mod service_account;
 
