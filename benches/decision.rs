@@ -1,5 +1,5 @@
-//! What a decision costs: decode, policies, decision and the serialised event, on a review of a Pod with three
-//! containers, beside a bare scan of the same bytes.
+//! Cost of a decision: decoding, policies, decision and the serialised event, for a review of a Pod with three
+//! containers, compared with a bare scan of the same bytes.
 //!
 //! `cargo bench` prints both; quote the ratio, and the figure with its machine.
 

@@ -1,4 +1,4 @@
-//! What remembering a decision costs: CPU time a request of the served program, over TLS, with nothing written (decisions
+//! Cost of recording a decision: CPU time per request of the served program, over TLS, with nothing written (decisions
 //! are counted), with a buffered and with a durable spool, in turns within one run.
 //!
 //! `cargo bench --bench trail` prints the medians and their ratios.

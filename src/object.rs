@@ -148,7 +148,7 @@ impl<'a> Object<'a> {
         &self.templates
     }
 
-    /// What policies read beside metadata and pods.
+    /// Fields that policies read besides metadata and pods.
     pub(crate) fn content(&self) -> &Content<'a> {
         &self.content
     }

@@ -27,7 +27,7 @@ macro_rules! resources {
         /// Every row.
         const RESOURCES: &[&Resource] = &[$($name),*];
 
-        /// What policies read of an object beside its metadata and its pods.
+        /// Fields of an object that policies read besides its metadata and its pods.
         #[derive(Debug)]
         pub enum Content<'a> {
             /// Nothing: no row with a struct is of its kind.

@@ -19,10 +19,10 @@ use crate::serve::{HARDENED, PATIENCE, Serve, Server, good_pod, load, review, un
 
 /// Between two honest reviews.
 const PAUSE: Duration = Duration::from_millis(50);
-/// How long is waited for an answer.
+/// Maximum time to wait for an answer.
 const TIMEOUT: Duration = PATIENCE;
 
-/// How honest callers fare.
+/// Results of honest callers during an attack.
 #[derive(Default)]
 struct Honest {
     answered: Vec<Duration>,
@@ -149,7 +149,7 @@ fn all_connections_of_one_address_under_a_soft_limit_of_descriptors() {
     measured("all connections of one address", &server, || kept(&runtime, &server, ATTACKERS[0]));
 }
 
-/// Where not the whole attack is run, few descriptors leave few places: 160 for connections, 80 for an address.
+/// Server with these limits of descriptors. In a short run, 256: room for 160 connections, 80 of them per address.
 fn descriptors(soft: u64, hard: u64) -> Serve {
     let serve = Serve::new(HARDENED);
     load::program(if load::is_whole() { serve.descriptors(soft, hard) } else { serve.descriptors(256, 256) })

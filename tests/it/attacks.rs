@@ -18,7 +18,7 @@ use crate::bad::is_sound;
 use crate::serve::client::{BOTH, Protocol, block, pieces, whole};
 use crate::serve::{HARDENED, PATIENCE, Serve, Server, bad_pod, good_pod, review, until, until_within};
 
-/// What one address may hold whose caller nobody knows, in bytes.
+/// Maximum number of bytes held for one address whose caller is unknown.
 const SHARE: f64 = 8.0 * 1024.0 * 1024.0;
 /// Connections that were cut because their answers were not read.
 const UNREAD: &str = r#"portcullis_connections_cut_total{reason="unread"}"#;

@@ -1,4 +1,4 @@
-//! What tests of bad input share: each case is sent where policies refuse, where they only record, and to `/mutate`.
+//! Helpers for tests of bad input: each case is sent where policies refuse, where they only record, and to `/mutate`.
 
 use serde_json::Value;
 
@@ -53,7 +53,7 @@ pub(crate) fn ask(server: &mut Server, path: &str, uid: &str, body: impl Into<Ve
     outcome
 }
 
-/// How a request is sent.
+/// Function that sends a request.
 pub(crate) type Send<'s> = dyn Fn(&Client, Protocol, &str, Vec<u8>) -> std::io::Result<Answer> + 's;
 
 /// Asserts that what `body` makes for a uid is refused with `code` where policies refuse, allowed with a warning where

@@ -42,7 +42,7 @@ fn guarded(args: &[&str]) -> Serve {
     serve
 }
 
-/// What is answered on a path, the same over both protocols.
+/// HTTP status of a review sent to a path, the same over both protocols.
 fn status(client: &Client, path: &str) -> u16 {
     let body = review("asked", "default", &good_pod()).to_string();
     let answers = BOTH.map(|protocol| client.post(protocol, path, body.clone().into_bytes()).expect("an answer"));

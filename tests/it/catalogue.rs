@@ -177,7 +177,7 @@ fn fixtures_cover_every_list_of_containers() {
     }
 }
 
-/// What a fixture's name says of the list that its one container is in.
+/// A fixture named after a list of containers has its one container in that list.
 #[test]
 fn a_fixture_named_after_a_list_breaks_it_there() {
     for (id, fixture) in fixtures::all() {

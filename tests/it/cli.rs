@@ -25,12 +25,12 @@ use crate::golden::repository;
 const ALONE: &str = "apiVersion: portcullis.dev/v1alpha1\nkind: Configuration\nprofile: hardened\n\
                      policies: {unisolated-pods: {mode: off}}\n";
 
-/// What isolates every Pod of the namespace `default`.
+/// NetworkPolicy that isolates every Pod of the namespace `default`.
 const ISOLATED: &str = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\n\
                         metadata: {name: default-deny, namespace: default}\n\
                         spec: {podSelector: {}, policyTypes: [Ingress, Egress]}\n";
 
-/// What a run of the program said.
+/// Exit code and output of a run of the program.
 #[derive(Debug)]
 struct Ran {
     code: i32,

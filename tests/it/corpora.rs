@@ -21,7 +21,7 @@ use tempfile::TempDir;
 use crate::golden::repository;
 use crate::judging::HEAD;
 
-/// Where the corpora lie, seen from the repository.
+/// Folder of the corpora, relative to the repository.
 const FOLDER: &str = "../shared/corpora";
 /// The profile of most tests.
 const HARDENED: &str = "hardened";
@@ -34,7 +34,7 @@ const WORKLOADS: &str = "workloads:\n\
 struct Entry {
     file: String,
     source: String,
-    /// What the source tests with it.
+    /// Check that the source tests with this file.
     check: Option<String>,
     objects: Vec<Labelled>,
 }
@@ -174,7 +174,7 @@ impl Corpora {
         }
     }
 
-    /// What becomes of the object in a review.
+    /// Judges the object in a review, and returns its row.
     fn reviewed(&self, profile: &str, entry: &Entry, labelled: &Labelled) -> Row {
         let scratch = TempDir::new().expect("a temporary folder");
         let review = &self.documents(&entry.file)[labelled.doc];

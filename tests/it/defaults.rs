@@ -1,4 +1,4 @@
-//! What is set, where, and what never is.
+//! Defaults: the fields that mutators set, the objects that they act on, and those that they leave alone.
 
 mod bound;
 mod fixtures;

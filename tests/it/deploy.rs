@@ -1,5 +1,5 @@
-//! What `deploy/` and the Dockerfile promise, held against a real API server: what is applied, what is started from it,
-//! and what it is allowed to do.
+//! Claims of `deploy/` and the Dockerfile, tested against a real API server: the objects that are applied, the programs
+//! that are started from them, and their permissions.
 
 mod certificate;
 mod discovery;
@@ -68,7 +68,7 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// What `kubectl kustomize` makes of a folder.
+/// Objects that `kubectl kustomize` renders from a folder.
 fn rendered(folder: &str) -> Vec<Value> {
     let output = Command::new(programs().join("kubectl")).arg("kustomize").arg(prepared().join(folder)).output();
     let output = output.expect("kubectl runs");

@@ -15,7 +15,7 @@ use serde_json::json;
 
 use crate::judging::{configured, with_creation};
 
-/// How long the engine waits for what never comes.
+/// Maximum time that the engine waits for an answer that never comes.
 const PATIENCE: Duration = Duration::from_millis(50);
 /// So far away that only an answer ends the wait.
 const LONG: Duration = Duration::from_mins(1);
@@ -97,7 +97,7 @@ fn active(meta: &'static Meta, validator: impl Validator + 'static) -> ActivePol
     }
 }
 
-/// What became of each policy: its findings' messages, or why there are none.
+/// The result of each policy: the messages of its findings, or the reason why there are none.
 fn judge(policies: &[ActivePolicy], world: &dyn World, patience: Duration) -> Vec<Result<Vec<String>, Failure>> {
     let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web"}, "spec": {}});
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");

@@ -42,7 +42,7 @@ impl Fixture {
         pods.remove(0)
     }
 
-    /// What is found in an object, with this fixture's other objects as the world.
+    /// Findings in an object, with this fixture's other objects as the world.
     pub(crate) fn findings(&self, snapshot: &Snapshot, object: &Value, source: Source) -> Vec<ModedFinding> {
         let decision = judging::create(snapshot, object, &judging::world(&self.text), source);
         decision.unwrap_or_else(|error| panic!("{}: {error}", self.name)).findings
@@ -66,7 +66,7 @@ pub(crate) fn of(policy: &str) -> Vec<Fixture> {
     names.map(read).collect()
 }
 
-/// What another file of a policy's folder holds, in YAML. Every policy that it is about has one.
+/// Content of another file of a policy's folder, in YAML. Every policy that the file is about has one.
 pub(crate) fn table(policy: &str, file: &str) -> Value {
     assert!(OTHERS.contains(&file), "{file}");
     let path = format!("tests/policies/{policy}/{file}");

@@ -14,7 +14,7 @@ use portcullis::snapshot::Snapshot;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-/// What every configuration begins with.
+/// First lines of every configuration.
 pub(crate) const HEAD: &str = "apiVersion: portcullis.dev/v1alpha1\nkind: Configuration\n";
 
 /// The configuration of these lines.
@@ -109,12 +109,12 @@ pub(crate) fn answer(snapshot: &Snapshot, review: &Value, world: &dyn World) -> 
     with_review(snapshot, review, |request| decide_at_once(snapshot, request, world))
 }
 
-/// What is set in the object of a review.
+/// The mutation of the object of a review.
 pub(crate) fn set_in_review(snapshot: &Snapshot, review: &Value) -> Mutation {
     with_review(snapshot, review, |request| mutate(snapshot, request))
 }
 
-/// What is set in an object that is created in the namespace `default`.
+/// The mutation of an object that is created in the namespace `default`.
 pub(crate) fn set(snapshot: &Snapshot, object: &Value) -> Mutation {
     with_creation(snapshot, object, Source::ApiServer, |request| mutate(snapshot, request)).expect("readable")
 }

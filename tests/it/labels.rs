@@ -53,7 +53,7 @@ fn found(decision: &Decision) -> Vec<(&str, Mode, &str)> {
     decision.findings.iter().map(|finding| (finding.meta.id, finding.mode, finding.message.as_str())).collect()
 }
 
-/// Whether a policy found something.
+/// True if a policy found something.
 fn breaks(decision: &Decision, policy: &str) -> bool {
     decision.findings.iter().any(|finding| finding.meta.id == policy)
 }

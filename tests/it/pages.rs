@@ -49,7 +49,7 @@ fn the_page_of_a_mutator_says_that_it_sets() {
     );
 }
 
-/// What a page says of what the mutator breaks and of the way out, in words that a reader would search for.
+/// Words that the page of a mutator must contain about breakages and the way out, as a reader would search for them.
 const BREAKAGES: [(&str, &[&str]); 4] = [
     ("default-run-as-non-root", &["USER is a *name*", "runAsUser", "runAsNonRoot: false"]),
     (
@@ -98,15 +98,15 @@ fn every_field_on_the_page_is_one_that_the_policy_finds_fault_with_or_reads() {
     }
 }
 
-/// What the fields of a page are below: an object, or the template in it.
+/// Values that the fields of a page are relative to: an object, or the template in it.
 fn roots(object: Value) -> Vec<Value> {
     let kind = TEMPLATE_KINDS.iter().find(|(_, kind, _)| object["kind"] == *kind);
     let template = kind.and_then(|(.., way)| object.pointer(&format!("/{}", way.replace('.', "/"))).cloned());
     template.into_iter().chain([object]).collect()
 }
 
-/// Whether there is something at the end of these steps. That every list of containers has its fixtures is held elsewhere:
-/// here one stands for all.
+/// True if there is a value at the end of these steps. Other tests hold every list of containers to its fixtures: here
+/// one stands for all.
 fn leads(value: &Value, steps: &[&str]) -> bool {
     let Some((step, rest)) = steps.split_first() else { return true };
     match (step.strip_prefix('[').and_then(|step| step.strip_suffix(']')), value) {

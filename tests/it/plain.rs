@@ -1,4 +1,4 @@
-//! What is not plain in a text (Unicode's categories Cc, Cf, Zl and Zp) reaches nobody's terminal.
+//! Characters that are not plain (Unicode's categories Cc, Cf, Zl and Zp) reach nobody's terminal.
 
 use std::fs;
 

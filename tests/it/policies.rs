@@ -1,4 +1,4 @@
-//! What each policy says of its fixtures, in every kind, and by the versions of the Pod Security Standards.
+//! Findings of each policy in its fixtures, in every kind, and by the versions of the Pod Security Standards.
 
 use std::fmt::Write as _;
 

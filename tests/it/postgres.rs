@@ -19,7 +19,7 @@ use crate::serve::{run, until};
 
 /// The account `nobody`: the server refuses to run as root.
 const NOBODY: u32 = 65_534;
-/// What nothing may ever print.
+/// Password that must never be printed.
 pub(crate) const PASSWORD: &str = "correct-horse-battery-staple";
 
 /// A cluster.
@@ -30,7 +30,7 @@ pub(crate) struct Postgres {
     child: Option<Child>,
 }
 
-/// Where the programs are; Debian keeps them out of the path.
+/// Path of a PostgreSQL program; Debian keeps them outside `PATH`.
 fn program(name: &str) -> PathBuf {
     let found = (15..30).rev().map(|version| PathBuf::from(format!("/usr/lib/postgresql/{version}/bin/{name}")));
     found.into_iter().find(|path| path.exists()).unwrap_or_else(|| PathBuf::from(name))
@@ -115,7 +115,7 @@ impl Postgres {
         until("the database", || self.try_sql("postgres", "SELECT 1").ok());
     }
 
-    /// Whether it was started and not ended.
+    /// True if the server was started and not ended.
     pub(crate) fn is_up(&self) -> bool {
         self.child.is_some()
     }
@@ -185,7 +185,7 @@ impl Postgres {
         self.folder.path().join(name)
     }
 
-    /// What is written of a sink that reaches it over `port`, with some fields changed.
+    /// Configuration of a sink that reaches it over `port`, with some fields changed.
     pub(crate) fn settings(&self, port: u16, changed: Value) -> Value {
         let mut settings = json!({
             "type": "postgres", "host": "localhost", "port": port, "database": "trail", "user": "writing",
@@ -210,14 +210,14 @@ impl Postgres {
         Database::from_url(&url, "portcullis", Some(&password), Some(&ca), Tls::VerifyFull).expect("a database")
     }
 
-    /// What the command line needs to read it.
+    /// Arguments with which the command line reads it.
     pub(crate) fn arguments(&self) -> [String; 5] {
         let url = format!("postgres://reading@localhost:{}/trail", self.port);
         let [password, ca] = ["password", "ca.pem"].map(|name| self.path(name).display().to_string());
         [url, "--password-file".to_owned(), password, "--ca-file".to_owned(), ca]
     }
 
-    /// What `trail verify` says of it.
+    /// Exit code and output of `trail verify`.
     pub(crate) fn verify(&self, more: &[&str]) -> (Option<i32>, String) {
         let arguments = self.arguments();
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();

@@ -22,7 +22,7 @@ fn object_with(canary: &str) -> Value {
     pod
 }
 
-/// What cannot be read, at a place that quotes a text.
+/// An unreadable object: the annotation with the canary is not a string.
 fn unreadable_with(canary: &str) -> Value {
     json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": canary, "annotations": { canary: {canary: canary} }},
         "spec": {"containers": [{"name": canary, "image": canary}]}})

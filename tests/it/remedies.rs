@@ -1,4 +1,4 @@
-//! What `fix` says is the way out: done at the place of each finding, it leaves none.
+//! The `fix` of a policy works: applied at the place of each finding, it leaves none.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::fixtures::{self, Fixture, TEMPLATE_KINDS, wrapped};
 use crate::judging::{configured, create, world};
 
-/// What to do at the place of a finding.
+/// Change to make at the place of a finding.
 #[derive(Debug, Clone)]
 enum Remedy {
     /// Write this there, and what is missing above it.
@@ -35,7 +35,7 @@ struct Row {
     at: String,
     /// Words of `fix`.
     says: String,
-    /// What they come to.
+    /// Change that these words ask for.
     remedy: Remedy,
 }
 

@@ -83,7 +83,7 @@ fn without_its_policy_a_fixture_is_refused_by_nobody() {
     }
 }
 
-/// What one container may do is judged in each list; the rest is of the pod as a whole.
+/// A policy on containers judges them in each list; other policies judge the pod as a whole.
 #[test]
 fn a_policy_on_containers_has_a_denied_fixture_for_each_list() {
     for id in folders().into_iter().filter(|id| is_of_pods(id)) {

@@ -21,18 +21,18 @@ use pki::Authority;
 
 /// The most that a test waits for anything: a machine may be busy.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
-/// What refuses. These servers have no cluster, and a Pod whose NetworkPolicies nobody can read is refused: that policy
-/// is off. It ends among the policies, so that a test may add some.
+/// Configuration that refuses. These servers have no cluster, and would refuse every Pod because its NetworkPolicies
+/// cannot be read: that policy is off. The text ends among the policies, so that a test may add some.
 pub(crate) const HARDENED: &str = "apiVersion: portcullis.dev/v1alpha1\nkind: Configuration\nprofile: hardened\n\
                                    policies:\n  unisolated-pods: {mode: off}\n";
-/// What records and warns of its own trouble, and refuses nothing.
+/// Configuration that refuses nothing, but records, and warns of its own trouble.
 pub(crate) const AUDIT: &str = "apiVersion: portcullis.dev/v1alpha1\nkind: Configuration\nprofile: hardened\n\
                                 ceiling: audit\npolicies:\n  unisolated-pods: {mode: off}\n";
 
 /// A digest that a registry may have given.
 pub(crate) const DIGEST: &str = "sha256:8adbdcb969e2676478ee2c7ad333956f0c8e0e4c5a7463f4611d7a2e7a7ff5dc";
 
-/// How a server is to be started.
+/// Builder of a [`Server`].
 pub(crate) struct Serve {
     config: String,
     args: Vec<String>,
@@ -281,7 +281,7 @@ impl Server {
         until("the end", || self.child.try_wait().expect("its state"))
     }
 
-    /// Whether it still runs.
+    /// True if the program is still running.
     pub(crate) fn is_alive(&mut self) -> bool {
         self.child.try_wait().expect("its state").is_none()
     }
@@ -308,7 +308,7 @@ pub(crate) fn run(args: &[&str], stdin: &str) -> (Option<i32>, String, String) {
     (output.status.code(), text(output.stdout), text(output.stderr))
 }
 
-/// What `trail verify` says of a file.
+/// Exit code and output of `trail verify` on a file.
 pub(crate) fn verify(file: &Path) -> (Option<i32>, String) {
     let (code, stdout, stderr) = run(&["trail", "verify", file.to_str().expect("UTF-8")], "");
     (code, stdout + &stderr)

@@ -1,4 +1,4 @@
-//! What a server says of itself: readiness, metrics, logs, and why it does not start.
+//! A server's reports about itself: readiness, metrics, logs, and the reason why it does not start.
 
 use std::collections::BTreeSet;
 use std::process::{Command, Stdio};
@@ -162,7 +162,7 @@ fn the_first_screen_of_dev_holds_a_line_that_works() {
     child.wait().expect("its end");
 }
 
-/// What a server says that ends before it serves.
+/// Error output of a server that ends before it serves.
 fn complaint(command: &mut Command) -> String {
     let (mut child, stdout, stderr) = spawn(command);
     let status = until("the end", || child.try_wait().expect("its state"));

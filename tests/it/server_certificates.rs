@@ -23,7 +23,7 @@ fn mount(folder: &Path, pair: &Pair) {
     }
 }
 
-/// What the kubelet's AtomicWriter does: a new folder, a new link to it, renamed over the old one.
+/// Updates a volume as the kubelet's AtomicWriter does: a new folder, a new link to it, renamed over the old one.
 fn swap(folder: &Path, version: usize, files: &[(&str, &str)]) {
     let name = format!("..{version}");
     let old = fs::read_link(folder.join("..data")).expect("a link");

@@ -1,4 +1,4 @@
-//! What one caller costs: others are answered all the same, and so are the probes.
+//! CPU cost of one caller: the server still answers others, and the probes.
 //!
 //! `LOAD_SECONDS=60 LOAD_PROGRAM=target/release/portcullis cargo test --test it server_cpu -- --nocapture` runs it for
 //! longer, against another build, and prints its figures.
@@ -19,13 +19,13 @@ use crate::serve::{Serve, Server, good_pod, load, until};
 
 const CONFIG: &str = "apiVersion: portcullis.dev/v1alpha1\nkind: Configuration\nprofile: hardened\ndefaults: all\n\
                       policies:\n  unisolated-pods: {mode: off}\n";
-/// Where callers come from.
+/// Source addresses of the callers.
 const ATTACKER: [u8; 4] = [127, 0, 0, 2];
 const HONEST: [u8; 4] = [127, 0, 0, 3];
-/// What is said in an answer to a review that was turned away.
+/// Message in the answer to a review that was turned away.
 const BUSY: &str = "the server has more to do than it takes on; try again";
 
-/// What happened.
+/// Results of a scene.
 #[derive(Default)]
 struct Figures {
     honest: Vec<Duration>,
@@ -51,7 +51,7 @@ fn ordinary() -> Value {
     pod
 }
 
-/// Whether the review was judged.
+/// True if the review was judged.
 fn is_judged(answer: &Answer) -> bool {
     answer.status == 200 && !answer.text().contains(BUSY) && !answer.text().contains("not judged")
 }
@@ -116,14 +116,14 @@ fn behave(client: Client, pod: &Value, rate: u64, seconds: u64) -> (Vec<Duration
 
 /// Who does what to a server.
 struct Scene<'s> {
-    /// What the attacker sends, where to, and how many at once.
+    /// The attacker's requests: path, body, and number in flight at once.
     path: &'static str,
     body: String,
     in_flight: usize,
-    /// What the honest one sends, and from where.
+    /// Pod in the honest caller's reviews, and their source address.
     pod: Value,
     honest: [u8; 4],
-    /// How many a second.
+    /// Number of honest reviews per second.
     rate: u64,
     server: &'s Server,
     seconds: u64,
@@ -188,7 +188,7 @@ fn report(name: &str, server: &Server, figures: &Figures) {
     );
 }
 
-/// What the attackers were told is what was counted: nobody else was turned away.
+/// Asserts that only attackers were turned away, and that the metric counts every review that was.
 fn is_fair(server: &mut Server, figures: &Figures) {
     assert_eq!(figures.failed, 0, "of {} honest reviews", figures.honest.len());
     assert!(figures.attacks > 0 && !figures.probes.is_empty());

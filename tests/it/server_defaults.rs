@@ -1,11 +1,11 @@
-//! What is set on `/mutate`, in each mode: the answer, and the event beside it.
+//! Defaults set on `/mutate`, in each mode: the answer, and the event beside it.
 
 use serde_json::{Value, json};
 
 use crate::bad::ask;
 use crate::serve::{HARDENED, Serve, good_pod, review};
 
-/// What `defaults: safe` sets in [`deployment`].
+/// Fields that `defaults: safe` sets in [`deployment`].
 const SAFE: [(&str, &str); 3] = [
     (
         "default-seccomp-profile",

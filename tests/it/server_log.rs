@@ -1,4 +1,4 @@
-//! What strangers can make a server write into its log: not without an end, and nothing of the machine that built it.
+//! Log lines that strangers can cause: their number is bounded, and none names the machine that built the server.
 
 use std::io::Write as _;
 use std::net::{SocketAddr, TcpStream};

@@ -1,4 +1,4 @@
-//! What is agreed on in a TLS handshake, and what is refused in it.
+//! TLS handshakes: the versions and protocols that are negotiated, and the clients that are refused.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -88,7 +88,7 @@ fn a_handshake_that_does_not_come_is_cut_off() {
     until("the metric", || (server.metric("portcullis_connections") == Some(0.0)).then_some(()));
 }
 
-/// What becomes of a review that is sent with this certificate.
+/// The recorded caller of a review that is sent with this certificate, or the error of the connection.
 fn ask(server: &Server, uid: &str, pair: Option<&Pair>) -> Result<String, std::io::Error> {
     let mut callers = Vec::new();
     for (position, version) in [&TLS12, &TLS13].into_iter().enumerate() {

@@ -92,7 +92,7 @@ impl Spooled {
     }
 }
 
-/// What a sink is configured as.
+/// Settings of a sink, from its configuration.
 pub(crate) fn settings(value: &Value) -> sink::Settings {
     serde_json::from_value(value.clone()).unwrap_or_else(|error| panic!("{value}: {error}"))
 }
@@ -122,7 +122,7 @@ pub(crate) async fn caught_up(couriers: &Couriers, sink: &str) {
     .await;
 }
 
-/// How many deliveries to a sink failed.
+/// Number of failed deliveries to a sink.
 pub(crate) fn failures(couriers: &Couriers, sink: &str) -> u64 {
     let found = couriers.counters().find(|(name, _)| *name == sink).map(|(_, counters)| counters);
     found.map_or(0, |counters| counters.failures.load(Ordering::Relaxed))

@@ -1,4 +1,4 @@
-//! What every source file keeps to.
+//! Rules that every source file follows.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

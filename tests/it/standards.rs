@@ -56,12 +56,12 @@ fn snapshot(level: Level, minor: usize) -> &'static Snapshot {
     &SNAPSHOTS[level as usize * (NEWEST + 1) + minor]
 }
 
-/// What an operator writes for a level and version.
+/// Configuration that an operator writes for a level and version.
 fn configuration(level: Level, minor: usize) -> String {
     format!("profile: pss-{level}\npodSecurityVersion: v1.{minor}\n")
 }
 
-/// What there is of the evaluator on this machine.
+/// Files of the evaluator on this machine.
 struct Upstream {
     webhook: PathBuf,
     fixtures: PathBuf,

@@ -6,7 +6,7 @@ use crate::serve::{HARDENED, Serve, good_pod, review, run, until};
 use crate::sinks::receiver::{Receiver, Reply};
 use crate::sinks::{CLUSTER, Spooled, block_on, caught_up, settings};
 
-/// What can never work, and where that is said; the secret is `hunter2`.
+/// Sinks that can never work, and the error for each; the secret is `hunter2`.
 const WRONG: [(&str, &str); 17] = [
     ("type: webhook, url: 'https://siem/x?token=hunter2', secretFile: s", "trail.sinks[0].url: its query holds"),
     ("type: webhook, url: 'https://me:hunter2@siem/x', secretFile: s", "trail.sinks[0].url: must not contain a user"),

@@ -14,7 +14,7 @@ use crate::sinks::receiver::{Receiver, Reply};
 use crate::sinks::{CLUSTER, PATIENCE, Spooled, block_on, caught_up, eventually, settings};
 use crate::trail_spool::{Files, with_trail};
 
-/// What a receiver takes.
+/// Size of the largest request that a receiver takes, in bytes.
 const LIMIT: usize = 1 << 20;
 const SECRET: &str = "a-secret-of-some-length";
 

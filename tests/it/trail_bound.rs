@@ -28,7 +28,7 @@ static STRICT: LazyLock<Snapshot> = LazyLock::new(|| configured("profile: harden
 
 /// The largest review that is read, in bytes.
 const BODY: usize = 8 << 20;
-/// What a receiver takes, in bytes: some queues no more than this.
+/// Size of the largest request that the receiver takes, in bytes: some queues take no more than this.
 const TAKEN: usize = 256 << 10;
 
 /// A decision about a review, and its event, as the server makes them.

@@ -13,7 +13,7 @@ use serde_json::json;
 use crate::serve::{HARDENED, PATIENCE, Serve, bad_pod, good_pod, review, run, until};
 use crate::trail_spool::{Files, beginning, event, fill, open, pem, quick_folder, settings, verifier};
 
-/// What a sink took: the deliveries, in their order.
+/// Records that a sink took, in order of delivery.
 type Taken = Arc<Mutex<Vec<(String, u64, Vec<u8>)>>>;
 
 /// A sink in memory.
@@ -78,7 +78,7 @@ async fn all_taken(couriers: &Couriers) {
     assert!(couriers.behind().iter().all(|(_, behind)| *behind == 0), "{:?}", couriers.behind());
 }
 
-/// What came of each stream, each record where it came first. Fails on a gap, or where one came as something else.
+/// Records of each stream, in order and without repetitions. Panics on a gap, or if a repeated record differs.
 fn in_order(taken: &Taken) -> BTreeMap<String, Vec<(u64, Vec<u8>)>> {
     let mut streams: BTreeMap<String, Vec<(u64, Vec<u8>)>> = BTreeMap::new();
     for (stream, seq, line) in taken.lock().expect("a lock").iter() {

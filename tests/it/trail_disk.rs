@@ -21,7 +21,7 @@ struct Disk {
     _folder: TempDir,
 }
 
-/// Whether disks can be mounted here; where every test has to run, they can.
+/// True if disks can be mounted here; where every test has to run, they can.
 fn is_root() -> bool {
     let output = Command::new("id").arg("-u").output().expect("id runs");
     let is_root = output.stdout == b"0\n";
@@ -87,7 +87,7 @@ impl Disk {
         called("fsfreeze", &["--unfreeze", self.shown()]);
     }
 
-    /// What an error of the device does to its file system, with every file that is open.
+    /// Aborts the file system, with every file that is open, as an error of the device would.
     fn fails(&self) {
         called("mount", &["-o", "remount,abort", self.shown()]);
     }

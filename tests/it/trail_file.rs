@@ -28,7 +28,7 @@ fn start_with(trail: &[u8]) -> Serve {
     serve
 }
 
-/// What is said by a server that does not start.
+/// Error output of a server that does not start.
 fn refuses_to_start(serve: &Serve) -> String {
     let (mut child, _, stderr) = spawn(&mut serve.command());
     let status = until("the end", || child.try_wait().expect("its state"));

@@ -11,7 +11,7 @@ const KEY: &str = "a1b2c3d4e5f6a7b8c9d0e1f2a3b4c5d6e7f8a9b0\n";
 /// Every policy that runs, also the one that speaks of the namespace.
 const CONFIG: &str = "apiVersion: portcullis.dev/v1alpha1\nkind: Configuration\nprofile: hardened\nceiling: audit\n";
 
-/// What is asked: every identity holds a word that nothing else holds.
+/// The review that is sent: every identity contains a word that nothing else contains.
 fn asked(uid: &str) -> Value {
     let mut pod = bad_pod();
     pod["metadata"] = json!({"name": "zebra-1", "namespace": "walrus", "annotations": {

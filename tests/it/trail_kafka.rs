@@ -22,7 +22,7 @@ use proxy::Proxy;
 const TOPIC: &str = "audit.portcullis";
 /// Decisions that are made through every outage.
 const DECISIONS: u64 = 50_000;
-/// How long anything may take: a broker on a busy machine is no quick starter.
+/// Maximum time to wait for anything: a broker on a busy machine starts slowly.
 const PATIENCE: Duration = Duration::from_mins(5);
 
 /// Asks until there is an answer.

@@ -19,7 +19,7 @@ const KILLS: usize = 200;
 /// The most that a server lives under load, in milliseconds.
 const LIFE: usize = 120;
 const CLIENTS: usize = 4;
-/// How often the spool is verified while it is written.
+/// Number of kills between two verifications of the spool while it is written.
 const EVERY: usize = 20;
 
 fn started(spool: &Path) -> Server {

@@ -148,7 +148,7 @@ fn a_record_says_what_is_needed_to_find_it() {
     });
 }
 
-/// What a delivery of the records so far ends in.
+/// The result of delivering the records so far.
 async fn deliver(sink: &mut dyn portcullis::trail::sink::Sink, spooled: &Spooled) -> Result<(), SinkError> {
     let (stream, bytes) = (spooled.index.stream(Class::Allow), spooled.lines(Class::Allow));
     sink.deliver(&Batch { stream: &stream, class: Class::Allow, first: 0, bytes: &bytes }).await

@@ -60,7 +60,7 @@ impl Carried {
         self.trail.record(class, None, body).await.expect("recorded");
     }
 
-    /// How many records the sink has not taken.
+    /// Number of records that the sink has not taken.
     fn behind(&self) -> u64 {
         self.couriers.behind().iter().map(|(_, behind)| behind).sum()
     }

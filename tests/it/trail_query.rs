@@ -246,7 +246,7 @@ impl Kept {
         if number == 0 { self.0.clone() } else { PathBuf::from(format!("{}.{number}", self.0.display())) }
     }
 
-    /// How many there are without a gap.
+    /// Number of files, counted from `from` up to the first gap.
     fn count(&self, from: usize) -> usize {
         (from..1_000).take_while(|number| self.numbered(*number).exists()).count()
     }

@@ -1,4 +1,4 @@
-//! How much a spool holds, and for how long: what goes first, what stays for its sinks, and what is counted.
+//! Limits of a spool in size and time: the records that go first, those that stay for its sinks, and the counts.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -14,7 +14,7 @@ use crate::sinks::receiver::{Receiver, Reply};
 use crate::sinks::{PATIENCE, Spooled, block_on, caught_up, eventually, failures, refusal, settings};
 
 const ANYBODY: (&str, &str) = ("key-id", "very-secret-key");
-/// What STS answers.
+/// Answer of STS.
 const ROLE: &str = "<AssumeRoleWithWebIdentityResponse><AssumeRoleWithWebIdentityResult><Credentials>\
                     <AccessKeyId>role-id</AccessKeyId><SecretAccessKey>role-key</SecretAccessKey>\
                     <SessionToken>role-token</SessionToken><Expiration>2999-01-01T00:00:00Z</Expiration>\
@@ -46,7 +46,7 @@ fn assert_whole(objects: &[(String, Vec<u8>)], spooled: &Spooled) {
     assert_eq!(bytes, objects.iter().map(|(_, bytes)| bytes.len()).sum::<usize>(), "there are other objects");
 }
 
-/// What `trail verify` says of the objects, in files.
+/// Exit code and output of `trail verify` on the objects, in files.
 fn verify(objects: &[(String, Vec<u8>)]) -> (Option<i32>, String) {
     let folder = tempfile::tempdir().expect("a folder");
     let mut args = vec!["trail".to_owned(), "verify".to_owned()];

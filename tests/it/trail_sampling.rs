@@ -50,7 +50,7 @@ fn ask(server: &Server) {
     });
 }
 
-/// How many are refused, and how many are not.
+/// Number of requests that are refused, and of those that are not.
 const REFUSED: u64 = (CLIENTS * EACH / 10) as u64;
 const ALLOWED: u64 = (CLIENTS * EACH) as u64 - REFUSED;
 

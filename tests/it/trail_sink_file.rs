@@ -14,7 +14,7 @@ fn settings(path: &Path) -> sink::Settings {
     sinks::settings(&json!({"type": "file", "path": path}))
 }
 
-/// What is left of a file once it was opened.
+/// Content of a file after the sink has opened it.
 fn opened(content: &[u8]) -> Vec<u8> {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("kept.jsonl");

@@ -125,7 +125,7 @@ pub(crate) fn finished(events: usize) -> (TempDir, Files) {
     (folder, files)
 }
 
-/// What the program says of a spool whose checkpoints key 1 signed: exit code and text.
+/// Exit code and output of `trail verify` on a spool whose checkpoints key 1 signed.
 pub(crate) fn verified(folder: &Path) -> (Option<i32>, String) {
     let key = verifier(1).to_string();
     let (code, stdout, stderr) = run(&["trail", "verify", "--key", &key, folder.to_str().expect("UTF-8")], "");
@@ -201,7 +201,7 @@ pub(crate) fn field(line: &str, name: &str) -> String {
     line[name].as_str().expect("text").to_owned()
 }
 
-/// What somebody without the key makes of a stream: these bodies after these lines, each under a hash that fits.
+/// A stream forged by somebody without the key: these bodies after these lines, each under a hash that fits.
 pub(crate) fn resealed(lines: &[String], bodies: &[String]) -> Vec<String> {
     let mut all = lines.to_vec();
     for body in bodies {

@@ -8,13 +8,13 @@ use crate::trail_spool::{Files, Random, finished, verified, verifier};
 const CHANGES: usize = 1_000;
 const EVERY: usize = 40;
 
-/// Where a change was made: the segment, the first line that differs, and by how much its number may be off.
+/// Place of a change: the segment, the first line that differs, and by how much its number may be off.
 struct Change {
     what: &'static str,
     place: usize,
     line: usize,
     slack: usize,
-    /// Whether it took whole lines from the end of the last stream, which no checkpoint covers.
+    /// True if it took whole lines from the end of the last stream, which no checkpoint covers.
     is_open_end: bool,
 }
 

@@ -1,4 +1,4 @@
-//! What a crash leaves at the end of a spool: cut off and counted, wherever it tore; and what no crash leaves: refused.
+//! Torn ends of a spool: cut off and counted, wherever a crash tore them. Damage that no crash causes is refused.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! What a write did not change does not refuse it, sentence by sentence (DESIGN §3, Updates).
+//! A write is not refused for anything that it left unchanged, sentence by sentence (DESIGN §3, Updates).
 
 mod pods;
 mod templates;
@@ -56,12 +56,12 @@ fn found(decision: &Decision) -> Vec<(&str, String, bool)> {
     findings.map(|finding| (finding.meta.id, finding.place.shown(), finding.inherited)).collect()
 }
 
-/// Whether all findings, of which there are some, are inherited.
+/// True if there are findings and all of them are inherited.
 fn all_inherited(decision: &Decision) -> bool {
     !decision.findings.is_empty() && decision.findings.iter().all(|finding| finding.inherited)
 }
 
-/// Whether no finding, of which there are some, is inherited.
+/// True if there are findings and none of them is inherited.
 fn none_inherited(decision: &Decision) -> bool {
     !decision.findings.is_empty() && decision.findings.iter().all(|finding| !finding.inherited)
 }

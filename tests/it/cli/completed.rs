@@ -6,7 +6,7 @@ const CONFIG: &str = "apiVersion: portcullis.dev/v1alpha1\nkind: Configuration\n
                       policies: {host-ports: {mode: enforce}, unbounded-containers: {mode: enforce}}\n";
 const BOUNDED: &str = "resources: {limits: {cpu: 1, memory: 1Gi}}";
 
-/// What `check --format json` finds in these files: policies and paths.
+/// Findings of `check --format json` in these files: policies and paths.
 fn found(files: &[(&str, &str)], arguments: &[&str]) -> Vec<(String, String)> {
     let files: Vec<(&str, &str)> = [("c.yaml", CONFIG)].into_iter().chain(files.iter().copied()).collect();
     let folder = folder(&files);

@@ -1,5 +1,5 @@
-//! What `check` says of a manifest that is not what its writer meant: values of the wrong type, templates that were never
-//! rendered, fields that are misspelt, kinds that nobody judges.
+//! Messages of `check` about a manifest that its author did not intend: values of the wrong type, unrendered templates,
+//! misspelt fields, kinds that no policy judges.
 
 use serde_json::Value;
 

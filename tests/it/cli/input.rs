@@ -1,4 +1,4 @@
-//! What `check` reads: YAML as kubectl reads it, JSON, `List`s, and what is not what its kind says.
+//! Input of `check`: YAML as kubectl reads it, JSON, `List`s, and objects that do not match their kind.
 
 use super::{ALONE, Ran, folder, run_in};
 use crate::golden::repository;

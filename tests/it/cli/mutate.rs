@@ -31,7 +31,7 @@ fn patched(object: &Value, patch: &[Value]) -> Value {
     object
 }
 
-/// What the patch says, beside its golden file, which is Base64.
+/// The operations of the patch, spelled out, since the golden file holds them in Base64.
 #[test]
 fn a_bare_deployment_gets_every_default() {
     let response = response(BARE);

@@ -21,7 +21,7 @@ fn cases() -> Vec<String> {
     names.map(|name| name.strip_suffix(".json").expect("JSON").to_owned()).collect()
 }
 
-/// Whether a case is answered as `/mutate` does.
+/// True if a case is answered as `/mutate` does.
 fn is_mutation(case: &str) -> bool {
     case.ends_with(".mutate") || case.contains(".defaults")
 }
@@ -51,7 +51,7 @@ pub(super) fn review(case: &str) -> Value {
     serde_json::from_slice(&text).expect(case)
 }
 
-/// What a case is answered.
+/// The response to a case.
 pub(super) fn response(case: &str) -> Value {
     let mut envelope: Value = serde_json::from_str(&answer(case, review(case).to_string().as_bytes()).out).expect(case);
     envelope["response"].take()
@@ -89,7 +89,7 @@ fn no_response_is_left_without_its_review() {
     assert_eq!(responses.difference(&cases).collect::<Vec<_>>(), Vec::<&String>::new());
 }
 
-/// What each case is about, beside its golden file: a stale decision must not be rewritten unseen.
+/// The decision of each case, besides its golden file: a wrong decision must not be rewritten unseen.
 #[test]
 fn what_is_never_refused_passes_and_what_only_claims_to_be_does_not() {
     for (case, decision) in [

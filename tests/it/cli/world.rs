@@ -1,4 +1,4 @@
-//! What `check` knows of the rest of the cluster, and what it says where it knows nothing.
+//! Other objects of the cluster that `check` knows, and its messages where it knows none.
 
 use super::{ISOLATED, Ran, folder, run_in};
 

@@ -199,7 +199,7 @@ fn a_reload_that_weakens_mutators_names_them() {
     assert_eq!(change("defaults: safe\n", "defaults: all\n"), []);
 }
 
-/// What a `$ref` stands for, and else the node itself.
+/// Returns the target of a `$ref`, or the node itself if it has none.
 fn follow<'s>(schema: &'s Value, node: &'s Value) -> &'s Value {
     let way = node["$ref"].as_str().and_then(|way| way.strip_prefix('#'));
     way.map_or(node, |way| schema.pointer(way).expect(way))

@@ -1,4 +1,4 @@
-//! What a configuration means: profiles, modes, ceilings, namespaces.
+//! Meaning of a configuration: profiles, modes, ceilings, namespaces.
 
 use std::collections::BTreeMap;
 

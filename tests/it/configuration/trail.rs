@@ -241,7 +241,7 @@ trail:
   - {name: hook, type: webhook, url: 'https://audit.example.com/trail', secretFile: /etc/hook/secret, insecure: false}
 ";
 
-/// Whether a value fits a schema, as far as ours go.
+/// True if a value matches a schema. Covers only the keywords that our schema uses.
 fn fits(root: &Value, schema: &Value, value: &Value) -> bool {
     if let Some(way) = schema["$ref"].as_str() {
         let target = root.pointer(way.trim_start_matches('#')).expect(way);

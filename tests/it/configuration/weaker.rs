@@ -1,4 +1,4 @@
-//! What a reload made weaker, by policy and namespace.
+//! Policies that a reload weakened, by policy and namespace.
 
 use portcullis::mode::Mode;
 use portcullis::snapshot::{Change, Weaker, weaker};

@@ -19,7 +19,7 @@ fn template(image: &str) -> Value {
     json!({"spec": {"containers": [{"name": "a", "image": image}]}})
 }
 
-/// Where the findings stand in an object.
+/// Paths of the findings in an object.
 fn paths(object: &Value) -> Vec<String> {
     let decision = create(&configured(ADDED), object, &Manifests::default(), Source::Manifest).expect("readable");
     decision.findings.iter().map(|finding| finding.place.shown()).collect()

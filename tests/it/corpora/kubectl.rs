@@ -14,10 +14,10 @@ use crate::kubernetes::plane::programs;
 
 /// Files that one kubectl reads.
 const BATCH: usize = 100;
-/// How many scalars are made up.
+/// Number of generated scalars.
 const SCALARS: usize = 1_000;
 
-/// Whether kubectl reads a file.
+/// True if kubectl can read a file.
 pub(super) fn accepts(corpora: &Corpora, file: &str) -> bool {
     run(&corpora.folder, &[file]).status.success()
 }
@@ -110,7 +110,7 @@ fn scalars_mean_what_they_mean_to_kubectl() {
     }
 }
 
-/// Whether two values are the same. The last digit of a float is lost where this test reads what kubectl prints.
+/// True if two values are the same. The last digit of a float is lost where this test reads what kubectl prints.
 fn is_same(ours: &Value, theirs: &Value) -> bool {
     match (ours, theirs) {
         (Value::Number(ours), Value::Number(theirs)) => ours == theirs || (!ours.is_i64() && is_near(ours, theirs)),

@@ -1,4 +1,4 @@
-//! Where one document ends and the next one begins: kubectl is asked, and nothing that a file holds is dropped silently.
+//! Boundaries between documents: they agree with kubectl's, and no part of a file is dropped silently.
 
 use portcullis::document;
 use tempfile::TempDir;

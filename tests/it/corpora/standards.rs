@@ -12,7 +12,7 @@ const FEWEST: usize = 2_300;
 /// Owned by a CronJob: what is found in it is recorded, and refused at its owner.
 const OWNED: (&str, &str) = ("kyverno/restrict-jobs/resource.yaml", "goodjob");
 
-/// What `check` under the profile of a level says of everything.
+/// Results of `check` over all corpora, under the profile of a level.
 fn under(level: Level) -> Option<&'static Corpora> {
     match level {
         Level::Baseline => Corpora::under_baseline(),
@@ -89,7 +89,7 @@ fn what_the_standards_do_not_judge_breaks_none_of_their_controls() {
     }
 }
 
-/// What makes each family of BadPods dangerous, by its folder.
+/// Baseline policies that each family of BadPods violates, by its folder.
 const DANGERS: [(&str, &[&str]); 8] = [
     ("everything-allowed", &["host-namespaces", "host-paths", "privileged-containers"]),
     ("priv-and-hostpid", &["host-namespaces", "privileged-containers"]),

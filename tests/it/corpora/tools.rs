@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{Corpora, Entry, HARDENED, Labelled, Row, check, rows};
 
-/// How a policy stands to a check.
+/// Relation between a policy and a check.
 #[derive(Clone, Copy, PartialEq)]
 enum Relation {
     /// They ask for the same: what fails is found, and what passes is not.
@@ -107,7 +107,7 @@ const CHECKS: [(&str, &str, &str, Relation); 52] = [
     ("kube-linter", "unset-memory-requirements", "unbounded-containers", Stricter("cpu need not be named")),
 ];
 
-/// Where policy and check disagree: file, document, policy, and why.
+/// Known disagreements between policy and check: file, document, policy, and reason.
 const DISAGREEMENTS: [(&str, usize, &str, &str); 16] = [
     (
         "gatekeeper/allow-privilege-escalation/allow-privilege-escalation/allowed/example_allowed_exempt.yaml",

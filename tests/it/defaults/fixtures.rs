@@ -1,4 +1,4 @@
-//! What each mutator sets in its fixtures, in every kind.
+//! Patches that each mutator makes to its fixtures, in every kind.
 
 use std::fmt::Write as _;
 

@@ -1,4 +1,4 @@
-//! How far mutators act, and the settings that they take.
+//! Modes of mutators, and the settings that they take.
 
 use portcullis::config::compile;
 use portcullis::decision::Verdict;

@@ -1,5 +1,5 @@
-//! Where mutators act: on what operation, on which kinds, and on nothing that a controller, a kubelet or the API server
-//! would put right again.
+//! Scope of mutators: operations and kinds on which they act. They change nothing that a controller, a kubelet or the
+//! API server would change back.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! What was set before, nobody wrote, and a write contradicts is taken back; nothing else ever is.
+//! A default that nobody wrote is removed when a write contradicts it; nothing else is ever removed.
 
 use portcullis::decision::Verdict;
 use portcullis::review::warnings;
@@ -54,7 +54,7 @@ struct Update {
 }
 
 impl Update {
-    /// What is stored, changed by a write.
+    /// An update of the stored object, with a change.
     fn of(change: impl FnOnce(&mut Value)) -> Self {
         let stored = stored();
         let mut now = stored.clone();

@@ -20,7 +20,7 @@ fn audit_only(plane: &Plane) -> Program {
     Program::serve(plane, &configuration("deploy/overlays/audit-only"))
 }
 
-/// Whether it serves a certificate that this CA signed, for its Service's name.
+/// True if it serves a certificate that this CA signed, for its Service's name.
 fn serves(program: &Program, ca: &str) -> bool {
     program.review(ca, &review("trust", "shop", &good_pod())).is_some_and(|answer| answer["response"]["uid"] == "trust")
 }

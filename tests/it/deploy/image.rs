@@ -13,7 +13,7 @@ const BASES: [&str; 2] = [
 /// Who runs it: the user `nonroot` of the base.
 const USER: u64 = 65_532;
 
-/// What runs.
+/// Program and user of the final image.
 pub(crate) struct Image {
     /// Path of the program, the whole entry point.
     pub(crate) program: String,

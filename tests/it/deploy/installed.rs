@@ -1,4 +1,4 @@
-//! What is installed lags behind what is configured: it is said where people look, and recorded, until it is so no more.
+//! Installed webhooks that lag behind the configuration: readiness, metrics and records report it until they match.
 
 use axum::http::Method;
 use serde_json::{Value, json};

@@ -19,7 +19,7 @@ use crate::kubernetes::eventually;
 use crate::kubernetes::plane::Plane;
 use crate::kubernetes::process::PROGRAM;
 
-/// Where the host's own shared libraries are: they stand in for those of the image.
+/// Directories of the host's shared libraries, which stand in for those of the image.
 const LIBRARIES: [&str; 4] = ["lib", "lib64", "usr/lib", "usr/lib64"];
 
 /// A running Pod.
@@ -67,7 +67,7 @@ impl Replica {
         (self.address, u16::try_from(number).expect("a port")).into()
     }
 
-    /// What a probe of the Pod is answered.
+    /// The answer to a probe of the Pod.
     pub(crate) fn probe(&self, name: &str) -> (u16, String) {
         let probe = &self.pod["spec"]["containers"][0][name]["httpGet"];
         get(self.port(&probe["port"]), probe["path"].as_str().expect("a path"))

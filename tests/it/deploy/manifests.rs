@@ -18,7 +18,7 @@ fn kinds(objects: &[Value]) -> Vec<&str> {
     objects.iter().map(|object| object["kind"].as_str().expect("a kind")).collect()
 }
 
-/// What the Pods of ours come from.
+/// The workload that creates our Pods.
 fn workload(objects: &[Value]) -> &Value {
     let ours = objects.iter().find(|object| WORKLOADS.iter().any(|kind| object["kind"] == *kind));
     ours.expect("a workload")
@@ -81,7 +81,7 @@ fn they_pass_what_they_install() {
     assert!(findings.iter().all(|finding| finding["path"] == "spec.template.spec.containers[0].image"), "{findings:?}");
 }
 
-/// What `check` says of the objects in a place, under the strictest profile. These policies refuse something, no others.
+/// Results of `check` on the objects in a place, under the strictest profile. Exactly these policies find something.
 #[track_caller]
 fn judged(place: &Path, refusing: &[&str]) -> Vec<Value> {
     let place = place.to_str().expect("UTF-8");
@@ -158,8 +158,8 @@ fn what_belongs_together_agrees() {
     }
 }
 
-/// What the network lets through: reviews from anywhere, as an API server's address is nobody's label; whoever may read what
-/// is measured; and out, names, API servers and the sinks of the configuration.
+/// Asserts what the NetworkPolicy allows. In: reviews from anywhere, since no label matches an API server's address,
+/// and metrics for labelled namespaces. Out: DNS, API servers and the sinks of the configuration.
 fn reaches(policy: &Value, reviews: &Value, admin: &Value, overlay: &str) {
     assert_eq!(policy["policyTypes"], json!(["Ingress", "Egress"]));
     assert_eq!(policy["podSelector"], json!({}));

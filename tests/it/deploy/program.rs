@@ -100,7 +100,7 @@ impl Program {
         (address("address"), address("admin"))
     }
 
-    /// What the admin port answers.
+    /// The answer of the admin port.
     pub(crate) fn admin(&self, path: &str) -> (u16, String) {
         get(self.addresses().1, path)
     }

@@ -15,7 +15,7 @@ use crate::kubernetes::objects::{holder, pod, spec};
 use crate::kubernetes::plane::Plane;
 use crate::serve::review;
 
-/// How long the audit log may take.
+/// Maximum time to wait for the audit log.
 const PATIENCE: Duration = Duration::from_mins(1);
 const USER: &str = "system:serviceaccount:portcullis:portcullis";
 
@@ -62,7 +62,7 @@ fn taken_apart(rule: &Value) -> Vec<(Right, Value)> {
     rights
 }
 
-/// What our ServiceAccount asked the API server for since `from`, and what it was answered.
+/// Requests of our ServiceAccount to the API server since `from`, and the status codes of the answers.
 fn asked(plane: &Plane, from: usize) -> Vec<(Right, u64)> {
     let text = std::fs::read_to_string(&plane.place.audit_log).expect("an audit log");
     let events = text[from..].lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
@@ -165,7 +165,7 @@ fn without_any_one_of_them_something_fails() {
     assert_eq!(tried, 16);
 }
 
-/// What fails without it.
+/// Asserts the failure that a missing right causes.
 fn fails(plane: &Plane, right: &Right) {
     let program = start(plane);
     let webhooks = WEBHOOKS.into_iter().find(|resource| *resource == right.resource);

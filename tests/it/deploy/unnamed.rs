@@ -10,7 +10,7 @@ use crate::golden::repository;
 use crate::kubernetes::plane::Plane;
 use crate::serve::DIGEST;
 
-/// What is said.
+/// The expected end of the error message.
 const SENTENCE: &str = "write the registry and the digest of your image into deploy/base/kustomization.yaml";
 
 /// Asserts that nothing of ours is in the cluster.

@@ -1,4 +1,4 @@
-//! What `check` takes for the cluster: the NetworkPolicies among its inputs, or what it is told with `--cluster-from`.
+//! Cluster objects that `check` uses: the NetworkPolicies among its inputs, or those of `--cluster-from`.
 
 use std::path::Path;
 

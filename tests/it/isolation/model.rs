@@ -7,7 +7,7 @@ const VALUES: [&str; 4] = ["", "a", "b", "c"];
 const OPERATORS: [&str; 12] =
     ["In", "In", "In", "NotIn", "NotIn", "NotIn", "Exists", "Exists", "DoesNotExist", "DoesNotExist", "Gt", "in"];
 
-/// Whether some policy of the namespace `default` isolates the Pod in that direction.
+/// True if some policy of the namespace `default` isolates the Pod in that direction.
 pub(super) fn is_isolated(policies: &[Value], pod: &Value, direction: &str, counts_open: bool) -> bool {
     let affecting = policies.iter().filter(|policy| is_in_default(policy) && affects(&policy["spec"], direction));
     let mut closed = affecting.filter(|policy| counts_open || !is_open(&policy["spec"], direction));

@@ -1,4 +1,4 @@
-//! What the API server's own audit log says of a decision.
+//! Audit annotations of a decision in the API server's own audit log.
 
 use serde_json::Value;
 

@@ -8,14 +8,14 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde_json::Value;
 use tokio::runtime::Runtime;
 
-/// Where all connections of the tests live.
+/// Runtime of all connections of the tests.
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("a runtime starts"));
 
 /// Somebody who calls the API server.
 #[derive(Clone)]
 pub(crate) struct Client(kube::Client);
 
-/// What the API server answered.
+/// An answer of the API server.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) code: u16,
@@ -88,7 +88,7 @@ impl Answer {
         self.body["message"].as_str().unwrap_or_default()
     }
 
-    /// Whether a warning holds `text`.
+    /// True if a warning contains `text`.
     pub(crate) fn warns(&self, text: &str) -> bool {
         self.warnings.iter().any(|warning| warning.contains(text))
     }

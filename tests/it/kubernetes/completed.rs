@@ -1,4 +1,4 @@
-//! What `check` says of a Pod and its LimitRanges is what becomes of it at the API server.
+//! `check` predicts the API server's treatment of a Pod, given its LimitRanges.
 
 use std::io::Write;
 use std::process::{Command, Stdio};

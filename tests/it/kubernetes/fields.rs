@@ -17,7 +17,7 @@ use super::space::Space;
 use crate::golden::{assert_holds, repository};
 use crate::{fixtures, judging};
 
-/// What was reviewed: schema, field, reason.
+/// List of reviewed fields: schema, field, reason.
 const REVIEWED: &str = "tests/kubernetes/reviewed-fields.yaml";
 /// The schema that everything is read from.
 const TEMPLATE: &str = "io.k8s.api.core.v1.PodTemplateSpec";
@@ -29,7 +29,7 @@ fn judged() -> BTreeSet<String> {
     fixtures::pod_validators().flat_map(|entry| entry.meta.paths()).collect()
 }
 
-/// Whether a policy reads the field at that path or something below it. A pattern that ends in `[*]` is of a policy that
+/// True if a policy reads the field at that path or a field below it. A pattern that ends in `[*]` is of a policy that
 /// looks at which fields each item has.
 fn is_judged(path: &str, judged: &BTreeSet<String>) -> bool {
     judged.iter().any(|pattern| {
@@ -58,7 +58,7 @@ fn reviewed() -> BTreeMap<Field, String> {
     reviewed
 }
 
-/// What is wrong between the API, the policies and the list.
+/// Discrepancies between the API, the policies and the list.
 fn complaints(
     fields: &BTreeMap<Field, Vec<String>>,
     judged: &BTreeSet<String>,
@@ -216,7 +216,7 @@ fn subresources() -> Vec<(String, String, String, String)> {
     found
 }
 
-/// Whether a request to the subresource is let through unseen.
+/// True if a request to the subresource is admitted without being judged.
 fn is_skipped(subresource: &str) -> bool {
     let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web"}});
     let snapshot = judging::configured("profile: hardened\n");
@@ -296,8 +296,8 @@ fn every_row_of_the_tables_names_its_resource() {
     }
 }
 
-/// What is skipped by name cannot change a spec (but for the node's name). It does change labels, by which NetworkPolicies
-/// select, and annotations: for nodes and schedulers, which alone hold the right to do so unless somebody grants it.
+/// A subresource that is skipped by name cannot change a spec (but for the node's name). It can change labels, by which
+/// NetworkPolicies select, and annotations: only nodes and schedulers may do so unless somebody grants the right.
 #[test]
 fn through_status_and_binding_no_spec_changes_but_labels_do() {
     let space = Space::new(Plane::shared(), "it-harmless");

@@ -8,7 +8,7 @@ use super::plane::Plane;
 use super::process::Portcullis;
 use super::space::{Space, isolation};
 
-/// How often a NetworkPolicy is made a moment before its Pod.
+/// Number of times that a NetworkPolicy is created just before its Pod.
 const TRIES: usize = 200;
 
 fn labelled(name: &str, labels: Value) -> Value {

@@ -28,9 +28,9 @@ fn logged(file: &Path, namespace: &str) -> Vec<Value> {
     events.filter(is_ours).collect()
 }
 
-/// Whether the API server's event and ours are about the same request: who, where, what was answered, by which
-/// configuration, and our time within its own. A user's requests that overlap in time and are answered alike cannot be
-/// told apart by that.
+/// True if the API server's event and ours are about the same request: they agree on user, namespace, answer and
+/// configuration, and our time lies within its own. A user's requests that overlap in time and get the same answer
+/// cannot be told apart by that.
 fn is_same(logged: &Value, ours: &Value) -> bool {
     let annotation = |name: &str| &logged["annotations"][format!("{PREFIX}{name}")];
     let policies: Vec<&str> =

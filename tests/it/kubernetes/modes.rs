@@ -1,4 +1,4 @@
-//! How far policies act: ceilings, one namespace at a time, warnings, dry runs.
+//! Modes: ceilings, one namespace at a time, warnings, dry runs.
 
 use std::process::Command;
 

@@ -48,7 +48,7 @@ impl Flaw {
         self.texts("also")
     }
 
-    /// Whether another object of the cluster may put it right: then it refuses Pods only.
+    /// True if another object of the cluster may resolve it: then it refuses Pods only.
     pub(crate) fn depends_on_cluster(&self) -> bool {
         self.table["depends-on-cluster"] == true
     }
@@ -69,7 +69,7 @@ pub(crate) fn flaws() -> (Vec<Flaw>, Vec<Flaw>) {
     fixtures::pod_validators().map(|entry| Flaw::of(entry.meta.id)).partition(is_in)
 }
 
-/// What a policy says is to be done.
+/// The fix that a policy recommends.
 pub(crate) fn fix(policy: &str) -> &'static str {
     let entry = CATALOGUE.iter().find(|entry| entry.meta.id == policy);
     entry.expect("the policy is in the catalogue").meta.fix

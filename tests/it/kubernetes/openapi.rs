@@ -1,4 +1,4 @@
-//! What the API server says of its own types: the schemas of `/openapi/v3`, walked field by field.
+//! The API server's description of its own types: the schemas of `/openapi/v3`, walked field by field.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +20,7 @@ pub(crate) struct Holder {
     pub(crate) kind: String,
     /// The way to what was reached, such as `spec.template`.
     pub(crate) path: String,
-    /// What was reached there.
+    /// Name of the schema at that path.
     pub(crate) schema: String,
 }
 
@@ -117,7 +117,7 @@ impl Schemas {
     }
 }
 
-/// What a schema points to, itself or for each of its items.
+/// Values that may reference a schema, directly or for each of their items.
 trait Points {
     fn pointed_to(&self) -> Option<&str>;
 }
@@ -132,8 +132,8 @@ impl Points for Value {
     }
 }
 
-/// Whether a path of the index, such as `apis/apps/v1`, is of a group that comes with the API server: its name has no dot,
-/// or ends in `k8s.io`.
+/// True if a path of the index, such as `apis/apps/v1`, is of a group that comes with the API server: its name has no
+/// dot, or ends in `k8s.io`.
 fn is_built_in(path: &str) -> bool {
     let group = path.strip_prefix("apis/").and_then(|rest| rest.split('/').next());
     group.is_none_or(|group| !group.contains('.') || group.ends_with(".k8s.io"))

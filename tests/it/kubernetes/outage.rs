@@ -14,7 +14,7 @@ use super::plane::Plane;
 use super::process::Portcullis;
 use super::space::{Space, account};
 
-/// What the API server makes at its start if it is not there (`K/plugin/pkg/auth/authorizer/rbac/bootstrappolicy`).
+/// Objects that the API server creates at startup if missing (`K/plugin/pkg/auth/authorizer/rbac/bootstrappolicy`).
 const ROLE: &str = "/apis/rbac.authorization.k8s.io/v1/clusterroles/system:discovery";
 const PUBLIC: &str = "/api/v1/namespaces/kube-public";
 

@@ -20,7 +20,7 @@ pub(crate) struct Plane {
     control: Mutex<Control>,
 }
 
-/// Where it is (`Place` in `tools/kubernetes/main.go`).
+/// Paths and address of a control plane (`Place` in `tools/kubernetes/main.go`).
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Place {

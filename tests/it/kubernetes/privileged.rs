@@ -50,7 +50,7 @@ fn a_mirror_pod_takes_the_credentials_of_its_node() {
     assert_eq!(mutation(&portcullis, "pretender")["decision"], "patch");
 }
 
-/// What became of a Pod on `/mutate`.
+/// The record of a Pod's review on `/mutate`.
 fn mutation(portcullis: &Portcullis, name: &str) -> Value {
     let records = portcullis.records();
     let is_it = |record: &&Value| record["endpoint"] == "mutate" && record["name"] == name;

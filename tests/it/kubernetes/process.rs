@@ -94,7 +94,7 @@ impl Portcullis {
         self.dir.path().join("trail.jsonl")
     }
 
-    /// What the admin port answers, status line and headers included.
+    /// The answer of the admin port, status line and headers included.
     pub(crate) fn admin(&self, path: &str) -> String {
         get(self.server.admin, path).unwrap_or_default()
     }

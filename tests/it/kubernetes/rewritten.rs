@@ -185,7 +185,7 @@ fn a_manifest_that_is_written_again_moves_no_generation() {
     }
 }
 
-/// What it is called, the change itself, and what is removed.
+/// Name of a change, the change itself, and the default that is removed because of it.
 type Change<'c> = (&'static str, &'c dyn Fn(&mut Value), &'static str);
 
 #[test]

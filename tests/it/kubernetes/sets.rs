@@ -11,7 +11,7 @@ use super::plane::Plane;
 use super::process::Portcullis;
 use super::space::{Space, account, isolation};
 
-/// How often an applier tries.
+/// Maximum number of times that a set is applied.
 const TRIES: usize = 10;
 
 /// Namespace, ServiceAccount, NetworkPolicy, Deployment and Pod, in the order that they need each other.

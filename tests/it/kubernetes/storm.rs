@@ -16,9 +16,9 @@ use super::{PATIENCE, eventually};
 const CREATIONS: usize = 500;
 /// Callers at once.
 const CALLERS: usize = 16;
-/// How long a caller waits before it tries again.
+/// Time that a caller waits before it tries again.
 const PAUSE: Duration = Duration::from_millis(20);
-/// How often it does.
+/// Maximum number of tries of a caller.
 const TRIES: usize = (PATIENCE.as_millis() / PAUSE.as_millis()) as usize;
 
 #[test]

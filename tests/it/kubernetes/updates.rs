@@ -1,5 +1,5 @@
-//! What a write did not change does not refuse it: objects that were stored before Portcullis came can still be worked
-//! with, and do not get worse.
+//! A write is not refused for anything that it left unchanged: objects that were stored before Portcullis came can
+//! still be worked with, and do not get worse.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! How far what labels ask for acts: their mode, the ceiling, every kind, and never less than what is configured.
+//! Effect of Pod Security labels: their mode, the ceiling, every kind, and never less than what is configured.
 
 use portcullis::cluster::NoCluster;
 use portcullis::decision::Verdict;

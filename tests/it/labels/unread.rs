@@ -18,7 +18,7 @@ use super::{RESTRICTED, TIGHTEN, found, root};
 use crate::judging::{self, configured, with_creation};
 use crate::kubernetes::objects::{holder, pod, spec};
 
-/// How long an answer that never comes is waited for.
+/// Maximum time to wait for an answer that never comes.
 const PATIENCE: Duration = Duration::from_millis(50);
 const LONG: Duration = Duration::from_secs(20);
 

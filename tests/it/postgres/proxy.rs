@@ -48,7 +48,7 @@ impl Proxy {
         Self { address, shared }
     }
 
-    /// How many connections were cut.
+    /// Number of connections that were cut.
     pub(crate) fn cut(&self) -> u32 {
         self.shared.cut.load(Ordering::Relaxed)
     }

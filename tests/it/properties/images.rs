@@ -9,13 +9,13 @@ use serde_json::Value;
 
 use crate::go_tool::GoTool;
 
-/// What the OCI distribution project makes of a text.
+/// A text as the OCI distribution project parses it.
 fn referred(text: &str) -> Value {
     static PARSER: LazyLock<GoTool> = LazyLock::new(|| GoTool::start("image-reference"));
     PARSER.ask(&Value::from(text).to_string())
 }
 
-/// Whether both read a text alike. Digests of other algorithms are references there, and do not pin here.
+/// Asserts that both parsers agree on a text. Digests of other algorithms are references there, and do not pin here.
 fn read_alike(text: &str) -> Result<(), TestCaseError> {
     let theirs = referred(text);
     match Image::parse(text) {
@@ -108,7 +108,7 @@ fn lengths_and_rules_are_those_of_the_oci_distribution_project() {
     }
 }
 
-/// Whether a text ends in `@sha256:` and 64 lower-case hexadecimal digits, said without the parser.
+/// True if a text ends in `@sha256:` and 64 lower-case hexadecimal digits, determined without the parser.
 fn ends_in_digest(reference: &str) -> bool {
     let Some((_, digits)) = reference.rsplit_once("@sha256:") else { return false };
     digits.len() == 64 && digits.chars().all(|digit| "0123456789abcdef".contains(digit))

@@ -25,7 +25,7 @@ const SISTERS: [(&str, &str); 6] = [
     ("default-read-only-root", "writable-root-filesystems"),
 ];
 
-/// What the library of the API server makes of a document and a patch.
+/// A document after a patch, as the API server's library applies it.
 fn applied(document: &str, patch: &Value) -> Value {
     static APPLIER: LazyLock<GoTool> = LazyLock::new(|| GoTool::start("json-patch"));
     APPLIER.ask(&format!(r#"{{"document":{document},"patch":{patch}}}"#))
@@ -129,7 +129,7 @@ fn object() -> impl Strategy<Value = Value> {
     })
 }
 
-/// Whether everything that was written is there and the same; lists may have got longer.
+/// True if everything that was written is there and the same; lists may have got longer.
 fn keeps(before: &Value, after: &Value) -> bool {
     match (before, after) {
         (Value::Null, _) => true,

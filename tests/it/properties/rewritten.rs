@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::patches::{pod, without_nulls};
 use crate::judging::{configured, set, set_in_review};
 
-/// How the lists of a kind merge.
+/// Merge strategy for the lists of a kind.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Lists {
     /// By their keys, as in Kubernetes' own kinds.
@@ -19,7 +19,7 @@ enum Lists {
     Shallow,
 }
 
-/// How a manifest is written.
+/// Method of writing a manifest.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Way {
     /// `kubectl replace`.
@@ -188,7 +188,7 @@ fn manifest(lists: Lists, pod: &Value) -> Value {
     )
 }
 
-/// What is stored once `object` was written over `stored`.
+/// The object that is stored once `object` was written over `stored`.
 fn stored_after(snapshot: &Snapshot, object: &Value, stored: &Value) -> Value {
     let (group, version) = object["apiVersion"].as_str().expect("a version").split_once('/').expect("a group");
     let review = json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {

@@ -39,7 +39,7 @@ pub(crate) struct Client {
     config: ClientConfig,
 }
 
-/// What a server answered.
+/// An answer of a server.
 #[derive(Debug, Clone)]
 pub(crate) struct Answer {
     pub(crate) status: u16,

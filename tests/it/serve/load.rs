@@ -1,4 +1,4 @@
-//! How long load is put on a server, and on which build: from the environment, for figures.
+//! Duration of the load on a server, and the build to load: from the environment, for figures.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ pub(crate) fn seconds() -> Option<u64> {
     std::env::var("LOAD_SECONDS").ok().map(|text| text.parse().expect("LOAD_SECONDS is a number of seconds"))
 }
 
-/// Whether a load is put on whole, which takes a minute.
+/// True if the full load is applied, which takes a minute.
 pub(crate) fn is_whole() -> bool {
     seconds().is_some()
 }

@@ -64,13 +64,13 @@ impl Output {
         pipe
     }
 
-    /// Whether the process has closed it.
+    /// True if the process has closed it.
     pub(crate) fn is_over(&self) -> bool {
         self.read().is_over
     }
 }
 
-/// What an output held so far.
+/// Text that an output has received so far.
 pub(crate) fn text(output: &Output) -> String {
     String::from_utf8_lossy(&output.read().kept).into_owned()
 }

@@ -31,7 +31,7 @@ pub(crate) struct Moto {
     log: Output,
 }
 
-/// What its bucket has.
+/// Object Lock settings of the bucket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Bucket {
     /// Object Lock and a default retention.
@@ -108,7 +108,7 @@ impl Moto {
         (answer.status().as_u16(), answer.text().await.expect("text"))
     }
 
-    /// What it has said, for a test that fails.
+    /// The server's log so far, for a test that fails.
     pub(crate) fn log(&self) -> String {
         text(&self.log)
     }

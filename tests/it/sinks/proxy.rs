@@ -1,4 +1,4 @@
-//! What lies between a sink and the other end, and breaks: by connection, as a plan says.
+//! A proxy between a sink and the other end that breaks connections, each as a plan says.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-/// What becomes of a connection.
+/// Treatment of a connection.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Fate {
     /// It is passed on.

@@ -16,7 +16,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::serve::pki::Authority;
 
-/// What it was sent.
+/// A request that the server received.
 #[derive(Debug, Clone)]
 pub(crate) struct Got {
     pub(crate) path: String,
@@ -24,7 +24,7 @@ pub(crate) struct Got {
     pub(crate) body: Bytes,
 }
 
-/// What it does then.
+/// Reaction to a request.
 pub(crate) enum Reply {
     /// Takes it.
     Take(Vec<u8>),
@@ -81,7 +81,7 @@ impl Receiver {
         Self { address, taken }
     }
 
-    /// What it took so far.
+    /// Requests that it took so far.
     pub(crate) fn taken(&self) -> Vec<Got> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

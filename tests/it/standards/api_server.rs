@@ -45,7 +45,7 @@ static SPACES: LazyLock<Vec<(Level, usize, Space)>> = LazyLock::new(|| {
     LEVELS.into_iter().flat_map(|level| (0..=NEWEST).map(move |minor| (level, minor))).map(make).collect()
 });
 
-/// What came of the creations.
+/// Number of creations, by outcome.
 #[derive(Default)]
 struct Counters {
     admitted: AtomicU64,
@@ -53,7 +53,7 @@ struct Counters {
     invalid: AtomicU64,
 }
 
-/// How the API server and the policies differ about a pod in a namespace, if they do.
+/// Difference between the API server and the policies about a pod in a namespace, if there is one.
 fn difference(pod: &Value, (level, minor, space): &(Level, usize, Space), counters: &Counters) -> Option<String> {
     let answer = space.create_dry("pods", pod);
     let message = answer.message();

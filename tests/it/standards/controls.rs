@@ -93,7 +93,7 @@ pub(super) fn theirs(message: &str, level: Level, minor: usize) -> BTreeSet<&'st
     outside(reasons).split(", ").map(|reason| check(reason.trim_end())).collect()
 }
 
-/// What stands outside parentheses. No name or value of a generated pod holds one.
+/// The text outside parentheses. No name or value of a generated pod contains one.
 fn outside(text: &str) -> String {
     let mut depth = 0;
     let mut kept = String::new();

@@ -17,8 +17,8 @@ use crate::judging::{self, HEAD};
 /// The fewest that there are: who finds less looks in the wrong place.
 const FEWEST: usize = 4_500;
 
-/// What the evaluator itself finds in a fixture besides what its name says (`webhook::the_evaluator_agrees` holds it to
-/// that).
+/// A finding of the evaluator itself in a fixture besides the one that its name says
+/// (`webhook::the_evaluator_agrees` holds it to that).
 struct More {
     name: &'static str,
     level: Level,

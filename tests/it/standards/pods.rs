@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 /// Stands for a field that is not there.
 const ABSENT: &str = "\0";
 
-/// How often a field is good, bad (the standards mind it) or odd (the API server would not take it).
+/// Weights of the values of a field: good, bad (the standards forbid it), odd (the API server would reject it).
 #[derive(Clone, Copy)]
 struct Taste {
     good: u32,

@@ -8,9 +8,9 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use proptest::strategy::{BoxedStrategy, Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
-/// How many pods; the default is for every run of the tests.
+/// Environment variable for the number of pods; the default suits every run of the tests.
 const PODS: &str = "STANDARDS_PODS";
-/// What all of them follow from.
+/// Environment variable for the seed of all pods.
 const SEED: &str = "STANDARDS_SEED";
 /// Half of them wait for an answer while the others judge it.
 const WORKERS: usize = 4;
@@ -67,7 +67,7 @@ pub(super) fn runner(seed: u64, position: u64) -> TestRunner {
     TestRunner::new_with_rng(Config::default(), TestRng::from_seed(RngAlgorithm::ChaCha, &bytes))
 }
 
-/// How they differ about the smallest pod that is found.
+/// Difference about the smallest pod that is found.
 fn smallest<T>(
     tree: &mut impl ValueTree<Value = T>,
     mut how: String,

@@ -1,4 +1,4 @@
-//! What the generators reach: for each check pods that fail it and pods that do not, and enough that are admitted. Judges
+//! Reach of the generators: for each check pods that fail it and pods that do not, and enough that are admitted. Judges
 //! who agree on pods that are all alike would prove little.
 
 use std::collections::BTreeMap;
@@ -17,7 +17,7 @@ const PODS: u64 = 1_000;
 /// The fewest on each side of each check.
 const FEWEST: usize = 15;
 
-/// How many pods fail each check at some version, alone or beside others; and how many fail nothing, by level.
+/// Counts the pods that fail each check at some version, alone or with others, and those that fail nothing, by level.
 fn reached(what: &str, pods: &BoxedStrategy<Value>) {
     let (mut failed, mut alone) = (BTreeMap::<&str, usize>::new(), BTreeMap::<&str, usize>::new());
     let mut admitted = BTreeMap::<String, usize>::new();

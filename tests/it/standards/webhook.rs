@@ -123,7 +123,7 @@ impl Drop for Webhook {
 }
 
 impl Judge {
-    /// What it says of a pod in the namespace of a version.
+    /// The evaluator's response to a pod in the namespace of a version.
     fn ask(&mut self, pod: &str, minor: usize) -> Response {
         let namespace = &NAMESPACES[minor];
         let review = format!(
@@ -137,7 +137,7 @@ impl Judge {
         serde_json::from_slice::<Reply>(&answer.body).expect("a review").response
     }
 
-    /// How it and the policies differ about a pod in a version, if they do.
+    /// Difference between the evaluator and the policies about a pod in a version, if there is one.
     fn difference(&mut self, pod: &Value, text: &str, minor: usize) -> Option<String> {
         let response = self.ask(text, minor);
         let refusal = (!response.allowed).then_some(response.status.message.as_str());

@@ -27,7 +27,7 @@ fn container(random: &mut Random, number: usize, length: usize) -> Value {
     })
 }
 
-/// What leaves most to the mutators.
+/// A container that leaves most to the mutators.
 fn bare(random: &mut Random, number: usize, length: usize) -> Value {
     json!({"name": format!("{}{number}", text(random, length)), "image": "x"})
 }

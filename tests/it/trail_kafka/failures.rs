@@ -1,4 +1,4 @@
-//! What keeps a broker from taking records: said clearly and without a secret, and over once it is mended.
+//! Failures that keep a broker from taking records: reported clearly and without a secret, and over once mended.
 
 use std::fs;
 use std::time::Duration;

@@ -13,7 +13,7 @@ pub(crate) struct Proxy {
 
 #[derive(Default)]
 struct State {
-    /// Where to, once that is known.
+    /// Address that connections lead to, once it is known.
     target: Mutex<Option<SocketAddr>>,
     connections: Mutex<Vec<TcpStream>>,
     /// Bytes towards the broker until everything is cut; nothing is, at zero.
@@ -51,7 +51,7 @@ impl Proxy {
         self.state.left.store(bytes, Ordering::SeqCst);
     }
 
-    /// How often that has happened.
+    /// Number of cuts by `cut_after`.
     pub(crate) fn cuts(&self) -> u64 {
         self.state.cuts.load(Ordering::SeqCst)
     }
@@ -98,7 +98,7 @@ impl State {
         }
     }
 
-    /// How many of the bytes may pass to the broker. Fewer than all: then the rest, and every connection, is lost.
+    /// Number of bytes that may pass to the broker. If fewer than `count`, the rest and every connection are lost.
     fn spend(&self, count: usize) -> usize {
         let count = i64::try_from(count).expect("a small number");
         let before = self.left.load(Ordering::SeqCst);
@@ -107,7 +107,7 @@ impl State {
         usize::try_from(passed).expect("no negative number")
     }
 
-    /// How many of the bytes come back.
+    /// Number of bytes that come back.
     fn hear(&self, count: usize) -> usize {
         if !self.is_deaf.load(Ordering::SeqCst) {
             return count;

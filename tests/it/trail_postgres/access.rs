@@ -9,7 +9,7 @@ use super::{Carried, events};
 use crate::postgres::{PASSWORD, Postgres};
 use crate::serve::pki::Authority;
 
-/// What a sink says that cannot deliver.
+/// The error of a sink that cannot deliver.
 async fn failure(settings: Value) -> String {
     let mut sink = Postgres::sink(settings).await.expect("a sink");
     let batch = Batch { stream: "a", class: Class::Allow, first: 0, bytes: b"{}\n" };

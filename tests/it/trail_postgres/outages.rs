@@ -18,7 +18,7 @@ const AT_ONCE: usize = 250;
 const WAITING: u64 = 5_000;
 /// The most that all of it may take.
 const PATIENCE: Duration = Duration::from_mins(6);
-/// What decides where connections are cut, and how many are.
+/// Seed for the places at which connections are cut, and the number of cuts.
 const SEED: u64 = 20_260_722;
 const CUTS: u32 = 30;
 

@@ -1,4 +1,4 @@
-//! What is asked for is found: by filter, in the order of time, a page at a time.
+//! Queries: by filter, in the order of time, a page at a time.
 
 use jiff::{SignedDuration, Timestamp};
 use portcullis::trail::Class;

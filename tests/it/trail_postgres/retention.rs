@@ -1,4 +1,4 @@
-//! What the database's owner drops, and a schema that is applied again or under another name.
+//! Records that the database's owner drops, and a schema that is applied again or under another name.
 
 use jiff::{SignedDuration, Timestamp};
 use portcullis::trail::{Chain, Class, Record, Verification};

@@ -1,4 +1,4 @@
-//! What somebody alters who may do everything in the database.
+//! Tampering by somebody who may do everything in the database.
 
 use portcullis::trail::Class;
 use serde_json::json;

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use proptest::string::string_regex;
 
-/// What nobody may find in a trail: the canary, and the text that it stands in.
+/// A secret that must not reach the trail: the canary, and the text that contains it.
 #[derive(Debug, Clone)]
 pub(super) struct Secret {
     pub(super) canary: String,
@@ -181,7 +181,7 @@ pub(super) fn fragment() -> impl Strategy<Value = String> {
     prop_oneof![4 => prop::sample::select(either), 1 => "[a-zA-Z0-9]{1,12}", 1 => "[a-zA-Z0-9]{16,30}", 1 => "[!-~]{1,6}"]
 }
 
-/// What stands around a secret in a value, apart from it.
+/// The texts before and after a secret in a value, separated from it.
 pub(super) fn around() -> impl Strategy<Value = (String, String)> {
     let before = prop::sample::select(vec!["", "value ", "a\n", "x\ty\n", "(", "url ", "[", "\u{7}"]);
     let after = prop::sample::select(vec!["", " and more", "\nnext: line", ")", " ]"]);

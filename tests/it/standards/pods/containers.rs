@@ -81,7 +81,7 @@ fn ports(taste: Taste) -> BoxedStrategy<Value> {
     prop_oneof![3 => Just(absent()), 1 => Just(Value::Null), 3 => list].boxed()
 }
 
-/// What a probe or a hook calls.
+/// Handler of a probe or a hook.
 fn handler(taste: Taste, is_hook: bool) -> BoxedStrategy<Value> {
     let host = || taste.perhaps(texts(&[""]), texts(&["10.0.0.1", "localhost", "metadata.example"]), texts(&[" "]));
     let http = host().prop_map(|host| {

@@ -23,7 +23,7 @@ const SAFE: [&str; 14] = [
     "net.ipv4.tcp_notsent_lowat",
 ];
 
-/// What runtimes grant by themselves.
+/// Capabilities that runtimes grant by default.
 const GRANTED: [&str; 12] = [
     "AUDIT_WRITE",
     "CHOWN",

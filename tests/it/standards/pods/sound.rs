@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{SOUND, pod};
 
 const LISTS: [&str; 2] = ["initContainers", "containers"];
-/// What Windows pods may not have: of the pod's security context or a container's.
+/// Fields that Windows pods may not have: of the pod's security context or a container's.
 const OF_LINUX: [&str; 10] = [
     "allowPrivilegeEscalation",
     "appArmorProfile",

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Taste, absent};
 
-/// What the standards allow, as the API server takes it.
+/// Volumes that the standards allow, as the API server takes them.
 fn managed() -> Vec<(&'static str, Value)> {
     let claim = json!({"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}});
     vec![
@@ -21,7 +21,7 @@ fn managed() -> Vec<(&'static str, Value)> {
     ]
 }
 
-/// What they do not.
+/// Volumes that the standards forbid.
 fn unmanaged() -> Vec<(&'static str, Value)> {
     let gateway = json!({"gateway": "x", "system": "x", "secretRef": {"name": "x"}, "volumeName": "x"});
     vec![
