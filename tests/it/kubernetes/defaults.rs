@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use serde_json::{Value, json};
 
 use super::client::Answer;
+use super::eventually;
 use super::objects::{TEMPLATES, holder, pod};
 use super::plane::Plane;
 use super::process::Portcullis;
@@ -90,8 +91,8 @@ fn every_workload_of_other_projects_that_the_api_server_takes_it_takes_with_its_
 fn send_all(name: &str, cases: &[Case]) -> (usize, Vec<(String, String)>) {
     let plane = Plane::shared();
     let (off, on) = (Space::open(plane, &format!("{name}-off")), Space::open(plane, name));
-    let portcullis = Portcullis::guard(plane, &[&on], ALL, &[]);
-    let next = AtomicUsize::new(0);
+    let portcullis = Portcullis::insisting(plane, &[&on], ALL);
+    let (next, late) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let (wrong, refused) = (Mutex::new(Vec::new()), Mutex::new(Vec::new()));
     std::thread::scope(|threads| {
         for _ in 0..CALLERS {
@@ -100,7 +101,7 @@ fn send_all(name: &str, cases: &[Case]) -> (usize, Vec<(String, String)>) {
                     let before = off.create_dry(resource, &bare(object));
                     if !before.is_success() {
                         refused.lock().expect("no panic").push((name.clone(), before.message().to_owned()));
-                    } else if let Err(why) = send(&on, resource, object) {
+                    } else if let Err(why) = send(&on, resource, object, &late) {
                         wrong.lock().expect("no panic").push(format!("{name}: {why}"));
                     }
                 }
@@ -113,18 +114,18 @@ fn send_all(name: &str, cases: &[Case]) -> (usize, Vec<(String, String)>) {
     let count = |decision: &str| {
         records.iter().filter(|event| event["endpoint"] == "mutate" && event["decision"] == decision).count()
     };
-    assert_eq!(count("error"), 0);
+    assert_eq!(count("error"), late.into_inner(), "only what came too late was not judged");
     assert!(count("patch") >= (cases.len() - refused.len()) / 3, "{} patches", count("patch"));
     (cases.len() - refused.len(), refused)
 }
 
-/// Sends an object twice, the second time as it came back.
-fn send(space: &Space, resource: &str, object: &Value) -> Result<(), String> {
+/// Sends an object twice, the second time as it came back. `late` counts answers that came too late.
+fn send(space: &Space, resource: &str, object: &Value, late: &AtomicUsize) -> Result<(), String> {
     let accepted = |answer: Answer| {
         if answer.is_success() { Ok(answer.body) } else { Err(format!("refused with defaults: {}", answer.message())) }
     };
-    let first = bare(&accepted(space.create_dry(resource, &bare(object)))?);
-    let second = bare(&accepted(space.create_dry(resource, &first))?);
+    let first = bare(&accepted(create_judged(space, resource, &bare(object), late))?);
+    let second = bare(&accepted(create_judged(space, resource, &first, late))?);
     for field in ["spec", "template"] {
         if first[field] != second[field] {
             return Err(format!("is patched twice:\n{}\n{}", first[field], second[field]));
@@ -132,6 +133,18 @@ fn send(space: &Space, resource: &str, object: &Value) -> Result<(), String> {
     }
     let again = patch(&set(&configured(ALL), &first));
     if again == json!([]) { Ok(()) } else { Err(format!("would be patched once more: {again}")) }
+}
+
+/// The answer about an object that was judged. On a busy machine a review may not get its turn in time, which the answer says.
+fn create_judged(space: &Space, resource: &str, object: &Value, late: &AtomicUsize) -> Answer {
+    eventually("the object is judged", || {
+        let answer = space.create_dry(resource, object);
+        if answer.warns("not judged") {
+            late.fetch_add(1, Ordering::Relaxed);
+            return None;
+        }
+        (answer.is_success() || !answer.message().contains("failed calling webhook")).then_some(answer)
+    })
 }
 
 /// The object as somebody writes it, for whichever namespace.

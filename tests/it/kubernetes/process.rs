@@ -48,6 +48,16 @@ impl Portcullis {
     /// Starts it with a configuration (what follows `kind:`), for webhooks that match these namespaces alone, of which
     /// the first is there; without any, the webhooks are as they are printed.
     pub(crate) fn guard(plane: &Plane, spaces: &[&Space], configuration: &str, arguments: &[&str]) -> Self {
+        Self::start(plane, spaces, configuration, arguments, false)
+    }
+
+    /// The same with mutating webhooks that fail closed and have half a minute: as they are printed, a busy machine makes the
+    /// API server store an object without them, and say nothing.
+    pub(crate) fn insisting(plane: &Plane, spaces: &[&Space], configuration: &str) -> Self {
+        Self::start(plane, spaces, configuration, &[], true)
+    }
+
+    fn start(plane: &Plane, spaces: &[&Space], configuration: &str, arguments: &[&str], insists: bool) -> Self {
         let dir = TempDir::new().expect("a temporary folder");
         write_certificates(dir.path());
         configure(dir.path(), configuration);
@@ -58,7 +68,7 @@ impl Portcullis {
         let (kubeconfig, admin) = (plane.place.kubeconfig.clone(), plane.admin.clone());
         let mut portcullis =
             Self { dir, server, _port: port, plane: kubeconfig, arguments, admin, registered: Vec::new() };
-        portcullis.register(spaces);
+        portcullis.register(spaces, insists);
         portcullis
     }
 
@@ -129,7 +139,7 @@ impl Portcullis {
     }
 
     /// Registers what `portcullis webhooks` prints, for these namespaces alone, and waits until the API server asks.
-    fn register(&mut self, spaces: &[&Space]) {
+    fn register(&mut self, spaces: &[&Space], insists: bool) {
         let dir = self.dir.path();
         let output = Command::new(PROGRAM)
             .arg("webhooks")
@@ -155,6 +165,10 @@ impl Portcullis {
                 let ours = json!({"key": "kubernetes.io/metadata.name", "operator": "In", "values": names});
                 let selected = webhook["namespaceSelector"]["matchExpressions"].as_array_mut();
                 selected.expect("every webhook selects namespaces").push(ours);
+            }
+            for webhook in entries.iter_mut().filter(|_| insists && endpoint == "mutate") {
+                webhook["failurePolicy"] = "Fail".into();
+                webhook["timeoutSeconds"] = 30.into();
             }
             webhooks["metadata"]["name"] = probed.name.as_str().into();
             let resource = format!("{REGISTRATION}/{resource}");
