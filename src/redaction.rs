@@ -17,6 +17,8 @@ pub(crate) use credentials::shortened;
 enum Rule {
     /// A pattern and the replacement of its matches; the group `$k` is kept. A match with a group `whole` stays as it is.
     Pattern(Regex, &'static str),
+    /// The same for texts that hold a word of [`NAME`] alone, which are few, and quick to tell.
+    Named(Regex, &'static str),
     /// User and password in an image reference, or in a URL without a scheme.
     Credentials,
 }
@@ -111,6 +113,7 @@ static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
     ];
     let rule = |(found, instead)| match found {
         CREDENTIALS => Some(Rule::Credentials),
+        _ if found == named => Some(Rule::Named(Regex::new(found).ok()?, instead)),
         _ => Some(Rule::Pattern(Regex::new(found).ok()?, instead)),
     };
     rows.into_iter().filter_map(rule).collect()
@@ -125,6 +128,9 @@ static SUSPECT: LazyLock<Option<Regex>> = LazyLock::new(|| {
     ];
     Regex::new(&format!("(?i-u){}", parts.concat())).ok()
 });
+
+/// Matches a word of [`NAME`].
+static HOLDS_NAME: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(&format!("(?i){NAME}")).ok());
 
 /// Passes after which a text has to stay the same. Two are enough for most: one that redacts, and one that finds no more.
 const PASSES: usize = 8;
@@ -157,16 +163,8 @@ fn pass(text: &str) -> Cow<'_, str> {
     let mut text = Cow::Borrowed(text);
     for rule in RULES.iter() {
         let clean = match rule {
-            Rule::Pattern(found, instead) => {
-                found.replace_all(&text, |found: &Captures<'_>| match found.name("whole") {
-                    Some(whole) => whole.as_str().to_owned(),
-                    None => {
-                        let mut clean = String::new();
-                        found.expand(instead, &mut clean);
-                        clean
-                    }
-                })
-            }
+            Rule::Named(..) if HOLDS_NAME.as_ref().is_some_and(|name| !name.is_match(&text)) => continue,
+            Rule::Named(found, instead) | Rule::Pattern(found, instead) => replaced(found, instead, &text),
             Rule::Credentials => credentials::redact(&text),
         };
         match clean {
@@ -175,6 +173,18 @@ fn pass(text: &str) -> Cow<'_, str> {
         }
     }
     text
+}
+
+/// The text with every match replaced that has no group `whole`.
+fn replaced<'t>(found: &Regex, instead: &str, text: &'t str) -> Cow<'t, str> {
+    found.replace_all(text, |found: &Captures<'_>| match found.name("whole") {
+        Some(whole) => whole.as_str().to_owned(),
+        None => {
+            let mut clean = String::new();
+            found.expand(instead, &mut clean);
+            clean
+        }
+    })
 }
 
 /// The text without secrets, unless redaction is off.
@@ -186,16 +196,18 @@ pub(crate) fn clean(text: &str, redacts: bool) -> Cow<'_, str> {
 pub(crate) fn prepare() {
     LazyLock::force(&RULES);
     LazyLock::force(&SUSPECT);
+    LazyLock::force(&HOLDS_NAME);
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{RULES, SUSPECT, redact};
+    use super::{HOLDS_NAME, RULES, Rule, SUSPECT, redact};
 
     #[test]
     fn every_pattern_compiles() {
         assert_eq!(RULES.len(), 15);
-        assert!(SUSPECT.is_some());
+        assert!(SUSPECT.is_some() && HOLDS_NAME.is_some());
+        assert_eq!(RULES.iter().filter(|rule| matches!(rule, Rule::Named(..))).count(), 1);
     }
 
     #[test]
