@@ -16,15 +16,15 @@ pub(crate) use credentials::shortened;
 /// One step of a redaction.
 enum Rule {
     /// A pattern and the replacement of its matches; the group `$k` is kept. A match with a group `whole` stays as it is.
-    Pattern(Regex, &'static str),
-    /// The same for texts that hold a word of [`NAME`] alone, which are few, and quick to tell.
-    Named(Regex, &'static str),
+    Pattern {
+        found: Regex,
+        instead: &'static str,
+        /// Matches every text that the pattern can match, and is quicker to tell.
+        holds: Option<Regex>,
+    },
     /// User and password in an image reference, or in a URL without a scheme.
     Credentials,
 }
-
-/// Stands for [`Rule::Credentials`] in the table of patterns.
-const CREDENTIALS: &str = "";
 
 /// Words that, anywhere in a name, mark its value as a secret.
 const NAME: &str = r"(?:passw(?:or)?d|passphrase|pwd|secret|token|(?:api|access|private|account|signing|encryption|client|shared)[_-]?key|credentials?)";
@@ -77,47 +77,53 @@ static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
     let apart = format!(
         r"(?P<k>{EDGE})(?:(?:sk|pypi)-(?:\w{{20,}}[\w-]*|\w*\.\.\.)|sk-(?:ant|proj|svcacct|or-v1)-(?:[\w-]{{10,}}|[\w-]*\.\.\.)|hf_(?:[A-Za-z0-9]{{20,}}|[A-Za-z0-9]*\.\.\.))"
     );
-    let rows: [(&str, &'static str); 15] = [
+    let rules = [
         // PEM, whole or cut off.
-        (
+        pattern(
             r"(?s)-----BEGIN [A-Z0-9 ]*PRIVATE KEY.*?(?:-----END [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----|\z)",
             "[redacted key]",
         ),
-        (header, "$k[redacted]"),
-        (&named, "$k[redacted]"),
-        (&last, "$k$q[redacted]"),
-        (&option, "$k[redacted]"),
-        (&user, "$k$d$s$n[redacted]"),
+        pattern(header, "$k[redacted]"),
+        // Few texts hold such a word.
+        guarded(&named, "$k[redacted]", &format!("(?i){NAME}")),
+        pattern(&last, "$k$q[redacted]"),
+        pattern(&option, "$k[redacted]"),
+        pattern(&user, "$k$d$s$n[redacted]"),
         // JSON Web Tokens (RFC 7519).
-        (r"eyJ(?:[A-Za-z0-9_-]{6,}(?:\.{1,2}[A-Za-z0-9_-]+){0,4}|[A-Za-z0-9_-]*\.\.\.)", "[redacted token]"),
+        pattern(r"eyJ(?:[A-Za-z0-9_-]{6,}(?:\.{1,2}[A-Za-z0-9_-]+){0,4}|[A-Za-z0-9_-]*\.\.\.)", "[redacted token]"),
         // Tokens by the prefixes that their issuers give them.
-        (
+        pattern(
             r"(?:AKIA|ASIA)(?:[0-9A-Z]{12,}|[0-9A-Z]*\.\.\.)|(?:gh[pousr]_|github_pat_|glpat-|xox[abeoprs]-|AIza|[rs]k_(?:live|test)_|npm_|ya29\.|hv[bs]\.|dop_v1_|dckr_pat_|pypi-AgE|shpat_|ATATT|AGE-SECRET-KEY-1)(?:[\w-]{10,}|[\w-]*\.\.\.)|SG\.(?:[\w-]{16,}(?:\.[\w-]+)?|[\w-]*\.\.\.)",
             "[redacted token]",
         ),
-        (&apart, "$k[redacted token]"),
-        (r"(?P<k>hooks\.slack\.com/(?:services|triggers|workflows)/)[\w/-]+", "$k[redacted]"),
+        pattern(&apart, "$k[redacted token]"),
+        pattern(r"(?P<k>hooks\.slack\.com/(?:services|triggers|workflows)/)[\w/-]+", "$k[redacted]"),
         // Credentials schemes (RFC 9110, 11.4).
-        (r"(?i)(?P<k>(?:bearer|basic|negotiate)\s+)[A-Za-z0-9+/=._~-]{4,}", "$k[redacted]"),
+        pattern(r"(?i)(?P<k>(?:bearer|basic|negotiate)\s+)[A-Za-z0-9+/=._~-]{4,}", "$k[redacted]"),
         // The user information of a URL (RFC 3986, 3.2.1).
-        (
+        pattern(
             r#"(?P<k>[A-Za-z][A-Za-z0-9+.-]*://)(?:[^/?#\s"':@]*[:@][^/?#\s"']*\.\.\.|[^/?#\s"']+(?P<e>@))"#,
             "$k[redacted]$e",
         ),
-        (CREDENTIALS, ""),
-        (r"(?P<k>\\[nrt]|)[\w.%+-]+@(?:(?:[\w-]+\.)+[\w-]{2,}|[\w.-]*\.\.\.)", "$k[redacted e-mail]"),
-        (
+        Some(Rule::Credentials),
+        pattern(r"(?P<k>\\[nrt]|)[\w.%+-]+@(?:(?:[\w-]+\.)+[\w-]{2,}|[\w.-]*\.\.\.)", "$k[redacted e-mail]"),
+        pattern(
             r#"(?P<k>^|[^0-9])[0-9]{3}-(?:[0-9]{2}-[0-9]{4}|[0-9]{0,2}(?:-[0-9]{0,3})?(?P<e>\.\.\.(?:["'\\]|\s|$)))"#,
             "$k[redacted number]$e",
         ),
     ];
-    let rule = |(found, instead)| match found {
-        CREDENTIALS => Some(Rule::Credentials),
-        _ if found == named => Some(Rule::Named(Regex::new(found).ok()?, instead)),
-        _ => Some(Rule::Pattern(Regex::new(found).ok()?, instead)),
-    };
-    rows.into_iter().filter_map(rule).collect()
+    rules.into_iter().flatten().collect()
 });
+
+/// The rule of a pattern; `None` if it does not compile.
+fn pattern(found: &str, instead: &'static str) -> Option<Rule> {
+    Some(Rule::Pattern { found: Regex::new(found).ok()?, instead, holds: None })
+}
+
+/// The same for texts that `holds` matches alone.
+fn guarded(found: &str, instead: &'static str, holds: &str) -> Option<Rule> {
+    Some(Rule::Pattern { found: Regex::new(found).ok()?, instead, holds: Some(Regex::new(holds).ok()?) })
+}
 
 /// Matches every text that some rule might change, in one quick pass. Other texts are returned as they are.
 static SUSPECT: LazyLock<Option<Regex>> = LazyLock::new(|| {
@@ -128,9 +134,6 @@ static SUSPECT: LazyLock<Option<Regex>> = LazyLock::new(|| {
     ];
     Regex::new(&format!("(?i-u){}", parts.concat())).ok()
 });
-
-/// Matches a word of [`NAME`].
-static HOLDS_NAME: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(&format!("(?i){NAME}")).ok());
 
 /// Passes after which a text has to stay the same. Two are enough for most: one that redacts, and one that finds no more.
 const PASSES: usize = 8;
@@ -163,8 +166,8 @@ fn pass(text: &str) -> Cow<'_, str> {
     let mut text = Cow::Borrowed(text);
     for rule in RULES.iter() {
         let clean = match rule {
-            Rule::Named(..) if HOLDS_NAME.as_ref().is_some_and(|name| !name.is_match(&text)) => continue,
-            Rule::Named(found, instead) | Rule::Pattern(found, instead) => replaced(found, instead, &text),
+            Rule::Pattern { holds: Some(holds), .. } if !holds.is_match(&text) => continue,
+            Rule::Pattern { found, instead, .. } => replaced(found, instead, &text),
             Rule::Credentials => credentials::redact(&text),
         };
         match clean {
@@ -196,18 +199,17 @@ pub(crate) fn clean(text: &str, redacts: bool) -> Cow<'_, str> {
 pub(crate) fn prepare() {
     LazyLock::force(&RULES);
     LazyLock::force(&SUSPECT);
-    LazyLock::force(&HOLDS_NAME);
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{HOLDS_NAME, RULES, Rule, SUSPECT, redact};
+    use super::{RULES, Rule, SUSPECT, redact};
 
     #[test]
     fn every_pattern_compiles() {
         assert_eq!(RULES.len(), 15);
-        assert!(SUSPECT.is_some() && HOLDS_NAME.is_some());
-        assert_eq!(RULES.iter().filter(|rule| matches!(rule, Rule::Named(..))).count(), 1);
+        assert!(SUSPECT.is_some());
+        assert_eq!(RULES.iter().filter(|rule| matches!(rule, Rule::Pattern { holds: Some(_), .. })).count(), 1);
     }
 
     #[test]

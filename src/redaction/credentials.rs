@@ -117,8 +117,8 @@ fn colon(word: &str) -> Option<usize> {
 fn is_url(word: &str) -> bool {
     let Some((before, rest)) = word.split_once("://") else { return false };
     let is_of_scheme = |character: char| character.is_ascii_alphanumeric() || "+.-".contains(character);
-    let scheme = &before[before.trim_end_matches(is_of_scheme).len()..];
-    let is_scheme = if before.trim_end_matches(is_of_scheme).ends_with(':') {
+    let (ahead, scheme) = before.split_at(before.trim_end_matches(is_of_scheme).len());
+    let is_scheme = if ahead.ends_with(':') {
         SCHEMES.contains(&scheme)
     } else {
         scheme.starts_with(|first: char| first.is_ascii_alphabetic())

@@ -86,7 +86,7 @@ pub struct Database {
 /// The statements that make the schema of that name; they may be applied again.
 ///
 /// # Errors
-/// When it is not a valid name of a schema.
+/// [`DatabaseError`] if the name is not valid for a schema.
 pub fn schema(name: &str) -> Result<String, DatabaseError> {
     check_name(name)?;
     Ok(if name == NAME { SCHEMA.to_owned() } else { SCHEMA.replace(NAME, name) })
@@ -105,7 +105,7 @@ impl Settings {
     /// Refuses settings that cannot work, whatever the files hold.
     ///
     /// # Errors
-    /// When they cannot describe a database.
+    /// [`DatabaseSetting`] for the first setting that can never work.
     pub(in crate::trail) fn check(&self) -> Result<(), DatabaseSetting> {
         check_name(&self.schema)?;
         if self.host.contains(['@', '?', '\0']) || self.host.contains("://") {
@@ -120,7 +120,7 @@ impl Settings {
     /// The database that they describe.
     ///
     /// # Errors
-    /// When they cannot describe a database, or a file cannot be used.
+    /// [`DatabaseError`] if a setting can never work, or a file cannot be used.
     pub fn database(&self) -> Result<Database, DatabaseError> {
         self.check()?;
         let mut config = tokio_postgres::Config::new();
@@ -133,7 +133,7 @@ impl Database {
     /// The database of a URL, `postgres://USER@HOST:PORT/DATABASE`, which holds no password: others would see it.
     ///
     /// # Errors
-    /// When it is not such a URL, or a file cannot be used.
+    /// [`DatabaseError`] if the URL has another form, or a file cannot be used.
     pub fn from_url(
         url: &str,
         schema: &str,

@@ -14,13 +14,13 @@ pub enum DatabaseError {
     /// It can never be reached by its URL.
     #[error("the database's URL {0}")]
     Url(#[from] UrlFault),
-    /// There is no password in its file.
+    /// The file of the password cannot be used.
     #[error("passwordFile {0}")]
     Password(#[from] SecretError),
     /// Its certificate could not be verified.
     #[error(transparent)]
     Trust(#[from] TrustError),
-    /// There is no connection, or no longer.
+    /// The connection could not be made, or was lost.
     #[error("{host}: {source}")]
     Connection {
         /// The server.
@@ -85,7 +85,7 @@ pub enum UrlFault {
     Incomplete,
 }
 
-/// Reason why there is no connection to a database, or no longer.
+/// Reason why a connection to a database could not be made, or was lost.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectionError {
     /// It was not made in time.
