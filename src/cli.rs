@@ -19,7 +19,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::config::{self, ConfigError};
+use crate::config::{self, ConfigError, Configuration};
 use crate::escape::escaped;
 use crate::mode::Mode;
 use crate::object::Workload;
@@ -87,7 +87,9 @@ impl Policies {
             Some(file) => {
                 let name = file.display().to_string();
                 let text = std::fs::read_to_string(file).map_err(|error| format!("{name}: {error}"))?;
-                let snapshot = config::compile(&name, &text, ceiling).map_err(rendered)?.snapshot;
+                let Configuration { snapshot, warnings, .. } =
+                    config::compile(&name, &text, ceiling).map_err(rendered)?;
+                warnings.iter().for_each(|warning| eprintln!("{warning}"));
                 for row in snapshot.workloads().added().filter(|row| row.is_guessed && !is_known(row)) {
                     eprintln!("{}", escape(&guessed(row)));
                 }

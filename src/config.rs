@@ -1,6 +1,7 @@
 //! The configuration file: read whole or not at all, and compiled into a [`Snapshot`] and the settings of the trail.
 
 mod compile;
+mod exception;
 mod levels;
 mod namespace;
 mod problem;
@@ -15,9 +16,9 @@ use std::str::FromStr;
 use crate::snapshot::Snapshot;
 use crate::trail::Settings;
 
-pub use compile::{compile, compile_profile};
+pub use compile::{compile, compile_at, compile_profile};
 pub(crate) use problem::suggestion;
-pub use problem::{ConfigError, NotOneOf, Problem};
+pub use problem::{ConfigError, NotOneOf, Problem, Warning};
 pub use watch::{Reload, watch};
 
 /// A configuration file, compiled.
@@ -27,6 +28,8 @@ pub struct Configuration {
     pub snapshot: Snapshot,
     /// Settings of the audit trail. They take effect at the next start.
     pub trail: Settings,
+    /// What is valid and likely not meant, each with its place.
+    pub warnings: Vec<Warning>,
 }
 
 /// The set of mutators that `defaults` turns on.

@@ -1,6 +1,7 @@
 //! Combines findings, modes and the old object into a [`Decision`], the only source for the response, the audit event, the
 //! metrics and the log line.
 
+mod exempt;
 mod finding_text;
 mod inherited;
 mod labels;
@@ -15,6 +16,7 @@ use std::time::Instant;
 use serde::Serialize;
 
 use crate::engine::{self, Failure, Outcome};
+use crate::exception::{Containers, Subject};
 use crate::facts::{Facts, World};
 use crate::mode::Mode;
 use crate::object::Place;
@@ -25,6 +27,7 @@ use crate::snapshot::{LABELS, Snapshot};
 
 use self::labels::{InForce, LabelState};
 
+pub use exempt::Exemption;
 pub use finding_text::FindingText;
 
 /// The verdict on a request.
@@ -35,6 +38,8 @@ pub enum Verdict {
     Error,
     /// Refused.
     Deny,
+    /// Admitted, and refused but for an exception.
+    Exempt,
     /// Admitted with a warning.
     Warn,
     /// Admitted; there were findings, all below `warn`.
@@ -51,9 +56,10 @@ pub enum Verdict {
 
 impl Verdict {
     /// Every verdict.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Error,
         Self::Deny,
+        Self::Exempt,
         Self::Warn,
         Self::WouldDeny,
         Self::Allow,
@@ -67,6 +73,7 @@ impl Verdict {
         match self {
             Self::Error => "error",
             Self::Deny => "deny",
+            Self::Exempt => "exempt",
             Self::Warn => "warn",
             Self::WouldDeny => "would-deny",
             Self::Allow => "allow",
@@ -115,6 +122,8 @@ pub struct ModedFinding {
     pub inherited: bool,
     /// True if the policy failed and this finding stands for its failure.
     pub failed: bool,
+    /// The exception that keeps it from refusing.
+    pub exemption: Option<Exemption>,
     /// Kind of the finding.
     pub kind: FindingKind,
     /// Number of findings that it stands for.
@@ -137,7 +146,7 @@ pub enum FindingKind {
 impl ModedFinding {
     /// True if this finding refuses the request.
     pub fn refuses(&self) -> bool {
-        self.mode == Mode::Enforce && !self.inherited && self.kind == FindingKind::Flaw
+        self.mode == Mode::Enforce && !self.inherited && self.kind == FindingKind::Flaw && self.exemption.is_none()
     }
 
     /// The remedy, which follows the message wherever a person reads it. The message names the requirement and what is
@@ -196,6 +205,11 @@ impl Decision {
         }
     }
 
+    /// The first finding that an exception keeps from refusing, in the order of the catalogue, with that exception.
+    pub fn exempted(&self) -> Option<(&ModedFinding, &Exemption)> {
+        self.findings.iter().find_map(|finding| Some((finding, finding.exemption.as_ref()?)))
+    }
+
     /// HTTP status of a refusal, for `status.code`: 403 for findings, 400 for a request that cannot be read, 429 when
     /// overloaded, 503 for failures of the server.
     pub fn code(&self) -> u16 {
@@ -248,11 +262,14 @@ fn conclude(
     let mut findings = labels::merge(outcomes, by_outcome);
     unread::add(snapshot, request, outcomes, &mut findings);
     findings.extend(labels.failure(snapshot, request));
+    exempt::mark(snapshot, &Subject::of(request), &Containers::of(request), request, outcomes, &mut findings);
     let refused = findings.iter().any(ModedFinding::refuses);
     let verdict = if findings.iter().any(|finding| finding.failed) {
         Verdict::Error
     } else if refused {
         Verdict::Deny
+    } else if findings.iter().any(|finding| finding.exemption.is_some()) {
+        Verdict::Exempt
     } else if findings.iter().any(|finding| finding.mode >= Mode::Warn) {
         Verdict::Warn
     } else if findings.is_empty() {
@@ -289,6 +306,7 @@ fn judged(request: &Request<'_>, outcome: &Outcome<'_>) -> Vec<ModedFinding> {
             configured,
             inherited: false,
             failed,
+            exemption: None,
             kind: FindingKind::Flaw,
             count: finding.count,
             text: OnceLock::new(),

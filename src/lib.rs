@@ -43,6 +43,7 @@ mod digest;
 pub mod document;
 pub mod engine;
 pub mod escape;
+pub mod exception;
 pub mod facts;
 mod files;
 mod lock;

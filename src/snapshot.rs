@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use crate::engine::{ActiveMutator, ActivePolicy};
+use crate::exception::Exceptions;
 use crate::mode::Mode;
 use crate::object::Workloads;
 use crate::pod_security::{Demand, Version};
@@ -42,6 +43,7 @@ pub struct Snapshot {
     version: Version,
     /// Policies that labels of namespaces may add; `None` if labels are ignored.
     levels: Option<Arc<Levels>>,
+    exceptions: Exceptions,
     redacts: bool,
 }
 
@@ -59,6 +61,8 @@ pub struct Parts {
     pub version: Version,
     /// Policies that labels of namespaces may add; `None` if labels are ignored.
     pub levels: Option<Arc<Levels>>,
+    /// The exceptions, expired ones included.
+    pub exceptions: Exceptions,
     /// True if secrets are redacted (`trail.redaction`).
     pub redacts: bool,
 }
@@ -82,9 +86,9 @@ impl Snapshot {
     /// # Panics
     /// If there is no scope, or an index in `by_name` is out of range.
     pub fn new(parts: Parts) -> Self {
-        let Parts { digest, scopes, by_name, workloads, version, levels, redacts } = parts;
+        let Parts { digest, scopes, by_name, workloads, version, levels, exceptions, redacts } = parts;
         assert!(by_name.values().chain(&[0]).all(|scope| *scope < scopes.len()), "every namespace has a scope");
-        Self { digest: digest.into(), scopes, by_name, workloads, version, levels, redacts }
+        Self { digest: digest.into(), scopes, by_name, workloads, version, levels, exceptions, redacts }
     }
 
     /// SHA-256 of the configuration file, hexadecimal.
@@ -151,6 +155,16 @@ impl Snapshot {
     /// Strongest mode of any mutator in `namespace`.
     pub fn strongest_default(&self, namespace: &str) -> Mode {
         self.scope(namespace).mutators.iter().map(|active| active.mode).max().unwrap_or(Mode::Off)
+    }
+
+    /// The version of the Pod Security Standards that policies follow.
+    pub fn version(&self) -> Version {
+        self.version
+    }
+
+    /// The exceptions, expired ones included.
+    pub fn exceptions(&self) -> &Exceptions {
+        &self.exceptions
     }
 
     /// The kinds with pod templates.

@@ -82,6 +82,15 @@ struct Found<'d> {
     line: u64,
     column: u64,
     message: &'d str,
+    /// The exception that keeps it from refusing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exception: Option<Excepted<'d>>,
+}
+
+#[derive(Serialize)]
+struct Excepted<'d> {
+    name: &'d str,
+    expires: String,
 }
 
 #[derive(Default)]
@@ -176,6 +185,10 @@ fn found<'d>(object: &Node, decision: &Decision, finding: &'d ModedFinding) -> F
         line,
         column,
         message,
+        exception: finding.exemption.as_ref().map(|exemption| Excepted {
+            name: &exemption.exception.name,
+            expires: exemption.exception.expires.to_string(),
+        }),
     }
 }
 
@@ -194,9 +207,13 @@ fn text(row: &Row<'_>, outcome: &Outcome) -> String {
         _ => String::new(),
     };
     let line = |found: &Found<'_>| {
-        let Found { policy, mode, path, line, column, message, .. } = found;
-        escape(&format!("{file}:{line}:{column}: {mode}: {kind} {namespace}/{name}: {path} {message} [{policy}]"))
-            + "\n"
+        let Found { policy, mode, path, line, column, message, exception, .. } = found;
+        let exempt = exception
+            .as_ref()
+            .map(|Excepted { name, expires }| format!(" (exempt by exception \"{name}\" until {expires})"));
+        let exempt = exempt.unwrap_or_default();
+        let place = format!("{file}:{line}:{column}: {mode}: {kind} {namespace}/{name}");
+        escape(&format!("{place}: {path} {message} [{policy}]{exempt}")) + "\n"
     };
     row.findings.iter().map(line).chain([unjudged]).collect()
 }

@@ -65,10 +65,10 @@ fn templates(
 }
 
 /// Removes findings at host ports that result from `hostNetwork`, if a finding about that `hostNetwork` has at least the same
-/// mode: both have one cause.
+/// mode: both have one cause. A cause that an exception excuses excuses nothing else.
 pub(super) fn join(findings: &mut Vec<ModedFinding>, taken: &[ImpliedHostPort]) {
     let mut strictest: HashMap<PointerBuf, Mode> = HashMap::new();
-    for finding in &*findings {
+    for finding in findings.iter().filter(|finding| finding.exemption.is_none()) {
         let mode = strictest.entry(finding.place.path.pointer()).or_default();
         *mode = finding.mode.max(*mode);
     }

@@ -9,42 +9,9 @@ use crate::cluster::Manifests;
 use crate::decision::{self, Decision, ModedFinding};
 use crate::document::{Node, Position};
 use crate::mutation;
-use crate::object::{Object, Shape, Unreadable};
+use crate::object::{Object, Shape, Unreadable, is_cluster_scoped};
 use crate::request::{Kind, Operation, Request, Resource, Source, User};
 use crate::snapshot::Snapshot;
-
-/// Kinds that live in no namespace, of Kubernetes' own.
-const CLUSTER_SCOPED: [&str; 29] = [
-    "APIService",
-    "CSIDriver",
-    "CSINode",
-    "CertificateSigningRequest",
-    "ClusterRole",
-    "ClusterRoleBinding",
-    "ClusterTrustBundle",
-    "ComponentStatus",
-    "CustomResourceDefinition",
-    "DeviceClass",
-    "FlowSchema",
-    "IPAddress",
-    "IngressClass",
-    "MutatingAdmissionPolicy",
-    "MutatingAdmissionPolicyBinding",
-    "MutatingWebhookConfiguration",
-    "Namespace",
-    "Node",
-    "PersistentVolume",
-    "PriorityClass",
-    "PriorityLevelConfiguration",
-    "ResourceSlice",
-    "RuntimeClass",
-    "ServiceCIDR",
-    "StorageClass",
-    "ValidatingAdmissionPolicy",
-    "ValidatingAdmissionPolicyBinding",
-    "ValidatingWebhookConfiguration",
-    "VolumeAttachment",
-];
 
 /// Name and kind of an object.
 pub(super) struct Identity {
@@ -63,7 +30,7 @@ impl Identity {
         };
         let kind = text(&["kind"]);
         let written = text(&["metadata", "namespace"]);
-        let is_elsewhere = !written.is_empty() || CLUSTER_SCOPED.contains(&kind.as_str());
+        let is_elsewhere = !written.is_empty() || is_cluster_scoped(&kind);
         let name = text(&["metadata", "name"]);
         Self {
             api_version: text(&["apiVersion"]),

@@ -113,7 +113,8 @@ async fn serve(args: Args) -> Result<(), String> {
     };
     let name = args.config.as_ref().map_or_else(|| "--dev".to_owned(), |file| file.display().to_string());
     let configuration = config::compile(&name, &text, None).map_err(|error| error.to_string())?;
-    let Configuration { snapshot, trail } = configuration;
+    let Configuration { snapshot, trail, warnings } = configuration;
+    reload::warn(&warnings);
     let client = client(&args).await?;
     let managed = args.self_managed_certificate.as_deref().map(|secret| managed(secret, &args.service)).transpose()?;
     let issued = match &managed {

@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use super::namespace::{NamespaceIndex, namespace};
 use super::problem::{ConfigError, Fields, NotOneOf, Problems, suggestion, twice};
 use super::trail::trail;
 use super::workload::workload;
-use super::{Configuration, Defaults, levels, profile};
+use super::{Configuration, Defaults, exception, levels, profile};
 use crate::digest::sha256;
 use crate::document::{self, Node, Position, Value};
 use crate::engine::{ActiveMutator, ActivePolicy};
@@ -39,6 +41,10 @@ pub(super) const ENTRY_KEYS: [&str; 5] = ["match", "ceiling", "policies", "defau
 pub(super) const POLICY_KEYS: [&str; 3] = ["mode", "updates", "settings"];
 /// Of a mutator: it never refuses an update.
 pub(super) const MUTATOR_KEYS: [&str; 2] = ["mode", "settings"];
+pub(super) const EXCEPTIONS_KEYS: [&str; 2] = ["maxLifetime", "entries"];
+pub(super) const EXCEPTION_KEYS: [&str; 8] =
+    ["name", "policies", "match", "expires", "reason", "owner", "ticket", "requires"];
+pub(super) const MATCH_KEYS: [&str; 7] = ["namespace", "kind", "name", "namePrefix", "containers", "images", "users"];
 pub(super) const WORKLOAD_KEYS: [&str; 5] = ["group", "kind", "resource", "path", "immutable"];
 pub(super) const TRAIL_KEYS: [&str; 9] =
     ["file", "cluster", "spool", "key", "sinks", "sample", "redaction", "identities", "identitiesKeyFile"];
@@ -74,8 +80,16 @@ pub(super) struct ParsedPolicy<'n> {
 /// # Errors
 /// [`ConfigError`] with every error in it.
 pub fn compile(file: &str, text: &str, ceiling: Option<Mode>) -> Result<Configuration, ConfigError> {
+    compile_at(file, text, ceiling, Timestamp::now())
+}
+
+/// The same at another time, from which the ends of exceptions are counted.
+///
+/// # Errors
+/// [`ConfigError`] with every error in it.
+pub fn compile_at(file: &str, text: &str, ceiling: Option<Mode>, now: Timestamp) -> Result<Configuration, ConfigError> {
     let mut problems = Problems::new(file);
-    let configuration = read(text, ceiling, &mut problems);
+    let configuration = read(text, ceiling, now, &mut problems);
     match configuration {
         Some(configuration) if problems.found.is_empty() => Ok(configuration),
         _ => {
@@ -94,7 +108,7 @@ pub fn compile_profile(name: &str, ceiling: Option<Mode>) -> Result<Configuratio
     compile("--profile", &text, ceiling)
 }
 
-fn read(text: &str, ceiling: Option<Mode>, problems: &mut Problems) -> Option<Configuration> {
+fn read(text: &str, ceiling: Option<Mode>, now: Timestamp, problems: &mut Problems) -> Option<Configuration> {
     let nodes = match document::read(text) {
         Ok(nodes) => nodes,
         Err(error) => {
@@ -138,9 +152,10 @@ fn read(text: &str, ceiling: Option<Mode>, problems: &mut Problems) -> Option<Co
         named.take(names, &path, scopes.len(), problems);
         scopes.push(scope);
     }
-    if let Some(first) = fields.list("exceptions", problems).first() {
-        problems.add(first.position, "exceptions", "this version knows no exceptions; leave the list empty");
-    }
+    let in_force =
+        |namespace: &str| named.scopes.get(namespace).and_then(|scope| scopes.get(*scope)).or(scopes.first());
+    let reading = exception::Reading { now, in_force: &in_force, version };
+    let (exceptions, warnings) = exception::exceptions(&fields, &reading, problems);
     let mut workloads = Workloads::built_in();
     for (position, node) in fields.list("workloads", problems).iter().enumerate() {
         let path = format!("workloads[{position}]");
@@ -151,8 +166,9 @@ fn read(text: &str, ceiling: Option<Mode>, problems: &mut Problems) -> Option<Co
     let trail = fields.get("trail").map(|node| trail(node, problems)).unwrap_or_default();
     let digest = sha256(text.as_bytes());
     let redacts = !trail.is_unredacted;
-    let snapshot = Snapshot::new(Parts { digest, scopes, by_name: named.scopes, workloads, version, levels, redacts });
-    Some(Configuration { snapshot, trail })
+    let by_name = named.scopes;
+    let snapshot = Snapshot::new(Parts { digest, scopes, by_name, workloads, version, levels, exceptions, redacts });
+    Some(Configuration { snapshot, trail, warnings })
 }
 
 /// Ceiling, defaults and policies, at the top or in an entry of `namespaces`.

@@ -103,7 +103,7 @@ fn names(fields: &Fields<'_>, key: &str, problems: &mut Problems) -> Vec<(String
 }
 
 /// True for a DNS label (RFC 1123), as names of namespaces are.
-fn is_dns_label(name: &str) -> bool {
+pub(super) fn is_dns_label(name: &str) -> bool {
     let alphanumeric = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
     name.len() <= 63
         && alphanumeric(name.bytes().next())

@@ -32,6 +32,19 @@ impl fmt::Display for Problem {
     }
 }
 
+/// Something in a configuration that is valid and likely not meant, printed with secrets redacted and control characters
+/// escaped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Warning(pub Problem);
+
+impl fmt::Display for Warning {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Problem { file, position, field, message } = &self.0;
+        let said = format!("{field}: {}", redact(message));
+        write!(out, "{file}:{position}: warning: {}", escaped(&said))
+    }
+}
+
 /// Every error of a configuration, printed one per line, with secrets redacted and control characters escaped.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{}", .0.iter().map(Problem::said).collect::<Vec<_>>().join("\n"))]

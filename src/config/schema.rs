@@ -48,7 +48,7 @@ pub fn schema() -> Value {
             "defaults": defaults(),
             "relax": {"type": "boolean", "description": "must be true where an entry is weaker than the top"},
         }))},
-        "exceptions": {"type": "array", "maxItems": 0},
+        "exceptions": exceptions(),
         "workloads": {"type": "array", "items": closed(json!({
             "group": text(), "kind": text(), "resource": text(),
             "path": {"type": "string", "description": "JSON pointer to the pod template; * stands for every item"},
@@ -61,6 +61,45 @@ pub fn schema() -> Value {
     root["required"] = json!(["apiVersion", "kind"]);
     root["$defs"] = Value::Object(generator.take_definitions(true).into_iter().collect());
     root
+}
+
+fn exceptions() -> Value {
+    let text = |most: usize| json!({"type": "string", "minLength": 1, "maxLength": most});
+    let list = |item: Value| json!({"type": "array", "items": item, "minItems": 1, "maxItems": 256});
+    let judging = CATALOGUE.iter().filter(|entry| entry.safety.is_none()).map(|entry| entry.meta.id);
+    let policy = json!({"enum": judging.collect::<Vec<_>>()});
+    let label = || json!({"type": "string", "pattern": "^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"});
+    let mut matched = closed(json!({
+        "namespace": label(),
+        "kind": {"type": "string", "pattern": "^[A-Z][A-Za-z0-9]*(\\.[-.a-z0-9]+)?$",
+            "description": "kind of the object, such as Deployment, or with its group, Deployment.apps"},
+        "name": text(253),
+        "namePrefix": {"type": "string", "minLength": 1, "maxLength": 253,
+            "description": "beginning of the name, also of a generated one; only together with images"},
+        "containers": list(text(253)),
+        "images": {"type": "array", "items": text(1_024), "minItems": 1, "maxItems": 256,
+            "description": "image patterns: registry.example.com/** (everything below), shop/* (one component), shop/web:1.2"},
+        "users": list(text(253)),
+    }));
+    matched["minProperties"] = json!(1);
+    let mut entry = closed(json!({
+        "name": label(),
+        "policies": list(policy.clone()),
+        "match": matched,
+        "expires": {"type": "string", "format": "date-time", "description": "the first instant at which it no longer counts"},
+        "reason": text(512),
+        "owner": text(253),
+        "ticket": text(253),
+        "requires": {"type": "array", "items": policy, "maxItems": 256,
+            "description": "policies that must hold for the object; otherwise the exception does not count"},
+    }));
+    entry["required"] = json!(["name", "policies", "match", "expires", "reason", "owner"]);
+    let entries = json!({"type": "array", "items": entry, "maxItems": 4_096});
+    let limited = closed(json!({
+        "maxLifetime": {"type": "string", "pattern": "^[0-9]+[smhd]$", "description": "longest time to the end of an exception; 365d"},
+        "entries": entries.clone(),
+    }));
+    json!({"anyOf": [entries, limited]})
 }
 
 fn trail(generator: &mut SchemaGenerator) -> Value {
@@ -129,6 +168,11 @@ mod tests {
         assert_eq!(keys("/properties"), sorted(&compile::TOP_KEYS));
         assert_eq!(keys("/properties/namespaces/items/properties"), sorted(&compile::ENTRY_KEYS));
         assert_eq!(keys("/properties/workloads/items/properties"), sorted(&compile::WORKLOAD_KEYS));
+        let exceptions = "/properties/exceptions/anyOf";
+        assert_eq!(keys(&format!("{exceptions}/1/properties")), sorted(&compile::EXCEPTIONS_KEYS));
+        let entry = format!("{exceptions}/0/items/properties");
+        assert_eq!(keys(&entry), sorted(&compile::EXCEPTION_KEYS));
+        assert_eq!(keys(&format!("{entry}/match/properties")), sorted(&compile::MATCH_KEYS));
         assert_eq!(keys("/properties/trail/properties"), sorted(&compile::TRAIL_KEYS));
         assert_eq!(keys("/properties/policies/properties/root-users/properties"), sorted(&compile::POLICY_KEYS));
         let mutator = "/properties/policies/properties/default-read-only-root/properties";

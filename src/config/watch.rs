@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-use super::{ConfigError, Configuration, compile};
+use super::{ConfigError, Configuration, Warning, compile};
 use crate::document::Position;
 use crate::files::FileWatch;
 use crate::snapshot::{Snapshot, Weaker, weaker};
@@ -24,6 +24,8 @@ pub enum Reload {
         weaker: Vec<Weaker>,
         /// The settings of the trail, which take effect at the next start.
         trail: Box<Settings>,
+        /// What is valid and likely not meant.
+        warnings: Vec<Warning>,
     },
     /// The new configuration has errors; the last valid one stays in force.
     Refused(ConfigError),
@@ -48,12 +50,12 @@ pub async fn watch<F: Future<Output = ()>>(
         }
         last.clone_from(&text);
         let reload = match load(&file, text) {
-            Ok(Configuration { mut snapshot, trail }) => {
+            Ok(Configuration { mut snapshot, trail, warnings }) => {
                 snapshot.keep_redaction(&current.load());
                 let new = Arc::new(snapshot);
                 let old = current.swap(Arc::clone(&new));
                 let weaker = weaker(&old, &new);
-                Reload::Taken { old: Arc::clone(old.digest()), weaker, new, trail: Box::new(trail) }
+                Reload::Taken { old: Arc::clone(old.digest()), weaker, new, trail: Box::new(trail), warnings }
             }
             Err(error) => Reload::Refused(error),
         };

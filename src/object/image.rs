@@ -5,8 +5,10 @@
 //! before the first slash is a domain only if it holds a dot, a colon or an upper-case letter, or is `localhost`.
 
 mod malformed;
+mod pattern;
 
 pub use malformed::Malformed;
+pub use pattern::{BadPattern, ImagePattern};
 
 /// Prefix of a digest that pins an image.
 const SHA256: &str = "sha256:";

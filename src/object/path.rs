@@ -74,6 +74,18 @@ impl Path {
         self.marks.starts_with(&other.marks) && self.names.starts_with(&other.names)
     }
 
+    /// The path itself, and every path that leads to it, down to the object.
+    pub fn ancestors(&self) -> impl Iterator<Item = Self> {
+        (0..=self.marks.len()).rev().map(|length| {
+            let marks = self.marks.get(..length).unwrap_or_default();
+            let end = marks.iter().rev().find_map(|mark| match mark {
+                Mark::Field(end) | Mark::Key(end) => Some(*end),
+                Mark::Index(_) => None,
+            });
+            Self { names: self.names.get(..end.unwrap_or(0)).unwrap_or_default().to_owned(), marks: marks.to_vec() }
+        })
+    }
+
     /// The path without list positions, for comparing objects whose lists were reordered.
     pub fn without_positions(&self) -> String {
         let mut text = String::with_capacity(self.names.len() + 2 * self.marks.len());
@@ -163,5 +175,8 @@ mod tests {
         }
         assert!(!deep.is_within(&spec.clone().fields("jobs").index(11)));
         assert_eq!(spec.fields("jobs").join(Path::root().index(1).fields("template")), deep);
+        let shown: Vec<String> = deep.ancestors().map(|path| path.to_string()).collect();
+        assert_eq!(shown, ["spec.jobs[1].template", "spec.jobs[1]", "spec.jobs", "spec", ""]);
+        assert!(deep.ancestors().all(|path| deep.is_within(&path)));
     }
 }

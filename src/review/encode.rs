@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::Review;
 use super::decode::V1BETA1;
 use crate::bound::{Limit, Room, cut};
-use crate::decision::{Decision, Endpoint, FindingKind, FindingText, ModedFinding, Trouble};
+use crate::decision::{Decision, Endpoint, Exemption, FindingKind, FindingText, ModedFinding, Trouble};
 use crate::escape::escaped;
 use crate::mode::Mode;
 
@@ -204,7 +204,7 @@ pub fn warnings(decision: &Decision, id: Option<&str>) -> Vec<String> {
     // Lazy: only warnings that fit are formatted.
     let all = trouble.into_iter().chain(warned.into_iter().map(|finding| {
         let suffix = if finding.inherited { INHERITED } else { "" };
-        bounded(&line(decision, finding), suffix)
+        bounded(&(exemption(finding) + &line(decision, finding)), suffix)
     }));
 
     let mut kept = Vec::new();
@@ -232,6 +232,14 @@ fn line(decision: &Decision, finding: &ModedFinding) -> String {
         return format!("{}: {message}", finding.meta.id);
     }
     format!("{}: {place} {message}{}", finding.meta.id, remedy(finding))
+}
+
+/// The exception that keeps a finding from refusing, and what it leaves to the Pods; empty where there is none.
+fn exemption(finding: &ModedFinding) -> String {
+    let Some(Exemption { exception, undecided }) = &finding.exemption else { return String::new() };
+    let ids: Vec<&str> = undecided.iter().map(|meta| meta.id).collect();
+    let pods = if ids.is_empty() { String::new() } else { format!(" if its Pods keep to {}", ids.join(", ")) };
+    format!("exempt by {exception}{pods}: ")
 }
 
 /// The remedy, in parentheses; empty where there is none.

@@ -9,7 +9,7 @@ use rustls::ServerConfig;
 
 use super::App;
 use super::certs::{self, Contents, Loaded, TlsSettings, Validity};
-use crate::config::{Reload, watch};
+use crate::config::{Reload, Warning, watch};
 use crate::files::{self, FileWatch};
 use crate::snapshot::Weaker;
 use crate::trail::{Class, KeySettings, Record, Redaction, Settings, Signer};
@@ -78,10 +78,18 @@ pub fn watch_configuration(app: &Arc<App>, file: PathBuf, text: String, opened: 
     }));
 }
 
+/// Logs what is valid in a configuration and likely not meant.
+pub fn warn(warnings: &[Warning]) {
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+}
+
 async fn record_reload(app: &App, reload: Reload) {
     let time = Timestamp::now();
     let body = match &reload {
-        Reload::Taken { old, new, weaker, .. } => {
+        Reload::Taken { old, new, weaker, warnings, .. } => {
+            warn(warnings);
             app.metrics.configured(new.digest());
             tracing::info!(
                 old = &**old,

@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{Scope, Snapshot};
+use crate::exception::{Exceptions, Shared};
 use crate::mode::Mode;
 use crate::object::Workloads;
 use crate::policy::{Meta, quoted};
@@ -40,6 +41,8 @@ pub enum Change {
     PodSecurityVersion,
     /// A kind with pod templates, or one template path of a kind, was removed.
     Workload,
+    /// An exception from the policy was added, widened or prolonged.
+    Exception,
 }
 
 /// Everything that is weaker in `new` than in `old`, or may be, by namespace.
@@ -71,7 +74,37 @@ pub fn weaker(old: &Snapshot, new: &Snapshot) -> Vec<Weaker> {
         }));
     }
     all.extend(workloads(&old.workloads, &new.workloads));
+    all.extend(exceptions(&old.exceptions, &new.exceptions));
     all
+}
+
+/// Every policy from which an exception takes more than before. One that another covers whole, under whatever name, takes
+/// nothing. Namespace and end are told, and which fields became wider: not what they say, which may name people.
+fn exceptions(old: &Exceptions, new: &Exceptions) -> Vec<Weaker> {
+    let mut found = Vec::new();
+    for exception in new.iter() {
+        for policy in &exception.policies {
+            let covers = |other: &&Shared| {
+                let names = other.policies.iter().any(|named| std::ptr::eq(*named, *policy));
+                names && other.expires >= exception.expires && exception.wider_than(other).is_empty()
+            };
+            if old.iter().any(|other| covers(&other)) {
+                continue;
+            }
+            let before = old.iter().find(|other| other.name == exception.name);
+            let before = before.filter(|other| other.policies.iter().any(|named| std::ptr::eq(*named, *policy)));
+            let wider = before.map(|before| exception.wider_than(before)).unwrap_or_default();
+            let wider = if wider.is_empty() { String::new() } else { format!(" (wider: {})", wider.join(", ")) };
+            found.push(Weaker {
+                policy: policy.id,
+                namespace: exception.matching.namespace.clone().unwrap_or_else(|| "*".to_owned()),
+                change: Change::Exception,
+                from: before.map_or_else(String::new, |before| before.to_string()),
+                to: format!("{exception}{wider}"),
+            });
+        }
+    }
+    found
 }
 
 fn scopes(old: &Scope, new: &Scope, namespace: &str) -> Vec<Weaker> {

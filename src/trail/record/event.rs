@@ -13,14 +13,14 @@ use super::redact::Redaction;
 use super::time::micros;
 use crate::bound::{Limit, Room, prefix};
 use crate::decision::selection::{Selection, select};
-use crate::decision::{Decision, Endpoint, FindingText, ModedFinding};
+use crate::decision::{Decision, Endpoint, Exemption, FindingText, ModedFinding};
 use crate::digest::sha256;
 use crate::mode::Mode;
 use crate::object::{Object, Shape};
 use crate::request::{Kind, Operation, Request, User};
 
 /// Bytes of one record, at most, whatever the object: its line in the trail, the chain's fields and the newline among
-/// them. The bounds below add up to 116 KiB, the ids of all policies in both counts of omitted entries included. Kafka
+/// them. The bounds below add up to 126 KiB, the ids of all policies in both counts of omitted entries included. Kafka
 /// takes messages of 1,048,588 bytes unless told otherwise, many receivers 1 MiB, and some queues 256 KiB.
 pub const RECORD: usize = 128 << 10;
 /// Characters of one text in an event.
@@ -36,6 +36,8 @@ const ENTRIES: usize = 64;
 /// Bytes of the paths and messages of all findings, and the place that each text has in any case.
 const FINDINGS_BYTES: usize = 32 << 10;
 const FINDING: usize = 192;
+/// Bytes of the name of an exception; each finding may hold one.
+const EXCEPTION: usize = 64;
 /// Bytes of the paths of a patch, and the place that each has in any case.
 const PATCH_BYTES: usize = 12 << 10;
 const PATH: usize = 128;
@@ -81,7 +83,7 @@ pub struct Event<'a> {
     findings: Vec<FindingView<'a>>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     findings_omitted: BTreeMap<&'static str, usize>,
-    exception: Option<()>,
+    exception: Option<ExceptionView<'a>>,
     patch: Vec<Cow<'a, str>>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     patch_omitted: BTreeMap<&'static str, usize>,
@@ -126,6 +128,27 @@ struct FindingView<'a> {
     path: Cow<'a, str>,
     message: Cow<'a, str>,
     inherited: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exception: Option<ExceptionView<'a>>,
+}
+
+/// The exception that keeps a finding from refusing.
+#[derive(Serialize)]
+struct ExceptionView<'a> {
+    name: &'a str,
+    source: &'static str,
+    policy: &'static str,
+}
+
+impl<'a> ExceptionView<'a> {
+    fn of(finding: &ModedFinding, exemption: &'a Exemption) -> Self {
+        let exception = &exemption.exception;
+        Self {
+            name: prefix(&exception.name, Limit::JsonBytes(EXCEPTION)),
+            source: exception.source.as_str(),
+            policy: finding.meta.id,
+        }
+    }
 }
 
 /// Fields that are the same for every event of a server.
@@ -178,7 +201,7 @@ impl<'a> Event<'a> {
             allowed: decision.allowed,
             findings,
             findings_omitted,
-            exception: None,
+            exception: decision.exempted().map(|(finding, exemption)| ExceptionView::of(finding, exemption)),
             patch,
             patch_omitted,
             object: sent.map(|raw| sha256(raw.get().as_bytes())),
@@ -283,6 +306,7 @@ fn findings<'a>(
             path: room.text(redaction.quoting(place, names), LONGEST_PATH),
             message: room.text(redaction.quoting(message, names), LONGEST_MESSAGE),
             inherited: finding.inherited,
+            exception: finding.exemption.as_ref().map(|exemption| ExceptionView::of(finding, exemption)),
         }
     };
     (kept.into_iter().map(view).collect(), omitted)

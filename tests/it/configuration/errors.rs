@@ -73,7 +73,14 @@ trail: {fil: x, file: 7}
             "19:3: namespaces[1].cieling: unknown key; did you mean ceiling?",
             "20:3: namespaces[2].match: must name namespaces: match: {names: [NAME]}",
             "21:3: namespaces[3]: must be a mapping",
-            "22:14: exceptions: this version knows no exceptions; leave the list empty",
+            "22:14: exceptions[0].name: is missing; write name: old-shop-images",
+            "22:14: exceptions[0].policies: must name policies, such as policies: [root-users]",
+            "22:14: exceptions[0].match: is missing; write match: {namespace: NAME, kind: Deployment, name: NAME}",
+            "22:14: exceptions[0].expires: is missing; write expires: 2027-01-31T00:00:00Z",
+            "22:14: exceptions[0].reason: is missing; write why it is needed",
+            "22:14: exceptions[0].owner: is missing; write who answers for it",
+            "22:15: exceptions[0].who: unknown key; known keys are name, policies, match, expires, reason, owner, ticket, \
+             requires",
             "24:45: workloads[0].path: must be a JSON pointer to the pod template, such as /spec/template; * stands for \
              every item",
             "25:61: workloads[1].versoin: unknown key; known keys are group, kind, resource, path, immutable",

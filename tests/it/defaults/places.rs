@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use portcullis::decision::Verdict;
 use portcullis::engine::ActiveMutator;
+use portcullis::exception::Exceptions;
 use portcullis::mode::Mode;
 use portcullis::object::resource::NEW_SERVICE_ACCOUNTS;
 use portcullis::object::{Path, Place, Workloads};
@@ -234,6 +235,7 @@ fn a_mutator_is_asked_about_its_own_kinds_alone() {
         by_name: HashMap::new(),
         workloads: Workloads::built_in(),
         version: Version::LATEST,
+        exceptions: Exceptions::default(),
         levels: None,
         redacts: true,
     });

@@ -1,0 +1,67 @@
+//! The exceptions in force, found by policy and namespace.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::{Exception, Subject};
+use crate::policy::Meta;
+
+/// An exception that decisions share with the configuration.
+pub type Shared = Arc<Exception>;
+
+/// A set of exceptions. It does not matter in which order they were written: they are kept in the order of their names.
+#[derive(Debug, Clone, Default)]
+pub struct Exceptions {
+    all: Vec<Shared>,
+    by_policy: HashMap<&'static str, ByNamespace>,
+}
+
+/// Exceptions for one policy, in the order of their names.
+#[derive(Debug, Clone, Default)]
+struct ByNamespace {
+    named: HashMap<String, Vec<Shared>>,
+    /// Those for objects that live in no namespace.
+    unnamed: Vec<Shared>,
+}
+
+impl Exceptions {
+    /// The set of these exceptions.
+    pub fn new(exceptions: Vec<Exception>) -> Self {
+        let mut all: Vec<Shared> = exceptions.into_iter().map(Arc::new).collect();
+        all.sort_by(|one, other| one.name.cmp(&other.name));
+        let mut by_policy: HashMap<&'static str, ByNamespace> = HashMap::new();
+        for exception in &all {
+            for policy in &exception.policies {
+                let by_namespace = by_policy.entry(policy.id).or_default();
+                let list = match &exception.matching.namespace {
+                    Some(namespace) => by_namespace.named.entry(namespace.clone()).or_default(),
+                    None => &mut by_namespace.unnamed,
+                };
+                list.push(Arc::clone(exception));
+            }
+        }
+        Self { all, by_policy }
+    }
+
+    /// True if there are none.
+    pub fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
+    /// Every exception, expired ones included, in the order of their names.
+    pub fn iter(&self) -> impl Iterator<Item = &Shared> {
+        self.all.iter()
+    }
+
+    /// The exceptions from this policy for this object at this time, in the order of their names.
+    pub fn about(&self, policy: &Meta, subject: &Subject<'_>, now: Timestamp) -> Vec<&Shared> {
+        let Some(by_namespace) = self.by_policy.get(policy.id) else { return Vec::new() };
+        let named = by_namespace.named.get(subject.governed_by).into_iter().flatten();
+        let unnamed = by_namespace.unnamed.iter().filter(|_| subject.is_in_no_namespace);
+        let mut about: Vec<&Shared> = named.chain(unnamed).filter(|one| one.is_about(subject, now)).collect();
+        about.sort_by(|one, other| one.name.cmp(&other.name));
+        about
+    }
+}
