@@ -1,15 +1,18 @@
 //! Cost of a decision: decoding, policies, decision and the serialised event, for a review of a Pod with three
 //! containers, compared with a bare scan of the same bytes.
 //!
-//! `cargo bench` prints both; quote the ratio, and the figure with its machine.
+//! `cargo bench` prints both; quote the ratio, and the figure with its machine. At the end it prints what 1,000 exceptions
+//! add to a decision, measured in turns within one run.
 
 use std::hint::black_box;
+use std::time::Instant;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use portcullis::cluster::Manifests;
-use portcullis::config::compile_profile;
+use portcullis::config::{compile, compile_profile};
 use portcullis::decision::{Endpoint, Verdict, decide_at_once};
 use portcullis::document;
+use portcullis::policy::catalogue::CATALOGUE;
 use portcullis::review::{decode, encode};
 use portcullis::snapshot::Snapshot;
 use portcullis::trail::{Caller, Chain, Event, Origin, Redaction};
@@ -17,8 +20,76 @@ use portcullis::trail::{Caller, Chain, Event, Origin, Redaction};
 const ADMITTED: &[u8] = include_bytes!("reviews/admitted.json");
 const DENIED: &[u8] = include_bytes!("reviews/denied.json");
 
+/// Exceptions beside which a decision is measured.
+const EXCEPTIONS: usize = 1_000;
+/// Turns that each configuration gets, and the decisions of one turn.
+const TURNS: usize = 400;
+const DECISIONS: u32 = 100;
+
 fn main() {
     divan::main();
+    compare_exceptions();
+}
+
+/// Prints the cost of a decision with no exception and with many, for a Pod that is admitted, one that is refused, and one
+/// that is refused but for an exception.
+fn compare_exceptions() {
+    let cluster = cluster();
+    let (none, some) = (excepting(0, false), excepting(EXCEPTIONS, false));
+    let (only, among) = (excepting(0, true), excepting(EXCEPTIONS, true));
+    let cases = [
+        ("admitted", ADMITTED, [&none, &some], Verdict::Allow),
+        ("denied", DENIED, [&none, &some], Verdict::Deny),
+        ("exempt", DENIED, [&only, &among], Verdict::Exempt),
+    ];
+    for (what, bytes, snapshots, verdict) in cases {
+        let (mut chain, mut lines) = (Chain::new("bench".to_owned()), Vec::new());
+        for snapshot in snapshots {
+            let review = decode(bytes, snapshot.workloads(), Timestamp::now()).ok();
+            let decision = review.map(|review| decide_at_once(snapshot, &review.request, &cluster));
+            assert_eq!(decision.map(|decision| decision.verdict), Some(verdict), "{what}");
+        }
+        let mut spent = [Vec::new(), Vec::new()];
+        for turn in 0..2 * TURNS {
+            let began = Instant::now();
+            for _ in 0..DECISIONS {
+                black_box(whole(snapshots[turn % 2], &cluster, &mut chain, &mut lines, black_box(bytes)));
+            }
+            spent[turn % 2].push(began.elapsed() / DECISIONS);
+        }
+        let [without, with] = spent.map(|mut turns| {
+            turns.sort_unstable();
+            turns[turns.len() / 2].as_secs_f64() * 1e6
+        });
+        println!(
+            "{what}: {without:.2} µs a decision, {with:.2} µs beside {EXCEPTIONS} exceptions, {:.3} of it",
+            with / without
+        );
+    }
+}
+
+/// The profile `hardened` with so many exceptions in the Pod's namespace, for its kind and every other policy, of which none
+/// matches it; and one that does, where `is_exempt`.
+#[expect(clippy::expect_used, reason = "a benchmark without its configuration measures nothing")]
+fn excepting(count: usize, is_exempt: bool) -> Snapshot {
+    let end = Timestamp::now() + SignedDuration::from_hours(24 * 30);
+    let ids: Vec<&str> = CATALOGUE.iter().filter(|entry| entry.safety.is_none()).map(|entry| entry.meta.id).collect();
+    let rest = format!("expires: \"{end}\", reason: r, owner: o}}\n");
+    let mut text =
+        "apiVersion: portcullis.dev/v1alpha1\nkind: Configuration\nprofile: hardened\nexceptions:\n".to_owned();
+    for number in 0..count {
+        let policy = ids[number % ids.len()];
+        text += &format!(
+            "- {{name: e{number}, policies: [{policy}], match: {{namespace: shop, kind: Pod, name: n{number}}}, {rest}"
+        );
+    }
+    if is_exempt {
+        text += &format!("- {{name: all, policies: [{}], match: {{namespace: shop}}, {rest}", ids.join(", "));
+    }
+    if count == 0 && !is_exempt {
+        text += "  []\n";
+    }
+    compile("bench", &text, None).expect("compiles").snapshot
 }
 
 #[expect(clippy::expect_used, reason = "a benchmark without its profile measures nothing")]

@@ -89,7 +89,9 @@ impl Policies {
                 let text = std::fs::read_to_string(file).map_err(|error| format!("{name}: {error}"))?;
                 let Configuration { snapshot, warnings, .. } =
                     config::compile(&name, &text, ceiling).map_err(rendered)?;
-                warnings.iter().for_each(|warning| eprintln!("{warning}"));
+                for warning in &warnings {
+                    eprintln!("{warning}");
+                }
                 for row in snapshot.workloads().added().filter(|row| row.is_guessed && !is_known(row)) {
                     eprintln!("{}", escape(&guessed(row)));
                 }

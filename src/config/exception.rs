@@ -127,7 +127,7 @@ fn exception(
             let latest = reading.now.checked_add(lifetime).unwrap_or(Timestamp::MAX);
             let latest = Timestamp::from_second(latest.as_second()).unwrap_or(latest);
             let message = format!(
-                "is more than maxLifetime ({}) ahead: write {latest} or earlier, or exceptions: {{maxLifetime: …, entries: […]}}",
+                "is more than maxLifetime ({}) ahead: write {latest} or earlier, or exceptions: {{maxLifetime: 400d, entries: [...]}}",
                 days(lifetime)
             );
             problems.add(node.position, &place, message);

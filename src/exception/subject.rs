@@ -3,7 +3,7 @@
 use std::cell::OnceCell;
 use std::collections::HashMap;
 
-use crate::object::{Image, Path, Place, Pod, Within};
+use crate::object::{Image, Object, Path, Place, Pod, Within};
 use crate::request::Request;
 
 /// Bytes of a `generateName` that are in the generated name (`maxGeneratedNameLength` in
@@ -55,7 +55,7 @@ impl<'r> Subject<'r> {
 
 impl<'r> Name<'r> {
     fn of(request: &'r Request<'_>) -> Self {
-        let metadata = request.object.as_ref().map(|object| object.metadata());
+        let metadata = request.object.as_ref().map(Object::metadata);
         let (name, generated) = metadata.map_or(("", ""), |one| (one.name(), one.generate_name()));
         match &*request.name {
             _ if name.is_empty() && !generated.is_empty() => {

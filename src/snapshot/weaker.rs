@@ -99,7 +99,7 @@ fn exceptions(old: &Exceptions, new: &Exceptions) -> Vec<Weaker> {
                 policy: policy.id,
                 namespace: exception.matching.namespace.clone().unwrap_or_else(|| "*".to_owned()),
                 change: Change::Exception,
-                from: before.map_or_else(String::new, |before| before.to_string()),
+                from: before.map(ToString::to_string).unwrap_or_default(),
                 to: format!("{exception}{wider}"),
             });
         }

@@ -15,6 +15,7 @@ mod corpora;
 mod defaults;
 mod deploy;
 mod descriptors;
+mod exceptions;
 mod failures;
 mod fixtures;
 mod go_tool;

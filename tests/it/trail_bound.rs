@@ -1,6 +1,6 @@
 //! The bound on a record: whatever a user sends, one line stays small, tells the finding that matters, and is taken.
 
-mod objects;
+pub(crate) mod objects;
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;

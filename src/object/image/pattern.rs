@@ -162,7 +162,7 @@ mod tests {
             ("shop/**", &["shop/web", "docker.io/shop/a/b"], &["shop", "shop.io/a", "other/shop/web"]),
             ("docker.io/**", &["nginx", "shop/web", "index.docker.io/a/b/c"], &["docker.io.evil.com/a"]),
             ("shop/*", &["shop/web"], &["shop/a/b", "shop"]),
-            ("*/web", &["shop/web"], &["web", "a/b/web", "shop.io/web"]),
+            ("*/web", &["shop/web", "web"], &["a/b/web", "shop.io/web"]),
             ("*", &["nginx"], &["shop/web"]),
             (
                 "ghcr.io/*/web:1.2",
@@ -197,7 +197,7 @@ mod tests {
             ("shop/**:1", BadPattern::AfterRest),
             ("**/**", BadPattern::AfterRest),
             ("https://shop/web", BadPattern::Reference(Malformed::Scheme)),
-            ("Shop/**", BadPattern::Reference(Malformed::UpperCase)),
+            ("ghcr.io/Shop/**", BadPattern::Reference(Malformed::UpperCase)),
             ("shop/", BadPattern::Reference(Malformed::EmptyComponent)),
             ("shop/web@sha256:12", BadPattern::Reference(Malformed::Digest)),
             ("shop/.+", BadPattern::Reference(Malformed::Character)),

@@ -33,7 +33,7 @@ fn bare(random: &mut Random, number: usize, length: usize) -> Value {
 }
 
 /// A review of a pod, or of a template of one, up to the largest that is read.
-pub(super) fn review(random: &mut Random, case: usize) -> String {
+pub(crate) fn review(random: &mut Random, case: usize) -> String {
     // Many short entries, some long ones, and a few that are as long as it gets.
     let (containers, mut length) = [(1_000, 8), (300, 200), (24, 40_000)][case % 3];
     loop {
