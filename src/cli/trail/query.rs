@@ -33,7 +33,7 @@ pub(super) struct Wanted {
     /// With a finding of this policy
     #[arg(long, value_name = "ID", value_parser = policy)]
     policy: Option<String>,
-    /// Decided so: allow, deny, warn, would-deny, error, patch, would-patch, unchanged
+    /// Decided so: allow, deny, exempt, warn, would-deny, error, patch, would-patch, unchanged
     #[arg(long, value_name = "WORD", value_parser = decision)]
     decision: Option<String>,
     /// No earlier than a time, a day, or so long ago (90m, 12h, 7d)

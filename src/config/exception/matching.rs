@@ -52,17 +52,17 @@ pub(super) fn matching(exception: &Fields<'_>, node: &Node, problems: &mut Probl
     }
     let name = name.map(NameMatch::Exact).or(prefix.map(NameMatch::Prefix));
     let matching = Match { namespace, kind, name, containers, images, users };
-    check_place(&matching, &fields, matched.position, problems);
+    check_place(&matching, &fields, &path, matched.position, problems);
     (problems.found.len() == before).then_some(matching)
 }
 
 /// Refuses a match in no namespace of a kind that lives in one, and the other way round.
-fn check_place(matching: &Match, fields: &Fields<'_>, position: Position, problems: &mut Problems) {
+fn check_place(matching: &Match, fields: &Fields<'_>, path: &str, position: Position, problems: &mut Problems) {
     let place = fields.path_of("namespace");
     match (&matching.namespace, &matching.kind) {
         _ if matching.is_empty() => {
             let message = "matches everything; write match: {namespace: NAME, kind: Deployment, name: NAME}";
-            problems.add(position, &place, message);
+            problems.add(position, path, message);
         }
         (None, Some(kind)) if is_own(kind) && is_namespaced(&kind.kind) => {
             let message = format!("is missing: every {} lives in a namespace; write namespace: NAME", kind.kind);

@@ -106,7 +106,7 @@ fn a_match_says_what_to_write() {
     let long = format!("[{}]", "x/".repeat(600));
     for (matching, error) in [
         ("", format!("5:3: exceptions[0].match: is missing; write {message}")),
-        ("{}", format!("7:10: exceptions[0].match.namespace: matches everything; write {message}")),
+        ("{}", format!("7:10: exceptions[0].match: matches everything; write {message}")),
         ("{users: [jane]}", "7:10: exceptions[0].match.namespace: is missing; write namespace: NAME, or the kind of an object that lives in no namespace".to_owned()),
         ("{kind: Deployment}", "7:10: exceptions[0].match.namespace: is missing: every Deployment lives in a namespace; write namespace: NAME".to_owned()),
         ("{kind: Role.rbac.authorization.k8s.io}", "7:10: exceptions[0].match.namespace: is missing: every Role lives in a namespace; write namespace: NAME".to_owned()),
