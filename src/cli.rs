@@ -1,16 +1,13 @@
 //! The command line.
 
 mod check;
-mod completed;
 mod explain;
 mod input;
-mod judge;
 mod misspelt;
 mod review;
+mod row;
 mod serve;
-mod template;
 mod trail;
-mod type_errors;
 mod unjudged;
 mod webhooks;
 

@@ -3,6 +3,7 @@
 //! Read as kubectl reads it (YAML 1.1 booleans and octal integers, anchors, merge keys, many documents), and a repeated
 //! key counts with its last value.
 
+mod json;
 mod mend;
 mod scalar;
 mod stream;

@@ -58,6 +58,7 @@ pub mod policy;
 pub mod redaction;
 pub mod request;
 pub mod review;
+pub mod scan;
 pub mod server;
 pub mod snapshot;
 mod steps;

@@ -193,7 +193,13 @@ impl<'a> Request<'a> {
     pub fn before(&self, workloads: &Workloads) -> Result<Option<Request<'a>>, Unreadable> {
         let Some(old) = self.old else { return Ok(None) };
         let shape = workloads.shape(&self.kind.group, &self.kind.kind);
-        Ok(Some(Request {
+        let object = Some(Object::read_beside(old, self.sent, shape)?);
+        Ok(Some(Request { object, sent: Some(old), ..self.again() }))
+    }
+
+    /// The same request without its objects.
+    pub(crate) fn again(&self) -> Request<'a> {
+        Request {
             uid: self.uid.clone(),
             operation: self.operation,
             kind: self.kind.clone(),
@@ -205,11 +211,11 @@ impl<'a> Request<'a> {
             dry_run: self.dry_run,
             received: self.received,
             source: self.source,
-            object: Some(Object::read_beside(old, self.sent, shape)?),
-            sent: Some(old),
+            object: None,
+            sent: None,
             old: None,
             options: self.options,
-        }))
+        }
     }
 }
 

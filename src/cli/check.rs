@@ -1,27 +1,21 @@
 //! `portcullis check`: judges manifests as the objects that would be stored.
 
-use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::ValueEnum;
-use jsonptr::{PointerBuf, Token};
-use serde::Serialize;
 
 use super::input::Input;
-use super::judge::{Identity, Judgement, judge};
 use super::misspelt::{Misspelt, misspelt};
-use super::template::{self, QUESTION};
-use super::unjudged::{self, is_own};
+use super::row::{Examined, Excepted, Found, Outcome, Row, json, not_judged};
 use super::{Policies, REFUSED, UNUSABLE, escape, left_out, print};
 use crate::cluster::Manifests;
-use crate::decision::{Decision, FindingText, ModedFinding};
-use crate::document::{Key, Node, Position};
-use crate::escape::escaped_json;
+use crate::document::{Key, Node};
 use crate::mode::Mode;
-use crate::policy::Severity;
 use crate::redaction::{clean, shortened};
+use crate::scan::template::{self, QUESTION};
+use crate::scan::{Bench, Identity, Origin};
 use crate::snapshot::Snapshot;
 
 /// Maximum characters of a misspelt field name in output.
@@ -57,42 +51,6 @@ enum Format {
     Json,
 }
 
-/// An object with its findings.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Row<'a> {
-    file: &'a str,
-    line: u64,
-    api_version: Cow<'a, str>,
-    kind: Cow<'a, str>,
-    namespace: Cow<'a, str>,
-    name: Cow<'a, str>,
-    decision: &'static str,
-    findings: Vec<Found<'a>>,
-}
-
-#[derive(Serialize)]
-struct Found<'d> {
-    policy: &'static str,
-    severity: Severity,
-    mode: Mode,
-    path: &'d str,
-    /// JSON pointer of the deepest existing part of the path.
-    pointer: String,
-    line: u64,
-    column: u64,
-    message: &'d str,
-    /// The exception that keeps it from refusing.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    exception: Option<Excepted<'d>>,
-}
-
-#[derive(Serialize)]
-struct Excepted<'d> {
-    name: &'d str,
-    expires: String,
-}
-
 #[derive(Default)]
 struct Summary {
     objects: usize,
@@ -121,37 +79,26 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, String> {
         eprintln!("{}", escape(warning));
     }
     let redacts = snapshot.redacts();
+    let bench = Bench { snapshot: &snapshot, world: &world, ranges: &world };
     for file in &input.files {
         for object in &file.objects {
             let identity = Identity::of(object, &args.namespace);
             for warning in warnings(object, &identity, &snapshot) {
                 eprintln!("{}", escape(&format!("{}:{warning}", file.name)));
             }
-            let Judgement { decision, errors: wrong } = judge(object, &identity, &snapshot, &world);
-            summary.unread += usize::from(!wrong.is_empty());
-            let rows = rows(object, &identity, &snapshot);
-            notes.extend(rows.iter().map(|row| not_judged(&identity, row.as_deref())));
-            let outcome = Outcome::of(decision.as_ref(), !wrong.is_empty(), !rows.is_empty());
-            let kind = clean(&identity.kind, redacts);
-            errors.extend(wrong.into_iter().map(|(at, wrong)| format!("{}:{at}: {kind} {wrong}", file.name)));
-            let findings = decision
-                .iter()
-                .flat_map(|decision| decision.findings.iter().map(|finding| found(object, decision, finding)));
-            let row = Row {
-                file: &file.name,
-                line: object.position.line,
-                api_version: clean(&identity.api_version, redacts),
-                kind,
-                namespace: clean(&identity.namespace, redacts),
-                name: clean(&identity.name, redacts),
-                decision: outcome.as_str(),
-                findings: findings.collect(),
-            };
-            unjudged.extend(decision.iter().flat_map(|decision| &decision.left_out).map(|meta| meta.id));
-            summary.add(&row, &outcome);
+            let examined = Examined::of(&bench, object, &identity, Origin::Manifest);
+            let Examined { judgement, missing, outcome } = &examined;
+            summary.unread += usize::from(!judgement.errors.is_empty());
+            notes.extend(missing.iter().map(|row| not_judged(&identity, row.as_deref())));
+            let row = examined.row(Some(&file.name), object, &identity, redacts);
+            let wrong = judgement.errors.iter();
+            errors.extend(wrong.map(|(at, wrong)| format!("{}:{at}: {} {wrong}", file.name, row.kind)));
+            let decision = judgement.decision.as_ref();
+            unjudged.extend(decision.into_iter().flat_map(|decision| &decision.left_out).map(|meta| meta.id));
+            summary.add(&row, *outcome);
             print(&match args.format {
                 Format::Json => json(&row)?,
-                Format::Text => text(&row, &outcome),
+                Format::Text => text(&row, *outcome),
             })?;
         }
     }
@@ -171,34 +118,9 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, String> {
     })
 }
 
-fn found<'d>(object: &Node, decision: &Decision, finding: &'d ModedFinding) -> Found<'d> {
-    let FindingText { place, message } = decision.text_of(finding);
-    let pointer = finding.place.path.pointer();
-    let (pointer, Position { line, column }) = object.follow(&pointer);
-    let tokens = pointer.tokens().map(|token| Token::new(clean(&token.decoded(), decision.redacts).into_owned()));
-    Found {
-        policy: finding.meta.id,
-        severity: finding.meta.severity,
-        mode: finding.mode,
-        path: place,
-        pointer: PointerBuf::from_tokens(tokens).as_str().to_owned(),
-        line,
-        column,
-        message,
-        exception: finding.exemption.as_ref().map(|exemption| Excepted {
-            name: &exemption.exception.name,
-            expires: exemption.exception.expires.to_string(),
-        }),
-    }
-}
-
-fn json(row: &Row<'_>) -> Result<String, String> {
-    let json = serde_json::to_string(row).map_err(|error| error.to_string())?;
-    Ok(escaped_json(&json).into_owned() + "\n")
-}
-
-fn text(row: &Row<'_>, outcome: &Outcome) -> String {
-    let Row { file, line, kind, namespace, name, .. } = row;
+fn text(row: &Row<'_>, outcome: Outcome) -> String {
+    let Row { kind, namespace, name, .. } = row;
+    let (file, line) = (row.file.unwrap_or_default(), row.line.unwrap_or_default());
     let unjudged = match outcome {
         Outcome::NotJudged => {
             let what = "holds pod templates that no row of workloads leads to";
@@ -207,7 +129,8 @@ fn text(row: &Row<'_>, outcome: &Outcome) -> String {
         _ => String::new(),
     };
     let line = |found: &Found<'_>| {
-        let Found { policy, mode, path, line, column, message, exception, .. } = found;
+        let Found { policy, mode, path, message, exception, .. } = found;
+        let (line, column) = (found.line.unwrap_or_default(), found.column.unwrap_or_default());
         let exempt = exception
             .as_ref()
             .map(|Excepted { name, expires }| format!(" (exempt by exception \"{name}\" until {expires})"));
@@ -216,52 +139,6 @@ fn text(row: &Row<'_>, outcome: &Outcome) -> String {
         escape(&format!("{place}: {path} {message} [{policy}]{exempt}")) + "\n"
     };
     row.findings.iter().map(line).chain([unjudged]).collect()
-}
-
-/// The result for one object.
-enum Outcome {
-    Allow,
-    Deny,
-    /// A field has the wrong type; nothing else would refuse the object.
-    Error,
-    /// It holds pod templates that no row of `workloads` covers; nothing else would refuse it.
-    NotJudged,
-}
-
-impl Outcome {
-    fn of(decision: Option<&Decision>, is_wrong: bool, is_missed: bool) -> Self {
-        match decision {
-            Some(decision) if !decision.allowed => Self::Deny,
-            _ if is_wrong => Self::Error,
-            _ if is_missed => Self::NotJudged,
-            _ => Self::Allow,
-        }
-    }
-
-    const fn as_str(&self) -> &'static str {
-        match self {
-            Self::Allow => "allow",
-            Self::Deny => "deny",
-            Self::Error => "error",
-            Self::NotJudged => "not-judged",
-        }
-    }
-}
-
-/// The rows of `workloads` that are missing for the templates of an object; see [`unjudged::rows`].
-fn rows(object: &Node, identity: &Identity, snapshot: &Snapshot) -> Vec<Option<String>> {
-    let (group, _) = identity.group_version();
-    if is_own(group) {
-        return Vec::new();
-    }
-    unjudged::rows(object, group, &identity.kind, snapshot.workloads().find(group, &identity.kind))
-}
-
-fn not_judged(identity: &Identity, row: Option<&str>) -> String {
-    let (group, _) = identity.group_version();
-    let advice = row.map_or_else(String::new, |row| format!("; to judge it, add to workloads: {row}"));
-    let what = "holds pod templates that no row of workloads leads to: not judged";
-    format!("note: {} ({group}) {what}{advice}", identity.kind)
 }
 
 /// Warnings about an object, with positions in the file: misspelt fields, and templates that were not rendered.
@@ -280,7 +157,7 @@ fn warnings(object: &Node, identity: &Identity, snapshot: &Snapshot) -> Vec<Stri
 }
 
 impl Summary {
-    fn add(&mut self, row: &Row<'_>, outcome: &Outcome) {
+    fn add(&mut self, row: &Row<'_>, outcome: Outcome) {
         match outcome {
             Outcome::Allow | Outcome::Deny => self.objects += 1,
             Outcome::NotJudged => self.not_judged += 1,

@@ -3,11 +3,11 @@
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use super::template::{QUESTION, is_template_at};
 use super::unjudged::is_own;
 use crate::cluster::Manifests;
 use crate::document::{self, MERGE, Map, Node, Value};
 use crate::redaction::redact;
+use crate::scan::template::{QUESTION, is_template_at};
 
 /// Extensions of the files that are read in a folder.
 const ENDINGS: [&str; 3] = ["yaml", "yml", "json"];

@@ -5,10 +5,13 @@ use std::time::Instant;
 
 use futures::FutureExt;
 
+use serde_json::value::RawValue;
+
 use super::Review;
 use crate::decision::{self, Decision, Endpoint, Trouble};
 use crate::facts::World;
 use crate::mutation::mutate;
+use crate::object::Object;
 use crate::request::Request;
 use crate::snapshot::Snapshot;
 
@@ -53,6 +56,33 @@ impl Judge<'_> {
         };
         let decided = std::panic::catch_unwind(AssertUnwindSafe(deciding));
         decided.unwrap_or_else(|_| self.troubled(&review.request, Trouble::Failed, FAILED))
+    }
+
+    /// Decides about an object that would be created now, with the facts that are known at once: mutators in mode enforce come
+    /// first, and the validators judge what would be stored.
+    pub fn decide_created(&self, request: &Request<'_>) -> Decision {
+        let deciding = || match mutate(self.snapshot, request).object {
+            None => decision::decide_at_once(self.snapshot, request, self.world),
+            Some(object) => {
+                let text = object.to_string();
+                match self.read(&text, request) {
+                    Ok((sent, object)) => {
+                        let stored = Request { object: Some(object), sent: Some(sent), ..request.again() };
+                        decision::decide_at_once(self.snapshot, &stored, self.world)
+                    }
+                    Err(message) => self.troubled(request, Trouble::Unreadable, &message),
+                }
+            }
+        };
+        let decided = std::panic::catch_unwind(AssertUnwindSafe(deciding));
+        decided.unwrap_or_else(|_| self.troubled(request, Trouble::Failed, FAILED))
+    }
+
+    /// Reads the JSON of another object of the request's kind.
+    fn read<'t>(&self, text: &'t str, request: &Request<'_>) -> Result<(&'t RawValue, Object<'t>), String> {
+        let sent: &RawValue = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        let shape = self.snapshot.workloads().shape(&request.kind.group, &request.kind.kind);
+        Ok((sent, Object::read(sent, shape).map_err(|error| error.to_string())?))
     }
 
     /// The decision about a request that could not be judged.

@@ -55,9 +55,13 @@ impl Policy for AutomountedTokens {
 impl Validator for AutomountedTokens {
     fn judge(&self, request: &Request<'_>, facts: &Facts<'_>, report: &mut Report) -> Result<(), Pending> {
         for pod in request.pods() {
-            if request.source == Source::ApiServer && !pod.is_template() {
-                judge_mounts(pod, report);
-            } else {
+            let is_stored = request.source == Source::ApiServer && !pod.is_template();
+            // A dump of a Pod is read as a manifest; that its token was mounted shows there too.
+            if is_mounted(pod) && !pod.is_template() {
+                let account = account(pod);
+                let message = format_args!("must be false: the token of ServiceAccount {account} is mounted");
+                report.add(pod.at(FIELD), message);
+            } else if !is_stored {
                 judge_field(pod, &request.namespace, facts, report)?;
             }
         }
@@ -65,17 +69,13 @@ impl Validator for AutomountedTokens {
     }
 }
 
-/// The Pod as the API server has completed it.
-fn judge_mounts(pod: &Pod<'_>, report: &mut Report) {
-    let mounted = pod.containers().any(|container| {
+/// True if the API server has mounted the token in a Pod.
+fn is_mounted(pod: &Pod<'_>) -> bool {
+    pod.containers().any(|container| {
         container
             .mounts()
             .any(|(_, volume, path)| path.trim_end_matches('/') == MOUNT_PATH && volume.starts_with(VOLUME_PREFIX))
-    });
-    if mounted {
-        report
-            .add(pod.at(FIELD), format_args!("must be false: the token of ServiceAccount {} is mounted", account(pod)));
-    }
+    })
 }
 
 /// Judges the field, and that of the ServiceAccount where it is absent.

@@ -3,11 +3,11 @@
 use crate::document::{Node, Position, Value};
 
 /// Question in messages about them.
-pub(super) const QUESTION: &str = "unrendered template?";
+pub(crate) const QUESTION: &str = "unrendered template?";
 
 /// Position of the first placeholder in the kind, a name or an image, where it cannot be intended. Elsewhere, as in
 /// arguments and annotations, it may be meant for another program.
-pub(super) fn unrendered(object: &Node) -> Option<Position> {
+pub(crate) fn unrendered(object: &Node) -> Option<Position> {
     let metadata = object.get("metadata");
     let fields = ["apiVersion", "kind"].into_iter().map(|field| object.get(field));
     let names =
@@ -17,13 +17,13 @@ pub(super) fn unrendered(object: &Node) -> Option<Position> {
 }
 
 /// True if a text holds a placeholder.
-pub(super) fn is_template(text: &str) -> bool {
+pub(crate) fn is_template(text: &str) -> bool {
     text.contains("{{")
 }
 
 /// True if an invalid document looks like a template: it has a placeholder on the line of the error or next to it, or some
 /// line starts with one.
-pub(super) fn is_template_at(text: &str, line: u64) -> bool {
+pub(crate) fn is_template_at(text: &str, line: u64) -> bool {
     let near = |number: usize| (number as u64 + 1).abs_diff(line) <= 1;
     let mut lines = text.lines().enumerate();
     lines.any(|(number, text)| text.trim_start().starts_with("{{") || near(number) && is_template(text))
