@@ -1,11 +1,14 @@
 //! The command line.
 
 mod check;
+mod connect;
 mod explain;
 mod input;
 mod misspelt;
+mod progress;
 mod review;
 mod row;
+mod scan;
 mod serve;
 mod trail;
 mod unjudged;
@@ -54,6 +57,8 @@ enum Command {
     Serve(serve::Args),
     /// Judge manifests: files, folders, or - for standard input
     Check(check::Args),
+    /// Judge what exists: the objects of a cluster, or of dumps and folders
+    Scan(scan::Args),
     /// Answer one AdmissionReview from a file, or - for standard input
     Review(review::Args),
     /// Explain what a policy forbids, why, and how to comply; without an id, list all policies
@@ -108,6 +113,7 @@ pub fn run() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Serve(args) => serve::run(args),
         Command::Check(args) => check::run(&args),
+        Command::Scan(args) => scan::run(&args),
         Command::Review(args) => review::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Webhooks(args) => webhooks::run(&args),

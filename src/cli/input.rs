@@ -43,11 +43,7 @@ impl Input {
                 }
                 continue;
             }
-            let mut files = Vec::new();
-            if let Err(error) = list(path, true, &mut files) {
-                input.errors.push(format!("{}: {error}", path.display()));
-            }
-            for file in files {
+            for file in files(path, &mut input.errors) {
                 match std::fs::read(&file) {
                     Ok(bytes) => input.take(file.display().to_string(), bytes),
                     Err(error) => input.errors.push(format!("{}: {error}", file.display())),
@@ -140,6 +136,15 @@ fn set_missing(map: &mut Map, position: document::Position, name: &str, value: &
         let key = document::Key { position, name: name.to_owned() };
         map.entries.push((key, Node { position, value: Value::Text(value.to_owned()) }));
     }
+}
+
+/// The files under a path, in order.
+pub(super) fn files(path: &Path, errors: &mut Vec<String>) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    if let Err(error) = list(path, true, &mut files) {
+        errors.push(format!("{}: {error}", path.display()));
+    }
+    files
 }
 
 /// The files under a path, sorted by name. A file that is named itself is read whatever its extension.

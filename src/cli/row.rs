@@ -68,6 +68,12 @@ impl Examined {
         Self { judgement, missing, outcome }
     }
 
+    /// An object of which every field could be read, and every template is judged.
+    pub(super) fn decided(decision: Decision) -> Self {
+        let outcome = Outcome::of(Some(&decision), false, false);
+        Self { judgement: Judgement { decision: Some(decision), errors: Vec::new() }, missing: Vec::new(), outcome }
+    }
+
     /// The row of an object; `file` is the name of the file that it is in, whose positions it has.
     pub(super) fn row<'a>(
         &'a self,

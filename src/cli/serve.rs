@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use kube::config::{KubeConfigOptions, Kubeconfig};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
+use super::connect;
 use crate::cluster::{Cluster, NoCluster};
 use crate::config::{self, Configuration};
 use crate::server::certs::{Source, TlsSettings};
@@ -216,18 +216,12 @@ fn managed(secret: &str, service: &str) -> Result<Managed, String> {
 }
 
 async fn client(args: &Args) -> Result<Option<kube::Client>, String> {
-    let config = match &args.kubeconfig {
-        Some(file) => {
-            let named = |error: &dyn std::fmt::Display| format!("{}: {error}", file.display());
-            let read = Kubeconfig::read_from(file).map_err(|error| named(&error))?;
-            let options = KubeConfigOptions::default();
-            kube::Config::from_custom_kubeconfig(read, &options).await.map_err(|error| named(&error))?
-        }
-        None if args.dev || std::env::var_os("KUBERNETES_SERVICE_HOST").is_none() => {
+    let config = match connect::config(args.kubeconfig.as_deref()).await? {
+        Some(config) if !args.dev => config,
+        _ => {
             tracing::warn!("no cluster is connected: what a policy asks of one is answered with 'unknown'");
             return Ok(None);
         }
-        None => kube::Config::incluster().map_err(|error| format!("the cluster this runs in: {error}"))?,
     };
     kube::Client::try_from(config).map(Some).map_err(|error| format!("the cluster: {error}"))
 }

@@ -33,9 +33,19 @@ impl Manifests {
             let node = path.iter().try_fold(object, |node, field| node.get(field));
             node.and_then(Node::as_text).filter(|text| !text.is_empty())
         };
-        let namespace = text(&["metadata", "namespace"]).unwrap_or(namespace).to_owned();
-        match (text(&["apiVersion"]), text(&["kind"]), text(&["metadata", "name"])) {
-            (Some("v1"), Some("Namespace"), Some(name)) => {
+        let (Some(api_version), Some(kind)) = (text(&["apiVersion"]), text(&["kind"])) else { return };
+        self.add_as(api_version, kind, object, namespace);
+    }
+
+    /// Adds an object of a list, which names its kind once for all.
+    pub fn add_as(&mut self, api_version: &str, kind: &str, object: &Node, namespace: &str) {
+        let text = |field: &str| {
+            let node = object.get("metadata").and_then(|metadata| metadata.get(field));
+            node.and_then(Node::as_text).filter(|text| !text.is_empty())
+        };
+        let namespace = text("namespace").unwrap_or(namespace).to_owned();
+        match (api_version, kind, text("name")) {
+            ("v1", "Namespace", Some(name)) => {
                 let labels = match object.get("metadata").and_then(|node| node.get("labels")).map(|node| &node.value) {
                     Some(Value::Map(map)) => map.entries.as_slice(),
                     _ => &[],
@@ -43,7 +53,7 @@ impl Manifests {
                 let written = labels.iter().filter_map(|(key, node)| Some((key.name.as_str(), node.as_text()?)));
                 self.namespaces.insert(name.to_owned(), Arc::new(Namespace::labelled(written)));
             }
-            (Some("v1"), Some("ServiceAccount"), Some(name)) => {
+            ("v1", "ServiceAccount", Some(name)) => {
                 let automount_token = match object.get("automountServiceAccountToken").map(|node| &node.value) {
                     Some(Value::Bool(value)) => Some(*value),
                     _ => None,
@@ -51,12 +61,12 @@ impl Manifests {
                 let account = Arc::new(ServiceAccount { automount_token });
                 self.service_accounts.insert((namespace, name.to_owned()), account);
             }
-            (Some("networking.k8s.io/v1"), Some("NetworkPolicy"), _) => {
+            ("networking.k8s.io/v1", "NetworkPolicy", _) => {
                 // The API server would refuse an invalid NetworkPolicy: it isolates nothing.
                 let read = serde_json::to_value(object).and_then(NetworkPolicy::read);
                 self.network_policies.entry(namespace).or_default().extend(read);
             }
-            (Some("v1"), Some("LimitRange"), Some(name)) => {
+            ("v1", "LimitRange", Some(name)) => {
                 if let Ok(range) = serde_json::to_value(object).and_then(LimitRange::read) {
                     self.limit_ranges.entry(namespace).or_default().insert(name.to_owned(), range);
                 }

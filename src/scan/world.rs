@@ -1,0 +1,101 @@
+//! The facts of a cluster that is scanned, listed once before anything is judged.
+
+use std::collections::HashMap;
+use std::future::{Future, ready};
+use std::pin::Pin;
+
+use kube::Client;
+use serde_json::value::RawValue;
+
+use super::kinds::Listed;
+use super::list::{ListError, Visitor, each};
+use super::references::{Owners, References};
+use crate::cluster::Manifests;
+use crate::document::Node;
+use crate::facts::{Answer, Question, World};
+
+/// The objects that policies ask for, as a cluster holds them.
+pub struct Known {
+    objects: Manifests,
+    /// The reason why a kind could not be listed.
+    unreadable: HashMap<String, String>,
+}
+
+/// Group, version, kind and resource of the objects that policies ask for, and that complete others.
+const FACTS: [(&str, &str, &str, &str); 4] = [
+    ("", "v1", "Namespace", "namespaces"),
+    ("", "v1", "ServiceAccount", "serviceaccounts"),
+    ("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies"),
+    ("", "v1", "LimitRange", "limitranges"),
+];
+
+impl Known {
+    /// Lists the facts. A kind that could not be listed is among the errors, and what depends on it is unknown.
+    pub async fn list(
+        client: &Client,
+        limit: usize,
+        owners: &mut Owners,
+        visitor: &mut dyn Visitor,
+    ) -> (Self, Vec<ListError>) {
+        let mut objects = Manifests::whole(true);
+        let (mut unreadable, mut errors) = (HashMap::new(), Vec::new());
+        for (group, version, kind, resource) in FACTS {
+            let listed = Listed::new(group, version, kind, resource);
+            let mut learner = Learner { objects: &mut objects, owners, told: visitor };
+            if let Err(error) = each(client, &listed, limit, &mut learner).await {
+                unreadable.insert(kind.to_owned(), format!("{resource} could not be listed"));
+                errors.push(error);
+            }
+        }
+        (Self { objects, unreadable }, errors)
+    }
+
+    /// The objects, with the LimitRanges of each namespace.
+    pub fn objects(&self) -> &Manifests {
+        &self.objects
+    }
+}
+
+impl World for Known {
+    fn known(&self, question: &Question) -> Option<Answer> {
+        let kind = match question {
+            Question::Namespace { .. } => "Namespace",
+            Question::ServiceAccount { .. } => "ServiceAccount",
+            Question::NetworkPolicies { .. } => "NetworkPolicy",
+        };
+        match self.unreadable.get(kind) {
+            Some(why) => Some(Answer::Unavailable(why.clone())),
+            None => self.objects.known(question),
+        }
+    }
+
+    fn ask<'w>(&'w self, question: &'w Question) -> Pin<Box<dyn Future<Output = Answer> + Send + 'w>> {
+        Box::pin(ready(self.known(question).unwrap_or(Answer::NotFound)))
+    }
+}
+
+/// Adds what is listed to the facts.
+struct Learner<'l> {
+    objects: &'l mut Manifests,
+    owners: &'l mut Owners,
+    told: &'l mut dyn Visitor,
+}
+
+impl Visitor for Learner<'_> {
+    fn object(&mut self, kind: &Listed, object: &RawValue) {
+        if kind.kind == "Namespace" {
+            self.owners.learn(&kind.kind, &References::of(object));
+        }
+        if let Ok(node) = serde_json::from_str::<Node>(object.get()) {
+            self.objects.add_as(&kind.api_version(), &kind.kind, &node, "");
+        }
+    }
+
+    fn progress(&mut self, kind: &Listed, done: usize, remaining: Option<u64>) {
+        self.told.progress(kind, done, remaining);
+    }
+
+    fn note(&mut self, note: String) {
+        self.told.note(note);
+    }
+}
