@@ -30,6 +30,7 @@ pub(crate) mod process;
 mod restart;
 mod rewritten;
 mod rollouts;
+mod scan;
 mod sets;
 pub(crate) mod space;
 mod storm;

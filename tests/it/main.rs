@@ -34,6 +34,7 @@ mod properties;
 mod redaction;
 mod remedies;
 mod removed;
+mod scan;
 mod serve;
 mod server_admin;
 mod server_certificates;
