@@ -8,7 +8,7 @@
 //! ```
 //!
 //! Left of [`request::Request`] and right of [`decision::Decision`] there is I/O; a policy does none. `serve`, `check`,
-//! `review` and the tests differ only in where a request and its facts come from.
+//! `scan`, `review` and the tests differ only in where a request and its facts come from.
 //!
 //! In comments, `K/` is the root of `github.com/kubernetes/kubernetes`.
 //!

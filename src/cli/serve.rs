@@ -216,12 +216,10 @@ fn managed(secret: &str, service: &str) -> Result<Managed, String> {
 }
 
 async fn client(args: &Args) -> Result<Option<kube::Client>, String> {
-    let config = match connect::config(args.kubeconfig.as_deref()).await? {
-        Some(config) if !args.dev => config,
-        _ => {
-            tracing::warn!("no cluster is connected: what a policy asks of one is answered with 'unknown'");
-            return Ok(None);
-        }
+    let config = if args.dev { None } else { connect::config(args.kubeconfig.as_deref()).await? };
+    let Some(config) = config else {
+        tracing::warn!("no cluster is connected: what a policy asks of one is answered with 'unknown'");
+        return Ok(None);
     };
     kube::Client::try_from(config).map(Some).map_err(|error| format!("the cluster: {error}"))
 }

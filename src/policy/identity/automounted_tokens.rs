@@ -55,13 +55,11 @@ impl Policy for AutomountedTokens {
 impl Validator for AutomountedTokens {
     fn judge(&self, request: &Request<'_>, facts: &Facts<'_>, report: &mut Report) -> Result<(), Pending> {
         for pod in request.pods() {
-            let is_stored = request.source == Source::ApiServer && !pod.is_template();
-            // A dump of a Pod is read as a manifest; that its token was mounted shows there too.
-            if is_mounted(pod) && !pod.is_template() {
+            if !pod.is_template() && is_stored(request, pod) && is_mounted(pod) {
                 let account = account(pod);
                 let message = format_args!("must be false: the token of ServiceAccount {account} is mounted");
                 report.add(pod.at(FIELD), message);
-            } else if !is_stored {
+            } else if pod.is_template() || request.source == Source::Manifest {
                 judge_field(pod, &request.namespace, facts, report)?;
             }
         }
@@ -69,7 +67,13 @@ impl Validator for AutomountedTokens {
     }
 }
 
-/// True if the API server has mounted the token in a Pod.
+/// True if an API server has completed the Pod. A dump is read as a manifest, and says what was mounted all the same; where
+/// nothing was, its field is judged, so that a manifest gains nothing with a uid.
+fn is_stored(request: &Request<'_>, pod: &Pod<'_>) -> bool {
+    request.source == Source::ApiServer || pod.metadata().is_some_and(|metadata| !metadata.uid().is_empty())
+}
+
+/// True if the token is mounted in a Pod.
 fn is_mounted(pod: &Pod<'_>) -> bool {
     pod.containers().any(|container| {
         container

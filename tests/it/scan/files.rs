@@ -159,7 +159,7 @@ fn a_team_is_named_by_the_object_or_its_namespace() {
     assert_eq!((team("shop", "own"), team("shop", "silent")), (&json!("web"), &json!("shops")));
     assert_eq!((team("default", "annotated"), team("default", "nobody")), (&json!("platform"), &json!(null)));
     let ran = scanned(&folder, &keys).with_code(1);
-    assert!(ran.out.contains("\nTEAM           REFUSED"), "{}", ran.out);
+    assert!(ran.out.contains("\nTEAM      REFUSED"), "{}", ran.out);
 }
 
 #[test]
