@@ -148,7 +148,7 @@ impl Outcome {
         }
     }
 
-    const fn as_str(&self) -> &'static str {
+    const fn as_str(self) -> &'static str {
         match self {
             Self::Allow => "allow",
             Self::Deny => "deny",
