@@ -84,7 +84,7 @@ fn judged(snapshot: &Snapshot) -> Vec<(String, String, String)> {
             Kinds::Pods => {
                 kinds.extend(snapshot.workloads().iter().map(|Workload { group, kind, resource, .. }| {
                     (group.clone().into_owned(), kind.clone().into_owned(), resource.clone().into_owned())
-                }))
+                }));
             }
             Kinds::Resource(row) if row.operations.contains(&Operation::Create) && !row.resource.contains('/') => {
                 kinds.push((row.group.to_owned(), row.kind.to_owned(), row.resource.to_owned()));

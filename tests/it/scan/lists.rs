@@ -172,7 +172,7 @@ fn errors_that_pass_are_waited_for() {
         *times += 1;
         match *times {
             1 => status(429, "too many requests", None),
-            2 => status(503, "unavailable", None),
+            2 => status(500, "internal error", None),
             _ => page(&["a"], ""),
         }
     });
