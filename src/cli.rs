@@ -18,6 +18,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use jiff::Timestamp;
 
 use crate::config::{self, ConfigError, Configuration};
 use crate::escape::escaped;
@@ -83,14 +84,15 @@ struct Policies {
 }
 
 impl Policies {
-    fn load(&self, ceiling: Option<Mode>) -> Result<Snapshot, String> {
+    /// Reads them; the ends of exceptions are counted from `now`.
+    fn load(&self, ceiling: Option<Mode>, now: Timestamp) -> Result<Snapshot, String> {
         let rendered = |error: ConfigError| error.to_string();
         match &self.config {
             Some(file) => {
                 let name = file.display().to_string();
                 let text = std::fs::read_to_string(file).map_err(|error| format!("{name}: {error}"))?;
                 let Configuration { snapshot, warnings, .. } =
-                    config::compile(&name, &text, ceiling).map_err(rendered)?;
+                    config::compile_at(&name, &text, ceiling, now).map_err(rendered)?;
                 for warning in &warnings {
                     eprintln!("{warning}");
                 }
@@ -105,6 +107,20 @@ impl Policies {
                 config::compile_profile(profile, ceiling).map(|configuration| configuration.snapshot).map_err(rendered)
             }
         }
+    }
+}
+
+/// The time at which objects are judged.
+#[derive(clap::Args)]
+struct Clock {
+    /// Time at which exceptions are looked at, instead of now
+    #[arg(long, value_name = "TIME", hide = true)]
+    at: Option<Timestamp>,
+}
+
+impl Clock {
+    fn now(&self) -> Timestamp {
+        self.at.unwrap_or_else(Timestamp::now)
     }
 }
 

@@ -18,5 +18,5 @@ pub use judge::{Bench, Identity, Judgement, Origin, Undecided, Written};
 pub use kinds::{Listed, Served, served};
 pub use list::{ListError, PAGE, Visitor, each};
 pub use references::{Owners, References, TeamKeys};
-pub use tally::{Count, Effect, Example, Group, Judged, OwnerFindings, Tally};
+pub use tally::{Count, Effect, Example, Excepted, Group, Judged, OwnerFindings, Tally};
 pub use world::Known;

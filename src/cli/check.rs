@@ -9,7 +9,7 @@ use clap::ValueEnum;
 use super::input::Input;
 use super::misspelt::{Misspelt, misspelt};
 use super::row::{Examined, Excepted, Found, Outcome, Row, json, not_judged};
-use super::{Policies, REFUSED, UNUSABLE, escape, left_out, print};
+use super::{Clock, Policies, REFUSED, UNUSABLE, escape, left_out, print};
 use crate::cluster::Manifests;
 use crate::document::{Key, Node};
 use crate::mode::Mode;
@@ -29,6 +29,8 @@ pub(super) struct Args {
     paths: Vec<PathBuf>,
     #[command(flatten)]
     policies: Policies,
+    #[command(flatten)]
+    clock: Clock,
     /// Manifests that describe the rest of the cluster; they are not judged
     #[arg(long, value_name = "PATH", num_args = 1..)]
     cluster_from: Vec<PathBuf>,
@@ -55,6 +57,7 @@ enum Format {
 struct Summary {
     objects: usize,
     refused: usize,
+    exempt: usize,
     findings: usize,
     /// Objects with pod templates that no row of `workloads` covers.
     not_judged: usize,
@@ -63,7 +66,8 @@ struct Summary {
 }
 
 pub(super) fn run(args: &Args) -> Result<ExitCode, String> {
-    let snapshot = args.policies.load(args.ceiling)?;
+    let now = args.clock.now();
+    let snapshot = args.policies.load(args.ceiling, now)?;
     let mut input = Input::read(&args.paths);
     let around = Input::read(&args.cluster_from);
     let mut world = Manifests::whole(!args.cluster_from.is_empty());
@@ -79,7 +83,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, String> {
         eprintln!("{}", escape(warning));
     }
     let redacts = snapshot.redacts();
-    let bench = Bench { snapshot: &snapshot, world: &world, ranges: &world };
+    let bench = Bench { snapshot: &snapshot, world: &world, ranges: &world, now };
     for file in &input.files {
         for object in &file.objects {
             let identity = Identity::of(object, &args.namespace);
@@ -159,11 +163,12 @@ fn warnings(object: &Node, identity: &Identity, snapshot: &Snapshot) -> Vec<Stri
 impl Summary {
     fn add(&mut self, row: &Row<'_>, outcome: Outcome) {
         match outcome {
-            Outcome::Allow | Outcome::Deny => self.objects += 1,
+            Outcome::Allow | Outcome::Exempt | Outcome::Deny => self.objects += 1,
             Outcome::NotJudged => self.not_judged += 1,
             Outcome::Error => {}
         }
         self.refused += usize::from(matches!(outcome, Outcome::Deny));
+        self.exempt += usize::from(matches!(outcome, Outcome::Exempt));
         self.findings += row.findings.len();
     }
 
@@ -173,6 +178,9 @@ impl Summary {
         let objects = plural(self.objects, "object");
         let findings = plural(self.findings, "finding");
         let mut text = format!("{objects} judged: {} would be refused, {findings}", self.refused);
+        if self.exempt > 0 {
+            text += &format!(", {} exempt", plural(self.exempt, "object"));
+        }
         if self.findings > 0 {
             text += "; `portcullis explain ID` says why and how to comply";
         }

@@ -30,7 +30,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<ExitCode, String> {
-    let snapshot = args.policies.load(None)?;
+    let snapshot = args.policies.load(None, Timestamp::now())?;
     let name = args.file.display();
     let mut bytes = Vec::new();
     let read = if args.file.as_os_str() == "-" {

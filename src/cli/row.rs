@@ -131,6 +131,8 @@ pub(super) fn json(row: &impl Serialize) -> Result<String, String> {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Outcome {
     Allow,
+    /// An exception is why it would be admitted. Rows print it as `allow`, and the exception at its findings.
+    Exempt,
     Deny,
     /// A field has the wrong type; nothing else would refuse the object.
     Error,
@@ -144,13 +146,14 @@ impl Outcome {
             Some(decision) if !decision.allowed => Self::Deny,
             _ if is_wrong => Self::Error,
             _ if is_missed => Self::NotJudged,
+            Some(decision) if decision.exempted().is_some() => Self::Exempt,
             _ => Self::Allow,
         }
     }
 
     const fn as_str(self) -> &'static str {
         match self {
-            Self::Allow => "allow",
+            Self::Allow | Self::Exempt => "allow",
             Self::Deny => "deny",
             Self::Error => "error",
             Self::NotJudged => "not-judged",

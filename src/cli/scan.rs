@@ -9,11 +9,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::ValueEnum;
+use jiff::Timestamp;
 use serde::Serialize;
 
 use super::progress::Progress;
 use super::row::{Examined, Outcome, Row, json, not_judged};
-use super::{Policies, REFUSED, UNUSABLE, escape, left_out, print};
+use super::{Clock, Policies, REFUSED, UNUSABLE, escape, left_out, print};
 use crate::document::Node;
 use crate::redaction::clean;
 use crate::scan::{Identity, Judged, Owners, PAGE, References, Tally, TeamKeys};
@@ -33,6 +34,8 @@ pub(super) struct Args {
     kubeconfig: Option<PathBuf>,
     #[command(flatten)]
     policies: Policies,
+    #[command(flatten)]
+    clock: Clock,
     /// Manifests that describe the rest of the cluster; they are not judged
     #[arg(long, value_name = "PATH", num_args = 1.., requires = "paths")]
     cluster_from: Vec<PathBuf>,
@@ -62,7 +65,7 @@ pub(super) struct Args {
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
-    /// A verdict, tables by policy, namespace and owner, and the findings
+    /// A verdict, tables by policy, namespace, owner and exception, and the findings
     Text,
     /// One JSON object per Kubernetes object, one per line, and the summary in the last line
     Json,
@@ -97,6 +100,8 @@ struct OwnedRow<'a> {
 /// A scan, and what it has found so far.
 struct Scan<'s> {
     snapshot: &'s Snapshot,
+    /// Time of the scan.
+    now: Timestamp,
     format: Format,
     owners: Owners,
     tally: Tally,
@@ -113,11 +118,13 @@ struct Scan<'s> {
 }
 
 pub(super) fn run(args: &Args) -> Result<ExitCode, String> {
-    let snapshot = args.policies.load(None)?;
+    let now = args.clock.now();
+    let snapshot = args.policies.load(None, now)?;
     let keys = TeamKeys { labels: args.owner_label.clone(), annotations: args.owner_annotation.clone() };
     let has_teams = !keys.is_empty();
     let mut scan = Scan {
         snapshot: &snapshot,
+        now,
         format: args.format,
         owners: Owners::new(keys),
         tally: Tally::default(),

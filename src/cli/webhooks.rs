@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use jiff::Timestamp;
+
 use super::{Policies, print};
 use crate::mode::Mode;
 use crate::webhooks::{Target, mutating, validating};
@@ -27,7 +29,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<ExitCode, String> {
-    let snapshot = args.policies.load(None)?;
+    let snapshot = args.policies.load(None, Timestamp::now())?;
     let ca_bundle = match &args.ca_bundle {
         Some(file) => Some(std::fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?),
         None => None,

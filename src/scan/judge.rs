@@ -84,6 +84,8 @@ pub struct Bench<'b> {
     pub world: &'b dyn World,
     /// The manifests with the LimitRanges of each namespace.
     pub ranges: &'b Manifests,
+    /// Time at which the objects are judged: the same for all of them, so that an exception counts for all or for none.
+    pub now: Timestamp,
 }
 
 /// Result of judging an object.
@@ -160,7 +162,7 @@ impl Bench<'_> {
             namespace: identity.namespace.clone().into(),
             user: if is_stored_pod { maker(&read) } else { User::default() },
             dry_run: false,
-            received: Timestamp::now(),
+            received: self.now,
             // A template's findings that rest on other objects have their full mode: the whole set is there.
             source: if is_stored_pod { Source::ApiServer } else { Source::Manifest },
             object: Some(read),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::decision::{Decision, ModedFinding};
+use crate::exception::Shared;
 use crate::mode::Mode;
 use crate::redaction::shortened;
 
@@ -13,7 +14,7 @@ use crate::redaction::shortened;
 const NAMES: usize = 20_000;
 /// Maximum number of owners that are counted one by one, and of groups of findings.
 const OWNERS: usize = 50_000;
-/// Maximum characters of an example.
+/// Maximum characters of an example, without its exception.
 const EXAMPLE: usize = 400;
 /// Name under which everything beyond is counted.
 const OTHERS: &str = "(others)";
@@ -27,6 +28,8 @@ pub enum Effect {
     Recorded,
     /// They would be warned of.
     Warned,
+    /// They would refuse it but for an exception.
+    Exempt,
     /// They would refuse it.
     Refused,
 }
@@ -38,6 +41,7 @@ impl Effect {
             Self::Clean => "clean",
             Self::Recorded => "recorded",
             Self::Warned => "warned",
+            Self::Exempt => "exempt",
             Self::Refused => "refused",
         }
     }
@@ -45,6 +49,8 @@ impl Effect {
     fn of(finding: &ModedFinding) -> Self {
         if finding.refuses() {
             Self::Refused
+        } else if finding.exemption.is_some() {
+            Self::Exempt
         } else if finding.mode >= Mode::Warn {
             Self::Warned
         } else {
@@ -60,6 +66,8 @@ pub struct Count {
     pub objects: usize,
     /// Objects that would be refused.
     pub refused: usize,
+    /// Objects that would be refused but for an exception.
+    pub exempt: usize,
     /// Objects that would be admitted with a warning.
     pub warned: usize,
     /// Objects whose findings would be recorded.
@@ -73,13 +81,14 @@ impl Count {
             Effect::Clean => {}
             Effect::Recorded => self.recorded += 1,
             Effect::Warned => self.warned += 1,
+            Effect::Exempt => self.exempt += 1,
             Effect::Refused => self.refused += 1,
         }
     }
 
     /// True if there was a finding.
     pub fn has_findings(&self) -> bool {
-        self.refused + self.warned + self.recorded > 0
+        self.refused + self.exempt + self.warned + self.recorded > 0
     }
 }
 
@@ -112,12 +121,21 @@ pub struct OwnerFindings<'t> {
     pub groups: Vec<(&'static str, &'t Group)>,
 }
 
+/// Objects that an exception keeps from being refused, in part or in whole.
+#[derive(Debug)]
+pub struct Excepted<'t> {
+    /// The exception.
+    pub exception: &'t Shared,
+    /// Objects with findings that it covers.
+    pub objects: usize,
+}
+
 /// A finding that stands for others.
 #[derive(Debug, Clone)]
 pub struct Example {
     /// Its effect.
     pub effect: Effect,
-    /// Object, path and message, redacted.
+    /// Object, path, message and exception, redacted.
     pub text: String,
 }
 
@@ -150,6 +168,8 @@ pub struct Tally {
     owners: HashMap<(usize, Arc<str>), Count>,
     teams: BTreeMap<Arc<str>, Count>,
     groups: HashMap<Place, Group>,
+    /// Exceptions that cover something, by name, with the number of objects.
+    exceptions: BTreeMap<String, (Shared, usize)>,
     /// Findings that are in no group, because there are too many groups.
     pub ungrouped: usize,
 }
@@ -167,6 +187,7 @@ impl Tally {
         }
         let effect = by_policy.values().map(|(effect, _)| *effect).max().unwrap_or(Effect::Clean);
         self.all.add(effect);
+        self.add_exceptions(decision);
         let number = self.number(object.namespace);
         if let Some((_, count)) = self.namespaces.get_mut(number) {
             count.add(effect);
@@ -193,14 +214,29 @@ impl Tally {
             }
             let example = || {
                 let text = decision.text_of(finding);
+                let exception = finding.exemption.as_ref().map(|one| format!(" ({})", one.exception));
+                let exception = exception.unwrap_or_default();
                 let text = format!("{} {}: {} {}", object.kind, object.name, text.place, text.message);
-                Example { effect, text: shortened(&decision.clean(&text), EXAMPLE).into_owned() }
+                let text = shortened(&decision.clean(&text), EXAMPLE).into_owned() + &decision.clean(&exception);
+                Example { effect, text }
             };
             let group =
                 self.groups.entry(place).or_insert_with(|| Group { count: Count::default(), example: example() });
             group.count.add(effect);
             if effect > group.example.effect {
                 group.example = example();
+            }
+        }
+    }
+
+    fn add_exceptions(&mut self, decision: &Decision) {
+        let exemptions = decision.findings.iter().filter_map(|finding| finding.exemption.as_ref());
+        let used: BTreeMap<&str, &Shared> =
+            exemptions.map(|exemption| (exemption.exception.name.as_str(), &exemption.exception)).collect();
+        for (name, exception) in used {
+            match self.exceptions.get_mut(name) {
+                Some((_, objects)) => *objects += 1,
+                None => drop(self.exceptions.insert(name.to_owned(), (Shared::clone(exception), 1))),
             }
         }
     }
@@ -243,6 +279,11 @@ impl Tally {
         sorted(self.teams.iter().map(|(name, count)| (&**name, *count)).collect(), |(name, count)| (*count, *name))
     }
 
+    /// Exceptions that cover something, in the order of their names.
+    pub fn exceptions(&self) -> impl Iterator<Item = Excepted<'_>> {
+        self.exceptions.values().map(|(exception, objects)| Excepted { exception, objects: *objects })
+    }
+
     /// Findings by namespace and owner: the owner with most refused objects first, and of each the policy that refuses most.
     pub fn findings(&self) -> Vec<OwnerFindings<'_>> {
         let mut by_owner: HashMap<(usize, &str), OwnerFindings<'_>> = HashMap::new();
@@ -271,7 +312,7 @@ impl Tally {
 fn sorted<T, N: Ord>(mut rows: Vec<T>, key: impl for<'r> Fn(&'r T) -> (Count, N)) -> Vec<T> {
     rows.sort_by(|one, other| {
         let ((one, name), (other, other_name)) = (key(one), key(other));
-        let order = |count: Count| (count.refused, count.warned, count.recorded);
+        let order = |count: Count| (count.refused, count.exempt, count.warned, count.recorded);
         order(other).cmp(&order(one)).then_with(|| name.cmp(&other_name))
     });
     rows

@@ -1,5 +1,6 @@
 //! `scan` over files, and over an API server that misbehaves; [`crate::kubernetes`] has the real one.
 
+mod exceptions;
 mod files;
 mod lists;
 

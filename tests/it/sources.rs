@@ -94,6 +94,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "cluster",
             "decision",
             "document",
+            "exception",
             "facts",
             "mode",
             "object",

@@ -45,7 +45,7 @@ async fn whole(scan: &mut Scan<'_>, args: &Args) -> Result<(), String> {
         scan.cannot(&error.to_string());
     }
     let snapshot = scan.snapshot;
-    let bench = Bench { snapshot, world: &known, ranges: known.objects() };
+    let bench = Bench { snapshot, world: &known, ranges: known.objects(), now: scan.now };
     for kind in &served.kinds {
         if let Err(error) = each(&client, kind, args.page_size, &mut Judging { scan, bench }).await {
             scan.cannot(&error.to_string());

@@ -35,7 +35,7 @@ pub(super) fn scan(scan: &mut Scan<'_>, args: &Args) {
         });
     }
     scan.owners = owners;
-    let bench = Bench { snapshot: scan.snapshot, world: &world, ranges: &world };
+    let bench = Bench { snapshot: scan.snapshot, world: &world, ranges: &world, now: scan.now };
     for (done, source) in sources.iter().enumerate() {
         scan.progress.show("files", done, Some((sources.len() - done) as u64));
         with_input(source, |input| judge(scan, &bench, input, &args.namespace));

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::Grouping;
 use crate::cli::{escape, row};
 use crate::redaction::clean;
-use crate::scan::{Count, Example, OwnerFindings, Tally};
+use crate::scan::{Count, Example, Excepted, OwnerFindings, Tally};
 
 /// Rows of a table without `--all`.
 const ROWS: usize = 15;
@@ -36,6 +36,7 @@ struct Body<'l> {
     namespaces: Vec<Named<'l>>,
     owners: Vec<OfOwner<'l>>,
     teams: Vec<OfTeam<'l>>,
+    exceptions: Vec<OfException<'l>>,
 }
 
 #[derive(Serialize)]
@@ -68,6 +69,13 @@ struct OfTeam<'l> {
     count: Count,
 }
 
+#[derive(Serialize)]
+struct OfException<'l> {
+    name: &'l str,
+    expires: String,
+    objects: usize,
+}
+
 impl Summary<'_> {
     /// The last line of the form JSON.
     pub(super) fn json(&self) -> Result<String, String> {
@@ -78,6 +86,11 @@ impl Summary<'_> {
         let owners = tally.owners().into_iter();
         let owners = owners.map(|(namespace, owner, count)| OfOwner { namespace, owner, count });
         let teams = tally.teams().into_iter().map(|(team, count)| OfTeam { team, count });
+        let exceptions = tally.exceptions().map(|Excepted { exception, objects }| OfException {
+            name: &exception.name,
+            expires: exception.expires.to_string(),
+            objects,
+        });
         let summary = Body {
             all: tally.all,
             not_judged: self.not_judged,
@@ -86,6 +99,7 @@ impl Summary<'_> {
             namespaces: namespaces.collect(),
             owners: owners.collect(),
             teams: teams.collect(),
+            exceptions: exceptions.collect(),
         };
         row::json(&Line { summary })
     }
@@ -101,6 +115,10 @@ impl Summary<'_> {
             text += "\n";
             text += &self.table(*grouping, rows);
         }
+        if self.has_exempt() {
+            text += "\n";
+            text += &self.exceptions(rows);
+        }
         text += "\n";
         text += &self.findings(if all { usize::MAX } else { OWNERS });
         text += "\n`portcullis explain ID` says why and how to comply.\n";
@@ -108,12 +126,15 @@ impl Summary<'_> {
     }
 
     fn verdict(&self) -> String {
-        let Count { objects, refused, warned, recorded } = self.tally.all;
+        let Count { objects, refused, exempt, warned, recorded } = self.tally.all;
         let mut text = if refused == 0 {
             format!("Nothing would be refused: {} judged", counted(objects, "object"))
         } else {
             format!("{refused} of {} would be refused", counted(objects, "object"))
         };
+        if exempt > 0 {
+            text += &format!(", {exempt} would be refused but for an exception");
+        }
         text += &format!(", {warned} would get a warning, {recorded} would be recorded");
         if self.not_judged > 0 {
             text += &format!("; {} not judged", counted(self.not_judged, "object"));
@@ -126,7 +147,12 @@ impl Summary<'_> {
 
     fn table(&self, grouping: Grouping, most: usize) -> String {
         let tally = self.tally;
-        let numbers = |count: &Count| [count.refused, count.warned, count.recorded].map(|number| number.to_string());
+        let has_exempt = self.has_exempt();
+        let numbers = |count: &Count| {
+            let exempt = has_exempt.then_some(count.exempt);
+            let numbers = std::iter::once(count.refused).chain(exempt).chain([count.warned, count.recorded]);
+            numbers.map(|number| number.to_string()).collect::<Vec<_>>()
+        };
         let row = |names: &[&str], count: &Count, last: usize| {
             let names = names.iter().map(|name| self.shown(name));
             names.chain(numbers(count)).chain([last.to_string()]).collect::<Vec<_>>()
@@ -151,11 +177,24 @@ impl Summary<'_> {
                 (&["TEAM"], "OBJECTS", rows.map(|(name, count)| row(&[name], &count, count.objects)).collect())
             }
         };
-        let head =
-            names.iter().chain(&["REFUSED", "WARNED", "RECORDED", last]).map(|head| (*head).to_owned()).collect();
-        let left = rows.len().saturating_sub(most);
-        let rows = std::iter::once(head).chain(rows.into_iter().take(most)).collect::<Vec<Vec<String>>>();
-        aligned(&rows, names.len()) + &more(left)
+        let exempt: &[&str] = if has_exempt { &["EXEMPT"] } else { &[] };
+        let head = [names, &["REFUSED"], exempt, &["WARNED", "RECORDED", last]].concat();
+        let head = head.into_iter().map(str::to_owned).collect();
+        cut(head, rows, names.len(), most)
+    }
+
+    /// True if an exception covers something.
+    fn has_exempt(&self) -> bool {
+        self.tally.exceptions().next().is_some()
+    }
+
+    /// The exceptions that cover something, with their ends.
+    fn exceptions(&self, most: usize) -> String {
+        let row = |Excepted { exception, objects }: Excepted<'_>| {
+            vec![self.shown(&exception.name), exception.expires.to_string(), objects.to_string()]
+        };
+        let head = ["EXCEPTION", "UNTIL", "OBJECTS"].map(str::to_owned).to_vec();
+        cut(head, self.tally.exceptions().map(row).collect(), 2, most)
     }
 
     fn findings(&self, most: usize) -> String {
@@ -181,6 +220,13 @@ impl Summary<'_> {
         let text = if text.is_empty() { "-" } else { text };
         escape(&clean(text, self.redacts))
     }
+}
+
+/// A table of at most `most` rows under its head, with `names` columns to the left.
+fn cut(head: Vec<String>, rows: Vec<Vec<String>>, names: usize, most: usize) -> String {
+    let left = rows.len().saturating_sub(most);
+    let rows: Vec<Vec<String>> = std::iter::once(head).chain(rows.into_iter().take(most)).collect();
+    aligned(&rows, names) + &more(left)
 }
 
 fn more(left: usize) -> String {

@@ -10,7 +10,7 @@ const HEAD: &str = "apiVersion: portcullis.dev/v1alpha1\nkind: Configuration\n";
 const CONFIG: &str = "profile: hardened\npolicies: {unisolated-pods: {mode: off}}\n";
 
 /// A folder with a configuration `c.yaml` and these objects in files.
-fn folder(configuration: &str, files: &[(&str, Value)]) -> tempfile::TempDir {
+pub(super) fn folder(configuration: &str, files: &[(&str, Value)]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("c.yaml"), format!("{HEAD}{configuration}")).expect("written");
     std::fs::create_dir(folder.path().join("set")).expect("made");
@@ -20,7 +20,7 @@ fn folder(configuration: &str, files: &[(&str, Value)]) -> tempfile::TempDir {
     folder
 }
 
-fn scanned(folder: &tempfile::TempDir, arguments: &[&str]) -> Scanned {
+pub(super) fn scanned(folder: &tempfile::TempDir, arguments: &[&str]) -> Scanned {
     scan(folder.path(), &[&["set", "--config", "c.yaml"], arguments].concat())
 }
 
@@ -50,7 +50,7 @@ fn list(kind: &str, mut items: Vec<Value>) -> Value {
 }
 
 /// A Deployment of namespace `shop` with its ReplicaSet and two Pods, one flaw each, in dumps of lists.
-fn dumps() -> Vec<(&'static str, Value)> {
+pub(super) fn dumps() -> Vec<(&'static str, Value)> {
     let deployment = stored(holder("Deployment", "web", broken_spec()), "shop", None);
     let set = stored(holder("ReplicaSet", "web-5d", broken_spec()), "shop", Some(&deployment));
     let pods = ["web-5d-a", "web-5d-b"].map(|name| stored(broken_pod(name), "shop", Some(&set)));
@@ -91,14 +91,14 @@ fn what_is_owned_is_attributed_to_the_top_of_the_chain() {
     assert_eq!(
         ran.summary(),
         json!({
-            "objects": 5, "refused": 3, "warned": 1, "recorded": 0, "notJudged": 0, "unreadable": 0,
-            "policies": [{"policy": "unpinned-images", "objects": 4, "refused": 3, "warned": 1, "recorded": 0, "namespaces": 1}],
+            "objects": 5, "refused": 3, "exempt": 0, "warned": 1, "recorded": 0, "notJudged": 0, "unreadable": 0,
+            "policies": [{"policy": "unpinned-images", "objects": 4, "refused": 3, "exempt": 0, "warned": 1, "recorded": 0, "namespaces": 1}],
             "namespaces": [
-                {"namespace": "shop", "objects": 4, "refused": 3, "warned": 1, "recorded": 0},
-                {"namespace": "quiet", "objects": 1, "refused": 0, "warned": 0, "recorded": 0},
+                {"namespace": "shop", "objects": 4, "refused": 3, "exempt": 0, "warned": 1, "recorded": 0},
+                {"namespace": "quiet", "objects": 1, "refused": 0, "exempt": 0, "warned": 0, "recorded": 0},
             ],
-            "owners": [{"namespace": "shop", "owner": "Deployment/web", "objects": 4, "refused": 3, "warned": 1, "recorded": 0}],
-            "teams": [],
+            "owners": [{"namespace": "shop", "owner": "Deployment/web", "objects": 4, "refused": 3, "exempt": 0, "warned": 1, "recorded": 0}],
+            "teams": [], "exceptions": [],
         })
     );
 }
