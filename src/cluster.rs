@@ -4,6 +4,7 @@ mod limit_range;
 mod live;
 mod manifests;
 mod reflect;
+mod stored;
 
 use std::future::{Future, ready};
 use std::pin::Pin;

@@ -5,6 +5,7 @@ mod exempt;
 mod finding_text;
 mod inherited;
 mod labels;
+mod owner;
 pub mod selection;
 #[cfg(test)]
 mod tests;
@@ -227,7 +228,9 @@ pub async fn decide(snapshot: &Snapshot, request: &Request<'_>, world: &dyn Worl
     let facts = Facts::new(world);
     let in_force = InForce::ask(snapshot, request, &facts, deadline).await;
     let outcomes = engine::judge(&in_force.policies, request, &facts, deadline).await;
-    conclude(snapshot, request, &facts, &in_force.labels, &outcomes)
+    let mut findings = findings(snapshot, request, &facts, &in_force.labels, &outcomes);
+    owner::mark(snapshot, request, &facts, &outcomes, &mut findings, deadline).await;
+    conclude(snapshot, &in_force.labels, &outcomes, findings)
 }
 
 /// Decides a request with the facts at hand, as for files, where all are.
@@ -235,7 +238,9 @@ pub fn decide_at_once(snapshot: &Snapshot, request: &Request<'_>, world: &dyn Wo
     let facts = Facts::new(world);
     let in_force = InForce::at_once(snapshot, request, &facts);
     let outcomes = engine::judge_at_once(&in_force.policies, request, &facts);
-    conclude(snapshot, request, &facts, &in_force.labels, &outcomes)
+    let mut findings = findings(snapshot, request, &facts, &in_force.labels, &outcomes);
+    owner::mark_at_once(snapshot, request, &facts, &outcomes, &mut findings);
+    conclude(snapshot, &in_force.labels, &outcomes, findings)
 }
 
 /// The mode in which a failure of the server counts: the strongest of any policy in force for the request, off if no policy
@@ -248,13 +253,14 @@ pub fn mode_of_trouble(snapshot: &Snapshot, request: &Request<'_>) -> Mode {
     mode.min(cap(request))
 }
 
-fn conclude(
+/// The findings, with those marked that are inherited or that an exception for the object covers.
+fn findings(
     snapshot: &Snapshot,
     request: &Request<'_>,
     facts: &Facts<'_>,
     labels: &LabelState,
     outcomes: &[Outcome<'_>],
-) -> Decision {
+) -> Vec<ModedFinding> {
     let mut by_outcome: Vec<Vec<ModedFinding>> = outcomes.iter().map(|outcome| judged(request, outcome)).collect();
     if request.operation == Operation::Update && by_outcome.iter().any(|findings| !findings.is_empty()) {
         inherited::mark(snapshot, request, facts, outcomes, &mut by_outcome);
@@ -262,7 +268,17 @@ fn conclude(
     let mut findings = labels::merge(outcomes, by_outcome);
     unread::add(snapshot, request, outcomes, &mut findings);
     findings.extend(labels.failure(snapshot, request));
-    exempt::mark(snapshot, &Subject::of(request), &Containers::of(request), request, outcomes, &mut findings);
+    let (subject, containers) = (Subject::of(request), Containers::of(request));
+    exempt::mark(snapshot, &subject, &containers, request, outcomes, findings.iter_mut());
+    findings
+}
+
+fn conclude(
+    snapshot: &Snapshot,
+    labels: &LabelState,
+    outcomes: &[Outcome<'_>],
+    findings: Vec<ModedFinding>,
+) -> Decision {
     let refused = findings.iter().any(ModedFinding::refuses);
     let verdict = if findings.iter().any(|finding| finding.failed) {
         Verdict::Error

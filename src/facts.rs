@@ -5,6 +5,7 @@
 
 mod namespace;
 mod network_policy;
+mod owner;
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -16,6 +17,7 @@ use crate::lock::lock;
 
 pub use namespace::Namespace;
 pub use network_policy::{Direction, NetworkPolicy, Operator, Requirement, Selector};
+pub use owner::OwnerKind;
 
 /// The policy asked for a fact that is not at hand yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +45,15 @@ pub enum Question {
         /// True to ask the API server now, rather than a store that may lag behind.
         live: bool,
     },
+    /// An object that owns others, as it is stored now.
+    Owner {
+        /// Its kind.
+        kind: OwnerKind,
+        /// Its namespace.
+        namespace: String,
+        /// Its name.
+        name: String,
+    },
 }
 
 /// The answer to a question. "Not found" and "could not ask" are different answers.
@@ -54,6 +65,8 @@ pub enum Answer {
     ServiceAccount(Arc<ServiceAccount>),
     /// The NetworkPolicies.
     NetworkPolicies(Arc<[NetworkPolicy]>),
+    /// JSON of the object.
+    Object(Arc<str>),
     /// The input files hold no object of this kind, and do not describe the cluster.
     LeftOut,
     /// The object does not exist.
@@ -150,6 +163,16 @@ impl<'w> Facts<'w> {
         let question = Question::NetworkPolicies { namespace: namespace.to_owned(), live };
         let answer = self.answer(question)?;
         Ok(known(answer, |answer| if let Answer::NetworkPolicies(policies) = answer { Some(policies) } else { None }))
+    }
+
+    /// JSON of an object that owns others, as it is stored now. Nothing is known yet of who it is: compare its uid.
+    ///
+    /// # Errors
+    /// [`Pending`] if the answer is not at hand yet.
+    pub fn owner(&self, kind: OwnerKind, namespace: &str, name: &str) -> Result<Lookup<Arc<str>>, Pending> {
+        let question = Question::Owner { kind, namespace: namespace.to_owned(), name: name.to_owned() };
+        let answer = self.answer(question)?;
+        Ok(known(answer, |answer| if let Answer::Object(json) = answer { Some(json) } else { None }))
     }
 
     /// True if an answer of this run was [`Answer::LeftOut`].

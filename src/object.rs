@@ -1,6 +1,7 @@
 //! The submitted object, read once: its metadata, and the pods or pod templates in it.
 
 mod container;
+mod controller;
 mod image;
 mod list;
 pub(crate) mod mapping;
@@ -34,6 +35,7 @@ use crate::escape::escaped;
 use crate::redaction::{redact, shortened};
 
 pub use container::{Container, ContainerList};
+pub use controller::{Controller, Controllers, Owned};
 pub use image::{BadPattern, Image, ImagePattern, Malformed};
 pub use metadata::Metadata;
 pub use path::Path;

@@ -12,14 +12,13 @@ use crate::lock::lock;
 
 /// Maximum number of concurrent questions.
 const CONCURRENT: usize = 16;
-/// Maximum number of remembered questions; beyond it those without waiters are dropped.
-const REMEMBERED: usize = 1_024;
 
 /// The last answer to a question, and when it was asked.
 type Slot = Arc<Mutex<Option<(Instant, Answer)>>>;
 
 /// Asks each question once for all callers that wait for it, and never answers with a result older than the call: a
-/// NetworkPolicy that was created a moment ago counts.
+/// NetworkPolicy that was created a moment ago counts. A question that nobody waits for is forgotten with its answer, which may
+/// be a large object.
 pub(super) struct Live {
     slots: Lock<HashMap<Question, Slot>>,
     room: Semaphore,
@@ -33,9 +32,9 @@ impl Live {
     /// The answer to `question`, asked no earlier than now.
     pub(super) async fn ask(&self, question: &Question, fetch: impl Future<Output = Answer>) -> Answer {
         let came = Instant::now();
-        let slot = self.slot(question);
+        let place = self.place(question);
         // Callers that arrive while a question is in flight share the next one.
-        let mut last = slot.lock().await;
+        let mut last = place.slot.lock().await;
         if let Some((asked, answer)) = &*last
             && *asked >= came
         {
@@ -50,12 +49,26 @@ impl Live {
         answer
     }
 
-    fn slot(&self, question: &Question) -> Slot {
-        let mut slots = lock(&self.slots);
-        if slots.len() > REMEMBERED {
-            slots.retain(|_, slot| Arc::strong_count(slot) > 1);
+    fn place<'l>(&'l self, question: &'l Question) -> Place<'l> {
+        let slot = Arc::clone(lock(&self.slots).entry(question.clone()).or_default());
+        Place { live: self, question, slot }
+    }
+}
+
+/// A caller's hold on a question.
+struct Place<'l> {
+    live: &'l Live,
+    question: &'l Question,
+    slot: Slot,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        let mut slots = lock(&self.live.slots);
+        // The map and this caller are all that hold it; another caller needs the lock to join them.
+        if Arc::strong_count(&self.slot) == 2 {
+            slots.remove(self.question);
         }
-        Arc::clone(slots.entry(question.clone()).or_default())
     }
 }
 
@@ -94,5 +107,15 @@ mod tests {
         }
         // One for the first caller, and one that the twenty callers shared that arrived meanwhile.
         assert_eq!(asked.load(Ordering::SeqCst), 2);
+        assert!(super::lock(&live.slots).is_empty(), "nobody waits any more");
+    }
+
+    #[tokio::test]
+    async fn a_caller_that_goes_leaves_nothing_behind() {
+        let live = Live::new();
+        let question = Question::Namespace { name: "a".to_owned() };
+        let never = live.ask(&question, std::future::pending());
+        assert!(futures::FutureExt::now_or_never(never).is_none(), "it waits");
+        assert!(super::lock(&live.slots).is_empty());
     }
 }

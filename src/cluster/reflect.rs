@@ -17,6 +17,7 @@ use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 
 use super::live::Live;
+use super::stored::{self, Unread};
 use crate::facts::{Answer, Namespace, NetworkPolicy, Question, ServiceAccount, World};
 use crate::lock::lock;
 use crate::pod_security::PREFIX;
@@ -157,25 +158,28 @@ impl Cluster {
     }
 
     async fn fetch(&self, question: &Question) -> Answer {
-        let answer = match question {
+        self.fetched(question).await.unwrap_or_else(|error| {
+            tracing::warn!(%error, ?question, "the API server did not answer");
+            Answer::Unavailable("the API server did not say".to_owned())
+        })
+    }
+
+    async fn fetched(&self, question: &Question) -> Result<Answer, Unread> {
+        Ok(match question {
             Question::Namespace { name } => {
-                let found = Api::<ApiNamespace>::all(self.client.clone()).get_metadata_opt(name).await;
-                found.map(|found| found.map_or(Answer::NotFound, |found| namespace(&found.metadata)))
+                let found = Api::<ApiNamespace>::all(self.client.clone()).get_metadata_opt(name).await?;
+                found.map_or(Answer::NotFound, |found| namespace(&found.metadata))
             }
             Question::ServiceAccount { namespace, name } => {
                 let api: Api<ApiServiceAccount> = Api::namespaced(self.client.clone(), namespace);
-                let found = api.get_opt(name).await;
-                found.map(|found| found.as_ref().map_or(Answer::NotFound, service_account))
+                api.get_opt(name).await?.as_ref().map_or(Answer::NotFound, service_account)
             }
             Question::NetworkPolicies { namespace, .. } => {
                 let api: Api<ApiNetworkPolicy> = Api::namespaced(self.client.clone(), namespace);
-                let found = api.list(&kube::api::ListParams::default()).await;
-                found.map(|list| Answer::NetworkPolicies(network_policies(list.items.iter())))
+                let list = api.list(&kube::api::ListParams::default()).await?;
+                Answer::NetworkPolicies(network_policies(list.items.iter()))
             }
-        };
-        answer.unwrap_or_else(|error| {
-            tracing::warn!(%error, ?question, "the API server did not answer");
-            Answer::Unavailable("the API server did not say".to_owned())
+            Question::Owner { kind, namespace, name } => stored::get(&self.client, &kind.path(namespace, name)).await?,
         })
     }
 }
@@ -216,7 +220,7 @@ impl World for Cluster {
             Question::ServiceAccount { namespace, name } => {
                 self.accounts.get(&ObjectRef::new(name).within(namespace)).map(|account| service_account(&account))
             }
-            Question::NetworkPolicies { live: true, .. } => None,
+            Question::NetworkPolicies { live: true, .. } | Question::Owner { .. } => None,
             Question::NetworkPolicies { namespace, live: false } => {
                 Some(Answer::NetworkPolicies(self.isolation(namespace)))
             }

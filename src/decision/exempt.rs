@@ -30,20 +30,21 @@ enum Required {
     Held { undecided: Vec<&'static Meta> },
 }
 
-/// Marks each finding that refuses and that an exception for `subject` covers, with the first such exception by name.
-pub(super) fn mark(
+/// Marks each of these findings that refuses and that an exception for `subject` covers, with the first such exception by name.
+/// `subject` is the requested object, or one that owns it.
+pub(super) fn mark<'f>(
     snapshot: &Snapshot,
     subject: &Subject<'_>,
     containers: &Containers<'_>,
     request: &Request<'_>,
     outcomes: &[Outcome<'_>],
-    findings: &mut [ModedFinding],
+    findings: impl Iterator<Item = &'f mut ModedFinding>,
 ) {
     if snapshot.exceptions().is_empty() {
         return;
     }
     let mut about: HashMap<&str, Vec<(&Shared, Vec<&'static Meta>)>> = HashMap::new();
-    for finding in findings.iter_mut().filter(|finding| finding.refuses() && !finding.failed) {
+    for finding in findings.filter(|finding| finding.refuses() && !finding.failed) {
         let about = about.entry(finding.meta.id).or_insert_with(|| {
             let about = snapshot.exceptions().about(finding.meta, subject, request.received).into_iter();
             let counts = about.filter_map(|one| match required(snapshot, request, outcomes, one) {

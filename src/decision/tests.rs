@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::labels::LabelState;
-use super::{Decision, Verdict, conclude};
+use super::{Decision, Verdict, conclude, findings};
 use crate::cluster::Manifests;
 use crate::config::compile_profile;
 use crate::engine::{self, ActivePolicy};
@@ -98,7 +98,8 @@ fn update(policies: &[ActivePolicy], world: &dyn World, new: &str, old: &str) ->
     let request = review.expect("has a uid").request;
     let facts = Facts::new(world);
     let outcomes = engine::judge_at_once(policies, &request, &facts);
-    conclude(&snapshot, &request, &facts, &LabelState::Done, &outcomes)
+    let findings = findings(&snapshot, &request, &facts, &LabelState::Done, &outcomes);
+    conclude(&snapshot, &LabelState::Done, &outcomes, findings)
 }
 
 #[test]

@@ -55,6 +55,17 @@ impl Exceptions {
         self.all.iter()
     }
 
+    /// True if an exception from this policy may be for an object of one of these kinds (group and kind) in this namespace at this
+    /// time.
+    pub fn may_be_about(&self, policy: &Meta, namespace: &str, kinds: &[(&str, &str)], now: Timestamp) -> bool {
+        let named = self.by_policy.get(policy.id).and_then(|by_namespace| by_namespace.named.get(namespace));
+        let is_of_kind = |one: &Shared| match &one.matching.kind {
+            Some(wanted) => kinds.iter().any(|(group, kind)| wanted.is(group, kind)),
+            None => true,
+        };
+        named.into_iter().flatten().any(|one| one.is_in_force(now) && is_of_kind(one))
+    }
+
     /// The exceptions from this policy for this object at this time, in the order of their names.
     pub fn about(&self, policy: &Meta, subject: &Subject<'_>, now: Timestamp) -> Vec<&Shared> {
         let Some(by_namespace) = self.by_policy.get(policy.id) else { return Vec::new() };

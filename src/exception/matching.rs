@@ -53,7 +53,7 @@ impl Match {
             None => subject.is_in_no_namespace,
         };
         is_there
-            && self.kind.as_ref().is_none_or(|kind| kind.matches(subject))
+            && self.kind.as_ref().is_none_or(|kind| kind.is(subject.group, subject.kind))
             && self.name.as_ref().is_none_or(|name| name.matches(subject.name))
             && (self.users.is_empty() || self.users.iter().any(|user| user == subject.user))
     }
@@ -104,8 +104,9 @@ fn is_part<T: PartialEq>(list: &[T], other: &[T]) -> bool {
 }
 
 impl KindMatch {
-    fn matches(&self, subject: &Subject<'_>) -> bool {
-        self.kind == subject.kind && self.group.as_ref().is_none_or(|group| group == subject.group)
+    /// True if it is this kind.
+    pub(super) fn is(&self, group: &str, kind: &str) -> bool {
+        self.kind == kind && self.group.as_ref().is_none_or(|wanted| wanted == group)
     }
 
     fn is_within(&self, other: &Self) -> bool {

@@ -4,6 +4,7 @@ mod algebra;
 mod errors;
 mod matching;
 mod output;
+mod owners;
 mod requires;
 mod served;
 mod time;

@@ -23,6 +23,7 @@ mod namespaces;
 pub(crate) mod objects;
 mod openapi;
 mod outage;
+mod owners;
 mod ownership;
 pub(crate) mod plane;
 mod privileged;

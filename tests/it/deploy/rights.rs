@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use axum::http::Method;
+use portcullis::facts::OwnerKind;
 use serde_json::{Value, json};
 
 use super::program::Program;
@@ -90,6 +91,37 @@ fn questions(program: &Program, ca: &str) -> Option<(String, String)> {
     Some((account, rest))
 }
 
+/// Asks it about Pods that objects of each kind own, which an exception for an owner might cover. It follows them as far as they
+/// are there: of those that other objects own, there is one of each kind.
+fn owners(plane: &Plane, program: &Program, ca: &str) {
+    let mut flawed = spec();
+    flawed["containers"][0]["securityContext"]["privileged"] = true.into();
+    for kind in OwnerKind::ALL.into_iter().filter(|kind| kind.makes("", "Pod")) {
+        let uid = kind.above().map_or_else(|| json!("u"), |above| owned(plane, kind, above));
+        let mut pod = pod("web", flawed.clone());
+        pod["metadata"]["ownerReferences"] = json!([reference(kind, "owned", &uid)]);
+        let mut review = review("owner", "default", &pod);
+        review["request"]["userInfo"]["username"] =
+            format!("system:serviceaccount:kube-system:{}", kind.controller()).into();
+        let answer = program.review(ca, &review).expect("an answer");
+        assert_eq!(answer["response"]["allowed"], false, "{answer:#}");
+    }
+}
+
+/// The uid of an object of this kind that an object of the kind above owns.
+fn owned(plane: &Plane, kind: OwnerKind, above: OwnerKind) -> Value {
+    let mut object = holder(kind.kind(), "owned", spec());
+    object["metadata"]["ownerReferences"] = json!([reference(above, "top", &json!("u"))]);
+    let path = kind.path("default", "owned");
+    plane.admin.call(Method::POST, path.trim_end_matches("/owned"), Some(&object));
+    plane.admin.call(Method::GET, &path, None).admitted()["metadata"]["uid"].clone()
+}
+
+fn reference(kind: OwnerKind, name: &str, uid: &Value) -> Value {
+    let version = if kind.group().is_empty() { "v1".to_owned() } else { format!("{}/v1", kind.group()) };
+    json!({"apiVersion": version, "kind": kind.kind(), "name": name, "uid": uid, "controller": true})
+}
+
 /// Starts over: no Secret, nothing trusted.
 fn start_over(plane: &Plane) {
     plane.admin.call(Method::DELETE, SECRET, None);
@@ -97,8 +129,13 @@ fn start_over(plane: &Plane) {
 }
 
 fn start(plane: &Plane) -> Program {
-    // Namespaces are read for their labels.
-    Program::serve(plane, &(configuration("deploy/overlays/enforce") + "podSecurityLabels: tighten\n"))
+    let tomorrow = jiff::Timestamp::now().checked_add(jiff::SignedDuration::from_hours(24)).expect("tomorrow");
+    // Namespaces are read for their labels, and owners for an exception that may be theirs.
+    let settings = format!(
+        "podSecurityLabels: tighten\nexceptions:\n- {{name: owners, policies: [privileged-containers], match: {{namespace: \
+         default, name: nobody}}, expires: {tomorrow}, reason: it, owner: it}}\n"
+    );
+    Program::serve(plane, &(configuration("deploy/overlays/enforce") + &settings))
 }
 
 /// Waits until the API server has heard of a change of a role.
@@ -126,6 +163,8 @@ fn what_is_granted_is_what_is_asked_for() {
     let (account, rest) = questions(&program, &ca).expect("an answer");
     assert!(account.contains("does not say false"), "{account}");
     assert!(rest.contains("unisolated-pods: ") && rest.contains("there is no such namespace"), "{rest}");
+
+    owners(&plane, &program, &ca);
 
     let granted: BTreeSet<Right> = roles().into_iter().flat_map(|role| role.rules).map(|(right, _)| right).collect();
     let from = usize::try_from(from).expect("a length");
@@ -162,7 +201,7 @@ fn without_any_one_of_them_something_fails() {
             tried += 1;
         }
     }
-    assert_eq!(tried, 16);
+    assert_eq!(tried, 23);
 }
 
 /// Asserts the failure that a missing right causes.
@@ -195,6 +234,13 @@ fn fails(plane: &Plane, right: &Right) {
             let program = program.ready();
             let (_, rest) = questions(&program, &secret_ca(plane).expect("a Secret")).expect("an answer");
             assert!(rest.contains("were not read (the API server did not say)"), "{rest}");
+        }
+        (resource, "get") if OwnerKind::ALL.into_iter().any(|kind| kind.resource() == resource) => {
+            let program = program.ready();
+            owners(plane, &program, &secret_ca(plane).expect("a Secret"));
+            let kind = OwnerKind::ALL.into_iter().find(|kind| kind.resource() == resource).expect("a kind");
+            let kind = format!("kind: {},", kind.kind());
+            program.says(&["the API server did not answer", &kind, "403"]);
         }
         (_, verb) => {
             let resource = webhooks.unwrap_or_else(|| panic!("nobody uses {right:?}"));
