@@ -121,6 +121,8 @@ pub struct ModedFinding {
     pub configured: Option<Mode>,
     /// True if the old object had the finding too.
     pub inherited: bool,
+    /// Text that is the same for a Pod and for its template, where their messages differ.
+    pub alike: Option<String>,
     /// True if the policy failed and this finding stands for its failure.
     pub failed: bool,
     /// The exception that keeps it from refusing.
@@ -145,6 +147,11 @@ pub enum FindingKind {
 }
 
 impl ModedFinding {
+    /// Text that two findings of a policy have in common that are the same, one of a Pod and one of its template.
+    pub(crate) fn alike(&self) -> &str {
+        self.alike.as_deref().unwrap_or(&self.message)
+    }
+
     /// True if this finding refuses the request.
     pub fn refuses(&self) -> bool {
         self.mode == Mode::Enforce && !self.inherited && self.kind == FindingKind::Flaw && self.exemption.is_none()
@@ -321,6 +328,7 @@ fn judged(request: &Request<'_>, outcome: &Outcome<'_>) -> Vec<ModedFinding> {
             mode: policy.mode.min(cap),
             configured,
             inherited: false,
+            alike: finding.alike.clone(),
             failed,
             exemption: None,
             kind: FindingKind::Flaw,
@@ -340,7 +348,8 @@ fn judged(request: &Request<'_>, outcome: &Outcome<'_>) -> Vec<ModedFinding> {
             };
             // The fact that did not arrive in time is about another object.
             let depends_on_cluster = *failure == Failure::TimedOut;
-            let finding = Finding { place: Place::object(), message: message.to_owned(), depends_on_cluster, count: 1 };
+            let (place, message) = (Place::object(), message.to_owned());
+            let finding = Finding { place, message, depends_on_cluster, alike: None, count: 1 };
             vec![judged(&finding, true)]
         }
     }

@@ -158,6 +158,7 @@ fn finding_about(active: &ActiveMutator, place: Place, message: String) -> Moded
         configured,
         inherited: false,
         failed: false,
+        alike: None,
         exemption: None,
         kind: FindingKind::Default,
         count: 1,

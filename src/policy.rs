@@ -87,6 +87,8 @@ pub struct Finding {
     pub message: String,
     /// Set where another object of the cluster could put it right: such a finding refuses Pods only.
     pub depends_on_cluster: bool,
+    /// Text that is the same for a Pod and for the template that it was made from, where their messages differ.
+    pub alike: Option<String>,
     /// Number of places that it stands for.
     pub count: usize,
 }
@@ -116,15 +118,33 @@ impl Report {
     /// A finding that the object alone decides. Place and message are written out only if it is one of those kept, so hand
     /// in `format_args!` rather than a text.
     pub fn add(&mut self, place: impl Into<Place>, message: impl fmt::Display) {
-        self.push(place, message, false);
+        self.push(place, message, false, None);
     }
 
     /// A finding that depends on another object of the cluster.
     pub fn add_depending(&mut self, place: impl Into<Place>, message: impl fmt::Display) {
-        self.push(place, message, true);
+        self.push(place, message, true, None);
     }
 
-    fn push(&mut self, place: impl Into<Place>, message: impl fmt::Display, depends_on_cluster: bool) {
+    /// The same as [`Self::add`], or as [`Self::add_depending`] where `depends_on_cluster`, for a finding whose message on a
+    /// Pod is not the message on the template that the Pod was made from: it is the same finding where `alike` is the same.
+    pub fn add_alike(
+        &mut self,
+        place: impl Into<Place>,
+        message: impl fmt::Display,
+        depends_on_cluster: bool,
+        alike: impl fmt::Display,
+    ) {
+        self.push(place, message, depends_on_cluster, Some(&alike));
+    }
+
+    fn push(
+        &mut self,
+        place: impl Into<Place>,
+        message: impl fmt::Display,
+        depends_on_cluster: bool,
+        alike: Option<&dyn fmt::Display>,
+    ) {
         if !steps::take(FINDING_STEPS) {
             return;
         }
@@ -133,6 +153,7 @@ impl Report {
                 place: place.into(),
                 message: message.to_string(),
                 depends_on_cluster,
+                alike: alike.map(ToString::to_string),
                 count: 1,
             });
         } else {
@@ -158,6 +179,7 @@ impl Report {
                 place: Place { within: Within::Many, ..Place::object() },
                 message: format!("must be put right in {} more places", self.more),
                 depends_on_cluster: self.more == self.more_depending,
+                alike: None,
                 count: self.more,
             });
         }

@@ -105,6 +105,7 @@ impl LabelState {
             configured: (ceiling < Mode::Enforce).then_some(Mode::Enforce),
             inherited: false,
             failed: true,
+            alike: None,
             exemption: None,
             kind: FindingKind::Flaw,
             count: 1,

@@ -181,14 +181,15 @@ fn cover(
     let found = of_template.iter().map(|outcome| judged(template, outcome)).collect();
     let mut had: HashMap<(&str, Within, String), usize> = HashMap::new();
     for finding in labels::merge(of_template, found).into_iter().filter(|finding| !finding.failed) {
-        *had.entry((finding.meta.id, finding.place.within, finding.message)).or_default() += 1;
+        let alike = finding.alike().to_owned();
+        *had.entry((finding.meta.id, finding.place.within, alike)).or_default() += 1;
     }
     // One that stands for many does not say which; the others count as many times as the template has them.
     let mut is_same = |finding: &&mut ModedFinding| {
         if !is_open(finding) || finding.place.within == Within::Many {
             return false;
         }
-        let left = had.get_mut(&(finding.meta.id, finding.place.within.clone(), finding.message.clone()));
+        let left = had.get_mut(&(finding.meta.id, finding.place.within.clone(), finding.alike().to_owned()));
         left.filter(|left| **left > 0).map(|left| *left -= 1).is_some()
     };
     let subject = Subject {

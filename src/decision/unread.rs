@@ -47,6 +47,7 @@ pub(super) fn add(
             configured: None,
             inherited: is_excused,
             failed: false,
+            alike: None,
             exemption: None,
             kind: FindingKind::Flaw,
             count: 1,

@@ -58,7 +58,7 @@ impl Validator for AutomountedTokens {
             if !pod.is_template() && is_stored(request, pod) && is_mounted(pod) {
                 let account = account(pod);
                 let message = format_args!("must be false: the token of ServiceAccount {account} is mounted");
-                report.add(pod.at(FIELD), message);
+                report.add_alike(pod.at(FIELD), message, false, &account);
             } else if pod.is_template() || request.source == Source::Manifest {
                 judge_field(pod, &request.namespace, facts, report)?;
             }
@@ -86,19 +86,23 @@ fn is_mounted(pod: &Pod<'_>) -> bool {
 fn judge_field(pod: &Pod<'_>, namespace: &str, facts: &Facts<'_>, report: &mut Report) -> Result<(), Pending> {
     match pod.automount_service_account_token() {
         Some(false) => {}
-        Some(true) => report.add(pod.at(FIELD), "must not be true"),
+        Some(true) => report.add_alike(pod.at(FIELD), "must not be true", false, account(pod)),
         None => match facts.service_account(namespace, pod.service_account())? {
             Lookup::Found(found) if found.automount_token == Some(false) => {}
-            Lookup::Found(_) | Lookup::Absent | Lookup::LeftOut => report.add_depending(
+            Lookup::Found(_) | Lookup::Absent | Lookup::LeftOut => report.add_alike(
                 pod.at(FIELD),
                 format_args!("must be false: it is absent, and ServiceAccount {} does not say false", account(pod)),
+                true,
+                account(pod),
             ),
-            Lookup::Unavailable(why) => report.add_depending(
+            Lookup::Unavailable(why) => report.add_alike(
                 pod.at(FIELD),
                 format_args!(
                     "must be false: it is absent, and ServiceAccount {} could not be read ({why})",
                     account(pod)
                 ),
+                true,
+                account(pod),
             ),
         },
     }

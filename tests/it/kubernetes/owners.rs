@@ -4,16 +4,17 @@
 use serde_json::{Value, json};
 
 use super::eventually;
-use super::objects::{Flaw, broken_spec, holder, pod};
+use super::objects::{Flaw, broken_spec, flaws, holder, pod, spec};
 use super::plane::Plane;
 use super::process::Portcullis;
 use super::space::Space;
+use super::validators::hardened;
 
 /// The profile `hardened`, and an exception for the `kind` named `web` from the flaws of its template and of forged ones.
 fn guard(plane: &Plane, space: &Space, kind: &str) -> Portcullis {
     let tomorrow = jiff::Timestamp::now().checked_add(jiff::SignedDuration::from_hours(24)).expect("tomorrow");
     let configuration = format!(
-        "profile: hardened\nexceptions:\n- {{name: for-web, policies: [unpinned-images, added-capabilities], match: {{namespace: \
+        "profile: hardened\nexceptions:\n- {{name: for-web, policies: [unpinned-images, undropped-capabilities], match: {{namespace: \
          {}, kind: {kind}, name: web}}, expires: {tomorrow}, reason: it, owner: it}}\n",
         space.name
     );
@@ -80,6 +81,35 @@ fn a_deployments_exception_admits_its_pods() {
 }
 
 #[test]
+fn for_every_policy_a_deployments_exception_covers_its_pods() {
+    let plane = Plane::shared();
+    let space = Space::new(plane, "it-owned-flaws");
+    let (inside, _) = flaws();
+    let tomorrow = jiff::Timestamp::now().checked_add(jiff::SignedDuration::from_hours(24)).expect("tomorrow");
+    let mut configuration = format!("{}exceptions:\n", hardened(&inside));
+    for flaw in &inside {
+        let policies: Vec<&str> = flaw.also().chain([flaw.policy]).collect();
+        configuration += &format!(
+            "- {{name: {name}, policies: {policies:?}, match: {{namespace: {}, kind: Deployment, name: {name}}}, expires: \
+             {tomorrow}, reason: it, owner: it}}\n",
+            space.name,
+            name = flaw.policy,
+        );
+    }
+    let portcullis = Portcullis::guard(plane, &[&space], &configuration, &[]);
+    for flaw in &inside {
+        let mut flawed = spec();
+        flaw.make(&mut flawed);
+        space.create("deployments", &running("Deployment", flaw.policy, flawed)).admitted();
+    }
+    for flaw in &inside {
+        let name = flaw.policy;
+        let seen = eventually(&format!("a Pod of {name}"), || record(&portcullis, &format!("{name}-"), |_| true));
+        assert_eq!((&seen["decision"], &seen["exception"]["name"]), (&"exempt".into(), &name.into()), "{seen:#}");
+    }
+}
+
+#[test]
 fn a_cron_jobs_exception_admits_its_pods() {
     let plane = Plane::shared();
     let space = Space::new(plane, "it-owned-jobs");
@@ -143,17 +173,17 @@ fn a_patched_replica_set_and_a_pod_of_a_user_gain_nothing() {
     let portcullis = guard(plane, &space, "Deployment");
     space.create("deployments", &running("Deployment", "web", broken_spec())).admitted();
     let made = eventually("its Pod", || space.list("pods").pop());
-    let set = space.list("replicasets").pop().expect("a ReplicaSet");
+    let name = made["metadata"]["ownerReferences"][0]["name"].as_str().expect("an owner");
+    let set = space.get("replicasets", name).body;
     let forged = owned(pod("forged", broken_spec()), &set);
     space.create("pods", &forged).refused();
 
     space.patch("deployments", "web", &json!({"spec": {"paused": true}})).admitted();
-    let name = set["metadata"]["name"].as_str().expect("a name");
     let container = &worse_spec()["containers"][0];
     let patch = json!({"spec": {"template": {"spec": {"containers": [container]}}}});
     space.patch("replicasets", name, &patch).admitted();
     space.delete("pods", made["metadata"]["name"].as_str().expect("a name")).admitted();
     let record =
         eventually("its next Pod", || record(&portcullis, &format!("{name}-"), |one| one["decision"] == "deny"));
-    assert!(record["findings"].to_string().contains("added-capabilities"), "{record:#}");
+    assert!(record["findings"].to_string().contains("undropped-capabilities"), "{record:#}");
 }

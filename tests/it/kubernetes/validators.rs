@@ -14,7 +14,7 @@ use super::space::Space;
 use crate::fixtures;
 
 /// `hardened`, where the policies that only warn there refuse too.
-fn hardened(flaws: &[Flaw]) -> String {
+pub(crate) fn hardened(flaws: &[Flaw]) -> String {
     format!("profile: hardened\n{}", enforcing(flaws))
 }
 
