@@ -2,6 +2,7 @@
 
 mod compile;
 mod exception;
+mod existing;
 mod levels;
 mod namespace;
 mod problem;

@@ -2,6 +2,7 @@
 //! metrics and the log line.
 
 mod exempt;
+mod existing;
 mod finding_text;
 mod inherited;
 mod labels;
@@ -119,10 +120,12 @@ pub struct ModedFinding {
     pub mode: Mode,
     /// Configured mode, if a ceiling lowered it.
     pub configured: Option<Mode>,
-    /// True if the old object had the finding too.
+    /// True if the old object had the finding too, or an owner that is old enough has it.
     pub inherited: bool,
     /// Text that is the same for a Pod and for its template, where their messages differ.
     pub alike: Option<String>,
+    /// True if it is inherited from an owner.
+    pub is_of_owner: bool,
     /// True if the policy failed and this finding stands for its failure.
     pub failed: bool,
     /// The exception that keeps it from refusing.
@@ -329,6 +332,7 @@ fn judged(request: &Request<'_>, outcome: &Outcome<'_>) -> Vec<ModedFinding> {
             configured,
             inherited: false,
             alike: finding.alike.clone(),
+            is_of_owner: false,
             failed,
             exemption: None,
             kind: FindingKind::Flaw,

@@ -157,6 +157,7 @@ fn finding_about(active: &ActiveMutator, place: Place, message: String) -> Moded
         mode: active.mode,
         configured,
         inherited: false,
+        is_of_owner: false,
         failed: false,
         alike: None,
         exemption: None,

@@ -7,6 +7,8 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use crate::engine::{ActiveMutator, ActivePolicy};
 use crate::exception::Exceptions;
 use crate::mode::Mode;
@@ -44,6 +46,7 @@ pub struct Snapshot {
     /// Policies that labels of namespaces may add; `None` if labels are ignored.
     levels: Option<Arc<Levels>>,
     exceptions: Exceptions,
+    existing: Option<Timestamp>,
     redacts: bool,
 }
 
@@ -63,6 +66,8 @@ pub struct Parts {
     pub levels: Option<Arc<Levels>>,
     /// The exceptions, expired ones included.
     pub exceptions: Exceptions,
+    /// Time before which a workload must have been created for its findings not to refuse its Pods; `None` if all refuse.
+    pub existing: Option<Timestamp>,
     /// True if secrets are redacted (`trail.redaction`).
     pub redacts: bool,
 }
@@ -86,9 +91,9 @@ impl Snapshot {
     /// # Panics
     /// If there is no scope, or an index in `by_name` is out of range.
     pub fn new(parts: Parts) -> Self {
-        let Parts { digest, scopes, by_name, workloads, version, levels, exceptions, redacts } = parts;
+        let Parts { digest, scopes, by_name, workloads, version, levels, exceptions, existing, redacts } = parts;
         assert!(by_name.values().chain(&[0]).all(|scope| *scope < scopes.len()), "every namespace has a scope");
-        Self { digest: digest.into(), scopes, by_name, workloads, version, levels, exceptions, redacts }
+        Self { digest: digest.into(), scopes, by_name, workloads, version, levels, exceptions, existing, redacts }
     }
 
     /// SHA-256 of the configuration file, hexadecimal.
@@ -165,6 +170,11 @@ impl Snapshot {
     /// The exceptions, expired ones included.
     pub fn exceptions(&self) -> &Exceptions {
         &self.exceptions
+    }
+
+    /// Time before which a workload must have been created for its findings not to refuse its Pods; `None` if all refuse.
+    pub fn existing(&self) -> Option<Timestamp> {
+        self.existing
     }
 
     /// The kinds with pod templates.

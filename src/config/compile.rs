@@ -9,6 +9,7 @@ use super::namespace::{NamespaceIndex, namespace};
 use super::problem::{ConfigError, Fields, NotOneOf, Problems, suggestion, twice};
 use super::trail::trail;
 use super::workload::workload;
+use super::existing::existing;
 use super::{Configuration, Defaults, exception, levels, profile};
 use crate::digest::sha256;
 use crate::document::{self, Node, Position, Value};
@@ -23,7 +24,7 @@ use crate::snapshot::{Levels, Parts, Scope, Snapshot};
 /// The `apiVersion` of a configuration.
 const API_VERSION: &str = "portcullis.dev/v1alpha1";
 
-pub(super) const TOP_KEYS: [&str; 12] = [
+pub(super) const TOP_KEYS: [&str; 13] = [
     "apiVersion",
     "kind",
     "profile",
@@ -34,6 +35,7 @@ pub(super) const TOP_KEYS: [&str; 12] = [
     "podSecurityLabels",
     "namespaces",
     "exceptions",
+    "existing",
     "workloads",
     "trail",
 ];
@@ -45,6 +47,7 @@ pub(super) const EXCEPTIONS_KEYS: [&str; 2] = ["maxLifetime", "entries"];
 pub(super) const EXCEPTION_KEYS: [&str; 8] =
     ["name", "policies", "match", "expires", "reason", "owner", "ticket", "requires"];
 pub(super) const MATCH_KEYS: [&str; 7] = ["namespace", "kind", "name", "namePrefix", "containers", "images", "users"];
+pub(super) const EXISTING_KEYS: [&str; 2] = ["admit", "createdBefore"];
 pub(super) const WORKLOAD_KEYS: [&str; 5] = ["group", "kind", "resource", "path", "immutable"];
 pub(super) const TRAIL_KEYS: [&str; 9] =
     ["file", "cluster", "spool", "key", "sinks", "sample", "redaction", "identities", "identitiesKeyFile"];
@@ -156,6 +159,7 @@ fn read(text: &str, ceiling: Option<Mode>, now: Timestamp, problems: &mut Proble
         |namespace: &str| named.scopes.get(namespace).and_then(|scope| scopes.get(*scope)).or(scopes.first());
     let reading = exception::Reading { now, in_force: &in_force, version };
     let (exceptions, warnings) = exception::exceptions(&fields, &reading, problems);
+    let existing = existing(&fields, now, problems);
     let mut workloads = Workloads::built_in();
     for (position, node) in fields.list("workloads", problems).iter().enumerate() {
         let path = format!("workloads[{position}]");
@@ -167,7 +171,7 @@ fn read(text: &str, ceiling: Option<Mode>, now: Timestamp, problems: &mut Proble
     let digest = sha256(text.as_bytes());
     let redacts = !trail.is_unredacted;
     let by_name = named.scopes;
-    let snapshot = Snapshot::new(Parts { digest, scopes, by_name, workloads, version, levels, exceptions, redacts });
+    let snapshot = Snapshot::new(Parts { digest, scopes, by_name, workloads, version, levels, exceptions, existing, redacts });
     Some(Configuration { snapshot, trail, warnings })
 }
 

@@ -49,6 +49,7 @@ pub fn schema() -> Value {
             "relax": {"type": "boolean", "description": "must be true where an entry is weaker than the top"},
         }))},
         "exceptions": exceptions(),
+        "existing": existing(),
         "workloads": {"type": "array", "items": closed(json!({
             "group": text(), "kind": text(), "resource": text(),
             "path": {"type": "string", "description": "JSON pointer to the pod template; * stands for every item"},
@@ -100,6 +101,18 @@ fn exceptions() -> Value {
         "entries": entries.clone(),
     }));
     json!({"anyOf": [entries, limited]})
+}
+
+fn existing() -> Value {
+    let mut existing = closed(json!({
+        "admit": {"type": "boolean",
+            "description": "true: a finding of a Pod does not refuse if its topmost owner has it and was created before createdBefore"},
+        "createdBefore": {"type": "string", "format": "date-time", "description": "not in the future"},
+    }));
+    existing["required"] = json!(["admit"]);
+    existing["if"] = json!({"properties": {"admit": {"const": true}}});
+    existing["then"] = json!({"required": ["createdBefore"]});
+    existing
 }
 
 fn trail(generator: &mut SchemaGenerator) -> Value {
@@ -173,6 +186,7 @@ mod tests {
         let entry = format!("{exceptions}/0/items/properties");
         assert_eq!(keys(&entry), sorted(&compile::EXCEPTION_KEYS));
         assert_eq!(keys(&format!("{entry}/match/properties")), sorted(&compile::MATCH_KEYS));
+        assert_eq!(keys("/properties/existing/properties"), sorted(&compile::EXISTING_KEYS));
         assert_eq!(keys("/properties/trail/properties"), sorted(&compile::TRAIL_KEYS));
         assert_eq!(keys("/properties/policies/properties/root-users/properties"), sorted(&compile::POLICY_KEYS));
         let mutator = "/properties/policies/properties/default-read-only-root/properties";

@@ -104,6 +104,7 @@ impl LabelState {
             mode: ceiling.min(cap(request)),
             configured: (ceiling < Mode::Enforce).then_some(Mode::Enforce),
             inherited: false,
+            is_of_owner: false,
             failed: true,
             alike: None,
             exemption: None,

@@ -1,17 +1,19 @@
-//! Exceptions for the object that owns a requested one: a Deployment's are its Pods' too.
+//! Exceptions for the object that owns a requested one, a Deployment's are its Pods' too; and its findings, if it is old enough.
 //!
 //! An owner is followed by controller and uid, as the API server has stored it now, to the topmost one, and only for what the
 //! built-in controller of its kind sends: whoever writes an ownerReference gains nothing. An exception counts only for findings
 //! that the topmost object's own template has too, judged by the same policies. Where anything else stands in the chain, an
-//! object is missing or could not be read, the requested object is judged as if nobody owned it.
+//! object is missing or could not be read, the requested object is judged as if nobody owned it. The same holds for findings that
+//! are inherited from an owner that existed before ([`super::existing`]).
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
+use jiff::Timestamp;
 use serde_json::value::RawValue;
 
-use super::{ModedFinding, exempt, judged, labels};
+use super::{ModedFinding, exempt, existing, judged, labels};
 use crate::engine::{self, ActivePolicy, Outcome};
 use crate::exception::{Containers, Name, Subject};
 use crate::facts::{Facts, Lookup, OwnerKind, Pending};
@@ -40,11 +42,13 @@ struct Reference {
 struct Topmost {
     kind: OwnerKind,
     name: String,
+    /// Time of its creation.
+    created: Option<Timestamp>,
     /// JSON of the object.
     stored: Arc<str>,
 }
 
-/// Marks the findings that an exception for the topmost owner covers, asking the world for owners until `deadline`.
+/// Marks the findings that an exception for the topmost owner covers, or that its age excuses, asking the world for owners until `deadline`.
 pub(super) async fn mark(
     snapshot: &Snapshot,
     request: &Request<'_>,
@@ -53,7 +57,7 @@ pub(super) async fn mark(
     findings: &mut [ModedFinding],
     deadline: Instant,
 ) {
-    let Some(first) = asked_for(snapshot, request, findings) else { return };
+    let Some(first) = asked_for(snapshot, request, outcomes, findings) else { return };
     let mut top = topmost(&first, request, facts);
     for _ in 0..HOPS {
         if top.is_ok() || !engine::ask(facts, deadline).await {
@@ -63,7 +67,7 @@ pub(super) async fn mark(
     }
     let Ok(Some(top)) = top else { return };
     let Some(template) = top.request(snapshot, request) else { return };
-    let policies = refusing(outcomes, findings);
+    let policies = wanted(snapshot, request, outcomes, findings);
     let judged = engine::judge(&policies, &template, facts, deadline).await;
     cover(snapshot, request, outcomes, findings, &top, &template, &judged);
 }
@@ -76,34 +80,52 @@ pub(super) fn mark_at_once(
     outcomes: &[Outcome<'_>],
     findings: &mut [ModedFinding],
 ) {
-    let Some(first) = asked_for(snapshot, request, findings) else { return };
+    let Some(first) = asked_for(snapshot, request, outcomes, findings) else { return };
     let Ok(Some(top)) = topmost(&first, request, facts) else { return };
     let Some(template) = top.request(snapshot, request) else { return };
-    let policies = refusing(outcomes, findings);
+    let policies = wanted(snapshot, request, outcomes, findings);
     let judged = engine::judge_at_once(&policies, &template, facts);
     cover(snapshot, request, outcomes, findings, &top, &template, &judged);
 }
 
-/// The first owner, if it is worth asking for: a finding refuses, an exception may be for an owner of that kind, and that kind's
-/// controller sends the request.
-fn asked_for(snapshot: &Snapshot, request: &Request<'_>, findings: &[ModedFinding]) -> Option<Reference> {
-    if snapshot.exceptions().is_empty() || !findings.iter().any(is_open) {
+/// The first owner, if it is worth asking for: an exception may be for an owner of that kind, or the finding may be inherited.
+fn asked_for(
+    snapshot: &Snapshot,
+    request: &Request<'_>,
+    outcomes: &[Outcome<'_>],
+    findings: &[ModedFinding],
+) -> Option<Reference> {
+    let has_none = snapshot.exceptions().is_empty() && snapshot.existing().is_none();
+    if has_none || !findings.iter().any(|finding| is_wanted(snapshot, request, outcomes, finding)) {
         return None;
     }
-    let owned = Owned::read(request.sent?).ok()?;
-    let Controllers::One(controller) = owned.controllers() else { return None };
-    let first = Reference::of(controller, &request.kind.group, &request.kind.kind)?;
-    let user = request.user.name();
-    if user != CONTROLLER_MANAGER && user.strip_prefix(CONTROLLER) != Some(first.kind.controller()) {
-        return None;
-    }
+    let first = first(snapshot, request).filter(|_| is_name(&request.namespace))?;
     let kinds: Vec<(&str, &str)> =
         std::iter::successors(Some(first.kind), |kind| kind.above()).map(|kind| (kind.group(), kind.kind())).collect();
     let may_count = |finding: &ModedFinding| {
-        snapshot.exceptions().may_be_about(finding.meta, &request.namespace, &kinds, request.received)
+        existing::may_inherit(snapshot, request, outcomes, finding)
+            || is_open(finding)
+                && snapshot.exceptions().may_be_about(finding.meta, &request.namespace, &kinds, request.received)
     };
-    (is_name(&request.namespace) && findings.iter().any(|finding| is_open(finding) && may_count(finding)))
-        .then_some(first)
+    findings.iter().any(may_count).then_some(first)
+}
+
+/// The first owner of what the controller of its kind sends; and of a template that loses its controller, whoever takes it away.
+fn first(snapshot: &Snapshot, request: &Request<'_>) -> Option<Reference> {
+    let owner_in = |raw: &RawValue| {
+        let owned = Owned::read(raw).ok()?;
+        let Controllers::One(controller) = owned.controllers() else { return None };
+        Reference::of(controller, &request.kind.group, &request.kind.kind)
+    };
+    if !request.is_owned() {
+        snapshot.existing()?;
+        let before = request.before(snapshot.workloads()).ok()??;
+        return owner_in(request.old?).filter(|_| existing::is_released(snapshot, request, &before));
+    }
+    let user = request.user.name();
+    owner_in(request.sent?).filter(|first| {
+        user == CONTROLLER_MANAGER || user.strip_prefix(CONTROLLER) == Some(first.kind.controller())
+    })
 }
 
 /// Follows owners to the topmost one; `None` if it is not certain who that is.
@@ -111,24 +133,25 @@ fn topmost(first: &Reference, request: &Request<'_>, facts: &Facts<'_>) -> Resul
     let mut next = Reference { kind: first.kind, name: first.name.clone(), uid: first.uid.clone() };
     for _ in 0..HOPS {
         let Lookup::Found(stored) = facts.owner(next.kind, &request.namespace, &next.name)? else { return Ok(None) };
-        let above = {
+        let (above, created) = {
             let Ok(raw) = serde_json::from_str::<&RawValue>(&stored) else { return Ok(None) };
             let Ok(owned) = Owned::read(raw) else { return Ok(None) };
             // Another object may have the name by now.
             if owned.uid() != next.uid {
                 return Ok(None);
             }
-            match owned.controllers() {
+            let above = match owned.controllers() {
                 Controllers::None => None,
                 Controllers::One(controller) => match Reference::of(controller, next.kind.group(), next.kind.kind()) {
                     Some(above) => Some(above),
                     None => return Ok(None),
                 },
                 Controllers::Several => return Ok(None),
-            }
+            };
+            (above, owned.created())
         };
         match above {
-            None => return Ok(Some(Topmost { kind: next.kind, name: next.name, stored })),
+            None => return Ok(Some(Topmost { kind: next.kind, name: next.name, created, stored })),
             Some(above) => next = above,
         }
     }
@@ -168,7 +191,8 @@ impl Topmost {
     }
 }
 
-/// Marks the findings that the template of the topmost owner has too and that an exception for that object covers.
+/// Marks the findings that the template of the topmost owner has too: first those that an exception for that object covers, then
+/// what is left if the object is old enough.
 fn cover(
     snapshot: &Snapshot,
     request: &Request<'_>,
@@ -186,7 +210,7 @@ fn cover(
     }
     // One that stands for many does not say which; the others count as many times as the template has them.
     let mut is_same = |finding: &&mut ModedFinding| {
-        if !is_open(finding) || finding.place.within == Within::Many {
+        if !is_wanted(snapshot, request, outcomes, finding) || finding.place.within == Within::Many {
             return false;
         }
         let left = had.get_mut(&(finding.meta.id, finding.place.within.clone(), finding.alike().to_owned()));
@@ -200,15 +224,29 @@ fn cover(
         is_in_no_namespace: false,
         user: request.user.name(),
     };
-    let same = findings.iter_mut().filter(|finding| is_same(finding));
-    exempt::mark(snapshot, &subject, &Containers::of(request), request, outcomes, same);
+    let mut same: Vec<&mut ModedFinding> = findings.iter_mut().filter(|finding| is_same(finding)).collect();
+    let each = same.iter_mut().map(|finding| &mut **finding);
+    exempt::mark(snapshot, &subject, &Containers::of(request), request, outcomes, each);
+    existing::mark(snapshot, request, outcomes, top.created, same.into_iter());
 }
 
-/// The policies of the findings that refuse.
-fn refusing(outcomes: &[Outcome<'_>], findings: &[ModedFinding]) -> Vec<ActivePolicy> {
-    let refuses =
-        |outcome: &&Outcome<'_>| findings.iter().any(|one| is_open(one) && std::ptr::eq(one.meta, outcome.policy.meta));
-    outcomes.iter().filter(refuses).map(|outcome| outcome.policy.clone()).collect()
+/// The policies of the findings that an owner may excuse.
+fn wanted(
+    snapshot: &Snapshot,
+    request: &Request<'_>,
+    outcomes: &[Outcome<'_>],
+    findings: &[ModedFinding],
+) -> Vec<ActivePolicy> {
+    let is_of_one = |outcome: &&Outcome<'_>| {
+        let is_its = |one: &ModedFinding| std::ptr::eq(one.meta, outcome.policy.meta);
+        findings.iter().any(|one| is_its(one) && is_wanted(snapshot, request, outcomes, one))
+    };
+    outcomes.iter().filter(is_of_one).map(|outcome| outcome.policy.clone()).collect()
+}
+
+/// True if an owner may excuse the finding: by an exception for it, or by its age.
+fn is_wanted(snapshot: &Snapshot, request: &Request<'_>, outcomes: &[Outcome<'_>], finding: &ModedFinding) -> bool {
+    is_open(finding) || existing::may_inherit(snapshot, request, outcomes, finding)
 }
 
 /// True if an exception may keep the finding from refusing.

@@ -46,6 +46,7 @@ pub(super) fn add(
             mode,
             configured: None,
             inherited: is_excused,
+            is_of_owner: false,
             failed: false,
             alike: None,
             exemption: None,

@@ -1,5 +1,6 @@
 //! The controller of an object, read where its owner is asked for.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
@@ -10,12 +11,14 @@ use super::path::Path;
 use super::read::parse;
 use super::text::Text;
 
-/// The uid of an object, and its controller.
+/// The uid of an object, its time of creation, and its controller.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Owned<'a> {
     #[serde(borrow)]
     uid: Option<Text<'a>>,
+    #[serde(borrow)]
+    creation_timestamp: Option<Text<'a>>,
     #[serde(borrow, rename = "ownerReferences", deserialize_with = "controllers")]
     controllers: Controllers<'a>,
 }
@@ -68,6 +71,11 @@ impl<'a> Owned<'a> {
     /// `metadata.uid`; empty if it is absent.
     pub fn uid(&self) -> &str {
         self.uid.as_deref().unwrap_or_default()
+    }
+
+    /// `metadata.creationTimestamp`, which an API server sets; `None` if it is absent or not a time.
+    pub fn created(&self) -> Option<Timestamp> {
+        self.creation_timestamp.as_deref()?.parse().ok()
     }
 
     /// Its controllers.

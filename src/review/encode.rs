@@ -22,6 +22,8 @@ const WARNINGS: usize = 12;
 const WARNINGS_TOTAL: usize = 3_800;
 /// Suffix of the warning about a finding that the old object had too.
 const INHERITED: &str = " (as before this change)";
+/// Suffix of the warning about a finding that an owner of the object has, which existed before.
+const OF_OWNER: &str = " (as in its owner, which existed before)";
 /// Findings that a refusal spells out.
 const FINDINGS: usize = 64;
 /// JSON bytes of a refusal's lines, and again of its causes; those reserved for each line, and the most for one line.
@@ -203,7 +205,11 @@ pub fn warnings(decision: &Decision, id: Option<&str>) -> Vec<String> {
     let count = warned.len() + usize::from(trouble.is_some());
     // Lazy: only warnings that fit are formatted.
     let all = trouble.into_iter().chain(warned.into_iter().map(|finding| {
-        let suffix = if finding.inherited { INHERITED } else { "" };
+        let suffix = match finding {
+            ModedFinding { is_of_owner: true, .. } => OF_OWNER,
+            ModedFinding { inherited: true, .. } => INHERITED,
+            _ => "",
+        };
         bounded(&(exemption(finding) + &line(decision, finding)), suffix)
     }));
 

@@ -2,14 +2,15 @@
 
 use std::collections::BTreeSet;
 
+use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Scope, Snapshot};
+use super::{LABELS, Scope, Snapshot};
 use crate::exception::{Exceptions, Shared};
 use crate::mode::Mode;
 use crate::object::Workloads;
-use crate::policy::{Meta, quoted};
+use crate::policy::{Kinds, Meta, quoted};
 
 /// A policy that became weaker, or may have.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -43,12 +44,21 @@ pub enum Change {
     Workload,
     /// An exception from the policy was added, widened or prolonged.
     Exception,
+    /// Pods may inherit the policy's findings from more owners: from any, or from younger ones (`existing`).
+    Existing,
 }
 
 /// Everything that is weaker in `new` than in `old`, or may be, by namespace.
 pub fn weaker(old: &Snapshot, new: &Snapshot) -> Vec<Weaker> {
     let names: BTreeSet<&str> = old.by_name.keys().chain(new.by_name.keys()).map(String::as_str).collect();
-    let compare = |namespace: &str, shown: &str| scopes(old.scope(namespace), new.scope(namespace), shown);
+    let compare = |namespace: &str, shown: &str| {
+        let (before, after) = (old.scope(namespace), new.scope(namespace));
+        let mut found = scopes(before, after, shown);
+        if new.existing > old.existing {
+            found.extend(existing((before, old.existing), (after, new.existing), shown));
+        }
+        found
+    };
     // No namespace has the empty name: it is governed by the top.
     let everywhere = compare("", "*");
     let mut all = everywhere.clone();
@@ -105,6 +115,34 @@ fn exceptions(old: &Exceptions, new: &Exceptions) -> Vec<Weaker> {
         }
     }
     found
+}
+
+/// Every policy whose findings refused Pods and, for owners that are old enough, no longer do.
+fn existing(
+    (old, from): (&Scope, Option<Timestamp>),
+    (new, to): (&Scope, Option<Timestamp>),
+    namespace: &str,
+) -> Vec<Weaker> {
+    let enforces = |scope: &Scope, meta: &Meta| {
+        scope.modes().any(|(other, mode)| std::ptr::eq(other, meta) && mode == Mode::Enforce)
+    };
+    let is_strict = |meta: &Meta| {
+        new.policies.iter().any(|policy| std::ptr::eq(policy.meta, meta) && policy.strict_updates)
+    };
+    let shown = |before: Option<Timestamp>| before.map(|before| format!("created before {before}")).unwrap_or_default();
+    let judging = new.policies.iter().map(|policy| policy.meta).chain([&LABELS]);
+    let weaker = judging.filter(|meta| {
+        meta.kinds.contains(&Kinds::Pods) && enforces(old, meta) && enforces(new, meta) && !is_strict(meta)
+    });
+    weaker
+        .map(|meta| Weaker {
+            policy: meta.id,
+            namespace: namespace.to_owned(),
+            change: Change::Existing,
+            from: shown(from),
+            to: shown(to),
+        })
+        .collect()
 }
 
 fn scopes(old: &Scope, new: &Scope, namespace: &str) -> Vec<Weaker> {

@@ -236,6 +236,7 @@ fn a_mutator_is_asked_about_its_own_kinds_alone() {
         workloads: Workloads::built_in(),
         version: Version::LATEST,
         exceptions: Exceptions::default(),
+        existing: None,
         levels: None,
         redacts: true,
     });
