@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::existing::existing;
 use super::namespace::{NamespaceIndex, namespace};
 use super::problem::{ConfigError, Fields, NotOneOf, Problems, suggestion, twice};
 use super::trail::trail;
 use super::workload::workload;
-use super::existing::existing;
 use super::{Configuration, Defaults, exception, levels, profile};
 use crate::digest::sha256;
 use crate::document::{self, Node, Position, Value};
@@ -171,7 +171,8 @@ fn read(text: &str, ceiling: Option<Mode>, now: Timestamp, problems: &mut Proble
     let digest = sha256(text.as_bytes());
     let redacts = !trail.is_unredacted;
     let by_name = named.scopes;
-    let snapshot = Snapshot::new(Parts { digest, scopes, by_name, workloads, version, levels, exceptions, existing, redacts });
+    let snapshot =
+        Snapshot::new(Parts { digest, scopes, by_name, workloads, version, levels, exceptions, existing, redacts });
     Some(Configuration { snapshot, trail, warnings })
 }
 

@@ -29,7 +29,8 @@ pub(super) fn may_inherit(
     let counts = finding.refuses()
         || finding.kind == FindingKind::Flaw && finding.mode == Mode::Warn && request.is_owned_template();
     let policies = outcomes.iter().map(|outcome| outcome.policy);
-    let mut enforced = policies.filter(|policy| std::ptr::eq(policy.meta, finding.meta) && policy.mode == Mode::Enforce);
+    let mut enforced =
+        policies.filter(|policy| std::ptr::eq(policy.meta, finding.meta) && policy.mode == Mode::Enforce);
     counts && enforced.next().is_some_and(|first| !first.strict_updates && enforced.all(|other| !other.strict_updates))
 }
 

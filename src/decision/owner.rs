@@ -123,9 +123,8 @@ fn first(snapshot: &Snapshot, request: &Request<'_>) -> Option<Reference> {
         return owner_in(request.old?).filter(|_| existing::is_released(snapshot, request, &before));
     }
     let user = request.user.name();
-    owner_in(request.sent?).filter(|first| {
-        user == CONTROLLER_MANAGER || user.strip_prefix(CONTROLLER) == Some(first.kind.controller())
-    })
+    owner_in(request.sent?)
+        .filter(|first| user == CONTROLLER_MANAGER || user.strip_prefix(CONTROLLER) == Some(first.kind.controller()))
 }
 
 /// Follows owners to the topmost one; `None` if it is not certain who that is.

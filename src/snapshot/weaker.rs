@@ -126,9 +126,8 @@ fn existing(
     let enforces = |scope: &Scope, meta: &Meta| {
         scope.modes().any(|(other, mode)| std::ptr::eq(other, meta) && mode == Mode::Enforce)
     };
-    let is_strict = |meta: &Meta| {
-        new.policies.iter().any(|policy| std::ptr::eq(policy.meta, meta) && policy.strict_updates)
-    };
+    let is_strict =
+        |meta: &Meta| new.policies.iter().any(|policy| std::ptr::eq(policy.meta, meta) && policy.strict_updates);
     let shown = |before: Option<Timestamp>| before.map(|before| format!("created before {before}")).unwrap_or_default();
     let judging = new.policies.iter().map(|policy| policy.meta).chain([&LABELS]);
     let weaker = judging.filter(|meta| {

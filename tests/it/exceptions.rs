@@ -1,7 +1,8 @@
-//! Exceptions: what they cover, what they never cover, and where they are seen.
+//! Exceptions: what they cover, what they never cover, and where they are seen; and findings that existed before.
 
 mod algebra;
 mod errors;
+mod existing;
 mod matching;
 mod output;
 mod owners;

@@ -11,6 +11,7 @@ mod completed;
 mod defaults;
 mod demo;
 pub(crate) mod discovery;
+mod existing;
 mod fields;
 mod isolation;
 mod joined;

@@ -132,7 +132,7 @@ fn labels_may_act_up_to_the_ceiling_where_they_count() {
 #[test]
 fn empty_values_are_nothing() {
     let snapshot = configured(
-        "profile:\nceiling:\ndefaults:\npolicies:\npodSecurityVersion:\npodSecurityLabels:\nnamespaces:\nexceptions: []\nworkloads:\ntrail:\n",
+        "profile:\nceiling:\ndefaults:\npolicies:\npodSecurityVersion:\npodSecurityLabels:\nnamespaces:\nexceptions: []\nexisting:\nworkloads:\ntrail:\n",
     );
     assert_eq!(snapshot.policies("").len(), 0);
 }

@@ -19,15 +19,17 @@ const REFUSED: (Verdict, Option<&str>) = (Verdict::Deny, None);
 
 /// What is stored, by resource and name, and the questions that were asked.
 #[derive(Default)]
-struct Stored {
-    objects: BTreeMap<String, Answer>,
-    asked: Mutex<Vec<String>>,
+pub(super) struct Stored {
+    pub(super) objects: BTreeMap<String, Answer>,
+    pub(super) asked: Mutex<Vec<String>>,
     /// True if nothing is ever answered.
-    is_silent: bool,
+    pub(super) is_silent: bool,
+    /// True if all that is known is owners.
+    pub(super) knows_nothing: bool,
 }
 
 impl Stored {
-    fn of(objects: &[&Value]) -> Self {
+    pub(super) fn of(objects: &[&Value]) -> Self {
         let mut stored = Self::default();
         for object in objects {
             stored.put(object);
@@ -40,19 +42,20 @@ impl Stored {
         self.objects.insert(format!("{}/{}", object["kind"], object["metadata"]["name"]).replace('"', ""), answer);
     }
 
-    fn asked(&self) -> Vec<String> {
+    pub(super) fn asked(&self) -> Vec<String> {
         std::mem::take(&mut *self.asked.lock().expect("not poisoned"))
     }
 }
 
 impl World for Stored {
     fn known(&self, question: &Question) -> Option<Answer> {
-        (!matches!(question, Question::Owner { .. })).then_some(Answer::NotFound)
+        let is_known = !matches!(question, Question::Owner { .. }) && !self.knows_nothing;
+        is_known.then_some(Answer::NotFound)
     }
 
     fn ask<'w>(&'w self, question: &'w Question) -> Pin<Box<dyn Future<Output = Answer> + Send + 'w>> {
         Box::pin(async move {
-            let Question::Owner { kind, namespace, name } = question else { return Answer::NotFound };
+            let Question::Owner { kind, namespace, name } = question else { return std::future::pending().await };
             self.asked.lock().expect("not poisoned").push(kind.path(namespace, name));
             if self.is_silent {
                 std::future::pending::<()>().await;
@@ -63,7 +66,13 @@ impl World for Stored {
 }
 
 /// A stored object of this kind whose template has these containers.
-fn owner(api_version: &str, kind: &str, name: &str, containers: &[Value], controller: Option<&Value>) -> Value {
+pub(super) fn owner(
+    api_version: &str,
+    kind: &str,
+    name: &str,
+    containers: &[Value],
+    controller: Option<&Value>,
+) -> Value {
     let template = json!({"spec": {"containers": containers}});
     let spec = if kind == "CronJob" {
         json!({"jobTemplate": {"spec": {"template": template}}})
@@ -76,7 +85,7 @@ fn owner(api_version: &str, kind: &str, name: &str, containers: &[Value], contro
 }
 
 /// An object that another one controls.
-fn owned(mut object: Value, by: &Value) -> Value {
+pub(super) fn owned(mut object: Value, by: &Value) -> Value {
     object["metadata"]["ownerReferences"] = json!([{"apiVersion": by["apiVersion"], "kind": by["kind"],
         "name": by["metadata"]["name"], "uid": by["metadata"]["uid"], "controller": true}]);
     object
@@ -90,11 +99,11 @@ fn set(containers: &[Value], controller: Option<&Value>) -> Value {
     owner("apps/v1", "ReplicaSet", "web-5d", containers, controller)
 }
 
-fn privileged(name: &str, image: &str) -> Value {
+pub(super) fn privileged(name: &str, image: &str) -> Value {
     json!({"name": name, "image": image, "securityContext": {"privileged": true}})
 }
 
-fn controller(name: &str) -> String {
+pub(super) fn controller(name: &str) -> String {
     format!("system:serviceaccount:kube-system:{name}")
 }
 
@@ -108,12 +117,18 @@ fn of(kind: &str) -> String {
 }
 
 /// The decision about the creation of a Pod by a user.
-fn created(snapshot: &Snapshot, pod: &Value, user: &str, world: &Stored) -> Decision {
-    let bytes = review_of("CREATE", user, pod, None).to_string();
+pub(super) fn created(snapshot: &Snapshot, pod: &Value, user: &str, world: &Stored) -> Decision {
+    decided(snapshot, &review_of("CREATE", user, pod, None), world)
+}
+
+/// The decision about a review that arrives at [`NOW`].
+pub(super) fn decided(snapshot: &Snapshot, review: &Value, world: &Stored) -> Decision {
+    let bytes = review.to_string();
     let review = review::decode(bytes.as_bytes(), snapshot.workloads(), time(NOW)).expect("has a uid");
     assert_eq!(review.unreadable, None);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
-    let patience = if world.is_silent { Duration::from_millis(20) } else { Duration::from_mins(1) };
+    let patience =
+        if world.is_silent || world.knows_nothing { Duration::from_millis(20) } else { Duration::from_mins(1) };
     runtime.block_on(decide(snapshot, &review.request, world, Instant::now() + patience))
 }
 

@@ -22,21 +22,21 @@ fn guard(plane: &Plane, space: &Space, kind: &str) -> Portcullis {
 }
 
 /// A pod spec with the flaw that `web` has too, and another one.
-fn worse_spec() -> Value {
+pub(super) fn worse_spec() -> Value {
     let mut spec = broken_spec();
     Flaw::of("added-capabilities").make(&mut spec);
     spec
 }
 
 /// An object that another one controls.
-fn owned(mut object: Value, by: &Value) -> Value {
+pub(super) fn owned(mut object: Value, by: &Value) -> Value {
     object["metadata"]["ownerReferences"] = json!([{"apiVersion": by["apiVersion"], "kind": by["kind"],
         "name": by["metadata"]["name"], "uid": by["metadata"]["uid"], "controller": true}]);
     object
 }
 
 /// The last record of a Pod whose name begins so, that satisfies `is_it`.
-fn record(portcullis: &Portcullis, prefix: &str, is_it: impl Fn(&Value) -> bool) -> Option<Value> {
+pub(super) fn record(portcullis: &Portcullis, prefix: &str, is_it: impl Fn(&Value) -> bool) -> Option<Value> {
     portcullis.records().into_iter().rfind(|record| {
         let is_named = record["name"].as_str().is_some_and(|name| name.starts_with(prefix));
         record["kind"]["kind"] == "Pod" && is_named && record["dryRun"] == Value::Bool(false) && is_it(record)
@@ -44,7 +44,7 @@ fn record(portcullis: &Portcullis, prefix: &str, is_it: impl Fn(&Value) -> bool)
 }
 
 /// Waits until the real controller of `kind` has tried to make a Pod of an object, and holds that it was refused.
-fn refused(portcullis: &Portcullis, space: &Space, name: &str, controller: &str) {
+pub(super) fn refused(portcullis: &Portcullis, space: &Space, name: &str, controller: &str) {
     let prefix = format!("{name}-");
     let record = eventually(&format!("a Pod of {name}"), || {
         record(portcullis, &prefix, |record| record["operation"] == "CREATE")
@@ -55,7 +55,7 @@ fn refused(portcullis: &Portcullis, space: &Space, name: &str, controller: &str)
     assert!(!space.list("pods").iter().any(is_its), "{name} has a Pod");
 }
 
-fn running(kind: &str, name: &str, spec: Value) -> Value {
+pub(super) fn running(kind: &str, name: &str, spec: Value) -> Value {
     let mut object = holder(kind, name, spec);
     object["spec"]["replicas"] = 1.into();
     object
