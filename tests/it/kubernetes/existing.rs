@@ -75,7 +75,7 @@ fn an_old_deployment_scales_up_and_a_new_one_does_not() {
     // What an edit of the old one brings is judged at the edit.
     let patch = json!({"spec": {"template": {"spec": {"containers": [worse_spec()["containers"][0]]}}}});
     let answer = space.patch("deployments", "old", &patch);
-    assert!(answer.refused().contains("added-capabilities"), "{answer:#?}");
+    assert!(answer.refused().contains("undropped-capabilities"), "{answer:#?}");
 }
 
 #[test]
@@ -145,10 +145,10 @@ fn forged_chains_under_old_workloads_gain_nothing() {
     // The ReplicaSet that was patched has two findings, of which its Deployment has one.
     let mut seen = findings(&seen);
     seen.sort_unstable();
-    assert_eq!(seen, [("added-capabilities", false), ("unpinned-images", true)]);
+    assert_eq!(seen, [("undropped-capabilities", false), ("unpinned-images", true)]);
     // It does not become an old workload of its own.
     let answer = space.patch("replicasets", &name, &json!({"metadata": {"ownerReferences": null}}));
-    assert!(answer.refused().contains("added-capabilities"), "{answer:#?}");
+    assert!(answer.refused().contains("undropped-capabilities"), "{answer:#?}");
     assert!(!answer.refused().contains("unpinned-images"), "{answer:#?}");
 }
 
