@@ -134,6 +134,7 @@ proptest! {
         for finding in &on.findings {
             let counts = case.is_old && !case.is_of_a_user && !(case.is_strict && finding.meta.id == "privileged-containers");
             prop_assert!(!finding.inherited || (counts && !finding.failed));
+            prop_assert!(!finding.inherited || case.has_in_template(&finding.place.shown(), finding.meta.id));
             if counts && case.is_same() && !case.is_silent {
                 prop_assert!(!finding.refuses() || finding.failed, "{}", finding.message);
             }
@@ -149,6 +150,17 @@ proptest! {
 }
 
 impl Case {
+    /// True if the template has a flaw that the Pod has there, read from the containers themselves.
+    fn has_in_template(&self, place: &str, policy: &str) -> bool {
+        let is_at = |(at, _): &(usize, &Container)| place.contains(&format!("containers[{at}]"));
+        let Some((at, in_pod)) = self.in_pod.iter().enumerate().find(is_at) else { return policy == "unisolated-pods" };
+        self.in_template.get(at).filter(|one| one.image == in_pod.image).is_some_and(|one| match policy {
+            "privileged-containers" => one.is_privileged,
+            "added-capabilities" => one.capabilities > 0,
+            _ => policy == "unpinned-images",
+        })
+    }
+
     fn is_same(&self) -> bool {
         written(&self.in_template) == written(&self.in_pod)
     }
