@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::super::owners::{Stored, controller, created, owned};
 use super::super::{configured, exception, pod};
-use super::{BEFORE, NOW, at, deployment, set};
+use super::{BEFORE, NOW, OLD, at, deployment, set};
 
 /// Policies that are enforced. The last one asks the cluster, and fails where that does not answer.
 const POLICIES: [&str; 4] = ["unpinned-images", "privileged-containers", "added-capabilities", "unisolated-pods"];
@@ -24,7 +24,8 @@ struct Container {
 struct Case {
     in_template: Vec<Container>,
     in_pod: Vec<Container>,
-    is_old: bool,
+    /// Time at which the owner was created.
+    created: &'static str,
     is_of_a_user: bool,
     /// True if nothing of the cluster is known.
     is_silent: bool,
@@ -47,7 +48,7 @@ fn case() -> impl Strategy<Value = Case> {
         .prop_map(|(in_template, other, is_same, is_old, is_of_controller, is_silent, is_strict)| Case {
             in_pod: if is_same { in_template.clone() } else { other },
             in_template,
-            is_old,
+            created: if is_old { OLD } else { NOW },
             is_of_a_user: !is_of_controller,
             is_silent,
             is_strict,
@@ -92,10 +93,7 @@ impl Case {
             policies.join(", "),
             list.join(", ")
         ));
-        let mut top = deployment(&written(&self.in_template));
-        if !self.is_old {
-            top = at(NOW, top);
-        }
+        let top = at(self.created, deployment(&written(&self.in_template)));
         let set = set(&written(&self.in_pod), &top);
         let mut world = Stored::of(&[&set, &top]);
         world.knows_nothing = self.is_silent;
@@ -132,7 +130,7 @@ proptest! {
             prop_assert!(!before && (is.is_none() || !inherited));
         }
         for finding in &on.findings {
-            let counts = case.is_old && !case.is_of_a_user && !(case.is_strict && finding.meta.id == "privileged-containers");
+            let counts = case.created == OLD && !case.is_of_a_user && !(case.is_strict && finding.meta.id == "privileged-containers");
             prop_assert!(!finding.inherited || (counts && !finding.failed));
             prop_assert!(!finding.inherited || case.has_in_template(&finding.place.shown(), finding.meta.id));
             if counts && case.is_same() && !case.is_silent {
@@ -173,7 +171,7 @@ fn something_is_inherited_in_a_case_like_those() {
     let case = Case {
         in_template: bad.clone(),
         in_pod: bad,
-        is_old: true,
+        created: OLD,
         is_of_a_user: false,
         is_silent: false,
         is_strict: false,
