@@ -6,6 +6,7 @@ mod existing;
 mod finding_text;
 mod inherited;
 mod labels;
+mod noticed;
 mod owner;
 pub mod selection;
 #[cfg(test)]
@@ -31,6 +32,7 @@ use self::labels::{InForce, LabelState};
 
 pub use exempt::Exemption;
 pub use finding_text::FindingText;
+pub use noticed::Noticed;
 
 /// The verdict on a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
@@ -192,6 +194,8 @@ pub struct Decision {
     pub patch: Vec<patch::Operation>,
     /// Policies that could not judge because the input files do not describe the objects that they ask for.
     pub left_out: Vec<&'static Meta>,
+    /// The exceptions that were about the judged object, or covered a finding of it.
+    pub noticed: Vec<Noticed>,
     /// Reason why the request could not be judged at all, with a message.
     pub trouble: Option<(Trouble, String)>,
     /// True if secrets in its texts are redacted.
@@ -210,6 +214,7 @@ impl Decision {
             findings: Vec::new(),
             patch: Vec::new(),
             left_out: Vec::new(),
+            noticed: Vec::new(),
             trouble: Some((trouble, message)),
             redacts: snapshot.redacts(),
             configuration: snapshot.digest().clone(),
@@ -240,7 +245,7 @@ pub async fn decide(snapshot: &Snapshot, request: &Request<'_>, world: &dyn Worl
     let outcomes = engine::judge(&in_force.policies, request, &facts, deadline).await;
     let mut findings = findings(snapshot, request, &facts, &in_force.labels, &outcomes);
     owner::mark(snapshot, request, &facts, &outcomes, &mut findings, deadline).await;
-    conclude(snapshot, &in_force.labels, &outcomes, findings)
+    conclude(snapshot, request, &in_force.labels, &outcomes, findings)
 }
 
 /// Decides a request with the facts at hand, as for files, where all are.
@@ -250,7 +255,7 @@ pub fn decide_at_once(snapshot: &Snapshot, request: &Request<'_>, world: &dyn Wo
     let outcomes = engine::judge_at_once(&in_force.policies, request, &facts);
     let mut findings = findings(snapshot, request, &facts, &in_force.labels, &outcomes);
     owner::mark_at_once(snapshot, request, &facts, &outcomes, &mut findings);
-    conclude(snapshot, &in_force.labels, &outcomes, findings)
+    conclude(snapshot, request, &in_force.labels, &outcomes, findings)
 }
 
 /// The mode in which a failure of the server counts: the strongest of any policy in force for the request, off if no policy
@@ -285,6 +290,7 @@ fn findings(
 
 fn conclude(
     snapshot: &Snapshot,
+    request: &Request<'_>,
     labels: &LabelState,
     outcomes: &[Outcome<'_>],
     findings: Vec<ModedFinding>,
@@ -308,6 +314,7 @@ fn conclude(
     Decision {
         verdict,
         allowed: !refused,
+        noticed: noticed::notice(snapshot, request, outcomes, &findings),
         findings,
         patch: Vec::new(),
         left_out,

@@ -5,9 +5,12 @@
 
 mod index;
 mod matching;
+mod named;
 mod subject;
+mod uses;
 
 use std::fmt;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
@@ -17,6 +20,7 @@ use crate::policy::Meta;
 pub use index::{Exceptions, Shared};
 pub use matching::{KindMatch, Match, NameMatch};
 pub use subject::{Containers, Name, Subject};
+pub use uses::{LAPSING, Need, Seen, State, Uses};
 
 /// An exception.
 #[derive(Debug, Clone)]
@@ -39,6 +43,8 @@ pub struct Exception {
     pub ticket: Option<String>,
     /// Policies that must hold for an object for the exception to count there.
     pub requires: Vec<&'static Meta>,
+    /// Counts of its uses.
+    pub uses: Arc<Uses>,
 }
 
 /// Origin of an exception.
@@ -80,6 +86,19 @@ impl Exception {
             other.requires.iter().all(|policy| self.requires.iter().any(|own| std::ptr::eq(*own, *policy)));
         let requires = (!requires_all).then_some("requires");
         self.matching.wider_than(&other.matching).into_iter().chain(requires).collect()
+    }
+
+    /// True if it counts for the same findings of the same objects as `other`, for however long.
+    pub fn is_for_same(&self, other: &Self) -> bool {
+        let is_part = |list: &[&'static Meta], other: &[&'static Meta]| {
+            list.iter().all(|policy| other.iter().any(|one| std::ptr::eq(*one, *policy)))
+        };
+        let same = |list: &[&'static Meta], other: &[&'static Meta]| is_part(list, other) && is_part(other, list);
+        self.source == other.source
+            && self.name == other.name
+            && same(&self.policies, &other.policies)
+            && self.matching == other.matching
+            && same(&self.requires, &other.requires)
     }
 
     /// True if it covers this place of an object that it is about.

@@ -1,17 +1,23 @@
 //! Metrics, by the Prometheus conventions: base units, `_total` for counters. Every label takes its values from a closed
 //! set.
 
+mod exceptions;
+
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
     TextEncoder,
 };
 
-use crate::decision::{Decision, Endpoint};
+use crate::decision::{Decision, Endpoint, Noticed};
+use crate::exception::Exceptions;
 use crate::policy::catalogue::CATALOGUE;
 use crate::trail::Counters;
+
+use exceptions::ExceptionMetrics;
 
 /// Upper bounds of the buckets of decision times, in seconds: from 10 µs to the longest that a decision may take.
 const BUCKETS: [f64; 13] =
@@ -78,6 +84,7 @@ pub struct Metrics {
     pub webhooks_lag: IntGauge,
     /// Rows of `workloads` whose kind the API server does not serve.
     pub workloads_missing: IntGauge,
+    exceptions: ExceptionMetrics,
     reloads: IntCounterVec,
     configuration: IntGaugeVec,
 }
@@ -191,6 +198,28 @@ impl Metrics {
                 "workloads_missing",
                 "Rows of workloads whose kind the API server does not serve.",
             ),
+            exceptions: ExceptionMetrics {
+                uses: counters(
+                    "exception_uses_total",
+                    "Judged objects of which an exception kept some finding from refusing.",
+                    &["exception"],
+                ),
+                expiry: gauges(
+                    "exception_expiry_timestamp_seconds",
+                    "Time at which an exception ends, in seconds since 1970.",
+                    &["exception"],
+                ),
+                states: gauges(
+                    "exceptions",
+                    "Exceptions in the configuration: active, lapsing (they end within 14 days) or lapsed.",
+                    &["state"],
+                ),
+                needs: gauges(
+                    "exceptions_in_force",
+                    "Exceptions that have not ended: needed, not-needed (what they are about is clean) or unused.",
+                    &["need"],
+                ),
+            },
             reloads: counters("configuration_reloads_total", "Changes of the configuration.", &["result"]),
             configuration: register(&registry, info),
             registry,
@@ -211,7 +240,7 @@ impl Metrics {
         metrics
     }
 
-    /// Counts a decision.
+    /// Counts a decision, and what was seen of exceptions.
     pub fn decided(&self, endpoint: Endpoint, operation: &str, decision: &Decision, took: Duration) {
         self.decisions.with_label_values(&[endpoint.as_str(), operation, decision.verdict.as_str()]).inc();
         let duration = match endpoint {
@@ -222,6 +251,12 @@ impl Metrics {
         for finding in &decision.findings {
             self.findings.with_label_values(&[finding.meta.id, finding.mode.as_str()]).inc();
         }
+        decision.noticed.iter().for_each(Noticed::count);
+    }
+
+    /// Sets the metrics of exceptions to what was counted.
+    pub fn excepted(&self, exceptions: &Exceptions, now: Timestamp) {
+        self.exceptions.refresh(exceptions, now);
     }
 
     /// Raises the counters of a sink to what its courier has counted.

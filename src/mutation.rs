@@ -84,6 +84,7 @@ pub fn mutate(snapshot: &Snapshot, request: &Request<'_>) -> Mutation {
         findings,
         patch: operations,
         left_out: Vec::new(),
+        noticed: Vec::new(),
         trouble: None,
         redacts: snapshot.redacts(),
         configuration: snapshot.digest().clone(),

@@ -14,6 +14,7 @@ mod crowding;
 mod deciding;
 pub mod discovery;
 mod drain;
+pub mod exceptions;
 mod frames;
 mod headers;
 mod http;

@@ -192,6 +192,11 @@ impl Snapshot {
         self.redacts = before.redacts;
     }
 
+    /// Goes on with the counts of the exceptions that `before` had too.
+    pub fn keep_uses(&mut self, before: &Self) {
+        self.exceptions.keep_uses(&before.exceptions);
+    }
+
     /// Every namespace that an entry names, in order.
     pub fn named_namespaces(&self) -> Vec<&str> {
         let mut named: Vec<&str> = self.by_name.keys().map(String::as_str).collect();

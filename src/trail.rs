@@ -28,7 +28,8 @@ pub use open::{Named as NamedSink, OpenError, open};
 pub use proof::{Chain, Fault, KeyError, Report, Signer, StreamReport, Verification, Verifier, verify};
 pub use read::{Inputs, Notice, ReadError, database, query, segments_of, verify_database, verify_folder};
 pub use record::{
-    Caller, Class, Event, Omitted, Origin, PseudonymKeyError, RECORD, Reason, Record, Redaction, Sampler, Stranger, cut,
+    Caller, Class, Event, Omitted, Origin, PseudonymKeyError, RECORD, Reason, Record, Redaction, Sampler, Standing,
+    Stranger, cut,
 };
 pub use settings::{KeySettings, Settings};
 pub use spool::{Guarantee, Index, Output, OutputError, Segment, SetAside, Spool, SpoolSettings, TrailError};

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use jiff::SignedDuration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
@@ -16,6 +17,7 @@ use crate::config::{self, Configuration};
 use crate::server::certs::{Source, TlsSettings};
 use crate::server::counting;
 use crate::server::discovery;
+use crate::server::exceptions;
 use crate::server::installed::{self, Installed};
 use crate::server::limits;
 use crate::server::managed::{Issued, Managed, trust};
@@ -89,6 +91,9 @@ pub(super) struct Args {
     /// as the trail takes up to four more
     #[arg(long, value_name = "SECONDS", default_value_t = 20)]
     grace: u64,
+    /// Seconds between two records of the exceptions, counted from 1970
+    #[arg(long, value_name = "SECONDS", default_value_t = 86_400, hide = true)]
+    record_exceptions_every: u32,
 }
 
 pub(super) fn run(args: Args) -> Result<ExitCode, String> {
@@ -169,6 +174,8 @@ async fn serve(args: Args) -> Result<(), String> {
         tokio::spawn(discovery::watch(Arc::clone(&app), client.clone()));
         tokio::spawn(installed::watch(Arc::clone(&app), client));
     }
+    let every = SignedDuration::from_secs(args.record_exceptions_every.into());
+    tokio::spawn(exceptions::watch(Arc::clone(&app), every));
     if args.dev {
         greet(address);
     }

@@ -4,6 +4,7 @@ mod matching;
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -12,7 +13,7 @@ use super::compile::{EXCEPTION_KEYS, EXCEPTIONS_KEYS};
 use super::namespace::is_dns_label;
 use super::problem::{Fields, Problem, Problems, Warning, suggestion};
 use crate::document::{Node, Position, Value};
-use crate::exception::{Exception, Exceptions, Source};
+use crate::exception::{Exception, Exceptions, Source, Uses};
 use crate::mode::Mode;
 use crate::pod_security::Version;
 use crate::policy::Meta;
@@ -146,6 +147,7 @@ fn exception(
         owner: owner?,
         ticket,
         requires,
+        uses: Arc::new(Uses::since(reading.now)),
     })
 }
 

@@ -52,6 +52,7 @@ pub async fn watch<F: Future<Output = ()>>(
         let reload = match load(&file, text) {
             Ok(Configuration { mut snapshot, trail, warnings }) => {
                 snapshot.keep_redaction(&current.load());
+                snapshot.keep_uses(&current.load());
                 let new = Arc::new(snapshot);
                 let old = current.swap(Arc::clone(&new));
                 let weaker = weaker(&old, &new);

@@ -99,7 +99,7 @@ fn update(policies: &[ActivePolicy], world: &dyn World, new: &str, old: &str) ->
     let facts = Facts::new(world);
     let outcomes = engine::judge_at_once(policies, &request, &facts);
     let findings = findings(&snapshot, &request, &facts, &LabelState::Done, &outcomes);
-    conclude(&snapshot, &LabelState::Done, &outcomes, findings)
+    conclude(&snapshot, &request, &LabelState::Done, &outcomes, findings)
 }
 
 #[test]

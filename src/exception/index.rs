@@ -1,10 +1,11 @@
-//! The exceptions in force, found by policy and namespace.
+//! The exceptions in force, found by policy and namespace, and by namespace and name.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::named::Named;
 use super::{Exception, Subject};
 use crate::policy::Meta;
 
@@ -16,6 +17,9 @@ pub type Shared = Arc<Exception>;
 pub struct Exceptions {
     all: Vec<Shared>,
     by_policy: HashMap<&'static str, ByNamespace>,
+    by_namespace: HashMap<String, Named>,
+    /// Those for objects that live in no namespace.
+    elsewhere: Named,
 }
 
 /// Exceptions for one policy, in the order of their names.
@@ -32,7 +36,13 @@ impl Exceptions {
         let mut all: Vec<Shared> = exceptions.into_iter().map(Arc::new).collect();
         all.sort_by(|one, other| one.name.cmp(&other.name));
         let mut by_policy: HashMap<&'static str, ByNamespace> = HashMap::new();
+        let (mut by_namespace, mut elsewhere) = (HashMap::<String, Named>::new(), Named::default());
         for exception in &all {
+            let here = match &exception.matching.namespace {
+                Some(namespace) => by_namespace.entry(namespace.clone()).or_default(),
+                None => &mut elsewhere,
+            };
+            here.add(Arc::clone(exception));
             for policy in &exception.policies {
                 let by_namespace = by_policy.entry(policy.id).or_default();
                 let list = match &exception.matching.namespace {
@@ -42,7 +52,22 @@ impl Exceptions {
                 list.push(Arc::clone(exception));
             }
         }
-        Self { all, by_policy }
+        Self { all, by_policy, by_namespace, elsewhere }
+    }
+
+    /// Goes on with the counts of each exception that `before` had too, whatever its end and its reason are now.
+    pub fn keep_uses(&mut self, before: &Self) {
+        if self.is_empty() || before.is_empty() {
+            return;
+        }
+        let kept = self.all.iter().map(|one| {
+            let first = before.all.partition_point(|had| had.name < one.name);
+            let mut named = before.all.iter().skip(first).take_while(|had| had.name == one.name);
+            let had = named.find(|had| one.is_for_same(had));
+            let uses = had.map_or(&one.uses, |had| &had.uses);
+            Exception { uses: Arc::clone(uses), ..Exception::clone(one) }
+        });
+        *self = Self::new(kept.collect());
     }
 
     /// True if there are none.
@@ -74,5 +99,13 @@ impl Exceptions {
         let mut about: Vec<&Shared> = named.chain(unnamed).filter(|one| one.is_about(subject, now)).collect();
         about.sort_by(|one, other| one.name.cmp(&other.name));
         about
+    }
+
+    /// The exceptions for this object at this time, from whatever policy.
+    pub fn all_about<'e>(&'e self, subject: Subject<'e>, now: Timestamp) -> impl Iterator<Item = &'e Shared> {
+        let here = self.by_namespace.get(subject.governed_by);
+        let elsewhere = subject.is_in_no_namespace.then_some(&self.elsewhere);
+        let named = here.into_iter().chain(elsewhere).flat_map(move |named| named.matching(subject.name));
+        named.filter(move |one| one.is_about(&subject, now))
     }
 }

@@ -46,6 +46,11 @@ impl Match {
         *self == Self::default()
     }
 
+    /// True if it names one object, by kind and whole name.
+    pub(super) fn is_of_one(&self) -> bool {
+        self.kind.is_some() && matches!(self.name, Some(NameMatch::Exact(_)))
+    }
+
     /// True if an object matches, as far as its identity and the user go.
     pub(super) fn is_about(&self, subject: &Subject<'_>) -> bool {
         let is_there = match &self.namespace {

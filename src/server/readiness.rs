@@ -7,9 +7,12 @@ mod trail;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use jiff::Timestamp;
+
 pub(super) use self::check::Check;
 use super::App;
 use super::drain::Phase;
+use super::exceptions;
 
 /// Number of components that are not ready.
 #[derive(Debug, Default)]
@@ -69,6 +72,7 @@ impl App {
             Check::shown("clock", self.clock(), "believed".to_owned()),
             Check::shown("webhooks", self.webhooks(), "as configured, or not seen".to_owned()),
             Check::shown("workloads", self.workloads(), "as served, or not seen".to_owned()),
+            exceptions::check(self.snapshot.load().exceptions(), Timestamp::now()),
             Check::shown("connections", self.crowding.amiss(), format!("{} open", self.metrics.connections.get())),
             Check::required("drain", is_serving, if is_serving { "serving" } else { "ending" }.to_owned()),
         ]
@@ -114,6 +118,7 @@ impl App {
         self.metrics.spool_bytes.set(bytes.try_into().unwrap_or(i64::MAX));
         self.metrics.spool_lost(self.trail.lost());
         self.refresh_trail();
+        self.metrics.excepted(self.snapshot.load().exceptions(), Timestamp::now());
     }
 }
 

@@ -86,7 +86,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "units",
         ],
     ),
-    ("metrics", &["decision", "policy", "trail"]),
+    ("metrics", &["decision", "exception", "policy", "trail"]),
     ("review", &["bound", "decision", "escape", "facts", "mode", "mutation", "object", "request", "snapshot"]),
     (
         "scan",
@@ -108,8 +108,21 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "server",
         &[
-            "cluster", "config", "decision", "digest", "facts", "files", "lock", "metrics", "object", "request",
-            "review", "snapshot", "trail", "webhooks",
+            "cluster",
+            "config",
+            "decision",
+            "digest",
+            "exception",
+            "facts",
+            "files",
+            "lock",
+            "metrics",
+            "object",
+            "request",
+            "review",
+            "snapshot",
+            "trail",
+            "webhooks",
         ],
     ),
     (

@@ -8,6 +8,7 @@ use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
 use super::event::short;
+use super::standing::{Standing, standings};
 use super::stranger::Stranger;
 use super::time::micros;
 use crate::bound::Room;
@@ -171,6 +172,18 @@ pub enum Record<'a> {
         /// One line each for what the API server does not serve; empty when all is served.
         #[serde(flatten, serialize_with = "missing_list")]
         missing: &'a [String],
+    },
+    /// The exceptions of the configuration in force, once a day.
+    #[serde(rename = "exceptions")]
+    Exceptions {
+        /// Now.
+        #[serde(serialize_with = "micros")]
+        time: Timestamp,
+        /// Digest of the configuration in force.
+        configuration: &'a str,
+        /// Every exception, those first that somebody should look at.
+        #[serde(flatten, serialize_with = "standings")]
+        exceptions: &'a [Standing<'a>],
     },
     /// A changed configuration was refused; the one before stays in force.
     #[serde(rename = "configuration-refused")]

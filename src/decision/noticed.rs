@@ -1,0 +1,82 @@
+//! The exceptions that a decision has something to say about: those that were used, and those for the judged object whose
+//! findings are there, or are not.
+
+use std::sync::Arc;
+
+use super::ModedFinding;
+use crate::engine::Outcome;
+use crate::exception::{Containers, Exception, Seen, Shared, Subject};
+use crate::object::{Object, Within};
+use crate::policy::Meta;
+use crate::request::{Operation, Request};
+use crate::snapshot::Snapshot;
+
+/// An exception, and the result for it of one judged object.
+#[derive(Debug, Clone)]
+pub struct Noticed {
+    /// The exception.
+    pub exception: Shared,
+    /// The result.
+    pub seen: Seen,
+}
+
+impl Noticed {
+    /// Counts it for the exception.
+    pub fn count(&self) {
+        self.exception.count(self.seen);
+    }
+}
+
+/// The exceptions that covered a finding, and those that were for the object. Nothing is looked up but by the namespace and the
+/// name of the object, and nothing allocated where no exception is for it.
+pub(super) fn notice(
+    snapshot: &Snapshot,
+    request: &Request<'_>,
+    outcomes: &[Outcome<'_>],
+    findings: &[ModedFinding],
+) -> Vec<Noticed> {
+    let mut noticed: Vec<Noticed> = Vec::new();
+    if snapshot.exceptions().is_empty() {
+        return noticed;
+    }
+    // Those of the topmost owner are among them.
+    for exemption in findings.iter().filter_map(|finding| finding.exemption.as_ref()) {
+        if !noticed.iter().any(|one| Arc::ptr_eq(&one.exception, &exemption.exception)) {
+            noticed.push(Noticed { exception: Shared::clone(&exemption.exception), seen: Seen::Used });
+        }
+    }
+    let used = noticed.len();
+    let (Operation::Create | Operation::Update, Some(object)) = (request.operation, &request.object) else {
+        return noticed;
+    };
+    let containers = Containers::of(request);
+    for exception in snapshot.exceptions().all_about(Subject::of(request), request.received) {
+        if noticed[..used].iter().any(|one| Arc::ptr_eq(&one.exception, exception)) {
+            continue;
+        }
+        if let Some(seen) = seen(exception, object, &containers, outcomes, findings) {
+            noticed.push(Noticed { exception: Shared::clone(exception), seen });
+        }
+    }
+    noticed
+}
+
+/// The result for an exception that was not used; `None` if its policies do not judge such objects, or not all of them could.
+fn seen(
+    exception: &Exception,
+    object: &Object<'_>,
+    containers: &Containers<'_>,
+    outcomes: &[Outcome<'_>],
+    findings: &[ModedFinding],
+) -> Option<Seen> {
+    let is_own = |meta: &Meta| exception.policies.iter().any(|policy| std::ptr::eq(*policy, meta));
+    let mut own = findings.iter().filter(|finding| is_own(finding.meta) && !finding.failed);
+    if own.clone().any(|finding| exception.covers(&finding.place, containers)) {
+        return Some(Seen::Found);
+    }
+    let mut judged = outcomes.iter().filter(|outcome| is_own(outcome.policy.meta)).peekable();
+    judged.peek()?;
+    // A finding that stands for many does not say where they are.
+    let is_known = object.unread().is_empty() && own.all(|finding| finding.place.within != Within::Many);
+    (is_known && judged.all(|outcome| outcome.result.is_ok() && !outcome.left_out)).then_some(Seen::Clean)
+}
