@@ -10,7 +10,7 @@ use std::time::Instant;
 use jiff::{SignedDuration, Timestamp};
 use portcullis::cluster::Manifests;
 use portcullis::config::{compile, compile_profile};
-use portcullis::decision::{Endpoint, Verdict, decide_at_once};
+use portcullis::decision::{Endpoint, Noticed, Verdict, decide_at_once};
 use portcullis::document;
 use portcullis::policy::catalogue::CATALOGUE;
 use portcullis::review::{decode, encode};
@@ -68,8 +68,8 @@ fn compare_exceptions() {
     }
 }
 
-/// The profile `hardened` with so many exceptions in the Pod's namespace, for its kind and every other policy, of which none
-/// matches it; and one that does, where `is_exempt`.
+/// The profile `hardened` with so many exceptions in the Pod's namespace, for its kind and every other policy, by name and by
+/// beginnings of names in turn, of which none matches it; and one that does, where `is_exempt`.
 #[expect(clippy::expect_used, reason = "a benchmark without its configuration measures nothing")]
 fn excepting(count: usize, is_exempt: bool) -> Snapshot {
     let end = Timestamp::now() + SignedDuration::from_hours(24 * 30);
@@ -79,8 +79,12 @@ fn excepting(count: usize, is_exempt: bool) -> Snapshot {
         "apiVersion: portcullis.dev/v1alpha1\nkind: Configuration\nprofile: hardened\nexceptions:\n".to_owned();
     for number in 0..count {
         let policy = ids[number % ids.len()];
+        let name = match number % 2 {
+            0 => format!("name: n{number}"),
+            _ => format!("namePrefix: n{number}, images: [\"**\"]"),
+        };
         text += &format!(
-            "- {{name: e{number}, policies: [{policy}], match: {{namespace: shop, kind: Pod, name: n{number}}}, {rest}"
+            "- {{name: e{number}, policies: [{policy}], match: {{namespace: shop, kind: Pod, {name}}}, {rest}"
         );
     }
     if is_exempt {
@@ -117,6 +121,7 @@ fn whole(
 ) -> Option<Vec<u8>> {
     let review = decode(bytes, snapshot.workloads(), Timestamp::now()).ok()?;
     let decision = decide_at_once(snapshot, &review.request, cluster);
+    decision.noticed.iter().for_each(Noticed::count);
     let origin = Origin { cluster: "", redaction: &Redaction::default() };
     let event = Event::new(&review.request, Endpoint::Validate, Caller::Certificate, origin, &decision, 0).to_bytes();
     lines.clear();

@@ -8,13 +8,16 @@ mod output;
 mod owners;
 mod requires;
 mod served;
+mod standing;
 mod time;
+mod uses;
 mod weaker;
 
 use jiff::Timestamp;
 use portcullis::cluster::Manifests;
 use portcullis::config::compile_at;
 use portcullis::decision::{Decision, decide_at_once};
+use portcullis::exception::Seen;
 use portcullis::facts::World;
 use portcullis::review;
 use portcullis::snapshot::Snapshot;
@@ -95,4 +98,9 @@ fn create(snapshot: &Snapshot, object: &Value) -> Decision {
 fn covered(decision: &Decision) -> Vec<(&'static str, Option<&str>)> {
     let findings = decision.findings.iter();
     findings.map(|one| (one.meta.id, one.exemption.as_ref().map(|one| one.exception.name.as_str()))).collect()
+}
+
+/// Name of each exception that a decision noticed, with the result.
+fn seen(decision: &Decision) -> Vec<(&str, Seen)> {
+    decision.noticed.iter().map(|one| (one.exception.name.as_str(), one.seen)).collect()
 }

@@ -7,12 +7,13 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use portcullis::decision::{Decision, Verdict, decide};
+use portcullis::exception::Seen;
 use portcullis::facts::{Answer, Question, World};
 use portcullis::review;
 use portcullis::snapshot::Snapshot;
 use serde_json::{Value, json};
 
-use super::{NOW, container, covered, enforced, exception, pod, review_of, time};
+use super::{NOW, container, covered, enforced, exception, pod, review_of, seen, time};
 
 /// The result that a refused Pod has.
 const REFUSED: (Verdict, Option<&str>) = (Verdict::Deny, None);
@@ -148,6 +149,7 @@ fn a_deployments_exception_covers_its_pods() {
         let decision = created(&snapshot, &pod, &user, &world);
         assert_eq!(result(&decision), (Verdict::Exempt, Some("web")), "{user}");
         assert!(decision.allowed);
+        assert_eq!(seen(&decision), [("web", Seen::Used)]);
         let namespace = "/apis/apps/v1/namespaces/shop";
         let path = |name: &str| format!("{namespace}/{name}");
         assert_eq!(world.asked(), [path("replicasets/web-5d"), path("deployments/web")]);

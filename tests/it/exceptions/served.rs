@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 
 use crate::serve::{Serve, Server, bad_pod, review, until};
 
-const POLICIES: &str = "apiVersion: portcullis.dev/v1alpha1\nkind: Configuration\npolicies:\n  \
+pub(super) const POLICIES: &str = "apiVersion: portcullis.dev/v1alpha1\nkind: Configuration\npolicies:\n  \
                         unpinned-images: {mode: enforce}\n  root-users: {mode: enforce}\n";
 
 /// This time from now, to the second.
-fn soon(seconds: i64) -> Timestamp {
+pub(super) fn soon(seconds: i64) -> Timestamp {
     let end = Timestamp::now().checked_add(SignedDuration::from_secs(seconds)).expect("a time");
     Timestamp::from_second(end.as_second()).expect("a time")
 }
@@ -23,7 +23,7 @@ fn exception(policies: &str, end: Timestamp) -> String {
     )
 }
 
-fn ask(server: &Server, uid: &str) -> Value {
+pub(super) fn ask(server: &Server, uid: &str) -> Value {
     server.post("/validate", review(uid, "default", &bad_pod()).to_string()).response()
 }
 
