@@ -81,7 +81,7 @@ fn excepting(count: usize, is_exempt: bool) -> Snapshot {
         let policy = ids[number % ids.len()];
         let name = match number % 2 {
             0 => format!("name: n{number}"),
-            _ => format!("namePrefix: n{number}, images: [\"**\"]"),
+            _ => format!("namePrefix: n{number}, images: [\"docker.io/**\"]"),
         };
         text += &format!(
             "- {{name: e{number}, policies: [{policy}], match: {{namespace: shop, kind: Pod, {name}}}, {rest}"

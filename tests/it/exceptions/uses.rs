@@ -32,14 +32,14 @@ fn only_exceptions_for_the_object_are_noticed_with_what_is_there() {
     for (matching, of_bad, of_good) in [
         ("namespace: shop, kind: Pod, name: web", Some(Seen::Used), Some(Seen::Clean)),
         ("namespace: shop, kind: Pod", Some(Seen::Used), Some(Seen::Clean)),
-        ("namespace: shop, namePrefix: we, images: [\"**\"]", Some(Seen::Used), Some(Seen::Clean)),
+        ("namespace: shop, namePrefix: we, images: [\"docker.io/**\"]", Some(Seen::Used), Some(Seen::Clean)),
         ("namespace: shop, users: [jane]", Some(Seen::Used), Some(Seen::Clean)),
         // A finding elsewhere is none of its.
         ("namespace: shop, containers: [other]", Some(Seen::Clean), Some(Seen::Clean)),
         ("namespace: shop, images: [\"registry.example.com/**\"]", Some(Seen::Clean), Some(Seen::Clean)),
         ("namespace: shop, kind: Pod, name: web2", None, None),
         ("namespace: shop, kind: Pod, name: we", None, None),
-        ("namespace: shop, namePrefix: web2, images: [\"**\"]", None, None),
+        ("namespace: shop, namePrefix: web2, images: [\"docker.io/**\"]", None, None),
         ("namespace: shop, kind: Deployment, name: web", None, None),
         ("namespace: other, kind: Pod, name: web", None, None),
         ("namespace: shop, users: [joe]", None, None),
@@ -188,7 +188,7 @@ fn names_and_prefixes_are_found_as_the_matcher_says() {
     let mut exceptions = vec![exception("all", UNPINNED, "namespace: shop")];
     for (number, name) in names.iter().enumerate().skip(1) {
         for (kind, matching) in
-            [("n", format!("name: \"{name}\"")), ("p", format!("namePrefix: \"{name}\", images: [\"**\"]"))]
+            [("n", format!("name: \"{name}\"")), ("p", format!("namePrefix: \"{name}\", images: [\"docker.io/**\"]"))]
         {
             for namespace in ["shop", "other"] {
                 let matching = format!("namespace: {namespace}, {matching}");
