@@ -7,7 +7,7 @@ use super::ModedFinding;
 use crate::engine::Outcome;
 use crate::exception::{Containers, Exception, Seen, Shared, Subject};
 use crate::object::{Object, Within};
-use crate::policy::Meta;
+use crate::policy::{Kinds, Meta};
 use crate::request::{Operation, Request};
 use crate::snapshot::Snapshot;
 
@@ -54,7 +54,7 @@ pub(super) fn notice(
         if noticed[..used].iter().any(|one| Arc::ptr_eq(&one.exception, exception)) {
             continue;
         }
-        if let Some(seen) = seen(exception, object, &containers, outcomes, findings) {
+        if let Some(seen) = seen(exception, request, object, &containers, outcomes, findings) {
             noticed.push(Noticed { exception: Shared::clone(exception), seen });
         }
     }
@@ -64,6 +64,7 @@ pub(super) fn notice(
 /// The result for an exception that was not used; `None` if its policies do not judge such objects, or not all of them could.
 fn seen(
     exception: &Exception,
+    request: &Request<'_>,
     object: &Object<'_>,
     containers: &Containers<'_>,
     outcomes: &[Outcome<'_>],
@@ -74,7 +75,11 @@ fn seen(
     if own.clone().any(|finding| exception.covers(&finding.place, containers)) {
         return Some(Seen::Found);
     }
-    let mut judged = outcomes.iter().filter(|outcome| is_own(outcome.policy.meta)).peekable();
+    // Policies on pods run on every object, and have nothing to say of one without.
+    let has_pods = !request.pods().is_empty();
+    let is_for = |kinds: &Kinds| kinds.cover(request) && (has_pods || *kinds != Kinds::Pods);
+    let is_asked = |meta: &Meta| is_own(meta) && meta.kinds.iter().any(is_for);
+    let mut judged = outcomes.iter().filter(|outcome| is_asked(outcome.policy.meta)).peekable();
     judged.peek()?;
     // A finding that stands for many does not say where they are.
     let is_known = object.unread().is_empty() && own.all(|finding| finding.place.within != Within::Many);

@@ -16,18 +16,11 @@ pub type Shared = Arc<Exception>;
 #[derive(Debug, Clone, Default)]
 pub struct Exceptions {
     all: Vec<Shared>,
-    by_policy: HashMap<&'static str, ByNamespace>,
+    /// By policy and namespace.
+    by_policy: HashMap<&'static str, HashMap<String, Vec<Shared>>>,
     by_namespace: HashMap<String, Named>,
     /// Those for objects that live in no namespace.
     elsewhere: Named,
-}
-
-/// Exceptions for one policy, in the order of their names.
-#[derive(Debug, Clone, Default)]
-struct ByNamespace {
-    named: HashMap<String, Vec<Shared>>,
-    /// Those for objects that live in no namespace.
-    unnamed: Vec<Shared>,
 }
 
 impl Exceptions {
@@ -35,21 +28,17 @@ impl Exceptions {
     pub fn new(exceptions: Vec<Exception>) -> Self {
         let mut all: Vec<Shared> = exceptions.into_iter().map(Arc::new).collect();
         all.sort_by(|one, other| one.name.cmp(&other.name));
-        let mut by_policy: HashMap<&'static str, ByNamespace> = HashMap::new();
+        let mut by_policy: HashMap<&'static str, HashMap<String, Vec<Shared>>> = HashMap::new();
         let (mut by_namespace, mut elsewhere) = (HashMap::<String, Named>::new(), Named::default());
         for exception in &all {
-            let here = match &exception.matching.namespace {
-                Some(namespace) => by_namespace.entry(namespace.clone()).or_default(),
-                None => &mut elsewhere,
+            let Some(namespace) = &exception.matching.namespace else {
+                elsewhere.add(Arc::clone(exception));
+                continue;
             };
-            here.add(Arc::clone(exception));
+            by_namespace.entry(namespace.clone()).or_default().add(Arc::clone(exception));
             for policy in &exception.policies {
                 let by_namespace = by_policy.entry(policy.id).or_default();
-                let list = match &exception.matching.namespace {
-                    Some(namespace) => by_namespace.named.entry(namespace.clone()).or_default(),
-                    None => &mut by_namespace.unnamed,
-                };
-                list.push(Arc::clone(exception));
+                by_namespace.entry(namespace.clone()).or_default().push(Arc::clone(exception));
             }
         }
         Self { all, by_policy, by_namespace, elsewhere }
@@ -83,7 +72,7 @@ impl Exceptions {
     /// True if an exception from this policy may be for an object of one of these kinds (group and kind) in this namespace at this
     /// time.
     pub fn may_be_about(&self, policy: &Meta, namespace: &str, kinds: &[(&str, &str)], now: Timestamp) -> bool {
-        let named = self.by_policy.get(policy.id).and_then(|by_namespace| by_namespace.named.get(namespace));
+        let named = self.by_policy.get(policy.id).and_then(|by_namespace| by_namespace.get(namespace));
         let is_of_kind = |one: &Shared| match &one.matching.kind {
             Some(wanted) => kinds.iter().any(|(group, kind)| wanted.is(group, kind)),
             None => true,
@@ -93,16 +82,14 @@ impl Exceptions {
 
     /// The exceptions from this policy for this object at this time, in the order of their names.
     pub fn about(&self, policy: &Meta, subject: &Subject<'_>, now: Timestamp) -> Vec<&Shared> {
-        let Some(by_namespace) = self.by_policy.get(policy.id) else { return Vec::new() };
-        let named = by_namespace.named.get(subject.governed_by).into_iter().flatten();
-        let unnamed = by_namespace.unnamed.iter().filter(|_| subject.is_in_no_namespace);
-        let mut about: Vec<&Shared> = named.chain(unnamed).filter(|one| one.is_about(subject, now)).collect();
+        let names = |one: &&Shared| one.policies.iter().any(|named| named.id == policy.id);
+        let mut about: Vec<&Shared> = self.all_about(*subject, now).filter(names).collect();
         about.sort_by(|one, other| one.name.cmp(&other.name));
         about
     }
 
     /// The exceptions for this object at this time, from whatever policy.
-    pub fn all_about<'e>(&'e self, subject: Subject<'e>, now: Timestamp) -> impl Iterator<Item = &'e Shared> {
+    pub fn all_about<'e>(&'e self, subject: Subject<'_>, now: Timestamp) -> impl Iterator<Item = &'e Shared> {
         let here = self.by_namespace.get(subject.governed_by);
         let elsewhere = subject.is_in_no_namespace.then_some(&self.elsewhere);
         let named = here.into_iter().chain(elsewhere).flat_map(move |named| named.matching(subject.name));

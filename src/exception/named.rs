@@ -32,7 +32,7 @@ impl Named {
     }
 
     /// The exceptions whose name matches.
-    pub(super) fn matching<'e>(&'e self, name: Name<'e>) -> impl Iterator<Item = &'e Shared> {
+    pub(super) fn matching<'e>(&'e self, name: Name<'_>) -> impl Iterator<Item = &'e Shared> {
         let (text, exact) = match name {
             Name::Exact(name) => (name, self.exact.get(name)),
             Name::Generated(beginning) => (beginning, None),

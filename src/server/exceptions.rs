@@ -223,7 +223,7 @@ mod tests {
         let entries: Vec<(String, &str)> = (0..4_096)
             .map(|number| {
                 let end = ["2026-11-26T11:00:00Z", "2026-11-30T00:00:00Z", "2027-11-01T00:00:00Z"][number % 3];
-                (format!("{number:0>63}"), end)
+                (format!("e{number:0>62}"), end)
             })
             .collect();
         configured(&entries)

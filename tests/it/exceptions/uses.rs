@@ -81,7 +81,9 @@ fn what_was_not_judged_is_not_clean() {
     assert_eq!(seen(&create(&one("namespace: shop"), &map)), [], "its policy judges no such kind");
     let mut unread = good();
     unread["spec"]["securityContext"] = json!("text");
-    assert_eq!(seen(&create(&one("namespace: shop"), &unread)), [], "a field could not be read");
+    let update = review_of("UPDATE", "jane", &unread, Some(&unread));
+    let decision = answer(&one("namespace: shop"), &update, &Manifests::default(), time(NOW));
+    assert_eq!(seen(&decision), [], "a field could not be read");
     let deleted = review_of("DELETE", "jane", &bad(), Some(&bad()));
     let decision = answer(&one("namespace: shop"), &deleted, &Manifests::default(), time(NOW));
     assert_eq!(seen(&decision), [], "nothing is judged");
