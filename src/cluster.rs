@@ -3,6 +3,7 @@
 mod limit_range;
 mod live;
 mod manifests;
+mod owners;
 mod reflect;
 mod stored;
 

@@ -70,11 +70,11 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, String> {
     let snapshot = args.policies.load(args.ceiling, now)?;
     let mut input = Input::read(&args.paths);
     let around = Input::read(&args.cluster_from);
-    let mut world = Manifests::whole(!args.cluster_from.is_empty());
+    let mut world = Manifests::whole(!args.cluster_from.is_empty()).with_owners(snapshot.exceptions(), now);
     around.describe(&mut world, &args.namespace);
     input.describe(&mut world, &args.namespace);
 
-    let (mut unjudged, mut notes) = (BTreeSet::new(), BTreeSet::new());
+    let (mut unjudged, mut notes) = (BTreeSet::new(), BTreeSet::from_iter(world.note()));
     let mut summary = Summary::default();
     let mut errors = std::mem::take(&mut input.errors);
     errors.extend(around.errors);

@@ -30,7 +30,8 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<ExitCode, String> {
-    let snapshot = args.policies.load(None, Timestamp::now())?;
+    let now = Timestamp::now();
+    let snapshot = args.policies.load(None, now)?;
     let name = args.file.display();
     let mut bytes = Vec::new();
     let read = if args.file.as_os_str() == "-" {
@@ -44,10 +45,10 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, String> {
     if !around.errors.is_empty() {
         return Err(around.errors.join("\n"));
     }
-    let mut world = Manifests::whole(!args.cluster_from.is_empty());
+    let mut world = Manifests::whole(!args.cluster_from.is_empty()).with_owners(snapshot.exceptions(), now);
     around.describe(&mut world, "default");
 
-    let review = match review::decode(&bytes, snapshot.workloads(), Timestamp::now()) {
+    let review = match review::decode(&bytes, snapshot.workloads(), now) {
         Ok(review) => review,
         Err(error) => {
             eprintln!("{}", escape(&format!("{name}: {error}")));

@@ -5,8 +5,13 @@ use std::future::{Future, ready};
 use std::pin::Pin;
 use std::sync::Arc;
 
+use jiff::Timestamp;
+use serde_json::value::RawValue;
+
 use super::LimitRange;
+use super::owners::StoredOwners;
 use crate::document::{Node, Value};
+use crate::exception::Exceptions;
 use crate::facts::{Answer, Namespace, NetworkPolicy, Question, ServiceAccount, World};
 
 /// The objects among the inputs that policies may ask for.
@@ -17,6 +22,7 @@ pub struct Manifests {
     network_policies: HashMap<String, Vec<NetworkPolicy>>,
     /// Keyed by namespace and name.
     limit_ranges: HashMap<String, BTreeMap<String, LimitRange>>,
+    owners: StoredOwners,
     is_whole: bool,
 }
 
@@ -25,6 +31,13 @@ impl Manifests {
     /// questions about a kind without any manifest are answered with [`Answer::LeftOut`].
     pub fn whole(is_whole: bool) -> Self {
         Self { is_whole, ..Self::default() }
+    }
+
+    /// The same with the owners that these exceptions may be about at the time `now`, as far as the manifests are a dump of what is
+    /// stored.
+    #[must_use]
+    pub fn with_owners(self, exceptions: &Exceptions, now: Timestamp) -> Self {
+        Self { owners: StoredOwners::new(exceptions, now), ..self }
     }
 
     /// Adds an object; kinds that no policy asks for are ignored. `namespace` is that of objects that name none.
@@ -44,6 +57,13 @@ impl Manifests {
             node.and_then(Node::as_text).filter(|text| !text.is_empty())
         };
         let namespace = text("namespace").unwrap_or(namespace).to_owned();
+        let group = api_version.rsplit_once('/').map_or("", |(group, _)| group);
+        if self.owners.may_keep(group, kind, &namespace) {
+            let stored = serde_json::to_string(object).and_then(RawValue::from_string);
+            if let (Ok(stored), Some(name)) = (stored, text("name")) {
+                self.owners.learn(group, kind, &namespace, name, &stored);
+            }
+        }
         match (api_version, kind, text("name")) {
             ("v1", "Namespace", Some(name)) => {
                 let labels = match object.get("metadata").and_then(|node| node.get("labels")).map(|node| &node.value) {
@@ -75,6 +95,16 @@ impl Manifests {
         }
     }
 
+    /// Adds an object of a cluster, if it owns others.
+    pub(crate) fn add_owner(&mut self, group: &str, kind: &str, namespace: &str, name: &str, stored: &RawValue) {
+        self.owners.learn(group, kind, namespace, name, stored);
+    }
+
+    /// A note about owners for which there was no room.
+    pub fn note(&self) -> Option<String> {
+        self.owners.note()
+    }
+
     /// The LimitRanges of a namespace, in the order of their names.
     pub fn limit_ranges(&self, namespace: &str) -> impl Iterator<Item = &LimitRange> + Clone {
         self.limit_ranges.get(namespace).into_iter().flat_map(BTreeMap::values)
@@ -96,9 +126,9 @@ impl World for Manifests {
                 let found = self.network_policies.get(namespace).cloned().unwrap_or_default();
                 Answer::NetworkPolicies(found.into())
             }
-            // What exists is not read from files.
-            Question::Owner { .. } if self.is_whole => Answer::NotFound,
-            Question::Owner { .. } => Answer::LeftOut,
+            Question::Owner { kind, namespace, name } => {
+                self.owners.find(*kind, namespace, name).unwrap_or(Answer::NotFound)
+            }
         })
     }
 

@@ -25,8 +25,6 @@ use crate::snapshot::Snapshot;
 const HOPS: usize = 3;
 /// The user of all controllers where they share one.
 const CONTROLLER_MANAGER: &str = "system:kube-controller-manager";
-/// Beginning of the user name of each controller where they do not.
-const CONTROLLER: &str = "system:serviceaccount:kube-system:";
 /// Maximum length of a name (`DNS1123SubdomainMaxLength` in
 /// `K/staging/src/k8s.io/apimachinery/pkg/util/validation/validation.go`).
 const NAME: usize = 253;
@@ -124,7 +122,7 @@ fn first(snapshot: &Snapshot, request: &Request<'_>) -> Option<Reference> {
     }
     let user = request.user.name();
     owner_in(request.sent?)
-        .filter(|first| user == CONTROLLER_MANAGER || user.strip_prefix(CONTROLLER) == Some(first.kind.controller()))
+        .filter(|first| user == CONTROLLER_MANAGER || user == first.kind.user())
 }
 
 /// Follows owners to the topmost one; `None` if it is not certain who that is.

@@ -58,9 +58,14 @@ impl Match {
             None => subject.is_in_no_namespace,
         };
         is_there
-            && self.kind.as_ref().is_none_or(|kind| kind.is(subject.group, subject.kind))
-            && self.name.as_ref().is_none_or(|name| name.matches(subject.name))
+            && self.is_for(subject.group, subject.kind, subject.name)
             && (self.users.is_empty() || self.users.iter().any(|user| user == subject.user))
+    }
+
+    /// True if an object of this group, kind and name matches in some namespace, for some user.
+    pub fn is_for(&self, group: &str, kind: &str, name: Name<'_>) -> bool {
+        self.kind.as_ref().is_none_or(|wanted| wanted.is(group, kind))
+            && self.name.as_ref().is_none_or(|wanted| wanted.matches(name))
     }
 
     /// True if a place of an object is covered.

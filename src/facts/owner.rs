@@ -84,6 +84,11 @@ impl OwnerKind {
         }
     }
 
+    /// User name of its controller, where controllers have one each.
+    pub fn user(self) -> String {
+        format!("system:serviceaccount:kube-system:{}", self.controller())
+    }
+
     /// The kind that may own its objects in turn.
     pub const fn above(self) -> Option<Self> {
         match self {

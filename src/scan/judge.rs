@@ -10,8 +10,8 @@ use super::type_errors::TypeErrors;
 use crate::cluster::Manifests;
 use crate::decision::{Decision, Endpoint, ModedFinding};
 use crate::document::{Node, Position};
-use crate::facts::World;
-use crate::object::{Object, Shape, Unreadable, is_cluster_scoped};
+use crate::facts::{OwnerKind, World};
+use crate::object::{Controllers, Object, Owned, Shape, Unreadable, is_cluster_scoped};
 use crate::request::{Kind, Operation, Request, Resource, Source, User};
 use crate::review::Judge;
 use crate::snapshot::Snapshot;
@@ -160,7 +160,7 @@ impl Bench<'_> {
             subresource: String::new().into(),
             name: identity.name.clone().into(),
             namespace: identity.namespace.clone().into(),
-            user: if is_stored_pod { maker(&read) } else { User::default() },
+            user: maker(&read, raw, group, &identity.kind, is_stored_pod),
             dry_run: false,
             received: self.now,
             // A template's findings that rest on other objects have their full mode: the whole set is there.
@@ -197,18 +197,26 @@ fn whole(error: serde_json::Error) -> Undecided {
     Undecided::Whole(error.to_string())
 }
 
-/// The user who creates a stored Pod: of a static pod's mirror, the kubelet of its node, which owns it; nobody that is known
-/// otherwise.
-fn maker(object: &Object<'_>) -> User<'static> {
-    let node = match object.pods() {
-        [pod] if object.metadata().annotation(MIRROR).is_some() && object.metadata().has_controller() => {
-            pod.node_name()
-        }
-        _ => "",
-    };
-    if node.is_empty() {
+/// The user who creates an object: of one that a built-in controller makes, that controller; of a static pod's mirror, the kubelet
+/// of its node, which owns it; nobody that is known otherwise. A manifest without a uid comes from a user, whatever it says.
+fn maker(object: &Object<'_>, raw: &RawValue, group: &str, kind: &str, is_stored_pod: bool) -> User<'static> {
+    if !object.metadata().has_controller() {
         return User::default();
     }
-    let groups = [crate::object::Text::borrowed("system:nodes")];
-    User { username: Some(format!("system:node:{node}").into()), uid: None, groups: Some(Arc::new(groups)) }
+    let Ok(owned) = Owned::read(raw) else { return User::default() };
+    let Controllers::One(owner) = owned.controllers() else { return User::default() };
+    if owner.group().is_empty() && owner.kind() == "Node" {
+        let is_mirror = is_stored_pod && object.metadata().annotation(MIRROR).is_some();
+        let is_there = object.pods().first().is_some_and(|pod| pod.node_name() == owner.name());
+        if !is_mirror || !is_there || owner.name().is_empty() {
+            return User::default();
+        }
+        let groups = [crate::object::Text::borrowed("system:nodes")];
+        let username = format!("system:node:{}", owner.name());
+        return User { username: Some(username.into()), uid: None, groups: Some(Arc::new(groups)) };
+    }
+    match OwnerKind::find(owner.group(), owner.kind()).filter(|owner| owner.makes(group, kind)) {
+        Some(owner) if !owned.uid().is_empty() => User { username: Some(owner.user().into()), ..User::default() },
+        _ => User::default(),
+    }
 }

@@ -31,13 +31,15 @@ const FACTS: [(&str, &str, &str, &str); 4] = [
 
 impl Known {
     /// Lists the facts. A kind that could not be listed is among the errors, and what depends on it is unknown.
+    ///
+    /// `objects` is what the facts are added to.
     pub async fn list(
         client: &Client,
+        mut objects: Manifests,
         limit: usize,
         owners: &mut Owners,
         visitor: &mut dyn Visitor,
     ) -> (Self, Vec<ListError>) {
-        let mut objects = Manifests::whole(true);
         let (mut unreadable, mut errors) = (HashMap::new(), Vec::new());
         for (group, version, kind, resource) in FACTS {
             let listed = Listed::new(group, version, kind, resource);
@@ -50,6 +52,11 @@ impl Known {
         (Self { objects, unreadable }, errors)
     }
 
+    /// Adds an object that may own others. Owners must come before what they own.
+    pub fn learn(&mut self, kind: &Listed, object: &RawValue, references: &References) {
+        self.objects.add_owner(&kind.group, &kind.kind, references.namespace(), references.name(), object);
+    }
+
     /// The objects, with the LimitRanges of each namespace.
     pub fn objects(&self) -> &Manifests {
         &self.objects
@@ -59,8 +66,7 @@ impl Known {
 impl World for Known {
     fn known(&self, question: &Question) -> Option<Answer> {
         let kind = match question {
-            // Exceptions for owners do not count yet: the objects of a scan are not kept.
-            Question::Owner { .. } => return Some(Answer::NotFound),
+            Question::Owner { .. } => return self.objects.known(question),
             Question::Namespace { .. } => "Namespace",
             Question::ServiceAccount { .. } => "ServiceAccount",
             Question::NetworkPolicies { .. } => "NetworkPolicy",

@@ -8,6 +8,7 @@ use super::{Args, Scan, Subject};
 use crate::cli::connect;
 use crate::cli::row::Examined;
 use crate::cli::unjudged::is_own;
+use crate::cluster::Manifests;
 use crate::document::{Node, Position, Value};
 use crate::scan::{Bench, Identity, Known, Listed, Origin, References, Visitor, Written, each, served};
 
@@ -39,31 +40,35 @@ async fn whole(scan: &mut Scan<'_>, args: &Args) -> Result<(), String> {
         scan.cannot(&error.to_string());
     }
     let mut owners = std::mem::take(&mut scan.owners);
-    let (known, errors) = Known::list(&client, args.page_size, &mut owners, &mut Told(scan)).await;
+    let objects = Manifests::whole(true).with_owners(scan.snapshot.exceptions(), scan.now);
+    let (mut known, errors) = Known::list(&client, objects, args.page_size, &mut owners, &mut Told(scan)).await;
     scan.owners = owners;
     for error in errors {
         scan.cannot(&error.to_string());
     }
-    let snapshot = scan.snapshot;
-    let bench = Bench { snapshot, world: &known, ranges: known.objects(), now: scan.now };
     for kind in &served.kinds {
-        if let Err(error) = each(&client, kind, args.page_size, &mut Judging { scan, bench }).await {
+        let known = &mut known;
+        if let Err(error) = each(&client, kind, args.page_size, &mut Judging { scan, known }).await {
             scan.cannot(&error.to_string());
         }
     }
+    scan.notes.extend(known.objects().note());
     Ok(())
 }
 
 /// Judges what is listed.
 struct Judging<'j, 's> {
     scan: &'j mut Scan<'s>,
-    bench: Bench<'j>,
+    known: &'j mut Known,
 }
 
 impl Visitor for Judging<'_, '_> {
     fn object(&mut self, kind: &Listed, object: &RawValue) {
         let references = References::of(object);
         self.scan.owners.learn(&kind.kind, &references);
+        self.known.learn(kind, object, &references);
+        let (snapshot, now) = (self.scan.snapshot, self.scan.now);
+        let bench = Bench { snapshot, world: &*self.known, ranges: self.known.objects(), now };
         let identity = Identity {
             api_version: kind.api_version(),
             kind: kind.kind.clone(),
@@ -73,7 +78,7 @@ impl Visitor for Judging<'_, '_> {
         let node = || serde_json::from_str::<Node>(object.get()).ok();
         // Most objects are judged as they came. One with a field of the wrong type is judged without that, and one of
         // another project's kinds is searched for templates that nobody judges.
-        let decided = is_own(&kind.group).then(|| self.bench.decide(Written::Json(object), &identity, Origin::Stored));
+        let decided = is_own(&kind.group).then(|| bench.decide(Written::Json(object), &identity, Origin::Stored));
         let examined = if let Some(Ok(decision)) = decided {
             Examined::decided(decision)
         } else {
@@ -81,7 +86,7 @@ impl Visitor for Judging<'_, '_> {
                 self.scan.cannot(&format!("{} {}/{}: nested too deeply", kind.kind, identity.namespace, identity.name));
                 return;
             };
-            Examined::of(&self.bench, &node, &identity, Origin::Stored)
+            Examined::of(&bench, &node, &identity, Origin::Stored)
         };
         let has_findings = examined.judgement.decision.as_ref().is_some_and(|decision| !decision.findings.is_empty());
         let subject = Subject { file: None, identity: &identity, references: &references, examined: &examined };

@@ -16,7 +16,7 @@ enum Source {
 }
 
 pub(super) fn scan(scan: &mut Scan<'_>, args: &Args) {
-    let mut world = Manifests::whole(!args.cluster_from.is_empty());
+    let mut world = Manifests::whole(!args.cluster_from.is_empty()).with_owners(scan.snapshot.exceptions(), scan.now);
     let mut owners = std::mem::take(&mut scan.owners);
     for source in sources(scan, &args.cluster_from) {
         with_input(&source, |input| {
@@ -35,6 +35,7 @@ pub(super) fn scan(scan: &mut Scan<'_>, args: &Args) {
         });
     }
     scan.owners = owners;
+    scan.notes.extend(world.note());
     let bench = Bench { snapshot: scan.snapshot, world: &world, ranges: &world, now: scan.now };
     for (done, source) in sources.iter().enumerate() {
         scan.progress.show("files", done, Some((sources.len() - done) as u64));
