@@ -3,6 +3,7 @@
 mod exceptions;
 mod files;
 mod lists;
+mod owners;
 
 use std::collections::BTreeMap;
 use std::path::Path;

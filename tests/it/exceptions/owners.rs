@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use portcullis::decision::{Decision, Verdict, decide};
 use portcullis::exception::Seen;
 use portcullis::facts::{Answer, Question, World};
@@ -92,11 +93,11 @@ pub(super) fn owned(mut object: Value, by: &Value) -> Value {
     object
 }
 
-fn deployment(containers: &[Value]) -> Value {
+pub(super) fn deployment(containers: &[Value]) -> Value {
     owner("apps/v1", "Deployment", "web", containers, None)
 }
 
-fn set(containers: &[Value], controller: Option<&Value>) -> Value {
+pub(super) fn set(containers: &[Value], controller: Option<&Value>) -> Value {
     owner("apps/v1", "ReplicaSet", "web-5d", containers, controller)
 }
 
@@ -113,19 +114,28 @@ fn for_web() -> Snapshot {
     enforced(&["privileged-containers"], &[exception("web", "privileged-containers", &of("Deployment"))])
 }
 
-fn of(kind: &str) -> String {
+pub(super) fn of(kind: &str) -> String {
     format!("namespace: shop, kind: {kind}, name: web")
 }
 
 /// The decision about the creation of a Pod by a user.
 pub(super) fn created(snapshot: &Snapshot, pod: &Value, user: &str, world: &Stored) -> Decision {
-    decided(snapshot, &review_of("CREATE", user, pod, None), world)
+    created_at(time(NOW), snapshot, pod, user, world)
+}
+
+/// The same at this time.
+pub(super) fn created_at(now: Timestamp, snapshot: &Snapshot, pod: &Value, user: &str, world: &Stored) -> Decision {
+    decided_at(now, snapshot, &review_of("CREATE", user, pod, None), world)
 }
 
 /// The decision about a review that arrives at [`NOW`].
 pub(super) fn decided(snapshot: &Snapshot, review: &Value, world: &Stored) -> Decision {
+    decided_at(time(NOW), snapshot, review, world)
+}
+
+fn decided_at(now: Timestamp, snapshot: &Snapshot, review: &Value, world: &Stored) -> Decision {
     let bytes = review.to_string();
-    let review = review::decode(bytes.as_bytes(), snapshot.workloads(), time(NOW)).expect("has a uid");
+    let review = review::decode(bytes.as_bytes(), snapshot.workloads(), now).expect("has a uid");
     assert_eq!(review.unreadable, None);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
     let patience =

@@ -4,8 +4,12 @@ use portcullis::cluster::Manifests;
 use portcullis::config::{ConfigError, compile_at};
 use portcullis::decision::Verdict;
 
+use serde_json::Value;
+
+use super::owners::{Stored, controller, created_at, deployment, of, owned, privileged, set};
 use super::{END, NOW, answer, configured, container, exception, pod, review_of, time};
 use crate::judging::HEAD;
+use crate::scan::{check, scan, without_owner};
 
 const POLICIES: &str = "policies: {unpinned-images: {mode: enforce}}\n";
 
@@ -23,6 +27,44 @@ fn an_exception_counts_until_the_second_of_its_end() {
         ("2029-01-01T00:00:00Z", Verdict::Deny),
     ] {
         assert_eq!(answer(&snapshot, &review, &Manifests::default(), time(received)).verdict, verdict, "{received}");
+    }
+}
+
+#[test]
+fn webhook_check_and_scan_agree_on_the_second_for_what_an_owner_makes_too() {
+    let bad = [privileged("web", "nginx")];
+    let top = deployment(&bad);
+    let set = set(&bad, Some(&top));
+    let mut pod = owned(pod("web-5d-x", &bad), &set);
+    pod["metadata"]["uid"] = "uid-of-a-pod".into();
+    let world = Stored::of(&[&set, &top]);
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::create_dir(folder.path().join("set")).expect("made");
+    for (name, object) in [("a-pod.json", &pod), ("b-set.json", &set), ("c-deployment.json", &top)] {
+        std::fs::write(folder.path().join("set").join(name), object.to_string()).expect("written");
+    }
+    for matching in ["namespace: shop, kind: Pod, name: web-5d-x".to_owned(), of("Deployment")] {
+        let one = exception("one", "privileged-containers", &matching);
+        let lines = format!("policies: {{privileged-containers: {{mode: enforce}}}}\nexceptions: [{one}]\n");
+        std::fs::write(folder.path().join("c.yaml"), format!("{HEAD}{lines}")).expect("written");
+        let snapshot = configured(&lines);
+        for (at, is_exempt) in [
+            ("2027-01-30T23:59:59Z", true),
+            ("2027-01-30T23:59:59.999999999Z", true),
+            (END, false),
+            ("2027-01-31T00:00:01Z", false),
+        ] {
+            let sent = created_at(time(at), &snapshot, &pod, &controller("replicaset-controller"), &world);
+            assert_eq!(sent.verdict, if is_exempt { Verdict::Exempt } else { Verdict::Deny }, "{matching} at {at}");
+            let arguments = ["set", "--config", "c.yaml", "--at", at, "--format", "json"];
+            let rows = |rows: Vec<Value>| rows.into_iter().map(without_owner).collect::<Vec<_>>();
+            let checked = rows(check(folder.path(), &arguments));
+            let row = checked.iter().find(|row| row["kind"] == "Pod").expect("a Pod");
+            let expected = if is_exempt { ("allow", Some("one")) } else { ("deny", None) };
+            let name = row["findings"][0]["exception"]["name"].as_str();
+            assert_eq!((row["decision"].as_str().unwrap_or_default(), name), expected, "{matching} at {at}");
+            assert_eq!(rows(scan(folder.path(), &arguments).rows()), checked, "{matching} at {at}");
+        }
     }
 }
 

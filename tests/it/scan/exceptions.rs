@@ -115,7 +115,10 @@ fn where_all_refusals_are_excepted_nothing_would_be_refused() {
 fn an_exception_is_for_what_it_names_in_the_cluster_dump_too() {
     for (matching, exempt, refused) in [
         ("namespace: shop", 3, 0),
-        ("namespace: shop, kind: Deployment, name: web", 1, 2),
+        ("namespace: shop, kind: Deployment, name: web", 3, 0),
+        ("namespace: shop, kind: Deployment", 3, 0),
+        ("namespace: shop, kind: Deployment, name: other", 0, 3),
+        ("namespace: shop, kind: ReplicaSet, name: web-5d", 0, 3),
         ("namespace: shop, kind: Pod, name: web-5d-a", 1, 2),
         ("namespace: quiet", 0, 3),
         ("namespace: shop, users: [jane]", 0, 3),

@@ -25,7 +25,7 @@ pub(super) fn scanned(folder: &tempfile::TempDir, arguments: &[&str]) -> Scanned
 }
 
 /// An object as an API server has stored it.
-fn stored(mut object: Value, namespace: &str, owner: Option<&Value>) -> Value {
+pub(super) fn stored(mut object: Value, namespace: &str, owner: Option<&Value>) -> Value {
     let name = object["metadata"]["name"].as_str().expect("a name").to_owned();
     object["metadata"]["namespace"] = json!(namespace);
     object["metadata"]["uid"] = json!(format!("uid-{namespace}-{name}"));
@@ -253,8 +253,19 @@ fn a_static_pod_of_its_node_is_warned_of_at_most() {
         }
         pod
     };
-    for (owner, annotated, decision) in [(true, true, "allow"), (true, false, "deny"), (false, true, "deny")] {
-        let folder = folder(CONFIG, &[("a.json", mirror(owner, annotated))]);
+    let mut of_set = mirror(true, true);
+    of_set["metadata"]["ownerReferences"][0]["apiVersion"] = json!("apps/v1");
+    of_set["metadata"]["ownerReferences"][0]["kind"] = json!("ReplicaSet");
+    let mut elsewhere = mirror(true, true);
+    elsewhere["spec"]["nodeName"] = json!("n2");
+    for (pod, decision) in [
+        (mirror(true, true), "allow"),
+        (mirror(true, false), "deny"),
+        (mirror(false, true), "deny"),
+        (of_set, "deny"),
+        (elsewhere, "deny"),
+    ] {
+        let folder = folder(CONFIG, &[("a.json", pod)]);
         let rows = scanned(&folder, &["--format", "json"]).rows();
         assert_eq!((&rows[0]["decision"], rows[0]["findings"].as_array().map(Vec::len)), (&json!(decision), Some(1)));
     }
