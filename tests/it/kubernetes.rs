@@ -29,6 +29,7 @@ mod ownership;
 pub(crate) mod plane;
 mod privileged;
 pub(crate) mod process;
+mod requires;
 mod restart;
 mod rewritten;
 mod rollouts;

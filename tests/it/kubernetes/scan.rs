@@ -2,6 +2,7 @@
 
 mod corpus;
 mod figures;
+mod owners;
 mod rights;
 
 use std::sync::LazyLock;
