@@ -199,6 +199,7 @@ fn whole(error: serde_json::Error) -> Undecided {
 
 /// The user who creates an object: of one that a built-in controller makes, that controller; of a static pod's mirror, the kubelet
 /// of its node, which owns it; nobody that is known otherwise. A manifest without a uid comes from a user, whatever it says.
+/// One with a forged uid gains nothing but findings of `check` that are exempt for its owner too.
 fn maker(object: &Object<'_>, raw: &RawValue, group: &str, kind: &str, is_stored_pod: bool) -> User<'static> {
     if !object.metadata().has_controller() {
         return User::default();

@@ -8,7 +8,7 @@ use crate::kubernetes::objects::{Flaw, broken_pod, broken_spec, holder, pod, spe
 
 /// An exception from unpinned images for the Deployment `web` in `shop`.
 const CONFIG: &str = "profile: hardened\npolicies: {unisolated-pods: {mode: off}}\nexceptions:\n- {name: for-web, policies: \
-                      [unpinned-images, added-capabilities], match: {namespace: shop, kind: Deployment, name: web}, expires: \
+                      [unpinned-images, undropped-capabilities], match: {namespace: shop, kind: Deployment, name: web}, expires: \
                       2027-01-31T00:00:00Z, reason: moving, owner: shop}\n";
 const AT: [&str; 4] = ["--at", "2027-01-01T00:00:00Z", "--format", "json"];
 

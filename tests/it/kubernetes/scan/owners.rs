@@ -14,7 +14,7 @@ use super::{STILL, rows_in, scanned};
 fn configuration(space: &Space, name: &str) -> String {
     let tomorrow = jiff::Timestamp::now().checked_add(jiff::SignedDuration::from_hours(24)).expect("tomorrow");
     format!(
-        "profile: hardened\nexceptions:\n- {{name: owners, policies: [unpinned-images, added-capabilities], match: {{namespace: \
+        "profile: hardened\nexceptions:\n- {{name: owners, policies: [unpinned-images, undropped-capabilities], match: {{namespace: \
          {}, kind: Deployment{name}}}, expires: {tomorrow}, reason: it, owner: it}}\n",
         space.name
     )
