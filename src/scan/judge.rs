@@ -207,9 +207,7 @@ fn maker(object: &Object<'_>, raw: &RawValue, group: &str, kind: &str, is_stored
     let Ok(owned) = Owned::read(raw) else { return User::default() };
     let Controllers::One(owner) = owned.controllers() else { return User::default() };
     if owner.group().is_empty() && owner.kind() == "Node" {
-        let is_mirror = is_stored_pod && object.metadata().annotation(MIRROR).is_some();
-        let is_there = object.pods().first().is_some_and(|pod| pod.node_name() == owner.name());
-        if !is_mirror || !is_there || owner.name().is_empty() {
+        if !is_stored_pod || object.metadata().annotation(MIRROR).is_none() {
             return User::default();
         }
         let groups = [crate::object::Text::borrowed("system:nodes")];
