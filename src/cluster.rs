@@ -15,6 +15,7 @@ use crate::facts::{Answer, Question, World};
 pub use limit_range::LimitRange;
 pub(crate) use limit_range::object_in;
 pub use manifests::Manifests;
+pub use owners::Wanted;
 pub use reflect::Cluster;
 
 /// The world of a server without a cluster.

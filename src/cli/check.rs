@@ -10,12 +10,11 @@ use super::input::Input;
 use super::misspelt::{Misspelt, misspelt};
 use super::row::{Examined, Excepted, Found, Outcome, Row, json, not_judged};
 use super::{Clock, Policies, REFUSED, UNUSABLE, escape, left_out, print};
-use crate::cluster::Manifests;
 use crate::document::{Key, Node};
 use crate::mode::Mode;
 use crate::redaction::{clean, shortened};
 use crate::scan::template::{self, QUESTION};
-use crate::scan::{Bench, Identity, Origin};
+use crate::scan::{Bench, Identity, Origin, world};
 use crate::snapshot::Snapshot;
 
 /// Maximum characters of a misspelt field name in output.
@@ -70,7 +69,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, String> {
     let snapshot = args.policies.load(args.ceiling, now)?;
     let mut input = Input::read(&args.paths);
     let around = Input::read(&args.cluster_from);
-    let mut world = Manifests::whole(!args.cluster_from.is_empty()).with_owners(snapshot.exceptions(), now);
+    let mut world = world(&snapshot, now, !args.cluster_from.is_empty());
     around.describe(&mut world, &args.namespace);
     input.describe(&mut world, &args.namespace);
 

@@ -8,10 +8,10 @@ use jiff::Timestamp;
 
 use super::input::Input;
 use super::{Policies, REFUSED, UNUSABLE, escape, left_out, print};
-use crate::cluster::Manifests;
 use crate::decision::Endpoint;
 use crate::escape::escaped_json;
 use crate::review::{self, Judge};
+use crate::scan;
 
 /// Arguments of `review`.
 #[derive(clap::Args)]
@@ -45,7 +45,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, String> {
     if !around.errors.is_empty() {
         return Err(around.errors.join("\n"));
     }
-    let mut world = Manifests::whole(!args.cluster_from.is_empty()).with_owners(snapshot.exceptions(), now);
+    let mut world = scan::world(&snapshot, now, !args.cluster_from.is_empty());
     around.describe(&mut world, "default");
 
     let review = match review::decode(&bytes, snapshot.workloads(), now) {

@@ -5,14 +5,12 @@ use std::future::{Future, ready};
 use std::pin::Pin;
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use serde_json::value::RawValue;
 
 use super::LimitRange;
-use super::owners::StoredOwners;
+use super::owners::{StoredOwners, Wanted};
 use crate::document::{Node, Value};
-use crate::exception::Exceptions;
-use crate::facts::{Answer, Namespace, NetworkPolicy, Question, ServiceAccount, World};
+use crate::facts::{Answer, Namespace, NetworkPolicy, OwnerKind, Question, ServiceAccount, World};
 
 /// The objects among the inputs that policies may ask for.
 #[derive(Default)]
@@ -22,7 +20,7 @@ pub struct Manifests {
     network_policies: HashMap<String, Vec<NetworkPolicy>>,
     /// Keyed by namespace and name.
     limit_ranges: HashMap<String, BTreeMap<String, LimitRange>>,
-    owners: StoredOwners,
+    owners: Option<StoredOwners>,
     is_whole: bool,
 }
 
@@ -33,11 +31,10 @@ impl Manifests {
         Self { is_whole, ..Self::default() }
     }
 
-    /// The same with the owners that these exceptions may be about at the time `now`, as far as the manifests are a dump of what is
-    /// stored.
+    /// The same with the owners that are asked for, as far as the manifests are a dump of what is stored.
     #[must_use]
-    pub fn with_owners(self, exceptions: &Exceptions, now: Timestamp) -> Self {
-        Self { owners: StoredOwners::new(exceptions, now), ..self }
+    pub fn with_owners(self, wanted: Wanted) -> Self {
+        Self { owners: Some(StoredOwners::new(wanted)), ..self }
     }
 
     /// Adds an object; kinds that no policy asks for are ignored. `namespace` is that of objects that name none.
@@ -58,10 +55,11 @@ impl Manifests {
         };
         let namespace = text("namespace").unwrap_or(namespace).to_owned();
         let group = api_version.rsplit_once('/').map_or("", |(group, _)| group);
-        if self.owners.may_keep(group, kind, &namespace) {
-            let stored = serde_json::to_string(object).and_then(RawValue::from_string);
-            if let (Ok(stored), Some(name)) = (stored, text("name")) {
-                self.owners.learn(group, kind, &namespace, name, &stored);
+        if let (Some(owners), Some(owner), Some(name)) = (&mut self.owners, OwnerKind::find(group, kind), text("name"))
+        {
+            // One that is nested too deeply owns nothing.
+            if let Ok(stored) = serde_json::to_string(object).and_then(RawValue::from_string) {
+                owners.learn(owner, &namespace, name, &stored);
             }
         }
         match (api_version, kind, text("name")) {
@@ -95,14 +93,16 @@ impl Manifests {
         }
     }
 
-    /// Adds an object of a cluster, if it owns others.
-    pub(crate) fn add_owner(&mut self, group: &str, kind: &str, namespace: &str, name: &str, stored: &RawValue) {
-        self.owners.learn(group, kind, namespace, name, stored);
+    /// Adds an object of a cluster that owns others.
+    pub(crate) fn add_owner(&mut self, kind: OwnerKind, namespace: &str, name: &str, stored: &RawValue) {
+        if let Some(owners) = &mut self.owners {
+            owners.learn(kind, namespace, name, stored);
+        }
     }
 
     /// A note about owners for which there was no room.
     pub fn note(&self) -> Option<String> {
-        self.owners.note()
+        self.owners.as_ref()?.note()
     }
 
     /// The LimitRanges of a namespace, in the order of their names.
@@ -127,7 +127,8 @@ impl World for Manifests {
                 Answer::NetworkPolicies(found.into())
             }
             Question::Owner { kind, namespace, name } => {
-                self.owners.find(*kind, namespace, name).unwrap_or(Answer::NotFound)
+                let found = self.owners.as_ref().and_then(|owners| owners.find(*kind, namespace, name));
+                found.unwrap_or(Answer::NotFound)
             }
         })
     }

@@ -1,13 +1,11 @@
-//! The stored objects that own others, as far as an exception may be about them.
+//! The stored objects that own others, as far as they are asked for.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::exception::{Exceptions, Name, Shared};
 use crate::facts::{Answer, OwnerKind};
 use crate::object::{Controllers, Owned};
 
@@ -18,14 +16,15 @@ const ENTRY: usize = 256;
 /// The fields of metadata that are kept: those that a decision about an owner reads.
 const METADATA: [&str; 6] = ["name", "namespace", "uid", "creationTimestamp", "labels", "ownerReferences"];
 
+/// True for the kind, namespace and name of a topmost owner that is asked for.
+pub type Wanted = Box<dyn Fn(OwnerKind, &str, &str) -> bool + Send + Sync>;
+
 /// Objects that own others, so that exceptions for them count for what they own.
 ///
-/// Of topmost objects, those that an exception in force may be about are kept with their `spec`. Of objects between those and Pods
-/// the metadata is, as it leads to the topmost ones. Nothing is kept of objects without a uid, which no API server has stored.
-#[derive(Default)]
+/// Topmost objects that are asked for are kept with their `spec`. Of objects between those and Pods the metadata is, as it leads to
+/// the topmost ones. Nothing is kept of objects without a uid, which no API server has stored.
 pub(super) struct StoredOwners {
-    /// The exceptions in force, by namespace.
-    exceptions: HashMap<String, Vec<Shared>>,
+    wanted: Wanted,
     /// JSON of each object; `None` if several of that name differ.
     objects: HashMap<(OwnerKind, String, String), Option<Arc<str>>>,
     /// Size of the objects.
@@ -44,25 +43,13 @@ struct Kept<'a> {
 }
 
 impl StoredOwners {
-    /// No objects yet; `exceptions` are those that may be about owners at the time `now`.
-    pub(super) fn new(exceptions: &Exceptions, now: Timestamp) -> Self {
-        let mut by_namespace: HashMap<String, Vec<Shared>> = HashMap::new();
-        for exception in exceptions.iter().filter(|exception| exception.is_in_force(now)) {
-            if let Some(namespace) = &exception.matching.namespace {
-                by_namespace.entry(namespace.clone()).or_default().push(Arc::clone(exception));
-            }
-        }
-        Self { exceptions: by_namespace, ..Self::default() }
-    }
-
-    /// True if objects of a kind in a namespace may be kept.
-    pub(super) fn may_keep(&self, group: &str, kind: &str, namespace: &str) -> bool {
-        self.exceptions.contains_key(namespace) && OwnerKind::find(group, kind).is_some()
+    /// No objects yet.
+    pub(super) fn new(wanted: Wanted) -> Self {
+        Self { wanted, objects: HashMap::new(), size: 0, left_out: 0 }
     }
 
     /// Keeps an object, if it may matter.
-    pub(super) fn learn(&mut self, group: &str, kind: &str, namespace: &str, name: &str, stored: &RawValue) {
-        let Some(kind) = OwnerKind::find(group, kind) else { return };
+    pub(super) fn learn(&mut self, kind: OwnerKind, namespace: &str, name: &str, stored: &RawValue) {
         let Some(kept) = self.kept(kind, namespace, name, stored) else { return };
         let key = (kind, namespace.to_owned(), name.to_owned());
         if let Some(known) = self.objects.get_mut(&key) {
@@ -100,7 +87,6 @@ impl StoredOwners {
 
     /// The part of an object that matters; `None` if nothing of it does.
     fn kept(&self, kind: OwnerKind, namespace: &str, name: &str, stored: &RawValue) -> Option<String> {
-        let exceptions = self.exceptions.get(namespace)?;
         let owned = Owned::read(stored).ok().filter(|owned| !owned.uid().is_empty())?;
         let (top, top_name) = match owned.controllers() {
             Controllers::None => (kind, name),
@@ -110,8 +96,7 @@ impl StoredOwners {
             }
             Controllers::Several => return None,
         };
-        let name = Name::Exact(top_name);
-        if !exceptions.iter().any(|one| one.matching.is_for(top.group(), top.kind(), name)) {
+        if !(self.wanted)(top, namespace, top_name) {
             return None;
         }
         let mut kept: Kept<'_> = serde_json::from_str(stored.get()).ok()?;
@@ -129,17 +114,13 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::{BYTES, ENTRY, StoredOwners};
-    use crate::config::compile_at;
     use crate::facts::{Answer, OwnerKind};
 
-    /// Those of a configuration with an exception for these objects, until 2027.
-    fn owners(matching: &str) -> StoredOwners {
-        let text = format!(
-            "apiVersion: portcullis.dev/v1alpha1\nkind: Configuration\npolicies: {{host-ports: {{mode: enforce}}}}\nexceptions:\n\
-             - {{name: a, policies: [host-ports], match: {{{matching}}}, expires: 2027-01-01T00:00:00Z, reason: r, owner: o}}\n"
-        );
-        let now = "2026-12-01T00:00:00Z".parse().expect("a time");
-        StoredOwners::new(compile_at("c", &text, None, now).expect("a configuration").snapshot.exceptions(), now)
+    /// Those that ask for one Deployment in `shop`, or for everything there.
+    fn owners(name: Option<&'static str>) -> StoredOwners {
+        StoredOwners::new(Box::new(move |kind, namespace, top| {
+            namespace == "shop" && name.is_none_or(|name| kind == OwnerKind::Deployment && name == top)
+        }))
     }
 
     fn object(uid: &str, controller: Option<(&str, &str, &str)>) -> Value {
@@ -150,16 +131,17 @@ mod tests {
     }
 
     fn learn(owners: &mut StoredOwners, group: &str, kind: &str, name: &str, object: &Value) -> Option<String> {
-        owners.learn(group, kind, "shop", name, &to_raw_value(object).expect("JSON"));
-        match owners.find(OwnerKind::find(group, kind)?, "shop", name)? {
+        let kind = OwnerKind::find(group, kind).expect("a kind");
+        owners.learn(kind, "shop", name, &to_raw_value(object).expect("JSON"));
+        match owners.find(kind, "shop", name)? {
             Answer::Object(text) => Some((*text).to_owned()),
             other => panic!("{other:?}"),
         }
     }
 
     #[test]
-    fn what_an_exception_may_be_about_is_kept_and_what_leads_there() {
-        let mut owners = owners("namespace: shop, kind: Deployment, name: web");
+    fn what_is_asked_for_is_kept_and_what_leads_there() {
+        let mut owners = owners(Some("web"));
         let mut keep = |kind: &str, name: &str, object: &Value| learn(&mut owners, "apps", kind, name, object);
         let top = keep("Deployment", "web", &object("1", None)).expect("kept");
         assert_eq!(top, r#"{"metadata":{"ownerReferences":null,"uid":"1"},"spec":{"a":1}}"#);
@@ -188,23 +170,8 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_kept_without_an_exception_there() {
-        for matching in ["namespace: quiet", "kind: Namespace, name: shop", "namespace: shop, kind: Pod"] {
-            assert_eq!(
-                learn(&mut owners(matching), "apps", "Deployment", "web", &object("1", None)),
-                None,
-                "{matching}"
-            );
-        }
-        let mut any = owners("namespace: shop");
-        assert!(learn(&mut any, "apps", "Deployment", "web", &object("1", None)).is_some());
-        assert!(any.may_keep("apps", "Deployment", "shop") && !any.may_keep("apps", "Deployment", "quiet"));
-        assert!(!any.may_keep("", "Pod", "shop"));
-    }
-
-    #[test]
     fn no_more_is_kept_than_there_is_room_for() {
-        let mut owners = owners("namespace: shop");
+        let mut owners = owners(None);
         let mut large = object("1", None);
         large["spec"]["a"] = json!("x".repeat(1 << 20));
         let room = BYTES / ((1 << 20) + ENTRY);

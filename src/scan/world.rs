@@ -12,7 +12,7 @@ use super::list::{ListError, Visitor, each};
 use super::references::{Owners, References};
 use crate::cluster::Manifests;
 use crate::document::Node;
-use crate::facts::{Answer, Question, World};
+use crate::facts::{Answer, OwnerKind, Question, World};
 
 /// The objects that policies ask for, as a cluster holds them.
 pub struct Known {
@@ -54,7 +54,9 @@ impl Known {
 
     /// Adds an object that may own others. Owners must come before what they own.
     pub fn learn(&mut self, kind: &Listed, object: &RawValue, references: &References) {
-        self.objects.add_owner(&kind.group, &kind.kind, references.namespace(), references.name(), object);
+        if let Some(kind) = OwnerKind::find(&kind.group, &kind.kind) {
+            self.objects.add_owner(kind, references.namespace(), references.name(), object);
+        }
     }
 
     /// The objects, with the LimitRanges of each namespace.

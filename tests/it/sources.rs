@@ -25,7 +25,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("telemetry", &["escape", "lock"]),
     ("facts", &["lock", "pod_security", "steps"]),
     ("object", &["digest", "escape", "operation", "redaction", "steps"]),
-    ("cluster", &["document", "facts", "lock", "pod_security"]),
+    ("cluster", &["document", "facts", "lock", "object", "pod_security"]),
     ("patch", &["object"]),
     ("request", &["object", "operation"]),
     ("policy", &["document", "facts", "object", "pod_security", "redaction", "request", "steps"]),

@@ -8,9 +8,8 @@ use super::{Args, Scan, Subject};
 use crate::cli::connect;
 use crate::cli::row::Examined;
 use crate::cli::unjudged::is_own;
-use crate::cluster::Manifests;
 use crate::document::{Node, Position, Value};
-use crate::scan::{Bench, Identity, Known, Listed, Origin, References, Visitor, Written, each, served};
+use crate::scan::{Bench, Identity, Known, Listed, Origin, References, Visitor, Written, each, served, world};
 
 /// Maximum time for a connection.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -40,7 +39,7 @@ async fn whole(scan: &mut Scan<'_>, args: &Args) -> Result<(), String> {
         scan.cannot(&error.to_string());
     }
     let mut owners = std::mem::take(&mut scan.owners);
-    let objects = Manifests::whole(true).with_owners(scan.snapshot.exceptions(), scan.now);
+    let objects = world(scan.snapshot, scan.now, true);
     let (mut known, errors) = Known::list(&client, objects, args.page_size, &mut owners, &mut Told(scan)).await;
     scan.owners = owners;
     for error in errors {

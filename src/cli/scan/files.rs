@@ -6,8 +6,7 @@ use std::path::PathBuf;
 use super::{Args, Scan, Subject};
 use crate::cli::input::{self, Input};
 use crate::cli::row::Examined;
-use crate::cluster::Manifests;
-use crate::scan::{Bench, Identity, Origin, References};
+use crate::scan::{Bench, Identity, Origin, References, world};
 
 /// A file, or standard input, which can be read only once.
 enum Source {
@@ -16,7 +15,7 @@ enum Source {
 }
 
 pub(super) fn scan(scan: &mut Scan<'_>, args: &Args) {
-    let mut world = Manifests::whole(!args.cluster_from.is_empty()).with_owners(scan.snapshot.exceptions(), scan.now);
+    let mut world = world(scan.snapshot, scan.now, !args.cluster_from.is_empty());
     let mut owners = std::mem::take(&mut scan.owners);
     for source in sources(scan, &args.cluster_from) {
         with_input(&source, |input| {
