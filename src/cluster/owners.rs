@@ -19,7 +19,7 @@ const METADATA: [&str; 6] = ["name", "namespace", "uid", "creationTimestamp", "l
 /// True for the kind, namespace and name of a topmost owner that is asked for.
 pub type Wanted = Box<dyn Fn(OwnerKind, &str, &str) -> bool + Send + Sync>;
 
-/// Objects that own others, so that exceptions for them count for what they own.
+/// Objects that own others, so that exceptions for them, and their age, count for what they own.
 ///
 /// Topmost objects that are asked for are kept with their `spec`. Of objects between those and Pods the metadata is, as it leads to
 /// the topmost ones. Nothing is kept of objects without a uid, which no API server has stored.
@@ -77,8 +77,8 @@ impl StoredOwners {
     pub(super) fn note(&self) -> Option<String> {
         (self.left_out > 0).then(|| {
             format!(
-                "note: exceptions may be about more owners than are kept ({} MiB): what {} of them own is judged as if nobody \
-                 owned it; name the owners in the exceptions",
+                "note: `exceptions` and `existing` ask for more owners than are kept ({} MiB): what {} of them own is judged as if \
+                 nobody owned it; name the owners in the exceptions, or scan without `existing`",
                 BYTES >> 20,
                 self.left_out
             )

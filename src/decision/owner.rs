@@ -121,8 +121,7 @@ fn first(snapshot: &Snapshot, request: &Request<'_>) -> Option<Reference> {
         return owner_in(request.old?).filter(|_| existing::is_released(snapshot, request, &before));
     }
     let user = request.user.name();
-    owner_in(request.sent?)
-        .filter(|first| user == CONTROLLER_MANAGER || user == first.kind.user())
+    owner_in(request.sent?).filter(|first| user == CONTROLLER_MANAGER || user == first.kind.user())
 }
 
 /// Follows owners to the topmost one; `None` if it is not certain who that is.

@@ -1,4 +1,4 @@
-//! The owners that are followed in what is stored: those that an exception may be about.
+//! The owners that are followed in what is stored: those that an exception may be about, and all where Pods inherit from owners.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,10 +9,13 @@ use crate::cluster::Manifests;
 use crate::exception::{Name, Shared};
 use crate::snapshot::Snapshot;
 
-/// A world without objects yet, for a configuration at the time `now`: it keeps the owners that an exception in force may be about.
-/// `is_whole` is that of [`Manifests::whole`].
+/// A world without objects yet, for a configuration at the time `now`: it keeps the owners that an exception in force may be about,
+/// and all owners where the configuration has `existing`. `is_whole` is that of [`Manifests::whole`].
 pub fn world(snapshot: &Snapshot, now: Timestamp, is_whole: bool) -> Manifests {
     let world = Manifests::whole(is_whole);
+    if snapshot.existing().is_some() {
+        return world.with_owners(Box::new(|_, _, _| true));
+    }
     let mut by_namespace: HashMap<String, Vec<Shared>> = HashMap::new();
     for exception in snapshot.exceptions().iter().filter(|exception| exception.is_in_force(now)) {
         // Every owner lives in a namespace.

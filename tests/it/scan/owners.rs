@@ -127,6 +127,32 @@ fn forged_chains_in_a_cluster_gain_nothing() {
 }
 
 #[test]
+fn stored_pods_inherit_from_a_workload_that_existed_before() {
+    let config = "profile: hardened\npolicies: {unisolated-pods: {mode: off}}\nexisting: {admit: true, createdBefore: \
+                  2026-11-01T00:00:00Z}\n";
+    for (created, template, code) in [
+        ("2026-10-31T23:59:59Z", broken_spec(), 0),
+        ("2026-11-01T00:00:00Z", broken_spec(), 1),
+        ("2026-10-31T23:59:59Z", spec(), 1),
+    ] {
+        let [mut top, mut between, below] = chain(template, broken_spec(), broken_spec());
+        top["metadata"]["creationTimestamp"] = json!(created);
+        // The age of what is between says nothing.
+        between["metadata"]["creationTimestamp"] = json!("2026-01-01T00:00:00Z");
+        let folder = folder(config, &[("a.json", below)]);
+        for (name, object) in [("b.json", between), ("c.json", top)] {
+            std::fs::write(folder.path().join(name), object.to_string()).expect("written");
+        }
+        let arguments = ["set", "--config", "c.yaml", "--cluster-from", "b.json", "--cluster-from", "c.json"];
+        let ran = crate::scan::scan(folder.path(), &[&arguments, &AT[..]].concat()).with_code(code);
+        let rows = ran.rows();
+        let found = &rows[0]["findings"][0];
+        assert_eq!(found["policy"], "unpinned-images", "{rows:#?}");
+        assert_eq!(rows[0]["decision"], if code == 0 { "allow" } else { "deny" }, "{created}");
+    }
+}
+
+#[test]
 fn manifests_say_nothing_of_what_is_stored() {
     let whole = chain(broken_spec(), broken_spec(), broken_spec());
     assert_eq!(decided(&whole), exempt());
