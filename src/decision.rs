@@ -12,6 +12,7 @@ pub mod selection;
 #[cfg(test)]
 mod tests;
 mod unread;
+mod volumes;
 
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;

@@ -2,7 +2,8 @@
 //!
 //! An owner is followed by controller and uid, as the API server has stored it now, to the topmost one, and only for what the
 //! built-in controller of its kind sends: whoever writes an ownerReference gains nothing. An exception counts only for findings
-//! that the topmost object's own template has too, judged by the same policies. Where anything else stands in the chain, an
+//! that the topmost object's own template has too, judged by the same policies, and on a volume only if the template has the same
+//! volume: anybody who makes ReplicaSets could mount another path of the node. Where anything else stands in the chain, an
 //! object is missing or could not be read, the requested object is judged as if nobody owned it. The same holds for findings that
 //! are inherited from an owner that existed before ([`super::existing`]).
 
@@ -13,6 +14,7 @@ use std::time::Instant;
 use jiff::Timestamp;
 use serde_json::value::RawValue;
 
+use super::volumes::Volumes;
 use super::{ModedFinding, exempt, existing, judged, labels};
 use crate::engine::{self, ActivePolicy, Outcome};
 use crate::exception::{Containers, Name, Subject};
@@ -204,9 +206,15 @@ fn cover(
         let alike = finding.alike().to_owned();
         *had.entry((finding.meta.id, finding.place.within, alike)).or_default() += 1;
     }
+    let is_of_volume = |finding: &ModedFinding| matches!(&finding.place.within, Within::Pod { field } if field.starts_with("volumes/"));
+    let of = |request| Volumes::of(snapshot, request);
+    let volumes = findings.iter().any(is_of_volume).then(|| (of(request), of(template)));
     // One that stands for many does not say which; the others count as many times as the template has them.
     let mut is_same = |finding: &&mut ModedFinding| {
         if !is_wanted(snapshot, request, outcomes, finding) || finding.place.within == Within::Many {
+            return false;
+        }
+        if volumes.as_ref().is_some_and(|(own, other)| !own.is_same_at(&finding.place.within, other)) {
             return false;
         }
         let left = had.get_mut(&(finding.meta.id, finding.place.within.clone(), finding.alike().to_owned()));

@@ -96,16 +96,22 @@ pub(super) fn fields<'a, T: Default + Deserialize<'a>>(
 
 /// True if the field at the path `names` is absent from both objects or equal in both, byte for byte.
 pub(crate) fn is_same_in(one: &RawValue, other: &RawValue, names: &[&str]) -> bool {
-    let find = |object| {
-        names.iter().try_fold(Some(object), |here: Option<&RawValue>, name| match here {
-            Some(here) => child(here, name, &Path::root()),
-            None => Ok(None),
-        })
-    };
-    match (find(one), find(other)) {
+    match (find(one, names), find(other, names)) {
         (Ok(one), Ok(other)) => one.map(RawValue::get) == other.map(RawValue::get),
         _ => false,
     }
+}
+
+/// The value at the path `names`; `None` if it is absent or cannot be found.
+pub(crate) fn value_in<'a>(object: &'a RawValue, names: &[&str]) -> Option<&'a RawValue> {
+    find(object, names).ok().flatten()
+}
+
+fn find<'a>(object: &'a RawValue, names: &[&str]) -> Result<Option<&'a RawValue>, Unreadable> {
+    names.iter().try_fold(Some(object), |here, name| match here {
+        Some(here) => child(here, name, &Path::root()),
+        None => Ok(None),
+    })
 }
 
 fn is_same(value: &RawValue, other: Option<&RawValue>) -> bool {

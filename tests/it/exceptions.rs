@@ -11,6 +11,7 @@ mod served;
 mod standing;
 mod time;
 mod uses;
+mod volumes;
 mod weaker;
 
 use jiff::Timestamp;
