@@ -14,12 +14,11 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::object::Place;
 use crate::policy::Meta;
 
 pub use index::{Exceptions, Shared};
 pub use matching::{KindMatch, Match, NameMatch};
-pub use subject::{Containers, Name, Subject};
+pub use subject::{Containers, Name, Spot, Subject};
 pub use uses::{LAPSING, Need, Seen, State, Uses};
 
 /// An exception.
@@ -102,8 +101,8 @@ impl Exception {
     }
 
     /// True if it covers this place of an object that it is about.
-    pub fn covers(&self, place: &Place, containers: &Containers<'_>) -> bool {
-        self.matching.covers(place, containers)
+    pub fn covers(&self, spot: &Spot<'_, '_>) -> bool {
+        self.matching.covers(spot)
     }
 }
 

@@ -53,11 +53,13 @@ pub(super) fn mark<'f>(
             });
             counts.collect()
         });
-        let first = about.iter().find(|(one, _)| one.covers(&finding.place, containers));
-        finding.exemption = first.map(|(exception, undecided)| Exemption {
+        let spot = containers.spot(&finding.place);
+        let first = about.iter().find(|(one, _)| one.covers(&spot));
+        let exemption = first.map(|(exception, undecided)| Exemption {
             exception: Shared::clone(exception),
             undecided: undecided.clone(),
         });
+        finding.exemption = exemption;
     }
 }
 

@@ -1,11 +1,12 @@
 //! The exceptions that a decision has something to say about: those that were used, and those for the judged object whose
 //! findings are there, or are not.
 
+use std::cell::LazyCell;
 use std::sync::Arc;
 
 use super::ModedFinding;
 use crate::engine::Outcome;
-use crate::exception::{Containers, Exception, Seen, Shared, Subject};
+use crate::exception::{Containers, Exception, Seen, Shared, Spot, Subject};
 use crate::object::{Object, Within};
 use crate::policy::{Kinds, Meta};
 use crate::request::{Operation, Request};
@@ -50,11 +51,14 @@ pub(super) fn notice(
         return noticed;
     };
     let containers = Containers::of(request);
+    let spots = LazyCell::new(|| -> Vec<(&ModedFinding, Spot<'_, '_>)> {
+        findings.iter().map(|finding| (finding, containers.spot(&finding.place))).collect()
+    });
     for exception in snapshot.exceptions().all_about(Subject::of(request), request.received) {
         if noticed[..used].iter().any(|one| Arc::ptr_eq(&one.exception, exception)) {
             continue;
         }
-        if let Some(seen) = seen(exception, request, object, &containers, outcomes, findings) {
+        if let Some(seen) = seen(exception, request, object, outcomes, &spots) {
             noticed.push(Noticed { exception: Shared::clone(exception), seen });
         }
     }
@@ -66,13 +70,12 @@ fn seen(
     exception: &Exception,
     request: &Request<'_>,
     object: &Object<'_>,
-    containers: &Containers<'_>,
     outcomes: &[Outcome<'_>],
-    findings: &[ModedFinding],
+    spots: &[(&ModedFinding, Spot<'_, '_>)],
 ) -> Option<Seen> {
     let is_own = |meta: &Meta| exception.policies.iter().any(|policy| std::ptr::eq(*policy, meta));
-    let mut own = findings.iter().filter(|finding| is_own(finding.meta) && !finding.failed);
-    if own.clone().any(|finding| exception.covers(&finding.place, containers)) {
+    let mut own = spots.iter().filter(|(finding, _)| is_own(finding.meta) && !finding.failed);
+    if own.clone().any(|(_, spot)| exception.covers(spot)) {
         return Some(Seen::Found);
     }
     // Policies on pods run on every object, and have nothing to say of one without.
@@ -82,6 +85,6 @@ fn seen(
     let mut judged = outcomes.iter().filter(|outcome| is_asked(outcome.policy.meta)).peekable();
     judged.peek()?;
     // A finding that stands for many does not say where they are.
-    let is_known = object.unread().is_empty() && own.all(|finding| finding.place.within != Within::Many);
+    let is_known = object.unread().is_empty() && own.all(|(finding, _)| finding.place.within != Within::Many);
     (is_known && judged.all(|outcome| outcome.result.is_ok() && !outcome.left_out)).then_some(Seen::Clean)
 }

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use super::{Containers, Name, Subject};
-use crate::object::{Image, ImagePattern, Place};
+use super::{Name, Spot, Subject};
+use crate::object::{Image, ImagePattern};
 
 /// The objects that an exception is about. What is left out matches everything.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -69,7 +69,7 @@ impl Match {
     }
 
     /// True if a place of an object is covered.
-    pub(super) fn covers(&self, place: &Place, containers: &Containers<'_>) -> bool {
+    pub(super) fn covers(&self, spot: &Spot<'_, '_>) -> bool {
         if self.containers.is_empty() && self.images.is_empty() {
             return true;
         }
@@ -77,11 +77,10 @@ impl Match {
         let is_image = |image: Option<Image<'_>>| {
             self.images.is_empty() || image.is_some_and(|image| self.images.iter().any(|one| one.matches(&image)))
         };
-        if let Some((name, image)) = containers.at(place) {
+        if let Some((name, image)) = spot.container() {
             return is_named(name) && is_image(image);
         }
-        let mut images = containers.images_around(place).peekable();
-        self.containers.is_empty() && images.peek().is_some() && images.all(is_image)
+        self.containers.is_empty() && !spot.images().is_empty() && spot.images().iter().copied().all(is_image)
     }
 
     /// The fields in which this matches more than `other`, or may.

@@ -1,7 +1,7 @@
 //! What an exception is matched against: the identity of an object, and the containers in it.
 
 use std::cell::OnceCell;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use crate::object::{Image, Object, Path, Place, Pod, Within};
 use crate::request::Request;
@@ -81,8 +81,13 @@ impl<'r> Containers<'r> {
         Self { request, by_path: OnceCell::new() }
     }
 
+    /// The place of a finding, looked up once for all exceptions.
+    pub fn spot<'s>(&'s self, place: &'s Place) -> Spot<'s, 'r> {
+        Spot { containers: self, place, container: OnceCell::new(), images: OnceCell::new() }
+    }
+
     /// Name and image of the container that a place is in; the image is `None` if it is not an image reference.
-    pub(super) fn at(&self, place: &Place) -> Option<(&'r str, Option<Image<'r>>)> {
+    fn at(&self, place: &Place) -> Option<(&'r str, Option<Image<'r>>)> {
         if !matches!(place.within, Within::Container { .. }) {
             return None;
         }
@@ -96,11 +101,32 @@ impl<'r> Containers<'r> {
         place.path.ancestors().find_map(|path| by_path.get(&path)).copied()
     }
 
-    /// The images of the pod that a place is in; of every pod if it is in none.
-    pub(super) fn images_around(&self, place: &Place) -> impl Iterator<Item = Option<Image<'r>>> {
+    /// The images of the pod that a place is in, each once; of every pod if it is in none.
+    fn images_around(&self, place: &Place) -> Vec<Option<Image<'r>>> {
         let is_object = matches!(place.within, Within::Object { .. } | Within::Many);
         let pods = self.request.pods().iter();
         let around = pods.filter(move |pod| is_object || place.path.is_within(pod.base()));
-        around.flat_map(|pod| pod.images().map(|used| Image::parse(used.reference).ok()))
+        let references: BTreeSet<&'r str> = around.flat_map(|pod| pod.images().map(|used| used.reference)).collect();
+        references.into_iter().map(|reference| Image::parse(reference).ok()).collect()
+    }
+}
+
+/// The place of a finding, and the containers and images there, which are looked up when the first exception asks for them.
+pub struct Spot<'s, 'r> {
+    containers: &'s Containers<'r>,
+    place: &'s Place,
+    container: OnceCell<Option<(&'r str, Option<Image<'r>>)>>,
+    images: OnceCell<Vec<Option<Image<'r>>>>,
+}
+
+impl<'r> Spot<'_, 'r> {
+    /// Name and image of the container; `None` if it is in none.
+    pub(super) fn container(&self) -> Option<(&'r str, Option<Image<'r>>)> {
+        *self.container.get_or_init(|| self.containers.at(self.place))
+    }
+
+    /// The images of the pod that it is in; of every pod if it is in none.
+    pub(super) fn images(&self) -> &[Option<Image<'r>>] {
+        self.images.get_or_init(|| self.containers.images_around(self.place))
     }
 }
