@@ -1,6 +1,7 @@
 //! Combines findings, modes and the old object into a [`Decision`], the only source for the response, the audit event, the
 //! metrics and the log line.
 
+mod cap;
 mod exempt;
 mod existing;
 mod finding_text;
@@ -26,9 +27,10 @@ use crate::mode::Mode;
 use crate::object::Place;
 use crate::patch;
 use crate::policy::{Finding, Kinds, Meta};
-use crate::request::{Operation, Request, Source};
+use crate::request::{Operation, Request};
 use crate::snapshot::{LABELS, Snapshot};
 
+use self::cap::{cap, may_be_resolved_later};
 use self::labels::{InForce, LabelState};
 
 pub use exempt::Exemption;
@@ -266,7 +268,7 @@ pub fn mode_of_trouble(snapshot: &Snapshot, request: &Request<'_>) -> Mode {
     let holds_pods = kind.is_empty() || snapshot.workloads().find(group, kind).is_some();
     let covers = |kinds: &Kinds| kinds.cover(request) && (holds_pods || *kinds != Kinds::Pods);
     let mode = snapshot.strongest_of(request.governed_by(), |meta| meta.kinds.iter().any(covers));
-    mode.min(cap(request))
+    mode.min(cap(snapshot, request))
 }
 
 /// The findings, with those marked that are inherited or that an exception for the object covers.
@@ -277,7 +279,8 @@ fn findings(
     labels: &LabelState,
     outcomes: &[Outcome<'_>],
 ) -> Vec<ModedFinding> {
-    let mut by_outcome: Vec<Vec<ModedFinding>> = outcomes.iter().map(|outcome| judged(request, outcome)).collect();
+    let mut by_outcome: Vec<Vec<ModedFinding>> =
+        outcomes.iter().map(|outcome| judged(snapshot, request, outcome)).collect();
     if request.operation == Operation::Update && by_outcome.iter().any(|findings| !findings.is_empty()) {
         inherited::mark(snapshot, request, facts, outcomes, &mut by_outcome);
     }
@@ -325,9 +328,9 @@ fn conclude(
     }
 }
 
-fn judged(request: &Request<'_>, outcome: &Outcome<'_>) -> Vec<ModedFinding> {
+fn judged(snapshot: &Snapshot, request: &Request<'_>, outcome: &Outcome<'_>) -> Vec<ModedFinding> {
     let policy = outcome.policy;
-    let cap = cap(request);
+    let cap = cap(snapshot, request);
     let configured = (policy.configured > policy.mode).then_some(policy.configured);
     let judged = |finding: &Finding, failed| {
         let cap = if may_be_resolved_later(request, finding) { Mode::Warn } else { cap };
@@ -365,26 +368,4 @@ fn judged(request: &Request<'_>, outcome: &Outcome<'_>) -> Vec<ModedFinding> {
             vec![judged(&finding, true)]
         }
     }
-}
-
-/// True if another object, applied later, could still resolve the finding: it then refuses Pods only. Tools apply objects
-/// in different orders, and some dry-run a whole set first. Manifests are judged with their whole set.
-fn may_be_resolved_later(request: &Request<'_>, finding: &Finding) -> bool {
-    finding.depends_on_cluster
-        && request.source == Source::ApiServer
-        && request.pods().iter().all(crate::object::Pod::is_template)
-}
-
-/// The strongest mode that any finding may have on this request.
-fn cap(request: &Request<'_>) -> Mode {
-    if is_never_refused(request) { Mode::Warn } else { Mode::Enforce }
-}
-
-/// True for requests that get warnings at most, whatever the mode.
-fn is_never_refused(request: &Request<'_>) -> bool {
-    request.operation == Operation::Delete
-        || request.kind.group.is_empty() && request.kind.kind == "ServiceAccount"
-        || request.user.name() == "system:apiserver"
-        || request.is_mirror_pod()
-        || request.is_owned_template()
 }

@@ -25,6 +25,8 @@ use crate::units::duration;
 const EXCEPTIONS: usize = 4_096;
 /// Items of one list of an exception.
 const ITEMS: usize = 256;
+/// Items of the lists `containers`, `images` and `users` of all exceptions together: each image of a Pod may be compared with all.
+const ALL_ITEMS: usize = 16_384;
 /// Bytes of a reason.
 const REASON: usize = 512;
 /// Bytes of an owner, a ticket, a name of an object and a name of a user.
@@ -77,7 +79,7 @@ pub(super) fn exceptions(
         return Default::default();
     }
     let mut lines: HashMap<&str, Position> = HashMap::new();
-    let (mut read, mut warnings) = (Vec::new(), Vec::new());
+    let (mut read, mut warnings, mut items) = (Vec::new(), Vec::new(), 0);
     for (place, node) in list.iter().enumerate() {
         let path = format!("{path}[{place}]");
         if let Some((name, position)) = node.get("name").and_then(|node| Some((node.as_text()?, node.position))) {
@@ -87,7 +89,18 @@ pub(super) fn exceptions(
             }
             lines.entry(name).or_insert(position);
         }
-        read.extend(exception(node, &path, lifetime, reading, problems, &mut warnings));
+        let Some(exception) = exception(node, &path, lifetime, reading, problems, &mut warnings) else { continue };
+        let matching = &exception.matching;
+        items += matching.containers.len() + matching.images.len() + matching.users.len();
+        read.push(exception);
+        if items > ALL_ITEMS {
+            let message = format!(
+                "has more containers, images and users than all exceptions together may list ({ALL_ITEMS}); use patterns, or fewer \
+                 exceptions"
+            );
+            problems.add(node.position, &path, message);
+            break;
+        }
     }
     (Exceptions::new(read), warnings)
 }
@@ -137,6 +150,7 @@ fn exception(
     let (policies, requires) = (policies?, requires?);
     let matching = matching?;
     require_on(&fields, &policies, &requires, matching.namespace.as_deref(), reading, problems);
+    warnings.extend(idle(&fields, &policies, matching.namespace.as_deref(), reading, problems));
     Some(Exception {
         name: name?,
         source: Source::Configuration,
@@ -182,6 +196,43 @@ fn require_on(
             problems.add(position, &place, message);
         }
     }
+}
+
+/// A warning for each policy that does not run where the exception counts, so that nothing of it is covered.
+fn idle(
+    fields: &Fields<'_>,
+    policies: &[&'static Meta],
+    namespace: Option<&str>,
+    reading: &Reading<'_>,
+    problems: &mut Problems,
+) -> Vec<Warning> {
+    let namespace = namespace.unwrap_or_default();
+    // Labels of namespaces may add policies.
+    let Some(scope) = (reading.in_force)(namespace).filter(|scope| scope.labels == Mode::Off) else {
+        return Vec::new();
+    };
+    let place_of = if namespace.is_empty() { String::new() } else { format!(" in namespace {namespace}") };
+    let nodes = fields.list("policies", problems);
+    let mut found = Vec::new();
+    for policy in policies {
+        let runs =
+            |meta: &Meta| scope.policies.iter().any(|one| std::ptr::eq(one.meta, meta) && one.configured > Mode::Off);
+        let Some(node) = nodes.iter().find(|node| node.as_text() == Some(policy.id)).filter(|_| !runs(policy)) else {
+            continue;
+        };
+        let replaces =
+            |id: &str| catalogue::find(id).is_some_and(|entry| entry.replaces(reading.version).contains(&policy.id));
+        let message = match scope.policies.iter().find(|one| replaces(one.meta.id)) {
+            Some(other) => format!(
+                "{} does not run{place_of}, because {} finds all that it finds: the exception covers nothing of it; name {}",
+                policy.id, other.meta.id, other.meta.id
+            ),
+            None => format!("{} is off{place_of}: the exception covers nothing of it", policy.id),
+        };
+        let file = problems.file.clone();
+        found.push(Warning(Problem { file, position: node.position, field: fields.path_of("policies"), message }));
+    }
+    found
 }
 
 /// A field that an exception must have; `example` says what to write where it is missing.

@@ -4,8 +4,9 @@
 //! the same finding. No failure of a policy is inherited, and nothing for a policy with strict updates. An exception comes
 //! first: what it covers is exempt, and only what is left may be inherited.
 //!
-//! Templates that a controller owns are never refused, so that anybody may write into one. An update that takes the controller
-//! away would leave such a template behind as an old workload of its own: it inherits nothing from the old object, but only what
+//! Templates that a controller owns are never refused elsewhere, so that anybody may write into one, and take the controller away
+//! later: an old workload of its own would be left with findings that nobody judged. Where Pods may inherit, an update that changes
+//! such a template is therefore judged; and one that takes the controller away inherits nothing from the old object, but only what
 //! the owner has that it loses.
 
 use jiff::Timestamp;
@@ -13,7 +14,8 @@ use jiff::Timestamp;
 use super::{FindingKind, ModedFinding};
 use crate::engine::Outcome;
 use crate::mode::Mode;
-use crate::request::Request;
+use crate::object::Object;
+use crate::request::{Operation, Request};
 use crate::snapshot::Snapshot;
 
 /// True if the finding refuses, or would but for the template's owner, and may be inherited from an owner.
@@ -48,6 +50,16 @@ pub(super) fn mark<'f>(
             (finding.inherited, finding.is_of_owner) = (true, true);
         }
     }
+}
+
+/// True if an update changes a template that a controller owns. Such templates are never refused otherwise, and what a controller
+/// owns can lose it unseen, by a write to its status.
+pub(super) fn is_rewritten(snapshot: &Snapshot, request: &Request<'_>) -> bool {
+    if snapshot.existing().is_none() || request.operation != Operation::Update || !request.is_owned_template() {
+        return false;
+    }
+    let Ok(Some(before)) = request.before(snapshot.workloads()) else { return true };
+    before.object.as_ref().map(Object::templates) != request.object.as_ref().map(Object::templates)
 }
 
 /// True if an update takes the controller away from a template, which was therefore never refused.

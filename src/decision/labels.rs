@@ -101,7 +101,7 @@ impl LabelState {
                 "could not be judged: the labels of namespace {} were not read ({why})",
                 quoted(namespace)
             ),
-            mode: ceiling.min(cap(request)),
+            mode: ceiling.min(cap(snapshot, request)),
             configured: (ceiling < Mode::Enforce).then_some(Mode::Enforce),
             inherited: false,
             is_of_owner: false,

@@ -200,7 +200,7 @@ fn cover(
     template: &Request<'_>,
     of_template: &[Outcome<'_>],
 ) {
-    let found = of_template.iter().map(|outcome| judged(template, outcome)).collect();
+    let found = of_template.iter().map(|outcome| judged(snapshot, template, outcome)).collect();
     let mut had: HashMap<(&str, Within, String), usize> = HashMap::new();
     for finding in labels::merge(of_template, found).into_iter().filter(|finding| !finding.failed) {
         let alike = finding.alike().to_owned();

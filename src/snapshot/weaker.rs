@@ -95,8 +95,11 @@ fn exceptions(old: &Exceptions, new: &Exceptions) -> Vec<Weaker> {
     for exception in new.iter() {
         for policy in &exception.policies {
             let covers = |other: &&Shared| {
-                let names = other.policies.iter().any(|named| std::ptr::eq(*named, *policy));
-                names && other.expires >= exception.expires && exception.wider_than(other).is_empty()
+                // The cheap comparisons come first: there may be thousands of exceptions on both sides.
+                other.expires >= exception.expires
+                    && other.matching.namespace == exception.matching.namespace
+                    && other.policies.iter().any(|named| std::ptr::eq(*named, *policy))
+                    && exception.wider_than(other).is_empty()
             };
             if old.iter().any(|other| covers(&other)) {
                 continue;

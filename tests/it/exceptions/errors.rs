@@ -181,3 +181,51 @@ fn a_required_policy_is_on_where_the_exception_is() {
     assert!(reads("off", "audit") && reads("warn", "warn"));
     assert!(!reads("enforce", "off"));
 }
+
+#[test]
+fn a_policy_that_does_not_run_where_the_exception_counts_is_a_warning() {
+    let warned = |policies: &str, named: &str| -> Vec<String> {
+        let exception = exception("one", named, "namespace: shop");
+        let text = format!("{HEAD}{policies}exceptions:\n- {exception}\n");
+        let warnings = compile_at("c", &text, None, time(NOW)).expect(policies).warnings;
+        warnings.iter().map(ToString::to_string).collect()
+    };
+    let hardened = "profile: hardened\n";
+    assert_eq!(warned(hardened, "undropped-capabilities, unpinned-images"), [""; 0]);
+    assert_eq!(
+        warned(hardened, "unpinned-images, added-capabilities"),
+        ["c:5:46: warning: exceptions[0].policies: added-capabilities does not run in namespace shop, because \
+          undropped-capabilities finds all that it finds: the exception covers nothing of it; name undropped-capabilities"]
+    );
+    let off = "profile: hardened\npolicies: {unpinned-images: {mode: off}}\n";
+    let expected =
+        "exceptions[0].policies: unpinned-images is off in namespace shop: the exception covers nothing of it";
+    let [warning] = warned(off, "unpinned-images").try_into().expect("one");
+    assert!(warning.ends_with(expected), "{warning}");
+    // Labels of the namespace may turn it on.
+    assert_eq!(warned("podSecurityLabels: tighten\n", "host-ports"), [""; 0]);
+}
+
+#[test]
+fn the_lists_of_all_exceptions_together_are_bounded() {
+    let images: Vec<String> = (0..256).map(|number| format!("i{number}")).collect();
+    let entries = |count: usize| -> String {
+        let of = |number| {
+            exception(
+                &format!("e{number}"),
+                "unpinned-images",
+                &format!("namespace: shop, images: [{}]", images.join(", ")),
+            )
+        };
+        format!("{POLICIES}exceptions: [{}]\n", (0..count).map(of).collect::<Vec<_>>().join(", "))
+    };
+    compile_at("c", &format!("{HEAD}{}", entries(64)), None, time(NOW)).expect("64 times 256");
+    let [error] = refused(&entries(65)).try_into().expect("one error");
+    assert!(
+        error.ends_with(
+            "exceptions[64]: has more containers, images and users than all exceptions together may list (16384); use patterns, or \
+             fewer exceptions"
+        ),
+        "{error}"
+    );
+}

@@ -198,3 +198,22 @@ fn an_old_deployment_can_be_orphaned_and_a_forged_one_cannot() {
     });
     assert_ne!(space.get("deployments", "clean").admitted()["metadata"]["ownerReferences"], Value::Null);
 }
+
+#[test]
+fn an_owner_that_is_taken_away_through_the_status_gains_nothing() {
+    let plane = Plane::shared();
+    let space = Space::new(plane, "it-existing-status");
+    space.create("deployments", &holder("Deployment", "clean", spec())).admitted();
+    let _portcullis = enforce(plane, &space, now(&space));
+    let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "map"}});
+    let map = space.create("configmaps", &map).admitted();
+    let mut forged = owned(json!({"spec": {"replicas": 0}}), &map);
+    forged["spec"]["template"] = json!({"spec": {"containers": [worse_spec()["containers"][0]]}});
+    space.patch("deployments", "clean", &forged).refused();
+    // Without the template it is owned, and the status takes the owner away unseen.
+    space.patch("deployments", "clean", &owned(json!({}), &map)).admitted();
+    space.patch("deployments", "clean/status", &json!({"metadata": {"ownerReferences": null}})).admitted();
+    assert_eq!(space.get("deployments", "clean").admitted()["metadata"]["ownerReferences"], Value::Null);
+    forged.as_object_mut().expect("a mapping").remove("metadata");
+    space.patch("deployments", "clean", &forged).refused();
+}

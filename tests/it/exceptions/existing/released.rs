@@ -73,3 +73,30 @@ fn other_updates_inherit_as_they_did() {
         assert!(update(&on, user, &clean, &loose(&clean), &[]).allowed, "nothing is wrong with it");
     }
 }
+
+#[test]
+fn a_template_that_a_controller_owns_is_judged_when_it_changes() {
+    let (good, bad) = ([container("web", "nginx")], [privileged("web", "nginx")]);
+    let old = deployment(&good);
+    let map = serde_json::json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "web", "uid": "u"}});
+    let without = configured("policies: {privileged-containers: {mode: enforce}}\n");
+    for (why, before, after) in [
+        ("of a ConfigMap", owned(deployment(&good), &map), owned(deployment(&bad), &map)),
+        ("it gains the controller as it changes", old.clone(), owned(deployment(&bad), &map)),
+        ("of a Deployment", set(&good, &old), set(&bad, &old)),
+    ] {
+        for user in USERS {
+            assert_eq!(
+                result(&update(&snapshot(), user, &before, &after, &[&map, &old])),
+                refused(),
+                "{why}, by {user}"
+            );
+            assert!(update(&without, user, &before, &after, &[&map, &old]).allowed, "{why}: existing is off");
+            assert!(update(&snapshot(), user, &after, &before, &[&map, &old]).allowed, "{why}: it is put right");
+        }
+        // Nothing but its template counts.
+        let mut labelled = after.clone();
+        labelled["metadata"]["labels"] = serde_json::json!({"a": "b"});
+        assert!(update(&snapshot(), "jane", &after, &labelled, &[&map, &old]).allowed, "{why}: relabelled");
+    }
+}
