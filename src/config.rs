@@ -1,5 +1,6 @@
 //! The configuration file: read whole or not at all, and compiled into a [`Snapshot`] and the settings of the trail.
 
+mod break_glass;
 mod compile;
 mod exception;
 mod existing;

@@ -1,6 +1,7 @@
 //! Combines findings, modes and the old object into a [`Decision`], the only source for the response, the audit event, the
 //! metrics and the log line.
 
+mod break_glass;
 mod cap;
 mod exempt;
 mod existing;
@@ -33,6 +34,7 @@ use crate::snapshot::{LABELS, Snapshot};
 use self::cap::{cap, may_be_resolved_later};
 use self::labels::{InForce, LabelState};
 
+pub use break_glass::{BreakGlass, REASON};
 pub use exempt::Exemption;
 pub use finding_text::FindingText;
 pub use noticed::Noticed;
@@ -133,7 +135,7 @@ pub struct ModedFinding {
     pub is_of_owner: bool,
     /// True if the policy failed and this finding stands for its failure.
     pub failed: bool,
-    /// The exception that keeps it from refusing.
+    /// The exception, or the use of break-glass, that keeps it from refusing.
     pub exemption: Option<Exemption>,
     /// Kind of the finding.
     pub kind: FindingKind,
@@ -224,9 +226,14 @@ impl Decision {
         }
     }
 
-    /// The first finding that an exception keeps from refusing, in the order of the catalogue, with that exception.
+    /// The first finding that an exception, or break-glass, keeps from refusing, in the order of the catalogue, and why.
     pub fn exempted(&self) -> Option<(&ModedFinding, &Exemption)> {
         self.findings.iter().find_map(|finding| Some((finding, finding.exemption.as_ref()?)))
+    }
+
+    /// Group and reason, if break-glass keeps a finding from refusing.
+    pub fn break_glass(&self) -> Option<&BreakGlass> {
+        self.findings.iter().find_map(|finding| finding.exemption.as_ref()?.break_glass())
     }
 
     /// HTTP status of a refusal, for `status.code`: 403 for findings, 400 for a request that cannot be read, 429 when
@@ -248,6 +255,7 @@ pub async fn decide(snapshot: &Snapshot, request: &Request<'_>, world: &dyn Worl
     let outcomes = engine::judge(&in_force.policies, request, &facts, deadline).await;
     let mut findings = findings(snapshot, request, &facts, &in_force.labels, &outcomes);
     owner::mark(snapshot, request, &facts, &outcomes, &mut findings, deadline).await;
+    break_glass::mark(snapshot, request, &mut findings);
     conclude(snapshot, request, &in_force.labels, &outcomes, findings)
 }
 
@@ -258,6 +266,7 @@ pub fn decide_at_once(snapshot: &Snapshot, request: &Request<'_>, world: &dyn Wo
     let outcomes = engine::judge_at_once(&in_force.policies, request, &facts);
     let mut findings = findings(snapshot, request, &facts, &in_force.labels, &outcomes);
     owner::mark_at_once(snapshot, request, &facts, &outcomes, &mut findings);
+    break_glass::mark(snapshot, request, &mut findings);
     conclude(snapshot, request, &in_force.labels, &outcomes, findings)
 }
 

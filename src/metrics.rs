@@ -28,6 +28,7 @@ pub struct Metrics {
     registry: Registry,
     decisions: IntCounterVec,
     findings: IntCounterVec,
+    break_glass: IntCounter,
     /// Durations of decisions, looked up once for each endpoint.
     validate: Histogram,
     mutate: Histogram,
@@ -117,6 +118,7 @@ impl Metrics {
         let metrics = Self {
             decisions: counters("decisions_total", "Decisions.", &["endpoint", "operation", "decision"]),
             findings: counters("findings_total", "Findings.", &["policy", "mode"]),
+            break_glass: counter("break_glass_total", "Requests that were admitted because the user broke the glass."),
             validate: of_endpoint(Endpoint::Validate),
             mutate: of_endpoint(Endpoint::Mutate),
             unanswerable: counter("requests_unanswerable_total", "Requests without a uid."),
@@ -251,6 +253,7 @@ impl Metrics {
         for finding in &decision.findings {
             self.findings.with_label_values(&[finding.meta.id, finding.mode.as_str()]).inc();
         }
+        self.break_glass.inc_by(u64::from(decision.break_glass().is_some() && decision.allowed));
         decision.noticed.iter().for_each(Noticed::count);
     }
 

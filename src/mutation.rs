@@ -20,7 +20,7 @@ use serde_json::Value;
 
 use self::plan::{OrderedFindings, PlannedEdit};
 use self::stored::Stored;
-use crate::decision::{Decision, FindingKind, ModedFinding, Verdict};
+use crate::decision::{BreakGlass, Decision, FindingKind, ModedFinding, Verdict};
 use crate::engine::ActiveMutator;
 use crate::mode::Mode;
 use crate::object::{ContainerList, Object, Place};
@@ -95,6 +95,10 @@ pub fn mutate(snapshot: &Snapshot, request: &Request<'_>) -> Mutation {
 /// The part of the request's object that may be patched; `None` if nothing may be.
 fn target<'r, 'a>(snapshot: &Snapshot, request: &'r Request<'a>) -> Option<Target<'r, 'a>> {
     let object = request.object.as_ref()?;
+    // It is stored as it was sent.
+    if BreakGlass::of(snapshot, request).is_some() {
+        return None;
+    }
     let workload = snapshot.workloads().find(&request.kind.group, &request.kind.kind);
     let is_pod = request.pods().first().is_some_and(|pod| !pod.is_template());
     if request.operation == Operation::Update && is_pod && request.subresource == "ephemeralcontainers" {

@@ -47,6 +47,7 @@ pub struct Snapshot {
     levels: Option<Arc<Levels>>,
     exceptions: Exceptions,
     existing: Option<Timestamp>,
+    break_glass: Arc<[String]>,
     redacts: bool,
 }
 
@@ -68,6 +69,8 @@ pub struct Parts {
     pub exceptions: Exceptions,
     /// Time before which a workload must have been created for its findings not to refuse its Pods; `None` if all refuse.
     pub existing: Option<Timestamp>,
+    /// Groups whose members may break the glass.
+    pub break_glass: Arc<[String]>,
     /// True if secrets are redacted (`trail.redaction`).
     pub redacts: bool,
 }
@@ -91,9 +94,11 @@ impl Snapshot {
     /// # Panics
     /// If there is no scope, or an index in `by_name` is out of range.
     pub fn new(parts: Parts) -> Self {
-        let Parts { digest, scopes, by_name, workloads, version, levels, exceptions, existing, redacts } = parts;
+        let Parts { digest, scopes, by_name, workloads, version, levels, exceptions, existing, break_glass, redacts } =
+            parts;
         assert!(by_name.values().chain(&[0]).all(|scope| *scope < scopes.len()), "every namespace has a scope");
-        Self { digest: digest.into(), scopes, by_name, workloads, version, levels, exceptions, existing, redacts }
+        let digest = digest.into();
+        Self { digest, scopes, by_name, workloads, version, levels, exceptions, existing, break_glass, redacts }
     }
 
     /// SHA-256 of the configuration file, hexadecimal.
@@ -175,6 +180,11 @@ impl Snapshot {
     /// Time before which a workload must have been created for its findings not to refuse its Pods; `None` if all refuse.
     pub fn existing(&self) -> Option<Timestamp> {
         self.existing
+    }
+
+    /// Groups whose members may admit an object that policies refuse, with a reason on it; empty if there are none.
+    pub fn break_glass(&self) -> &[String] {
+        &self.break_glass
     }
 
     /// The kinds with pod templates.

@@ -6,7 +6,7 @@ use jsonptr::{PointerBuf, Token};
 use serde::Serialize;
 
 use super::unjudged::{self, is_own};
-use crate::decision::{Decision, FindingText, ModedFinding};
+use crate::decision::{Decision, Exemption, FindingText, ModedFinding};
 use crate::document::{Node, Position};
 use crate::escape::escaped_json;
 use crate::mode::Mode;
@@ -114,10 +114,11 @@ fn found<'d>(object: &Node, has_lines: bool, decision: &Decision, finding: &'d M
         line: has_lines.then_some(line),
         column: has_lines.then_some(column),
         message,
-        exception: finding.exemption.as_ref().map(|exemption| Excepted {
-            name: &exemption.exception.name,
-            expires: exemption.exception.expires.to_string(),
-        }),
+        exception: finding
+            .exemption
+            .as_ref()
+            .and_then(Exemption::exception)
+            .map(|exception| Excepted { name: &exception.name, expires: exception.expires.to_string() }),
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::break_glass;
 use super::existing::existing;
 use super::namespace::{NamespaceIndex, namespace};
 use super::problem::{ConfigError, Fields, NotOneOf, Problems, suggestion, twice};
@@ -24,7 +25,7 @@ use crate::snapshot::{Levels, Parts, Scope, Snapshot};
 /// The `apiVersion` of a configuration.
 const API_VERSION: &str = "portcullis.dev/v1alpha1";
 
-pub(super) const TOP_KEYS: [&str; 13] = [
+pub(super) const TOP_KEYS: [&str; 14] = [
     "apiVersion",
     "kind",
     "profile",
@@ -36,6 +37,7 @@ pub(super) const TOP_KEYS: [&str; 13] = [
     "namespaces",
     "exceptions",
     "existing",
+    "breakGlass",
     "workloads",
     "trail",
 ];
@@ -47,6 +49,7 @@ pub(super) const EXCEPTIONS_KEYS: [&str; 2] = ["maxLifetime", "entries"];
 pub(super) const EXCEPTION_KEYS: [&str; 8] =
     ["name", "policies", "match", "expires", "reason", "owner", "ticket", "requires"];
 pub(super) const MATCH_KEYS: [&str; 7] = ["namespace", "kind", "name", "namePrefix", "containers", "images", "users"];
+pub(super) const BREAK_GLASS_KEYS: [&str; 1] = ["groups"];
 pub(super) const EXISTING_KEYS: [&str; 2] = ["admit", "createdBefore"];
 pub(super) const WORKLOAD_KEYS: [&str; 5] = ["group", "kind", "resource", "path", "immutable"];
 pub(super) const TRAIL_KEYS: [&str; 9] =
@@ -160,6 +163,7 @@ fn read(text: &str, ceiling: Option<Mode>, now: Timestamp, problems: &mut Proble
     let reading = exception::Reading { now, in_force: &in_force, version };
     let (exceptions, warnings) = exception::exceptions(&fields, &reading, problems);
     let existing = existing(&fields, now, problems);
+    let break_glass = break_glass::groups(&fields, problems).into();
     let mut workloads = Workloads::built_in();
     for (position, node) in fields.list("workloads", problems).iter().enumerate() {
         let path = format!("workloads[{position}]");
@@ -171,9 +175,9 @@ fn read(text: &str, ceiling: Option<Mode>, now: Timestamp, problems: &mut Proble
     let digest = sha256(text.as_bytes());
     let redacts = !trail.is_unredacted;
     let by_name = named.scopes;
-    let snapshot =
-        Snapshot::new(Parts { digest, scopes, by_name, workloads, version, levels, exceptions, existing, redacts });
-    Some(Configuration { snapshot, trail, warnings })
+    let parts =
+        Parts { digest, scopes, by_name, workloads, version, levels, exceptions, existing, break_glass, redacts };
+    Some(Configuration { snapshot: Snapshot::new(parts), trail, warnings })
 }
 
 /// Ceiling, defaults and policies, at the top or in an entry of `namespaces`.

@@ -50,6 +50,7 @@ pub fn schema() -> Value {
         }))},
         "exceptions": exceptions(),
         "existing": existing(),
+        "breakGlass": break_glass(),
         "workloads": {"type": "array", "items": closed(json!({
             "group": text(), "kind": text(), "resource": text(),
             "path": {"type": "string", "description": "JSON pointer to the pod template; * stands for every item"},
@@ -101,6 +102,17 @@ fn exceptions() -> Value {
         "entries": entries.clone(),
     }));
     json!({"anyOf": [entries, limited]})
+}
+
+fn break_glass() -> Value {
+    let group =
+        json!({"type": "string", "minLength": 1, "maxLength": 253, "pattern": "^(system:masters$|(?!system:))"});
+    let mut break_glass = closed(json!({
+        "groups": {"type": "array", "items": group, "minItems": 1, "maxItems": 64, "uniqueItems": true,
+            "description": "a member may admit an object that policies refuse, with a reason in its annotation portcullis.dev/reason"},
+    }));
+    break_glass["required"] = json!(["groups"]);
+    break_glass
 }
 
 fn existing() -> Value {

@@ -4,22 +4,51 @@
 //! the object that could not be read. It never adds one either.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use super::{ModedFinding, may_be_resolved_later};
+use super::{BreakGlass, ModedFinding, may_be_resolved_later};
 use crate::engine::Outcome;
-use crate::exception::{Containers, Exception, Shared, Subject};
+use crate::exception::{Containers, Exception, Shared, Source, Subject};
 use crate::object::Object;
 use crate::policy::{Meta, catalogue};
 use crate::request::Request;
 use crate::snapshot::Snapshot;
 
-/// An exception, as it counts for a finding.
+/// The reason why a finding does not refuse.
 #[derive(Debug, Clone)]
-pub struct Exemption {
-    /// The exception.
-    pub exception: Shared,
-    /// Policies that it requires and whose findings another object may resolve: the Pods of this template decide.
-    pub undecided: Vec<&'static Meta>,
+pub enum Exemption {
+    /// An exception covers it.
+    Exception {
+        /// The exception.
+        exception: Shared,
+        /// Policies that it requires and whose findings another object may resolve: the Pods of this template decide.
+        undecided: Vec<&'static Meta>,
+    },
+    /// The user broke the glass.
+    BreakGlass(Arc<BreakGlass>),
+}
+
+impl Exemption {
+    /// The exception, if it is one.
+    pub fn exception(&self) -> Option<&Shared> {
+        match self {
+            Self::Exception { exception, .. } => Some(exception),
+            Self::BreakGlass(_) => None,
+        }
+    }
+
+    /// Group and reason of break-glass, if it is that.
+    pub fn break_glass(&self) -> Option<&BreakGlass> {
+        match self {
+            Self::Exception { .. } => None,
+            Self::BreakGlass(glass) => Some(glass),
+        }
+    }
+
+    /// Origin of the exemption.
+    pub fn source(&self) -> Source {
+        self.exception().map_or(Source::BreakGlass, |exception| exception.source)
+    }
 }
 
 /// The policies that an exception requires.
@@ -55,7 +84,7 @@ pub(super) fn mark<'f>(
         });
         let spot = containers.spot(&finding.place);
         let first = about.iter().find(|(one, _)| one.covers(&spot));
-        let exemption = first.map(|(exception, undecided)| Exemption {
+        let exemption = first.map(|(exception, undecided)| Exemption::Exception {
             exception: Shared::clone(exception),
             undecided: undecided.clone(),
         });

@@ -41,9 +41,9 @@ pub(super) fn notice(
         return noticed;
     }
     // Those of the topmost owner are among them.
-    for exemption in findings.iter().filter_map(|finding| finding.exemption.as_ref()) {
-        if !noticed.iter().any(|one| Arc::ptr_eq(&one.exception, &exemption.exception)) {
-            noticed.push(Noticed { exception: Shared::clone(&exemption.exception), seen: Seen::Used });
+    for exception in findings.iter().filter_map(|finding| finding.exemption.as_ref()?.exception()) {
+        if !noticed.iter().any(|one| Arc::ptr_eq(&one.exception, exception)) {
+            noticed.push(Noticed { exception: Shared::clone(exception), seen: Seen::Used });
         }
     }
     let used = noticed.len();

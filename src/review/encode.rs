@@ -13,6 +13,7 @@ use crate::bound::{Limit, Room, cut};
 use crate::decision::{Decision, Endpoint, Exemption, FindingKind, FindingText, ModedFinding, Trouble};
 use crate::escape::escaped;
 use crate::mode::Mode;
+use crate::policy::quoted;
 
 /// Characters of one warning; the API server cuts at 256.
 const WARNING: usize = 256;
@@ -240,9 +241,16 @@ fn line(decision: &Decision, finding: &ModedFinding) -> String {
     format!("{}: {place} {message}{}", finding.meta.id, remedy(finding))
 }
 
-/// The exception that keeps a finding from refusing, and what it leaves to the Pods; empty where there is none.
+/// The exception that keeps a finding from refusing, and what it leaves to the Pods, or the group that broke the glass; empty
+/// where there is none.
 fn exemption(finding: &ModedFinding) -> String {
-    let Some(Exemption { exception, undecided }) = &finding.exemption else { return String::new() };
+    let (exception, undecided) = match &finding.exemption {
+        None => return String::new(),
+        Some(Exemption::BreakGlass(glass)) => {
+            return format!("exempt by break-glass (group {}): ", quoted(&glass.group));
+        }
+        Some(Exemption::Exception { exception, undecided }) => (exception, undecided),
+    };
     let ids: Vec<&str> = undecided.iter().map(|meta| meta.id).collect();
     let pods = if ids.is_empty() { String::new() } else { format!(" if its Pods keep to {}", ids.join(", ")) };
     format!("exempt by {exception}{pods}: ")

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::decision::{Decision, ModedFinding};
+use crate::decision::{Decision, Exemption, ModedFinding};
 use crate::exception::Shared;
 use crate::mode::Mode;
 use crate::redaction::shortened;
@@ -214,7 +214,8 @@ impl Tally {
             }
             let example = || {
                 let text = decision.text_of(finding);
-                let exception = finding.exemption.as_ref().map(|one| format!(" ({})", one.exception));
+                let exception =
+                    finding.exemption.as_ref().and_then(Exemption::exception).map(|one| format!(" ({one})"));
                 let exception = exception.unwrap_or_default();
                 let text = format!("{} {}: {} {}", object.kind, object.name, text.place, text.message);
                 let text = shortened(&decision.clean(&text), EXAMPLE).into_owned() + &decision.clean(&exception);
@@ -230,9 +231,8 @@ impl Tally {
     }
 
     fn add_exceptions(&mut self, decision: &Decision) {
-        let exemptions = decision.findings.iter().filter_map(|finding| finding.exemption.as_ref());
-        let used: BTreeMap<&str, &Shared> =
-            exemptions.map(|exemption| (exemption.exception.name.as_str(), &exemption.exception)).collect();
+        let exceptions = decision.findings.iter().filter_map(|finding| finding.exemption.as_ref()?.exception());
+        let used: BTreeMap<&str, &Shared> = exceptions.map(|exception| (exception.name.as_str(), exception)).collect();
         for (name, exception) in used {
             match self.exceptions.get_mut(name) {
                 Some((_, objects)) => *objects += 1,

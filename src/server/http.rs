@@ -269,6 +269,10 @@ async fn decide_and_record(
         app.metrics.shed.inc();
     }
     app.metrics.decided(call.endpoint, request.operation.as_str(), &decision, took);
+    if let Some(glass) = decision.break_glass() {
+        let (group, uid) = (&*app.redaction.identity(cut(&glass.group)), cut(&request.uid));
+        tracing::warn!(group, uid, "break-glass: findings do not refuse this object");
+    }
     // Where identities become pseudonyms in the trail, they are that here too.
     let (namespace, name) = (cut(&request.namespace), cut(request.display_name()));
     let (namespace, name) = (app.redaction.name(namespace), app.redaction.name(name));

@@ -16,7 +16,7 @@ use crate::policy::{Kinds, Meta, quoted};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Weaker {
     /// Id of the policy; `workloads` for a kind with pod templates that was removed, `podSecurityLabels` for the
-    /// labels of namespaces, whose mode is the strongest that they may ask for.
+    /// labels of namespaces, whose mode is the strongest that they may ask for, `breakGlass` for a group that may break the glass.
     pub policy: &'static str,
     /// The namespace; `*` for all that no entry names.
     pub namespace: String,
@@ -44,6 +44,8 @@ pub enum Change {
     Workload,
     /// An exception from the policy was added, widened or prolonged.
     Exception,
+    /// A group was added whose members may break the glass.
+    BreakGlass,
     /// Pods may inherit the policy's findings from more owners: from any, or from younger ones (`existing`).
     Existing,
 }
@@ -85,6 +87,14 @@ pub fn weaker(old: &Snapshot, new: &Snapshot) -> Vec<Weaker> {
     }
     all.extend(workloads(&old.workloads, &new.workloads));
     all.extend(exceptions(&old.exceptions, &new.exceptions));
+    let groups = new.break_glass.iter().filter(|group| !old.break_glass.contains(group));
+    all.extend(groups.map(|group| Weaker {
+        policy: "breakGlass",
+        namespace: "*".to_owned(),
+        change: Change::BreakGlass,
+        from: String::new(),
+        to: quoted(group).to_string(),
+    }));
     all
 }
 

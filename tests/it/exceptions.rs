@@ -1,6 +1,7 @@
 //! Exceptions: what they cover, what they never cover, and where they are seen; and findings that existed before.
 
 mod algebra;
+mod break_glass;
 mod errors;
 mod existing;
 mod matching;
@@ -17,7 +18,7 @@ mod weaker;
 use jiff::Timestamp;
 use portcullis::cluster::Manifests;
 use portcullis::config::compile_at;
-use portcullis::decision::{Decision, decide_at_once};
+use portcullis::decision::{Decision, Exemption, ModedFinding, decide_at_once};
 use portcullis::exception::Seen;
 use portcullis::facts::World;
 use portcullis::review;
@@ -98,7 +99,12 @@ fn create(snapshot: &Snapshot, object: &Value) -> Decision {
 /// Policy of each finding, with the name of the exception that covers it.
 fn covered(decision: &Decision) -> Vec<(&'static str, Option<&str>)> {
     let findings = decision.findings.iter();
-    findings.map(|one| (one.meta.id, one.exemption.as_ref().map(|one| one.exception.name.as_str()))).collect()
+    findings.map(|one| (one.meta.id, exception_of(one))).collect()
+}
+
+/// Name of the exception that covers a finding.
+fn exception_of(finding: &ModedFinding) -> Option<&str> {
+    finding.exemption.as_ref().and_then(Exemption::exception).map(|exception| exception.name.as_str())
 }
 
 /// Name of each exception that a decision noticed, with the result.

@@ -132,22 +132,38 @@ struct FindingView<'a> {
     exception: Option<ExceptionView<'a>>,
 }
 
-/// The exception that keeps a finding from refusing.
+/// The exception, or the use of break-glass, that keeps a finding from refusing.
 #[derive(Serialize)]
 struct ExceptionView<'a> {
     name: &'a str,
     source: &'static str,
     policy: &'static str,
+    /// Of break-glass, once a record.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    glass: Option<GlassView<'a>>,
+}
+
+/// The use of break-glass.
+#[derive(Serialize)]
+struct GlassView<'a> {
+    group: Cow<'a, str>,
+    reason: Cow<'a, str>,
 }
 
 impl<'a> ExceptionView<'a> {
     fn of(finding: &ModedFinding, exemption: &'a Exemption) -> Self {
-        let exception = &exemption.exception;
-        Self {
-            name: prefix(&exception.name, Limit::JsonBytes(EXCEPTION)),
-            source: exception.source.as_str(),
-            policy: finding.meta.id,
-        }
+        let source = exemption.source().as_str();
+        let name = exemption.exception().map_or(source, |exception| &exception.name);
+        Self { name: prefix(name, Limit::JsonBytes(EXCEPTION)), source, policy: finding.meta.id, glass: None }
+    }
+
+    /// The same with the group and the reason of break-glass.
+    fn whole(finding: &ModedFinding, exemption: &'a Exemption, redaction: &Redaction) -> Self {
+        let glass = exemption.break_glass().map(|glass| GlassView {
+            group: within(redaction.identity(cut(&glass.group))),
+            reason: within(redaction.text(cut(&glass.reason))),
+        });
+        Self { glass, ..Self::of(finding, exemption) }
     }
 }
 
@@ -201,7 +217,9 @@ impl<'a> Event<'a> {
             allowed: decision.allowed,
             findings,
             findings_omitted,
-            exception: decision.exempted().map(|(finding, exemption)| ExceptionView::of(finding, exemption)),
+            exception: decision
+                .exempted()
+                .map(|(finding, exemption)| ExceptionView::whole(finding, exemption, redaction)),
             patch,
             patch_omitted,
             object: sent.map(|raw| sha256(raw.get().as_bytes())),

@@ -237,6 +237,7 @@ fn a_mutator_is_asked_about_its_own_kinds_alone() {
         version: Version::LATEST,
         exceptions: Exceptions::default(),
         existing: None,
+        break_glass: [].into(),
         levels: None,
         redacts: true,
     });

@@ -9,7 +9,7 @@ use portcullis::mode::Mode;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::{END, NOW, answer, configured, review_of, time};
+use super::{END, NOW, answer, configured, exception_of, review_of, time};
 
 /// Policies that are enforced.
 const POLICIES: [&str; 4] =
@@ -232,7 +232,7 @@ fn covered(decision: &Decision) -> BTreeSet<usize> {
 }
 
 fn names(decision: &Decision) -> Vec<Option<String>> {
-    decision.findings.iter().map(|one| one.exemption.as_ref().map(|one| one.exception.name.clone())).collect()
+    decision.findings.iter().map(|one| exception_of(one).map(str::to_owned)).collect()
 }
 
 proptest! {

@@ -1,7 +1,7 @@
 //! Policies that must hold for an exception to count.
 
 use portcullis::cluster::Manifests;
-use portcullis::decision::{Decision, Verdict};
+use portcullis::decision::{Decision, Exemption, Verdict};
 use portcullis::facts::{Answer, Question, World};
 use portcullis::snapshot::Snapshot;
 use serde_json::{Value, json};
@@ -89,7 +89,8 @@ fn on_a_template_what_another_object_may_resolve_is_left_to_the_pods() {
     let decision = decide(&template);
     assert_eq!(decision.verdict, Verdict::Exempt, "{decision:?}");
     let (_, exemption) = decision.exempted().expect("one");
-    assert_eq!(exemption.undecided.iter().map(|meta| meta.id).collect::<Vec<_>>(), ["unisolated-pods"]);
+    let Exemption::Exception { undecided, .. } = exemption else { panic!("{exemption:?}") };
+    assert_eq!(undecided.iter().map(|meta| meta.id).collect::<Vec<_>>(), ["unisolated-pods"]);
     let warnings = portcullis::review::warnings(&decision, None);
     assert!(
         warnings.iter().any(|line| line.starts_with(

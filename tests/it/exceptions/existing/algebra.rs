@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::super::owners::{Stored, controller, created, owned};
-use super::super::{configured, exception, pod};
+use super::super::{configured, exception, exception_of, pod};
 use super::{BEFORE, NOW, OLD, at, deployment, set};
 
 /// Policies that are enforced. The last one asks the cluster, and fails where that does not answer.
@@ -104,9 +104,7 @@ impl Case {
 
 /// The exception of each finding, and whether it is inherited.
 fn excuses(decision: &Decision) -> Vec<(Option<String>, bool)> {
-    let excuse = |one: &portcullis::decision::ModedFinding| {
-        (one.exemption.as_ref().map(|one| one.exception.name.clone()), one.inherited)
-    };
+    let excuse = |one: &portcullis::decision::ModedFinding| (exception_of(one).map(str::to_owned), one.inherited);
     decision.findings.iter().map(excuse).collect()
 }
 
