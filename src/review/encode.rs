@@ -13,7 +13,6 @@ use crate::bound::{Limit, Room, cut};
 use crate::decision::{Decision, Endpoint, Exemption, FindingKind, FindingText, ModedFinding, Trouble};
 use crate::escape::escaped;
 use crate::mode::Mode;
-use crate::policy::quoted;
 
 /// Characters of one warning; the API server cuts at 256.
 const WARNING: usize = 256;
@@ -247,7 +246,7 @@ fn exemption(finding: &ModedFinding) -> String {
     let (exception, undecided) = match &finding.exemption {
         None => return String::new(),
         Some(Exemption::BreakGlass(glass)) => {
-            return format!("exempt by break-glass (group {}): ", quoted(&glass.group));
+            return format!("exempt by break-glass (group \"{}\"): ", glass.group);
         }
         Some(Exemption::Exception { exception, undecided }) => (exception, undecided),
     };
