@@ -194,7 +194,7 @@ fn a_policy_that_does_not_run_where_the_exception_counts_is_a_warning() {
     assert_eq!(warned(hardened, "undropped-capabilities, unpinned-images"), [""; 0]);
     assert_eq!(
         warned(hardened, "unpinned-images, added-capabilities"),
-        ["c:5:46: warning: exceptions[0].policies: added-capabilities does not run in namespace shop, because \
+        ["c:5:43: warning: exceptions[0].policies: added-capabilities does not run in namespace shop, because \
           undropped-capabilities finds all that it finds: the exception covers nothing of it; name undropped-capabilities"]
     );
     let off = "profile: hardened\npolicies: {unpinned-images: {mode: off}}\n";

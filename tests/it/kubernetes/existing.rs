@@ -105,6 +105,14 @@ fn forged_chains_under_old_workloads_gain_nothing() {
     let made = eventually("its Pod", || space.list("pods").pop());
     let clean = space.create("deployments", &holder("Deployment", "clean", spec())).admitted();
     let cron = space.create("cronjobs", &holder("CronJob", "cron", broken_spec())).admitted();
+    let name = eventually("its ReplicaSet", || {
+        let sets = space.list("replicasets").into_iter();
+        sets.map(|set| set["metadata"]["name"].as_str().expect("a name").to_owned()).find(|set| set.starts_with("web-"))
+    });
+    // Nothing judges it yet when somebody writes into the ReplicaSet of a Deployment.
+    space.patch("deployments", "web", &json!({"spec": {"paused": true}})).admitted();
+    let patch = |spec: &Value| json!({"spec": {"template": {"spec": {"containers": [spec["containers"][0]]}}}});
+    space.patch("replicasets", &name, &patch(&worse_spec())).admitted();
     let before = now(&space);
     let portcullis = enforce(plane, &space, before);
 
@@ -114,10 +122,6 @@ fn forged_chains_under_old_workloads_gain_nothing() {
     assert!(created(&space.create("replicasets", &backdated).admitted()) >= before);
 
     // A Pod with a forged owner, sent by a user.
-    let name = eventually("its ReplicaSet", || {
-        let sets = space.list("replicasets").into_iter();
-        sets.map(|set| set["metadata"]["name"].as_str().expect("a name").to_owned()).find(|set| set.starts_with("web-"))
-    });
     let set = space.get("replicasets", &name).admitted();
     space.create("pods", &owned(pod("forged", broken_spec()), &set)).refused();
 
@@ -136,10 +140,10 @@ fn forged_chains_under_old_workloads_gain_nothing() {
     space.create("jobs", &job).admitted();
     refused(&portcullis, &space, "forged-job", "job-controller");
 
-    // A patched ReplicaSet of an old Deployment.
-    space.patch("deployments", "web", &json!({"spec": {"paused": true}})).admitted();
-    let patch = json!({"spec": {"template": {"spec": {"containers": [worse_spec()["containers"][0]]}}}});
-    space.patch("replicasets", &name, &patch).admitted();
+    // A patched ReplicaSet of an old Deployment: it cannot be patched any more, and its next Pod is refused.
+    let mut other = worse_spec();
+    other["containers"][0]["image"] = "nginx:1.28.0".into();
+    space.patch("replicasets", &name, &patch(&other)).refused();
     space.delete("pods", made["metadata"]["name"].as_str().expect("a name")).admitted();
     let seen = eventually("its next Pod", || record(&portcullis, &format!("{name}-"), |one| one["decision"] == "deny"));
     // The ReplicaSet that was patched has two findings, of which its Deployment has one.
@@ -159,6 +163,12 @@ fn an_old_deployment_can_be_orphaned_and_a_forged_one_cannot() {
     space.create("deployments", &running("Deployment", "web", broken_spec())).admitted();
     eventually("its Pod", || (space.list("pods").len() == 1).then_some(()));
     space.create("deployments", &holder("Deployment", "clean", spec())).admitted();
+    // Under a ConfigMap anybody may write what they like into a Deployment while nothing is enforced.
+    let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "map"}});
+    let map = space.create("configmaps", &map).admitted();
+    let mut forged = owned(json!({"spec": {"replicas": 0}}), &map);
+    forged["spec"]["template"] = json!({"spec": {"containers": [worse_spec()["containers"][0]]}});
+    space.patch("deployments", "clean", &forged).admitted();
     let portcullis = enforce(plane, &space, now(&space));
 
     let orphan = |resource: &str, name: &str| {
@@ -178,12 +188,8 @@ fn an_old_deployment_can_be_orphaned_and_a_forged_one_cannot() {
     scale(&space, "replicasets", name, 2);
     eventually("another Pod", || (space.list("pods").len() == 2).then_some(()));
 
-    // Under a ConfigMap anybody may write what they like into an old Deployment. It keeps the ConfigMap.
-    let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "map"}});
-    let map = space.create("configmaps", &map).admitted();
-    let mut forged = owned(json!({"spec": {"replicas": 1}}), &map);
-    forged["spec"]["template"] = json!({"spec": {"containers": [worse_spec()["containers"][0]]}});
-    space.patch("deployments", "clean", &forged).admitted();
+    // The forged one gets no Pod, and keeps the ConfigMap.
+    scale(&space, "deployments", "clean", 1);
     let seen = eventually("its Pod", || record(&portcullis, "clean-", |_| true));
     assert_eq!(seen["decision"], "deny", "{seen:#}");
     space.patch("deployments", "clean", &json!({"metadata": {"ownerReferences": null}})).refused();
