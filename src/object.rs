@@ -9,7 +9,7 @@ pub(crate) mod memory;
 mod metadata;
 mod path;
 mod place;
-mod plural;
+pub mod plural;
 mod pod;
 mod quantity;
 mod read;

@@ -1,7 +1,7 @@
 //! The likely resource name of a kind: its plural, by the rule of kubebuilder (`gobuffalo/flect` v1.0.3).
 
 /// Words with irregular plurals.
-const WORDS: [(&str, &str); 22] = [
+pub const WORDS: [(&str, &str); 22] = [
     ("alias", "aliases"),
     ("appendix", "appendices"),
     ("axis", "axes"),
@@ -26,7 +26,7 @@ const WORDS: [(&str, &str); 22] = [
     ("woman", "women"),
 ];
 /// Endings, number of letters to remove, and letters to add; the first match counts.
-const ENDINGS: [(&str, usize, &str); 34] = [
+pub const ENDINGS: [(&str, usize, &str); 34] = [
     ("tive", 0, "s"),
     ("eaf", 1, "ves"),
     ("oaf", 1, "ves"),

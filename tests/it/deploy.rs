@@ -2,6 +2,7 @@
 //! that are started from them, and their permissions.
 
 mod certificate;
+mod chart;
 mod discovery;
 mod durable;
 mod image;

@@ -1,0 +1,88 @@
+//! Configurations that reach every branch of the derivation of webhooks, as the value `configuration` of the chart.
+
+/// `null` takes away what the chart's own values hold.
+pub(super) const CONFIGURATIONS: [&str; 56] = [
+    // Profiles, ceilings and defaults.
+    "{}",
+    "{profile: null}",
+    "{profile: null, defaults: null}",
+    "{profile: hardened}",
+    "{profile: hardened, defaults: 'off'}",
+    "{profile: hardened, defaults: off}",
+    "{profile: hardened, defaults: all}",
+    "{profile: pss-baseline}",
+    "{profile: pss-restricted, ceiling: warn}",
+    "{profile: audit-only, ceiling: enforce}",
+    "{profile: hardened, ceiling: audit}",
+    "{profile: hardened, ceiling: off}",
+    "{profile: hardened, ceiling: 'off', defaults: all}",
+    "{profile: hardened, ceiling: warn, podSecurityVersion: v1.24}",
+    // Modes of policies, and of mutators.
+    "{profile: null, defaults: off, policies: {root-users: {mode: audit}}}",
+    "{profile: null, defaults: off, policies: {root-users: {mode: off}}}",
+    "{profile: null, defaults: off, policies: {root-users: {mode: enforce, updates: strict}, host-paths: {mode: warn}}}",
+    "{profile: null, defaults: off, policies: {automounted-tokens: {mode: enforce}}}",
+    "{profile: null, defaults: off, policies: {default-seccomp-profile: {mode: enforce}}}",
+    "{profile: null, defaults: safe, policies: {default-seccomp-profile: {mode: off}, default-no-token-automount: {mode: off},
+      default-no-privilege-escalation: {mode: off}}}",
+    "{profile: null, defaults: off, policies: {default-no-token-automount: {mode: warn}}}",
+    "{profile: null, defaults: all, policies: {default-read-only-root: {settings: {paths: [/tmp, /run]}}}}",
+    "{profile: pss-restricted, policies: {volume-types: {mode: audit}}}",
+    "{profile: pss-restricted, policies: {host-paths: {mode: off}, volume-types: {mode: off}}}",
+    "{profile: hardened, defaults: off, policies: {proc-mounts: {mode: warn, settings: {level: restricted}}}}",
+    // Namespaces.
+    "{profile: hardened, namespaces: []}",
+    "{profile: hardened, namespaces: [{match: {names: [kube-system]}, ceiling: audit, relax: true}]}",
+    "{profile: hardened, namespaces: [{match: {names: [kube-system, free]}, ceiling: off, relax: true}]}",
+    "{profile: hardened, ceiling: audit, namespaces: [{match: {names: [pay]}, ceiling: enforce}]}",
+    "{profile: hardened, ceiling: audit, namespaces: [{match: {names: [pay, shop]}, ceiling: enforce},
+      {match: {names: [bank]}, ceiling: warn}]}",
+    "{profile: audit-only, namespaces: [{match: {names: [z, a, m]}, ceiling: enforce}, {match: {names: [portcullis]},
+      ceiling: enforce}]}",
+    "{profile: audit-only, namespaces: [{match: {names: [portcullis]}, ceiling: enforce}]}",
+    "{profile: hardened, namespaces: [{match: {names: [portcullis]}, ceiling: off, relax: true}]}",
+    "{profile: null, defaults: off, namespaces: [{match: {names: [portcullis]}, policies: {root-users: {mode: enforce}}}]}",
+    "{profile: null, defaults: off, namespaces: [{match: {names: [one]}, policies: {root-users: {mode: enforce}}},
+      {match: {names: [two]}, policies: {root-users: {mode: audit}}}, {match: {names: [three]}, defaults: safe}]}",
+    "{profile: hardened, defaults: all, namespaces: [{match: {names: [raw]}, defaults: off, relax: true}]}",
+    "{profile: hardened, defaults: off, namespaces: [{match: {names: [new]}, defaults: safe}]}",
+    "{profile: hardened, defaults: safe, namespaces: [{match: {names: [quiet]}, ceiling: off, defaults: 'off', relax: true},
+      {match: {names: [loud]}, policies: {unbounded-containers: {mode: enforce}}}]}",
+    "{profile: pss-baseline, policies: {host-ports: {mode: warn}}, namespaces: [{match: {names: [edge]}, policies:
+      {host-ports: {mode: off}}, relax: true}, {match: {names: [core]}, policies: {host-ports: {mode: enforce}}}]}",
+    "{ceiling: off, profile: hardened, namespaces: [{match: {names: [trial]}, ceiling: warn}]}",
+    // Labels of namespaces.
+    "{profile: null, defaults: off, podSecurityLabels: tighten}",
+    "{profile: null, defaults: off, podSecurityLabels: ignore}",
+    "{profile: null, defaults: off, podSecurityLabels: tighten, ceiling: audit}",
+    "{profile: null, defaults: off, podSecurityLabels: tighten, ceiling: off}",
+    "{profile: audit-only, podSecurityLabels: tighten, namespaces: [{match: {names: [pay]}, ceiling: enforce}]}",
+    "{profile: null, podSecurityLabels: tighten, policies: {root-users: {mode: audit}}, namespaces:
+      [{match: {names: [kube-system]}, ceiling: audit, relax: true}, {match: {names: [free]}, ceiling: off, relax: true}]}",
+    // Further kinds.
+    "{profile: hardened, workloads: [{group: argoproj.io, kind: Rollout, path: /spec/template}]}",
+    "{profile: hardened, ceiling: audit, namespaces: [{match: {names: [pay]}, ceiling: enforce}], workloads:
+      [{group: example.org, kind: Fleet, path: /spec/template}]}",
+    "{profile: hardened, workloads: [{group: example.org, kind: Fleet, path: /spec/template, immutable: true},
+      {group: example.org, kind: Ship, path: /spec/template}]}",
+    "{profile: hardened, workloads: [{group: example.org, kind: Fleet, path: /spec/template},
+      {group: example.org, kind: Fleet, path: /spec/other, immutable: true}]}",
+    "{profile: hardened, workloads: [{group: apps, kind: Fleet, resource: fleet, path: /spec/template},
+      {group: batch, kind: Wave, path: /spec/template, immutable: true}, {group: a.example.org, kind: Ship, path: /spec/a}]}",
+    // What the derivation does not read.
+    "{profile: hardened, exceptions: [{name: old, policies: [unpinned-images], match: {namespace: shop}, expires:
+      2027-01-31T00:00:00Z, reason: migration, owner: shop}]}",
+    "{profile: hardened, exceptions: {maxLifetime: 400d, entries: []}, trail: {cluster: prod, redaction: on, sample: 1/100}}",
+    "{profile: hardened, trail: {redaction: off}}",
+    "{profile: hardened, namespaces: [{match: {names: [shop]}, policies: {}}], policies: {}}",
+    "{profile: hardened, ceiling: enforce, defaults: all, podSecurityLabels: tighten, namespaces: [{match: {names: [a, b]},
+      ceiling: warn, relax: true}, {match: {names: [c]}, ceiling: audit, defaults: off, relax: true}, {match: {names: [d]},
+      ceiling: off, relax: true}], workloads: [{group: example.org, kind: Fleet, path: /spec/template}]}",
+];
+
+/// Kinds whose resource name is derived from the kind, one for each word and ending of the rule.
+pub(super) const KINDS: &str = "Sandbox Elasticsearch Proxy Jenkins Policy Rollout Gateway Redis Kafka Field Index Mesh \
+    Prometheus Canary Process Quiz Analysis AnalysisRun Medium Repo Photo Status Bus Knife Shelf Staff Matrix Vertex Tools \
+    Sandboxes Life Batch Datum Quorum Hero Zoo Piano Radio Toy Key Soliloquy Person Child Mouse Series Class Buzz Fez \
+    Criterion Thesis Axis Alias Atlas Focus Radius Consortium Spectrum Momentum Leaf Half Scarf Move Movie People Proxies \
+    Directive Loaf Buy Synopsis Blitz Waltz Glory Crisis Nucleus";

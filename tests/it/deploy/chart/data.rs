@@ -1,0 +1,113 @@
+//! What the templates know of the program, `files/policies.json`: policies, profiles, kinds, and the plurals of kinds.
+
+use std::collections::BTreeMap;
+
+use portcullis::config::profile;
+use portcullis::object::resource::Resource;
+use portcullis::object::{Workload, Workloads, plural};
+use portcullis::pod_security::Version;
+use portcullis::policy::catalogue::{self, CATALOGUE};
+use portcullis::policy::defaults::Safety;
+use portcullis::policy::{Kinds, Meta};
+use serde_json::{Map, Value, json};
+
+use super::CHART;
+use crate::golden::assert_holds;
+
+#[test]
+fn the_chart_knows_the_policies_of_the_program() {
+    let data = json!({
+        "policies": CATALOGUE.iter().map(policy).collect::<Vec<_>>(),
+        "profiles": profile::names().map(|name| (name.to_owned(), profile(name))).collect::<Map<_, _>>(),
+        "kinds": kinds(),
+        "workloads": Workloads::built_in().iter().map(workload).collect::<Vec<_>>(),
+        "plurals": {
+            "words": plural::WORDS.iter().copied().collect::<BTreeMap<_, _>>(),
+            "endings": plural::ENDINGS.iter().map(ending).collect::<Vec<_>>(),
+        },
+    });
+    let text = serde_json::to_string_pretty(&data).expect("JSON");
+    assert_holds(&format!("{CHART}/files/policies.json"), &format!("{text}\n"));
+}
+
+/// The templates leave out that a policy replaces others. It changes no webhook, because it is asked about all that they are.
+#[test]
+fn a_policy_judges_the_kinds_of_those_that_it_replaces() {
+    for entry in CATALOGUE {
+        for version in [Version::default(), "v1.0".parse().expect("a version")] {
+            for id in entry.replaces(version) {
+                let replaced = catalogue::find(id).expect("a policy");
+                let is_covered = |kinds: &Kinds| entry.meta.kinds.contains(kinds);
+                assert!(replaced.meta.kinds.iter().all(is_covered), "{} and {id}", entry.meta.id);
+            }
+        }
+    }
+}
+
+fn policy(entry: &catalogue::Entry) -> Value {
+    let mut policy = json!({"id": entry.meta.id, "kinds": keys(entry.meta)});
+    if let Some(safety) = entry.safety {
+        policy["defaults"] = json!(match safety {
+            Safety::Safe => "safe",
+            Safety::Extended => "all",
+        });
+    }
+    policy
+}
+
+fn keys(meta: &Meta) -> Vec<String> {
+    meta.kinds.iter().copied().map(key).collect()
+}
+
+/// The name of a kind in the data.
+fn key(kinds: Kinds) -> String {
+    match kinds {
+        Kinds::Pods => "pods".to_owned(),
+        Kinds::Resource(row) => {
+            let place = Resource::all().position(|other| other == row).expect("a row");
+            format!("{}.{}/{place}", row.resource, row.group)
+        }
+    }
+}
+
+/// A profile with the policies of those that it extends.
+fn profile(name: &str) -> Value {
+    let written: Value = serde_saphyr::from_str(profile::text(name).expect("a profile")).expect("YAML");
+    let mut whole = written["extends"].as_str().map_or_else(|| json!({"modes": {}}), profile);
+    if let Some(ceiling) = written["ceiling"].as_str() {
+        whole["ceiling"] = ceiling.into();
+    }
+    for (id, policy) in written["policies"].as_object().into_iter().flatten() {
+        whole["modes"][id] = policy["mode"].clone();
+    }
+    whole
+}
+
+/// Every kind that some policy is asked about, in the order of webhooks and rules.
+fn kinds() -> Vec<Value> {
+    let mut rows: Vec<&Resource> = Resource::all().collect();
+    rows.sort_by_key(|row| (row.resource, row.group));
+    let rows = rows.into_iter().map(|row| {
+        json!({
+            "key": key(Kinds::Resource(row)),
+            "resource": row.resource,
+            "selected": row.is_namespaced || row.resource == "namespaces",
+            "rule": {
+                "apiGroups": [row.group],
+                "apiVersions": ["*"],
+                "operations": row.operations.iter().map(|operation| operation.as_str()).collect::<Vec<_>>(),
+                "resources": row.names().collect::<Vec<_>>(),
+                "scope": if row.is_namespaced { "Namespaced" } else { "Cluster" },
+            },
+        })
+    });
+    std::iter::once(json!({"key": "pods"})).chain(rows).collect()
+}
+
+fn workload(row: &Workload) -> Value {
+    json!({"group": row.group, "resource": row.resource, "fixed": row.is_pod() || row.is_immutable})
+}
+
+fn ending((end, remove, add): &(&str, usize, &str)) -> Value {
+    json!({"end": end, "remove": remove, "add": add})
+}
