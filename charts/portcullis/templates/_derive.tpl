@@ -159,7 +159,7 @@ program knows of its policies, profiles and kinds. A test compares both for many
 {{- end -}}
 {{- $webhooks := list -}}
 {{- range $entry := $entries -}}
-  {{- $rules := list -}}
+  {{- $rules := fromJsonArray "[]" -}}
   {{- range $kind := $entry.kinds -}}
     {{- if eq $kind.key "pods" -}}
       {{- $made := dict "workloads" $given.workloads "holdsTop" $entry.holdsTop "rules" list -}}
