@@ -1,6 +1,7 @@
 //! A serving certificate that the server makes for itself, once, in a Secret that all replicas share.
 //!
-//! Whoever comes first creates the Secret; everyone else reads it, so that several replicas agree. The CA that signs the
+//! The manifests hold the Secret without data, so that it is deleted with everything else. Whoever comes first writes the
+//! certificate into it, or creates the Secret where it is missing; everyone else reads it, so that several replicas agree. The CA that signs the
 //! certificate is trusted by nothing but our own two webhook configurations, and its key is thrown away. Nothing is
 //! rotated: the certificate lasts ten years, and deleting the Secret and restarting the replicas makes another. What the
 //! webhook configurations are to trust is what the Secret says, so that replicas of before and after do not undo each
@@ -101,15 +102,14 @@ impl Managed {
         let api: Api<Secret> = Api::namespaced(client.clone(), &self.namespace);
         let failed = |error: kube::Error| ManagedError::Api(self.to_string(), Box::new(error));
         let found = match api.get_opt(&self.secret).await.map_err(failed)? {
-            Some(found) => found,
-            None => match api.create(&PostParams::default(), &self.make()?).await {
-                Ok(made) => {
+            Some(found) if found.data.as_ref().is_some_and(|data| !data.is_empty()) => found,
+            absent => match self.write(&api, absent).await? {
+                Some(made) => {
                     tracing::info!(secret = %self, "the serving certificate was made");
                     made
                 }
                 // Another replica came first.
-                Err(kube::Error::Api(status)) if status.code == 409 => api.get(&self.secret).await.map_err(failed)?,
-                Err(error) => return Err(failed(error)),
+                None => api.get(&self.secret).await.map_err(failed)?,
             },
         };
         let mut data = found.data.unwrap_or_default();
@@ -119,6 +119,22 @@ impl Managed {
         };
         let (certificate, key, ca) = (take(CERTIFICATE)?, take(KEY)?, take(CA)?);
         Ok(Issued { source: Source::Memory { certificate, key }, ca: ca.into_bytes() })
+    }
+
+    /// Writes a new certificate into the Secret `empty`, or into a new one; `None` if another replica came first.
+    async fn write(&self, api: &Api<Secret>, empty: Option<Secret>) -> Result<Option<Secret>, ManagedError> {
+        let made = self.make()?;
+        let by = PostParams { field_manager: Some(NAME.to_owned()), ..PostParams::default() };
+        let written = match empty {
+            // Its resourceVersion goes along: the Secret must still be the empty one.
+            Some(empty) => api.replace(&self.secret, &by, &Secret { data: made.data, ..empty }).await,
+            None => api.create(&by, &made).await,
+        };
+        match written {
+            Ok(made) => Ok(Some(made)),
+            Err(kube::Error::Api(status)) if status.code == 409 => Ok(None),
+            Err(error) => Err(ManagedError::Api(self.to_string(), Box::new(error))),
+        }
     }
 
     /// The CA that the Secret holds now; `None` where it holds none.
@@ -253,7 +269,8 @@ impl Trust {
             .collect();
         let version = serde_json::json!({"resourceVersion": seen.meta().resource_version});
         let patch = Patch::Strategic(serde_json::json!({"metadata": version, "webhooks": patches}));
-        match api.patch(NAME, &PatchParams::default(), &patch).await {
+        let by = PatchParams { field_manager: Some(NAME.to_owned()), ..PatchParams::default() };
+        match api.patch(NAME, &by, &patch).await {
             Ok(_) => {
                 tracing::info!(kind = %K::kind(&()), "our webhook configuration trusts our certificate");
                 Ok(())

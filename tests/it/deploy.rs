@@ -105,13 +105,13 @@ fn kubectl_in(plane: &Plane, folder: &Path, arguments: &[&str]) -> Output {
         .expect("kubectl runs")
 }
 
-/// A cluster with the overlay `audit-only` just applied, and no certificate: for one test at a time.
+/// A cluster with the overlay `audit-only` just applied, and no certificate in its Secret: for one test at a time.
 fn cluster() -> MutexGuard<'static, Plane> {
     static SHARED: LazyLock<Mutex<Plane>> =
         LazyLock::new(|| Mutex::new(Plane::start(&["--with-controller-manager=false", "--audit-log"])));
     let plane = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
-    kubectl(&plane, &["apply", "-k", "deploy"]);
     plane.admin.call(Method::DELETE, SECRET, None);
+    kubectl(&plane, &["apply", "-k", "deploy"]);
     distrust_all(&plane);
     plane
 }
@@ -151,7 +151,7 @@ fn distrust_all(plane: &Plane) {
 /// The CA in the Secret, once there is one.
 fn secret_ca(plane: &Plane) -> Option<String> {
     let secret = plane.admin.call(Method::GET, SECRET, None);
-    secret.is_success().then(|| decoded(secret.body["data"]["ca.crt"].as_str().expect("a CA")))
+    secret.is_success().then(|| secret.body["data"]["ca.crt"].as_str().map(decoded))?
 }
 
 fn decoded(base64: &str) -> String {

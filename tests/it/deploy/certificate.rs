@@ -13,8 +13,8 @@ use crate::kubernetes::eventually;
 use crate::kubernetes::plane::Plane;
 use crate::serve::{good_pod, review};
 
-/// Starts of several replicas at once, each against no Secret.
-const RACES: usize = 5;
+/// Starts of several replicas at once, against a Secret without data and against none in turn.
+const RACES: usize = 6;
 
 fn audit_only(plane: &Plane) -> Program {
     Program::serve(plane, &configuration("deploy/overlays/audit-only"))
@@ -29,8 +29,12 @@ fn serves(program: &Program, ca: &str) -> bool {
 fn replicas_that_start_at_once_end_with_the_same_certificate() {
     let plane = cluster();
     let mut before = None;
-    for _ in 0..RACES {
-        plane.admin.call(Method::DELETE, SECRET, None);
+    for race in 0..RACES {
+        if race % 2 == 0 {
+            plane.admin.call(Method::PATCH, SECRET, Some(&json!({"data": null}))).admitted();
+        } else {
+            plane.admin.call(Method::DELETE, SECRET, None).admitted();
+        }
         distrust_all(&plane);
         let replicas: Vec<Program> = (0..3).map(|_| audit_only(&plane)).collect();
         let replicas: Vec<Program> = replicas.into_iter().map(Program::ready).collect();
@@ -53,9 +57,8 @@ fn replicas_that_start_at_once_end_with_the_same_certificate() {
 #[test]
 fn a_secret_with_something_else_in_it_is_said_and_left_alone() {
     let plane = cluster();
-    let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "portcullis-certificate"},
-        "stringData": {"tls.crt": "a", "tls.key": "b"}});
-    plane.admin.call(Method::POST, "/api/v1/namespaces/portcullis/secrets", Some(&secret)).admitted();
+    let other = json!({"stringData": {"tls.crt": "a", "tls.key": "b"}});
+    plane.admin.call(Method::PATCH, SECRET, Some(&other)).admitted();
     let (code, log) = audit_only(&plane).ended();
     assert_eq!(code, Some(2));
     let expected =

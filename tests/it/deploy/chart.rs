@@ -6,9 +6,9 @@ mod data;
 mod derived;
 // mod installed;
 // mod readme;
-// mod rendered;
+mod rendered;
 mod schema;
-// mod values;
+mod values;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
