@@ -1,5 +1,5 @@
 # `make demo` shows it on a real API server, `make check` runs the fast tests, `make test` runs every test. Each builds what it needs.
-.PHONY: demo check test setup lint dependencies kubernetes pod-security kafka bench
+.PHONY: demo check test setup lint dependencies kubernetes pod-security kafka helm bench
 
 # rust-toolchain.toml names a version. Where rustup knows the same version only as stable, and may be unable to fetch it again, that is
 # used.
@@ -28,7 +28,7 @@ check:
 	cargo test --locked --test it -- $(foreach name,$(BESIDE) $(SLOW),--skip $(name))
 
 test: setup
-	$(MAKE) kubernetes pod-security kafka dependencies lint
+	$(MAKE) kubernetes pod-security kafka helm dependencies lint
 	cargo test --locked --no-fail-fast --lib --test it
 
 # What the tests need beside this repository: installed where that is allowed, or named.
@@ -56,6 +56,10 @@ pod-security:
 # Downloads the jars of a Kafka broker, once per machine (half a minute). It runs on Java.
 kafka:
 	tools/kafka/build >/dev/null
+
+# Builds helm from its Go module, once per machine (about four minutes).
+helm:
+	tools/helm/build >/dev/null
 
 bench:
 	cargo bench --locked

@@ -1,7 +1,7 @@
 //! `portcullis serve`: answers an API server's admission reviews.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,13 +27,16 @@ use crate::server::tokens::{self, Tokens};
 use crate::server::{App, Callers, Drain, Listeners, TrailParts};
 use crate::telemetry;
 use crate::trail::{self, Beginning, Redaction, Sampler, Settings};
-use crate::webhooks::Target;
+use crate::webhooks::{NAME, Target};
 
 /// Configuration of `--dev`.
 const DEV: &str = "apiVersion: portcullis.dev/v1alpha1\nkind: Configuration\nprofile: hardened\ndefaults: all\n";
 
 /// Default address of `--dev`, which authenticates nobody.
 const DEV_LISTEN: &str = "127.0.0.1:8443";
+
+/// The file in which a Pod finds its namespace.
+const NAMESPACE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
 
 /// Maximum time for the trail to end.
 const STOPPING: Duration = Duration::from_secs(1);
@@ -151,11 +154,7 @@ async fn serve(args: Args) -> Result<(), String> {
     let admin = listeners.admin.local_addr().map_err(|error| error.to_string())?;
     tracing::info!(%address, %admin, configuration = %snapshot.digest(), "serving");
     let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
-    let installed = Installed::new(managed.map_or_else(Target::service, |managed| Target {
-        namespace: managed.namespace,
-        service: managed.service,
-        ..Target::service()
-    }));
+    let installed = Installed::new(target(managed, args.service.clone(), Path::new(NAMESPACE)));
     let no_cluster = if args.dev { NoCluster::LeftOut } else { NoCluster::Missed };
     let app = App::new(Arc::clone(&snapshot), cluster.ok_or(no_cluster), remembering, callers, installed, drain)
         .map_err(|error| format!("the threads that decide: {error}"))?;
@@ -211,6 +210,18 @@ fn tls(args: &Args, issued: Option<Source>) -> Result<TlsSettings, String> {
     };
     let admits_without = args.path_token_file.is_some();
     Ok(TlsSettings { source, client_ca: args.client_ca.clone(), admits_without, http1_only: args.http1 })
+}
+
+/// The Service that the webhooks lead to: that of the certificate, or the one in our own namespace, which `file` holds.
+fn target(managed: Option<Managed>, service: String, file: &Path) -> Target {
+    match managed {
+        Some(Managed { namespace, service, .. }) => Target { namespace, service, ..Target::service() },
+        None => {
+            let own = std::fs::read_to_string(file).map(|text| text.trim().to_owned());
+            let namespace = own.ok().filter(|name| !name.is_empty()).unwrap_or_else(|| NAME.to_owned());
+            Target { namespace, service, ..Target::service() }
+        }
+    }
 }
 
 fn managed(secret: &str, service: &str) -> Result<Managed, String> {

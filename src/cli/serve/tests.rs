@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use clap::Parser as _;
 
-use super::Args;
+use super::{Args, managed, target};
 
 #[derive(clap::Parser)]
 struct Command {
@@ -23,4 +23,15 @@ fn dev_is_reached_from_this_machine_alone_unless_it_is_told_otherwise() {
     assert_eq!(listens(&["--dev", "--listen", "0.0.0.0:9443"]), ([0, 0, 0, 0], 9443).into());
     let served = listens(&["--config", "c.yaml", "--tls-cert", "tls.crt", "--tls-key", "tls.key"]);
     assert!(served.ip().is_unspecified(), "{served}");
+}
+
+#[test]
+fn the_webhooks_lead_to_our_own_namespace_unless_the_certificate_says_another() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let file = dir.path().join("namespace");
+    let of = |managed| target(managed, "gate".to_owned(), &file).namespace;
+    assert_eq!(of(None), "portcullis");
+    std::fs::write(&file, "guard\n").expect("written");
+    assert_eq!(of(None), "guard");
+    assert_eq!(of(managed("other/secret", "gate").ok()), "other");
 }

@@ -4,8 +4,8 @@
 mod configurations;
 mod data;
 mod derived;
-// mod installed;
-// mod readme;
+mod installed;
+mod readme;
 mod rendered;
 mod schema;
 mod values;
@@ -28,8 +28,10 @@ const CI: [&str; 5] = ["audit-only", "enforce", "durable", "cert-manager", "air-
 fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
-        let output =
-            Command::new(repository("tools/helm/build")).stderr(Stdio::inherit()).output().expect("tools/helm/build runs");
+        let output = Command::new(repository("tools/helm/build"))
+            .stderr(Stdio::inherit())
+            .output()
+            .expect("tools/helm/build runs");
         assert!(output.status.success(), "tools/helm/build failed: {}", output.status);
         Path::new(String::from_utf8(output.stdout).expect("a path").trim_end()).join("helm")
     })

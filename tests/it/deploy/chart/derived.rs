@@ -73,7 +73,8 @@ fn every_values_file_leads_to_the_webhooks_that_the_program_prints() {
 
 #[test]
 fn the_resource_of_a_kind_is_guessed_alike() {
-    let rows = KINDS.split_whitespace().map(|kind| json!({"group": "example.org", "kind": kind, "path": "/spec/template"}));
+    let rows =
+        KINDS.split_whitespace().map(|kind| json!({"group": "example.org", "kind": kind, "path": "/spec/template"}));
     let configuration = json!({"profile": "hardened", "workloads": rows.collect::<Vec<_>>()}).to_string();
     let derived = Derived::of(&rendered(&configuration, "portcullis"), "portcullis");
     assert!(derived.printed[0].to_string().contains("\"sandboxes\""));

@@ -29,7 +29,10 @@ const WRONG: [(&str, &str); 56] = [
     ("tolerations: [{key: a, operator: Is}]", "/tolerations/0/operator"),
     ("affinity: {podAntiaffinity: {}}", "'podAntiaffinity'"),
     ("topologySpread: [{maxSkew: 1, topologyKey: zone}]", "whenUnsatisfiable"),
-    ("topologySpread: [{maxSkew: 1, topologyKey: zone, whenUnsatisfiable: Never}]", "/topologySpread/0/whenUnsatisfiable"),
+    (
+        "topologySpread: [{maxSkew: 1, topologyKey: zone, whenUnsatisfiable: Never}]",
+        "/topologySpread/0/whenUnsatisfiable",
+    ),
     ("priorityClassName: Very_High", "/priorityClassName"),
     ("podLabels: {app.kubernetes.io/name: other}", "app.kubernetes.io/name"),
     ("podAnnotations: {a: 1}", "/podAnnotations/a"),
@@ -57,11 +60,17 @@ const WRONG: [(&str, &str); 56] = [
     ("certificate: {secretName: serving}", "certificate.secretName"),
     ("certificate: {caBundle: '-----BEGIN CERTIFICATE-----'}", "certificate.caBundle"),
     ("certificate: {mode: cert-manager, certManager: {duration: 90d}}", "/certificate/certManager/duration"),
-    ("certificate: {mode: cert-manager, certManager: {issuerRef: {kind: Vault}}}", "/certificate/certManager/issuerRef/kind"),
+    (
+        "certificate: {mode: cert-manager, certManager: {issuerRef: {kind: Vault}}}",
+        "/certificate/certManager/issuerRef/kind",
+    ),
     ("configuration: {profile: strict}", "/configuration/profile"),
     ("configuration: {ceiling: deny}", "/configuration/ceiling"),
     ("configuration: {policies: {root-user: {mode: enforce}}}", "'root-user'"),
-    ("configuration: {namespaces: [{match: {names: []}, ceiling: enforce}]}", "/configuration/namespaces/0/match/names"),
+    (
+        "configuration: {namespaces: [{match: {names: []}, ceiling: enforce}]}",
+        "/configuration/namespaces/0/match/names",
+    ),
     ("configuration: {profiles: hardened}", "'profiles'"),
     ("configuration: {trail: {key: {pem: secret}}}", "'pem'"),
 ];
