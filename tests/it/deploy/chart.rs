@@ -4,6 +4,7 @@
 mod configurations;
 mod data;
 mod derived;
+mod gitops;
 mod installed;
 mod readme;
 mod rendered;
