@@ -20,7 +20,7 @@ const PASSING: [&str; 4] = ["event", "lease", "flowschema", "prioritylevelconfig
 
 /// helm against that cluster, which must succeed.
 #[track_caller]
-fn helm(plane: &Plane, arguments: &[&str]) -> String {
+pub(super) fn helm(plane: &Plane, arguments: &[&str]) -> String {
     let output = helm_with(&[arguments, &["--namespace", NAME]].concat(), Some(&plane.place.kubeconfig));
     assert!(output.status.success(), "helm {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).expect("UTF-8")
@@ -68,6 +68,15 @@ fn end_pods(plane: &Plane) {
     }
 }
 
+/// Waits until the Pods have ended.
+pub(super) fn no_pods(plane: &Plane) {
+    eventually("no Pods", || {
+        end_pods(plane);
+        let list = plane.admin.call(Method::GET, &format!("/api/v1/namespaces/{NAME}/pods"), None).admitted();
+        list["items"].as_array().is_none_or(Vec::is_empty).then_some(())
+    });
+}
+
 /// Generations of the webhook objects: each change of them counts.
 fn generations(plane: &Plane) -> [Value; 2] {
     WEBHOOKS.map(|resource| webhooks(plane, resource)["metadata"]["generation"].clone())
@@ -78,11 +87,7 @@ fn it_is_installed_upgraded_rolled_back_and_leaves_nothing() {
     let network = Network::new();
     let plane = Plane::start(&["--address", &network.node.to_string()]);
     let space = Space::new(&plane, "shop");
-    kubectl(&plane, &["create", "namespace", NAME]);
-    eventually("the namespace is filled", || {
-        let account = format!("/api/v1/namespaces/{NAME}/serviceaccounts/default");
-        plane.admin.call(Method::GET, &account, None).is_success().then_some(())
-    });
+    namespace(&plane);
     let node = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "node"}});
     plane.admin.call(Method::POST, "/api/v1/nodes", Some(&node)).admitted();
     let before = everything(&plane);
@@ -149,25 +154,8 @@ fn it_is_installed_upgraded_rolled_back_and_leaves_nothing() {
 #[test]
 fn every_values_file_is_installed() {
     let plane = Plane::start(&[]);
-    for (group, plural, kind) in
-        [("cert-manager.io", "certificates", "Certificate"), ("cert-manager.io", "issuers", "Issuer")]
-    {
-        plane
-            .admin
-            .call(
-                Method::POST,
-                "/apis/apiextensions.k8s.io/v1/customresourcedefinitions",
-                Some(&crd(group, plural, kind)),
-            )
-            .admitted();
-        let path = format!("/apis/{group}/v1/{plural}");
-        eventually("it is served", || plane.admin.call(Method::GET, &path, None).is_success().then_some(()));
-    }
-    kubectl(&plane, &["create", "namespace", NAME]);
-    eventually("the namespace is filled", || {
-        let account = format!("/api/v1/namespaces/{NAME}/serviceaccounts/default");
-        plane.admin.call(Method::GET, &account, None).is_success().then_some(())
-    });
+    cert_manager(&plane);
+    namespace(&plane);
     let before = everything(&plane);
     for name in CI {
         helm(&plane, &["install", NAME, CHART, "--values", &ci(name)]);
@@ -192,24 +180,40 @@ fn every_values_file_is_installed() {
     }
 }
 
-/// A definition of a kind with any fields.
-fn crd(group: &str, plural: &str, kind: &str) -> Value {
-    json!({
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {"name": format!("{plural}.{group}")},
-        "spec": {
-            "group": group,
-            "scope": "Namespaced",
-            "names": {"plural": plural, "singular": kind.to_lowercase(), "kind": kind},
-            "versions": [{"name": "v1", "served": true, "storage": true, "schema": {
-                "openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true},
-            }}],
-        },
-    })
+/// Creates the namespace of the release, and waits for what the controllers put into each.
+pub(super) fn namespace(plane: &Plane) {
+    kubectl(plane, &["create", "namespace", NAME]);
+    let ours = format!("/api/v1/namespaces/{NAME}");
+    for filled in [format!("{ours}/serviceaccounts/default"), format!("{ours}/configmaps/kube-root-ca.crt")] {
+        eventually("the namespace is filled", || {
+            plane.admin.call(Method::GET, &filled, None).is_success().then_some(())
+        });
+    }
 }
 
-/// The chart's own tests need no cluster but this one: a second installation is refused.
+/// Defines the kinds of cert-manager that the chart uses, with any fields.
+pub(super) fn cert_manager(plane: &Plane) {
+    for (plural, kind) in [("certificates", "Certificate"), ("issuers", "Issuer")] {
+        let definition = json!({
+            "apiVersion": "apiextensions.k8s.io/v1",
+            "kind": "CustomResourceDefinition",
+            "metadata": {"name": format!("{plural}.cert-manager.io")},
+            "spec": {
+                "group": "cert-manager.io",
+                "scope": "Namespaced",
+                "names": {"plural": plural, "singular": kind.to_lowercase(), "kind": kind},
+                "versions": [{"name": "v1", "served": true, "storage": true, "schema": {
+                    "openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true},
+                }}],
+            },
+        });
+        let path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+        plane.admin.call(Method::POST, path, Some(&definition)).admitted();
+        let path = format!("/apis/cert-manager.io/v1/{plural}");
+        eventually("it is served", || plane.admin.call(Method::GET, &path, None).is_success().then_some(()));
+    }
+}
+
 #[test]
 fn there_is_one_installation_in_a_cluster() {
     let plane = Plane::start(&["--with-controller-manager=false"]);
