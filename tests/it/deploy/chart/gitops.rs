@@ -1,12 +1,13 @@
 //! A running installation shows no difference to tools that apply the rendered chart again and again: not when they compare by a
-//! dry run of server-side apply, and not by a three-way comparison.
+//! dry run of server-side apply, not by a three-way comparison, and not by Argo CD's own library (`tools/gitops-diff`).
 
 use axum::http::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::super::program::Program;
 use super::super::{NAME, SECRET, WEBHOOKS, configuration, kubectl_in, prepared, secret_ca, trusted};
-use super::{CHART, ci, helm};
+use super::{CHART, ci, helm, objects};
+use crate::go_tool::GoTool;
 use crate::kubernetes::eventually;
 use crate::kubernetes::plane::Plane;
 
@@ -15,12 +16,13 @@ const WAYS: [&[&str]; 2] = [&["--server-side", "--field-manager=gitops"], &[]];
 
 #[test]
 fn what_the_server_writes_is_no_difference() {
+    let argo = GoTool::start("gitops-diff");
     for way in WAYS {
         let plane = Plane::start(&["--with-controller-manager=false"]);
         let dir = tempfile::tempdir().expect("a folder");
         let file = dir.path().join("all.yaml");
         let rendered = helm(&["template", NAME, CHART, "--namespace", NAME, "--values", &ci("enforce")]);
-        std::fs::write(&file, rendered.stdout).expect("written");
+        std::fs::write(&file, &rendered.stdout).expect("written");
         let file = file.to_str().expect("UTF-8");
         let kubectl = |verb: &str| {
             let output = kubectl_in(&plane, prepared(), &[&[verb], way, &["--filename", file]].concat());
@@ -43,6 +45,9 @@ fn what_the_server_writes_is_no_difference() {
                 eventually("caBundle is filled in", || (trusted(&plane, resource)? == ca).then_some(()));
             }
             assert_eq!(kubectl("diff"), (true, String::new()), "{way:?}");
+            let live = kubectl_in(&plane, prepared(), &["get", "--output", "json", "--filename", file]);
+            let live: Value = serde_json::from_slice(&live.stdout).expect("JSON");
+            assert_eq!(differing(&argo, &objects(&rendered), &live["items"]), [] as [Value; 0], "{way:?}");
             let (is_applied, said) = kubectl("apply");
             assert!(is_applied, "{way:?}, without force: {said}");
             assert_eq!(secret_ca(&plane).as_ref(), Some(&ca), "applying again takes nothing away");
@@ -52,4 +57,26 @@ fn what_the_server_writes_is_no_difference() {
             before = Some(ca);
         }
     }
+}
+
+/// What Argo CD says of each object that differs from the one in the cluster.
+fn differing(argo: &GoTool, rendered: &[Value], live: &Value) -> Vec<Value> {
+    let live = live.as_array().expect("a list");
+    assert_eq!(live.len(), rendered.len());
+    let one = |config: &Value| {
+        let same = |other: &&Value| ["kind", "apiVersion"].iter().all(|field| other[field] == config[field]);
+        let live = live.iter().find(same).expect("it is in the cluster");
+        argo.ask(&json!({"config": config, "live": live}).to_string())
+    };
+    let answers = rendered.iter().map(one);
+    answers.filter(|answer| answer["modified"] != false || !answer["error"].is_null()).collect()
+}
+
+#[test]
+fn argo_cd_sees_what_differs() {
+    let argo = GoTool::start("gitops-diff");
+    let map =
+        |text: &str| json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": NAME}, "data": {"a": text}});
+    assert_eq!(differing(&argo, &[map("1")], &json!([map("1")])), [] as [Value; 0]);
+    assert_eq!(differing(&argo, &[map("1")], &json!([map("2")])).len(), 1);
 }
