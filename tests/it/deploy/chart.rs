@@ -24,7 +24,7 @@ use crate::serve::DIGEST;
 /// The chart, from the root of the repository.
 const CHART: &str = "charts/portcullis";
 /// Values files of the chart that are linted, rendered and installed.
-const CI: [&str; 5] = ["audit-only", "enforce", "durable", "cert-manager", "air-gap"];
+const CI: [&str; 6] = ["audit-only", "enforce", "durable", "cert-manager", "air-gap", "every-value"];
 
 /// The program helm, built first if need be: that takes minutes, once a machine.
 fn program() -> &'static Path {

@@ -4,6 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -13,6 +14,9 @@ use crate::kubernetes::eventually;
 use crate::kubernetes::plane::Plane;
 use crate::kubernetes::process::PROGRAM;
 use crate::serve::{Output, PATIENCE, Running, json_lines, spawn, text};
+
+/// Maximum time for a connection to a port nearby.
+const CONNECT: Duration = Duration::from_secs(2);
 
 /// A process that ends with this.
 pub(crate) struct Program {
@@ -167,7 +171,8 @@ pub(crate) fn post(address: SocketAddr, ca: &str, review: &Value, protocol: &str
 pub(crate) fn get(address: SocketAddr, path: &str) -> (u16, String) {
     let mut answer = String::new();
     let mut asked = || {
-        let mut stream = TcpStream::connect(address)?;
+        // An attempt from before there was a way must not hold up those after it.
+        let mut stream = TcpStream::connect_timeout(&address, CONNECT)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         write!(stream, "GET {path} HTTP/1.0\r\nhost: {address}\r\n\r\n")?;
         stream.read_to_string(&mut answer)

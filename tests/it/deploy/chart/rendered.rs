@@ -91,6 +91,49 @@ fn every_values_file_passes_lint_and_what_it_installs() {
 }
 
 #[test]
+fn each_value_reaches_its_field() {
+    let objects = by_kind(template(&["--values", &ci("every-value")]));
+    let pod = &objects["StatefulSet"]["spec"]["template"];
+    let mounts = pod["spec"]["containers"][0]["volumeMounts"].to_string();
+    for mount in ["/etc/portcullis-siem", "/etc/portcullis-key", "/etc/portcullis-certificate", "/var/lib/portcullis"] {
+        assert!(mounts.contains(&format!("\"mountPath\":\"{mount}\"")), "{mounts}");
+    }
+    for (kind, pointer, value) in [
+        ("StatefulSet", "/spec/replicas", json!(3)),
+        ("StatefulSet", "/spec/persistentVolumeClaimRetentionPolicy/whenDeleted", json!("Delete")),
+        ("StatefulSet", "/spec/volumeClaimTemplates/0/spec/storageClassName", json!("fast")),
+        ("StatefulSet", "/spec/volumeClaimTemplates/0/spec/resources/requests/storage", json!("5Gi")),
+        ("StatefulSet", "/spec/template/metadata/annotations/example.com~1owner", json!("platform")),
+        ("StatefulSet", "/spec/template/metadata/labels/example.com~1team", json!("platform")),
+        ("StatefulSet", "/spec/template/spec/imagePullSecrets/0/name", json!("registry-credentials")),
+        ("StatefulSet", "/spec/template/spec/nodeSelector/kubernetes.io~1os", json!("linux")),
+        ("StatefulSet", "/spec/template/spec/tolerations/0/operator", json!("Exists")),
+        ("StatefulSet", "/spec/template/spec/topologySpreadConstraints/0/minDomains", json!(2)),
+        (
+            "StatefulSet",
+            "/spec/template/spec/topologySpreadConstraints/1/labelSelector/matchLabels/app.kubernetes.io~1name",
+            json!("portcullis"),
+        ),
+        ("StatefulSet", "/spec/template/spec/containers/0/imagePullPolicy", json!("Always")),
+        ("StatefulSet", "/spec/template/spec/containers/0/resources/limits/memory", json!("1Gi")),
+        ("ServiceAccount", "/metadata/annotations/example.com~1role", json!("audit")),
+        ("PodDisruptionBudget", "/spec/minAvailable", json!(2)),
+        ("NetworkPolicy", "/spec/ingress/0/from/0/ipBlock/cidr", json!("192.0.2.0/24")),
+        ("NetworkPolicy", "/spec/egress/1/ports/0/port", json!(8443)),
+        ("Certificate", "/spec/issuerRef/name", json!("internal")),
+        ("Certificate", "/spec/renewBefore", json!("240h")),
+    ] {
+        assert_eq!(objects[kind].pointer(pointer), Some(&value), "{kind} {pointer}");
+    }
+    assert!(pod["spec"]["affinity"]["podAntiAffinity"].is_object() && pod["spec"]["priorityClassName"].is_null());
+    // The quota is for classes of the system, and an issuer of ours is not needed beside another.
+    assert!(!objects.contains_key("ResourceQuota") && !objects.contains_key("Issuer"));
+    let off = "podDisruptionBudget.enabled=false,networkPolicy.enabled=false,replicas=1";
+    let fewer = by_kind(template(&["--set", off]));
+    assert!(!fewer.contains_key("PodDisruptionBudget") && !fewer.contains_key("NetworkPolicy"));
+}
+
+#[test]
 fn a_namespace_of_another_name_is_the_one_of_everything() {
     let output = helm(&["template", "gate", CHART, "--namespace", "guard", "--set", &super::image()]);
     let objects = objects(&output);
