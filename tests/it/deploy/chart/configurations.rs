@@ -1,7 +1,7 @@
 //! Configurations that reach every branch of the derivation of webhooks, as the value `configuration` of the chart.
 
 /// `null` takes away what the chart's own values hold.
-pub(super) const CONFIGURATIONS: [&str; 56] = [
+pub(super) const CONFIGURATIONS: [&str; 57] = [
     // Profiles, ceilings and defaults.
     "{}",
     "{profile: null}",
@@ -74,6 +74,7 @@ pub(super) const CONFIGURATIONS: [&str; 56] = [
       2027-01-31T00:00:00Z, reason: migration, owner: shop}]}",
     "{profile: hardened, exceptions: {maxLifetime: 400d, entries: []}, trail: {cluster: prod, redaction: on, sample: 1/100}}",
     "{profile: hardened, trail: {redaction: off}}",
+    "{profile: hardened, existing: {admit: true, createdBefore: 2026-01-31T00:00:00Z}}",
     "{profile: hardened, namespaces: [{match: {names: [shop]}, policies: {}}], policies: {}}",
     "{profile: hardened, ceiling: enforce, defaults: all, podSecurityLabels: tighten, namespaces: [{match: {names: [a, b]},
       ceiling: warn, relax: true}, {match: {names: [c]}, ceiling: audit, defaults: off, relax: true}, {match: {names: [d]},
