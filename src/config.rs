@@ -30,7 +30,7 @@ pub struct Configuration {
     pub snapshot: Snapshot,
     /// Settings of the audit trail. They take effect at the next start.
     pub trail: Settings,
-    /// What is valid and likely not meant, each with its place.
+    /// Warnings about fields that are valid but probably a mistake, each with its place.
     pub warnings: Vec<Warning>,
 }
 

@@ -288,8 +288,8 @@ fn findings(
     labels: &LabelState,
     outcomes: &[Outcome<'_>],
 ) -> Vec<ModedFinding> {
-    let mut by_outcome: Vec<Vec<ModedFinding>> =
-        outcomes.iter().map(|outcome| judged(snapshot, request, outcome)).collect();
+    let cap = cap(snapshot, request);
+    let mut by_outcome: Vec<Vec<ModedFinding>> = outcomes.iter().map(|outcome| judged(request, cap, outcome)).collect();
     if request.operation == Operation::Update && by_outcome.iter().any(|findings| !findings.is_empty()) {
         inherited::mark(snapshot, request, facts, outcomes, &mut by_outcome);
     }
@@ -337,9 +337,9 @@ fn conclude(
     }
 }
 
-fn judged(snapshot: &Snapshot, request: &Request<'_>, outcome: &Outcome<'_>) -> Vec<ModedFinding> {
+/// The findings of one outcome, none in a stronger mode than `cap`.
+fn judged(request: &Request<'_>, cap: Mode, outcome: &Outcome<'_>) -> Vec<ModedFinding> {
     let policy = outcome.policy;
-    let cap = cap(snapshot, request);
     let configured = (policy.configured > policy.mode).then_some(policy.configured);
     let judged = |finding: &Finding, failed| {
         let cap = if may_be_resolved_later(request, finding) { Mode::Warn } else { cap };

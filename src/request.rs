@@ -175,6 +175,11 @@ impl<'a> Request<'a> {
         self.is_owned() && self.pods().iter().any(Pod::is_template)
     }
 
+    /// True if its pod templates are those of another request, byte for byte.
+    pub(crate) fn has_templates_of(&self, other: &Self) -> bool {
+        self.object.as_ref().map(Object::templates) == other.object.as_ref().map(Object::templates)
+    }
+
     /// A static pod's mirror, made by the kubelet of its own node: annotation *and* credentials. The annotation alone
     /// buys nothing.
     pub fn is_mirror_pod(&self) -> bool {

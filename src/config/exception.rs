@@ -34,7 +34,7 @@ const TEXT: usize = 253;
 /// Default of `maxLifetime`.
 const LIFETIME: SignedDuration = SignedDuration::from_hours(24 * 365);
 
-/// What exceptions are read with.
+/// Context in which exceptions are read.
 pub(super) struct Reading<'r> {
     /// Time of reading, from which `maxLifetime` counts.
     pub(super) now: Timestamp,

@@ -32,7 +32,7 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Something in a configuration that is valid and likely not meant, printed with secrets redacted and control characters
+/// A warning about a field that is valid but probably a mistake, printed with secrets redacted and control characters
 /// escaped.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Warning(pub Problem);

@@ -24,7 +24,7 @@ pub enum Reload {
         weaker: Vec<Weaker>,
         /// The settings of the trail, which take effect at the next start.
         trail: Box<Settings>,
-        /// What is valid and likely not meant.
+        /// Warnings about fields that are valid but probably a mistake.
         warnings: Vec<Warning>,
     },
     /// The new configuration has errors; the last valid one stays in force.

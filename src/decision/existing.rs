@@ -14,7 +14,6 @@ use jiff::Timestamp;
 use super::{FindingKind, ModedFinding};
 use crate::engine::Outcome;
 use crate::mode::Mode;
-use crate::object::Object;
 use crate::request::{Operation, Request};
 use crate::snapshot::Snapshot;
 
@@ -59,7 +58,7 @@ pub(super) fn is_rewritten(snapshot: &Snapshot, request: &Request<'_>) -> bool {
         return false;
     }
     let Ok(Some(before)) = request.before(snapshot.workloads()) else { return true };
-    before.object.as_ref().map(Object::templates) != request.object.as_ref().map(Object::templates)
+    !request.has_templates_of(&before)
 }
 
 /// True if an update takes the controller away from a template, which was therefore never refused.

@@ -8,8 +8,8 @@ use serde_json::value::RawValue;
 use super::{ModedFinding, existing};
 use crate::engine::{self, Outcome};
 use crate::facts::Facts;
+use crate::object::Within;
 use crate::object::unchanged::is_same_in;
-use crate::object::{Object, Within};
 use crate::request::Request;
 use crate::snapshot::Snapshot;
 
@@ -26,8 +26,7 @@ pub(super) fn mark(
     let Ok(Some(before)) = request.before(snapshot.workloads()) else { return };
     // Pods will be created from the whole template, so that only a template equal byte for byte inherits.
     let is_template = request.pods().iter().any(crate::object::Pod::is_template);
-    let unchanged = request.object.as_ref().map(Object::templates) == before.object.as_ref().map(Object::templates)
-        && !existing::is_released(snapshot, request, &before);
+    let unchanged = request.has_templates_of(&before) && !existing::is_released(snapshot, request, &before);
 
     for (outcome, findings) in outcomes.iter().zip(findings) {
         // A fact that did not arrive in time may be about the very change: no failure is inherited.

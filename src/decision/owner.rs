@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use serde_json::value::RawValue;
 
 use super::volumes::Volumes;
-use super::{ModedFinding, exempt, existing, judged, labels};
+use super::{ModedFinding, cap, exempt, existing, judged, labels};
 use crate::engine::{self, ActivePolicy, Outcome};
 use crate::exception::{Containers, Name, Subject};
 use crate::facts::{Facts, Lookup, OwnerKind, Pending};
@@ -200,7 +200,8 @@ fn cover(
     template: &Request<'_>,
     of_template: &[Outcome<'_>],
 ) {
-    let found = of_template.iter().map(|outcome| judged(snapshot, template, outcome)).collect();
+    let cap = cap(snapshot, template);
+    let found = of_template.iter().map(|outcome| judged(template, cap, outcome)).collect();
     let mut had: HashMap<(&str, Within, String), usize> = HashMap::new();
     for finding in labels::merge(of_template, found).into_iter().filter(|finding| !finding.failed) {
         let alike = finding.alike().to_owned();

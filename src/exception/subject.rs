@@ -1,4 +1,4 @@
-//! What an exception is matched against: the identity of an object, and the containers in it.
+//! The identity of an object and its containers, which exceptions are matched against.
 
 use std::cell::OnceCell;
 use std::collections::{BTreeSet, HashMap};

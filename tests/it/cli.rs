@@ -32,10 +32,10 @@ const ISOLATED: &str = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\n\
 
 /// Exit code and output of a run of the program.
 #[derive(Debug)]
-struct Ran {
-    code: i32,
-    out: String,
-    err: String,
+pub(crate) struct Ran {
+    pub(crate) code: i32,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
 impl Ran {
@@ -52,7 +52,7 @@ impl Ran {
 }
 
 /// Runs the program in a folder, with something on standard input.
-fn run_in(folder: &Path, arguments: &[&str], input: &[u8]) -> Ran {
+pub(crate) fn run_in(folder: &Path, arguments: &[&str], input: &[u8]) -> Ran {
     let mut program = Command::new(env!("CARGO_BIN_EXE_portcullis"))
         .args(arguments)
         .current_dir(folder)

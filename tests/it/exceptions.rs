@@ -20,7 +20,7 @@ use portcullis::cluster::Manifests;
 use portcullis::config::compile_at;
 use portcullis::decision::{Decision, Exemption, ModedFinding, decide_at_once};
 use portcullis::exception::Seen;
-use portcullis::facts::World;
+use portcullis::facts::{Answer, Question, World};
 use portcullis::review;
 use portcullis::snapshot::Snapshot;
 use serde_json::{Value, json};
@@ -31,6 +31,18 @@ use crate::judging::HEAD;
 const NOW: &str = "2026-11-26T12:00:00Z";
 /// The end of their exceptions.
 const END: &str = "2027-01-31T00:00:00Z";
+
+/// A cluster that never answers.
+struct Silent;
+impl World for Silent {
+    fn known(&self, _: &Question) -> Option<Answer> {
+        None
+    }
+
+    fn ask<'w>(&'w self, _: &'w Question) -> std::pin::Pin<Box<dyn Future<Output = Answer> + Send + 'w>> {
+        Box::pin(std::future::pending())
+    }
+}
 
 fn time(text: &str) -> Timestamp {
     text.parse().expect(text)

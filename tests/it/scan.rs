@@ -11,6 +11,8 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
+use crate::cli::{Ran, run_in};
+
 /// The result of a run.
 #[derive(Debug)]
 pub(crate) struct Scanned {
@@ -26,20 +28,8 @@ pub(crate) fn scan(folder: &Path, arguments: &[&str]) -> Scanned {
 
 /// The same with something on standard input.
 fn scan_with(folder: &Path, arguments: &[&str], input: &[u8]) -> Scanned {
-    use std::io::Write as _;
-    let mut program = Command::new(env!("CARGO_BIN_EXE_portcullis"))
-        .arg("scan")
-        .args(arguments)
-        .current_dir(folder)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the program starts");
-    let _ = program.stdin.take().expect("a pipe").write_all(input);
-    let output = program.wait_with_output().expect("the program ends");
-    let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
-    Scanned { code: output.status.code().expect("an exit code"), out: text(output.stdout), err: text(output.stderr) }
+    let Ran { code, out, err } = run_in(folder, &[&["scan"], arguments].concat(), input);
+    Scanned { code, out, err }
 }
 
 impl Scanned {
@@ -75,14 +65,7 @@ impl Scanned {
 
 /// The rows of `check` with the same arguments.
 pub(crate) fn check(folder: &Path, arguments: &[&str]) -> Vec<Value> {
-    let output = Command::new(env!("CARGO_BIN_EXE_portcullis"))
-        .arg("check")
-        .args(arguments)
-        .current_dir(folder)
-        .stdin(Stdio::null())
-        .output()
-        .expect("check runs");
-    let out = String::from_utf8(output.stdout).expect("UTF-8");
+    let Ran { out, .. } = run_in(folder, &[&["check"], arguments].concat(), b"");
     out.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
 }
 

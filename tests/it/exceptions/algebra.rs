@@ -4,12 +4,12 @@
 use std::collections::BTreeSet;
 
 use portcullis::decision::{Decision, Verdict};
-use portcullis::facts::{Answer, Question, World};
+use portcullis::facts::World;
 use portcullis::mode::Mode;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::{END, NOW, answer, configured, exception_of, review_of, time};
+use super::{END, NOW, Silent, answer, configured, exception_of, review_of, time};
 
 /// Policies that are enforced.
 const POLICIES: [&str; 4] =
@@ -164,18 +164,6 @@ fn case() -> impl Strategy<Value = Case> {
             isolation,
             is_silent,
         })
-}
-
-/// Answers nothing, ever.
-struct Silent;
-impl World for Silent {
-    fn known(&self, _: &Question) -> Option<Answer> {
-        None
-    }
-
-    fn ask<'w>(&'w self, _: &'w Question) -> std::pin::Pin<Box<dyn Future<Output = Answer> + Send + 'w>> {
-        Box::pin(std::future::pending())
-    }
 }
 
 impl Case {

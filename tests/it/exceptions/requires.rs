@@ -2,11 +2,11 @@
 
 use portcullis::cluster::Manifests;
 use portcullis::decision::{Decision, Exemption, Verdict};
-use portcullis::facts::{Answer, Question, World};
+use portcullis::facts::World;
 use portcullis::snapshot::Snapshot;
 use serde_json::{Value, json};
 
-use super::{NOW, answer, configured, container, create, deployment, exception, pod, review_of, time};
+use super::{NOW, Silent, answer, configured, container, create, deployment, exception, pod, review_of, time};
 use crate::judging;
 
 /// An exception from `unpinned-images` that requires these.
@@ -47,18 +47,6 @@ fn an_exception_for_the_required_policy_does_not_make_it_hold() {
     let decision = create(&with("privileged-containers", "enforce", &format!(", {other}")), &privileged(true));
     assert!(!is_exempt(&decision), "{decision:?}");
     assert_eq!(decision.verdict, Verdict::Deny);
-}
-
-/// Knows nothing, and never will.
-struct Silent;
-impl World for Silent {
-    fn known(&self, _: &Question) -> Option<Answer> {
-        None
-    }
-
-    fn ask<'w>(&'w self, _: &'w Question) -> std::pin::Pin<Box<dyn Future<Output = Answer> + Send + 'w>> {
-        Box::pin(std::future::pending())
-    }
 }
 
 const ISOLATED: &str = "{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: all, namespace: shop}, \
