@@ -21,7 +21,7 @@ use crate::trail::Settings;
 pub use compile::{compile, compile_at, compile_profile};
 pub(crate) use problem::suggestion;
 pub use problem::{ConfigError, NotOneOf, Problem, Warning};
-pub use watch::{Reload, watch};
+pub use watch::{Contents, Reload, watch};
 
 /// A configuration file, compiled.
 #[derive(Clone)]

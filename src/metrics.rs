@@ -23,6 +23,15 @@ use exceptions::ExceptionMetrics;
 const BUCKETS: [f64; 13] =
     [0.000_01, 0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.025, 0.1, 0.5, 2.0];
 
+/// Gauge that names the configuration in force.
+const CONFIGURATION: &str = "portcullis_configuration_info";
+
+/// The digest of the configuration in force, read in the metrics of a server; `None` if it has none.
+pub fn digest_in(metrics: &str) -> Option<&str> {
+    let mut lines = metrics.lines().filter_map(|line| line.strip_prefix(CONFIGURATION));
+    lines.find_map(|line| line.strip_prefix("{digest=\"")?.strip_suffix("\"} 1"))
+}
+
 /// The metrics of a server.
 pub struct Metrics {
     registry: Registry,
@@ -86,6 +95,10 @@ pub struct Metrics {
     /// Rows of `workloads` whose kind the API server does not serve.
     pub workloads_missing: IntGauge,
     exceptions: ExceptionMetrics,
+    /// 1 while the configuration file has errors: the last good configuration is in force, or none.
+    pub configuration_refused: IntGauge,
+    /// 1 while the configuration in force is the last good one of an earlier start.
+    pub configuration_fallback: IntGauge,
     reloads: IntCounterVec,
     configuration: IntGaugeVec,
 }
@@ -112,7 +125,7 @@ impl Metrics {
         let durations = register(&registry, HistogramVec::new(duration.buckets(BUCKETS.to_vec()), &["endpoint"]));
         let of_endpoint = |endpoint: Endpoint| durations.with_label_values(&[endpoint.as_str()]);
         let info = IntGaugeVec::new(
-            Opts::new("portcullis_configuration_info", "The configuration in force, by its SHA-256 digest."),
+            Opts::new(CONFIGURATION, "The configuration in force, by its SHA-256 digest."),
             &["digest"],
         );
         let metrics = Self {
@@ -222,6 +235,14 @@ impl Metrics {
                     &["need"],
                 ),
             },
+            configuration_refused: gauge(
+                "configuration_refused",
+                "1 while the configuration file has errors: the last good one is in force, or none.",
+            ),
+            configuration_fallback: gauge(
+                "configuration_fallback",
+                "1 while the configuration in force is the last good one of an earlier start.",
+            ),
             reloads: counters("configuration_reloads_total", "Changes of the configuration.", &["result"]),
             configuration: register(&registry, info),
             registry,

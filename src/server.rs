@@ -19,15 +19,18 @@ mod frames;
 mod headers;
 mod http;
 pub mod installed;
+pub mod last_good;
 pub mod limits;
 mod listeners;
 pub mod managed;
+pub mod peers;
 mod readiness;
 pub mod reload;
 mod serving;
 mod slots;
 pub mod strangers;
 pub mod tokens;
+pub mod unconfigured;
 mod watched;
 
 use std::io;
@@ -41,7 +44,7 @@ use self::limits::Limits;
 
 pub use self::app::{App, Callers, TrailParts};
 pub use self::drain::{Drain, Phase};
-pub use self::listeners::Listeners;
+pub use self::listeners::{Listeners, listen};
 
 /// Serves until [`Drain`] reaches its last phase and connections have ended, or `grace` has passed since.
 ///

@@ -1,5 +1,6 @@
 //! `portcullis serve`: answers an API server's admission reviews.
 
+use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -8,23 +9,27 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use jiff::SignedDuration;
+use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
 use super::connect;
 use crate::cluster::{Cluster, NoCluster};
-use crate::config::{self, Configuration};
+use crate::config::{Configuration, Contents};
 use crate::server::certs::{Source, TlsSettings};
 use crate::server::counting;
 use crate::server::discovery;
 use crate::server::exceptions;
 use crate::server::installed::{self, Installed};
+use crate::server::last_good::LastGood;
 use crate::server::limits;
 use crate::server::managed::{Issued, Managed, trust};
+use crate::server::peers::Peers;
 use crate::server::reload;
 use crate::server::strangers;
 use crate::server::tokens::{self, Tokens};
-use crate::server::{App, Callers, Drain, Listeners, TrailParts};
+use crate::server::unconfigured::{self, First};
+use crate::server::{App, Callers, Drain, Listeners, TrailParts, listen};
 use crate::telemetry;
 use crate::trail::{self, Beginning, Redaction, Sampler, Settings};
 use crate::webhooks::{NAME, Target};
@@ -34,6 +39,9 @@ const DEV: &str = "apiVersion: portcullis.dev/v1alpha1\nkind: Configuration\npro
 
 /// Default address of `--dev`, which authenticates nobody.
 const DEV_LISTEN: &str = "127.0.0.1:8443";
+
+/// The file of the last good configuration: beside the spool, on the volume that a replica keeps.
+const LAST_GOOD: &str = "/var/lib/portcullis/last-good.yaml";
 
 /// The file in which a Pod finds its namespace.
 const NAMESPACE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
@@ -94,6 +102,17 @@ pub(super) struct Args {
     /// as the trail takes up to four more
     #[arg(long, value_name = "SECONDS", default_value_t = 20)]
     grace: u64,
+    /// Keep the last good configuration in this file, and start on it when the configuration file has errors, unless a ready
+    /// replica holds another; without this, such a server waits, unready, for the file to change
+    #[arg(
+        long,
+        value_name = "FILE",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = LAST_GOOD,
+        requires = "config"
+    )]
+    fallback_to_last_good: Option<PathBuf>,
     /// Seconds between two records of the exceptions, counted from 1970
     #[arg(long, value_name = "SECONDS", default_value_t = 86_400, hide = true)]
     record_exceptions_every: u32,
@@ -115,16 +134,27 @@ pub(super) fn run(args: Args) -> Result<ExitCode, String> {
 }
 
 async fn serve(args: Args) -> Result<(), String> {
-    let text = match &args.config {
-        Some(file) => std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?,
-        None => DEV.to_owned(),
-    };
-    let name = args.config.as_ref().map_or_else(|| "--dev".to_owned(), |file| file.display().to_string());
-    let configuration = config::compile(&name, &text, None).map_err(|error| error.to_string())?;
-    let Configuration { snapshot, trail, warnings } = configuration;
-    reload::warn(&warnings);
+    let grace = Duration::from_secs(args.grace.max(1));
+    let drain = Drain::default();
+    // Before anybody may learn that the server is there.
+    end_on_signal(drain.clone(), grace)?;
     let client = client(&args).await?;
     let managed = args.self_managed_certificate.as_deref().map(|secret| managed(secret, &args.service)).transpose()?;
+    let target = target(managed.as_ref(), args.service.clone(), Path::new(NAMESPACE));
+    let admin = listen(args.admin_listen).map_err(|error| error.to_string())?;
+    let last_good = last_good(&args, client.as_ref(), &target, &admin)?;
+    let found = match &args.config {
+        Some(file) => unconfigured::first(file, last_good.as_ref(), &admin, &drain).await,
+        None => First::of(Contents::of(DEV.to_owned()), Path::new("--dev"))
+            .map(Some)
+            .map_err(|(_, error)| io::Error::other(error)),
+    };
+    let Some(First { contents: read, configuration, text, refused }) = found.map_err(|error| error.to_string())? else {
+        // It was told to end before there was a configuration.
+        return Ok(());
+    };
+    let Configuration { snapshot, trail, warnings } = configuration;
+    reload::warn(&warnings);
     let issued = match &managed {
         Some(managed) => Some(issue(managed, client.as_ref()).await?),
         None => None,
@@ -135,7 +165,7 @@ async fn serve(args: Args) -> Result<(), String> {
     if let (Some(client), Some(managed), Some(issued)) = (&client, &managed, issued) {
         tokio::spawn(trust(client.clone(), managed.clone(), issued.ca));
     }
-    let listeners = Listeners::bind(args.listen, args.admin_listen).map_err(|error| error.to_string())?;
+    let listeners = Listeners::bind(args.listen, admin).map_err(|error| error.to_string())?;
     let cluster = client.clone().map(Cluster::watch);
     let beginning = Beginning { cluster: trail.cluster.clone(), configuration: snapshot.digest().to_string() };
     let remembering = remember(&trail, &beginning).await?;
@@ -146,21 +176,18 @@ async fn serve(args: Args) -> Result<(), String> {
     }
     let callers = Callers { certificates: args.client_ca.is_some(), tokens };
 
-    let grace = Duration::from_secs(args.grace.max(1));
-    let drain = Drain::default();
-    // Before anybody may learn that the server is there.
-    end_on_signal(drain.clone(), grace)?;
     let address = listeners.reviews.local_addr().map_err(|error| error.to_string())?;
     let admin = listeners.admin.local_addr().map_err(|error| error.to_string())?;
     tracing::info!(%address, %admin, configuration = %snapshot.digest(), "serving");
     let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
-    let installed = Installed::new(target(managed, args.service.clone(), Path::new(NAMESPACE)));
+    let installed = Installed::new(target);
     let no_cluster = if args.dev { NoCluster::LeftOut } else { NoCluster::Missed };
     let app = App::new(Arc::clone(&snapshot), cluster.ok_or(no_cluster), remembering, callers, installed, drain)
         .map_err(|error| format!("the threads that decide: {error}"))?;
     let acceptor = reload::watch_certificates(&app, tls, loaded, contents);
+    reload::began(&app, refused.as_ref(), last_good.as_ref(), &text).await;
     if let Some(file) = args.config.clone() {
-        reload::watch_configuration(&app, file, text, trail.clone());
+        reload::watch_configuration(&app, file, read, trail.clone(), last_good);
     }
     let (ended, end) = oneshot::channel();
     let counting = tokio::spawn(counting::record(Arc::clone(&app), end));
@@ -212,10 +239,26 @@ fn tls(args: &Args, issued: Option<Source>) -> Result<TlsSettings, String> {
     Ok(TlsSettings { source, client_ca: args.client_ca.clone(), admits_without, http1_only: args.http1 })
 }
 
+/// The last good configuration, where the command line asks for one.
+fn last_good(
+    args: &Args,
+    client: Option<&kube::Client>,
+    target: &Target,
+    admin: &TcpListener,
+) -> Result<Option<LastGood>, String> {
+    let Some(file) = args.fallback_to_last_good.clone() else { return Ok(None) };
+    let port = admin.local_addr().map_err(|error| error.to_string())?.port();
+    let Target { namespace, service, .. } = target.clone();
+    let peers = client.map(|client| Peers { client: client.clone(), namespace, service, port });
+    Ok(Some(LastGood::new(file, peers)))
+}
+
 /// The Service that the webhooks lead to: that of the certificate, or the one in our own namespace, which `file` holds.
-fn target(managed: Option<Managed>, service: String, file: &Path) -> Target {
+fn target(managed: Option<&Managed>, service: String, file: &Path) -> Target {
     match managed {
-        Some(Managed { namespace, service, .. }) => Target { namespace, service, ..Target::service() },
+        Some(Managed { namespace, service, .. }) => {
+            Target { namespace: namespace.clone(), service: service.clone(), ..Target::service() }
+        }
         None => {
             let own = std::fs::read_to_string(file).map(|text| text.trim().to_owned());
             let namespace = own.ok().filter(|name| !name.is_empty()).unwrap_or_else(|| NAME.to_owned());

@@ -50,6 +50,17 @@ impl fmt::Display for Warning {
 #[error("{}", .0.iter().map(Problem::said).collect::<Vec<_>>().join("\n"))]
 pub struct ConfigError(pub Vec<Problem>);
 
+impl ConfigError {
+    /// The first error, redacted, and the number of the others.
+    pub fn summary(&self) -> String {
+        let first = self.0.first().map(Problem::said).unwrap_or_default();
+        match self.0.len().saturating_sub(1) {
+            0 => first,
+            others => format!("{first} (and {others} more)"),
+        }
+    }
+}
+
 impl Problem {
     /// The problem as text, its field and message redacted by `clean`. They are redacted one by one: otherwise a field
     /// named `password` would have the message taken for its value.

@@ -26,37 +26,67 @@ pub enum Reload {
         trail: Box<Settings>,
         /// Warnings about fields that are valid but probably a mistake.
         warnings: Vec<Warning>,
+        /// Text of the file.
+        text: String,
     },
     /// The new configuration has errors; the last valid one stays in force.
     Refused(ConfigError),
 }
 
-/// Watches `file`, replaces `current` when its content changes, and calls `each` after every reload. Never returns.
+/// Contents of a configuration file when it was read, or the reason why it could not be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Contents(Result<String, ReadError>);
+
+impl Contents {
+    /// A file that holds `text`.
+    pub fn of(text: String) -> Self {
+        Self(Ok(text))
+    }
+
+    /// Reads `file`; `None` when it cannot be read for now, for lack of a system resource.
+    pub fn read(file: &Path) -> Option<Self> {
+        let text = crate::files::read(file)?.map_err(|error| ReadError::File(error.to_string()));
+        Some(Self(text.and_then(|bytes| Ok(String::from_utf8(bytes)?))))
+    }
+
+    /// The configuration in it, with its text. `file` is named in the errors.
+    ///
+    /// # Errors
+    /// When the file could not be read, and all errors in it.
+    pub fn compile(&self, file: &Path) -> Result<(Configuration, &str), ConfigError> {
+        let name = file.display().to_string();
+        match &self.0 {
+            Ok(text) => Ok((compile(&name, text, None)?, text)),
+            Err(error) => {
+                let message = error.to_string();
+                let position = Position { line: 1, column: 1 };
+                Err(ConfigError(vec![super::Problem { file: name.into(), position, field: String::new(), message }]))
+            }
+        }
+    }
+}
+
+/// Watches `file`, replaces `current` when its content is no longer `last`, and calls `each` after every reload. Never returns.
 pub async fn watch<F: Future<Output = ()>>(
     file: PathBuf,
-    first: String,
+    mut last: Contents,
     current: Arc<ArcSwap<Snapshot>>,
     mut each: impl FnMut(Reload) -> F,
 ) {
     let files = FileWatch::new([file.as_path()]);
-    let mut last = Ok(first);
     loop {
         files.changed().await;
-        let Some(read) = crate::files::read(&file) else { continue };
-        let text = read.map_err(|error| ReadError::File(error.to_string()));
-        let text = text.and_then(|bytes| Ok(String::from_utf8(bytes)?));
-        if text == last {
-            continue;
-        }
-        last.clone_from(&text);
-        let reload = match load(&file, text) {
-            Ok(Configuration { mut snapshot, trail, warnings }) => {
+        let Some(contents) = Contents::read(&file).filter(|contents| *contents != last) else { continue };
+        last = contents;
+        let reload = match last.compile(&file) {
+            Ok((Configuration { mut snapshot, trail, warnings }, text)) => {
                 snapshot.keep_redaction(&current.load());
                 snapshot.keep_uses(&current.load());
                 let new = Arc::new(snapshot);
                 let old = current.swap(Arc::clone(&new));
                 let weaker = weaker(&old, &new);
-                Reload::Taken { old: Arc::clone(old.digest()), weaker, new, trail: Box::new(trail), warnings }
+                let (old, trail, text) = (Arc::clone(old.digest()), Box::new(trail), text.to_owned());
+                Reload::Taken { old, weaker, new, trail, warnings, text }
             }
             Err(error) => Reload::Refused(error),
         };
@@ -72,16 +102,4 @@ enum ReadError {
     File(String),
     #[error(transparent)]
     Utf8(#[from] FromUtf8Error),
-}
-
-fn load(file: &Path, text: Result<String, ReadError>) -> Result<Configuration, ConfigError> {
-    let name = file.display().to_string();
-    match text {
-        Ok(text) => compile(&name, &text, None),
-        Err(error) => {
-            let message = error.to_string();
-            let position = Position { line: 1, column: 1 };
-            Err(ConfigError(vec![super::Problem { file: name.into(), position, field: String::new(), message }]))
-        }
-    }
 }

@@ -2,12 +2,14 @@
 //! workers have to do, the kubelet gets its answer.
 
 use std::sync::Arc;
+use std::thread::JoinHandle;
 
 use axum::Router;
 use axum::extract::{RawQuery, State};
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
+use socket2::SockRef;
 use tokio::net::TcpListener;
 use tokio::runtime::Builder;
 use tokio::sync::oneshot;
@@ -19,9 +21,24 @@ use super::headers::with_headers;
 use super::limits::Most;
 use super::readiness::Check;
 
-/// The admin port's thread, which ends when this is dropped.
+/// The admin port's thread, which has ended when this has been dropped.
 pub(super) struct Admin {
-    _end: oneshot::Sender<()>,
+    end: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Drop for Admin {
+    fn drop(&mut self) {
+        drop(self.end.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// The same socket once more.
+pub(super) fn shared(listener: &TcpListener) -> std::io::Result<TcpListener> {
+    TcpListener::from_std(SockRef::from(listener).try_clone()?.into())
 }
 
 /// Answers probes and scrapers from now on.
@@ -39,12 +56,12 @@ pub(super) fn start(listener: TcpListener, router: Router, most: Most, crowding:
             Ok(())
         })
     };
-    std::thread::Builder::new().name("admin".to_owned()).spawn(move || {
+    let thread = std::thread::Builder::new().name("admin".to_owned()).spawn(move || {
         if let Err(error) = serve() {
             tracing::error!(%error, "the admin port cannot be served");
         }
     })?;
-    Ok(Admin { _end: end })
+    Ok(Admin { end: Some(end), thread: Some(thread) })
 }
 
 /// The admin port's routes. What they tell is read without waiting for any worker.

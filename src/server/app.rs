@@ -1,7 +1,7 @@
 //! State that all requests share.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
@@ -61,6 +61,8 @@ pub struct App {
     pub certificate: Served,
     /// The webhook configurations, as they were last seen.
     pub installed: Installed,
+    /// Errors in the configuration file, while another configuration is in force.
+    pub(super) refused: Mutex<Option<String>>,
     /// Kinds of the configuration that the API server does not serve.
     pub discovery: Discovery,
     /// Phase of the shutdown.
@@ -136,6 +138,7 @@ impl App {
             metrics,
             certificate: Served::default(),
             installed,
+            refused: Mutex::default(),
             discovery: Discovery::default(),
             drain,
             bodies: Budget::new(),

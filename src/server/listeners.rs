@@ -19,13 +19,21 @@ pub struct Listeners {
 }
 
 impl Listeners {
-    /// Binds both. `[::]` takes IPv4 as well, and is 0.0.0.0 where the system has no IPv6.
+    /// Binds the TLS port beside an admin port.
     ///
     /// # Errors
-    /// When an address is taken or not ours.
-    pub fn bind(reviews: SocketAddr, admin: SocketAddr) -> io::Result<Self> {
-        Ok(Self { reviews: with_fallback(reviews, bind)?, admin: with_fallback(admin, bind)? })
+    /// As [`listen`].
+    pub fn bind(reviews: SocketAddr, admin: TcpListener) -> io::Result<Self> {
+        Ok(Self { reviews: listen(reviews)?, admin })
     }
+}
+
+/// Binds an address. `[::]` takes IPv4 as well, and is 0.0.0.0 where the system has no IPv6.
+///
+/// # Errors
+/// When the address is taken or not ours.
+pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    with_fallback(address, bind)
 }
 
 fn bind(address: SocketAddr) -> io::Result<TcpListener> {

@@ -13,6 +13,7 @@ pub(super) use self::check::Check;
 use super::App;
 use super::drain::Phase;
 use super::exceptions;
+use crate::lock::lock;
 
 /// Number of components that are not ready.
 #[derive(Debug, Default)]
@@ -64,6 +65,7 @@ impl App {
         let is_serving = self.drain.phase() == Phase::Serving;
         vec![
             Check::required("configuration", true, format!("digest {}", self.snapshot.load().digest())),
+            Check::shown("configuration-file", self.refused(), "in force".to_owned()),
             Check::required("stores", self.readiness.is_complete(), stores),
             Check::shown("certificate", invalid, format!("ends at {expiry} s since 1970")),
             Check::shown("trail", None, self.trail_state()),
@@ -76,6 +78,14 @@ impl App {
             Check::shown("connections", self.crowding.amiss(), format!("{} open", self.metrics.connections.get())),
             Check::required("drain", is_serving, if is_serving { "serving" } else { "ending" }.to_owned()),
         ]
+    }
+
+    /// Errors in the configuration file. The last good configuration is in force, so the server is ready.
+    fn refused(&self) -> Option<String> {
+        let errors = lock(&self.refused).clone()?;
+        let is_fallback = self.metrics.configuration_fallback.get() == 1;
+        let since = if is_fallback { ", since the start" } else { "" };
+        Some(format!("has errors; the last good configuration is in force{since}: {errors}"))
     }
 
     /// Differences between the installed webhook configurations and the configuration in force. The server is ready all the

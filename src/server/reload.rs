@@ -9,8 +9,10 @@ use rustls::ServerConfig;
 
 use super::App;
 use super::certs::{self, Contents, Loaded, TlsSettings, Validity};
-use crate::config::{Reload, Warning, watch};
+use super::last_good::LastGood;
+use crate::config::{self, ConfigError, Reload, Warning, watch};
 use crate::files::{self, FileWatch};
+use crate::lock::lock;
 use crate::snapshot::Weaker;
 use crate::trail::{Class, KeySettings, Record, Redaction, Settings, Signer};
 
@@ -65,11 +67,35 @@ fn serve_certificate(app: &App, validity: Validity) {
     app.certificate.replace(validity);
 }
 
-/// Watches the configuration file: a good one replaces the one in force, and every reload is recorded. `opened` are the
-/// settings that the trail was opened with.
-pub fn watch_configuration(app: &Arc<App>, file: PathBuf, text: String, opened: Settings) {
+/// Keeps the configuration that the server starts with as the last good one. Where it is the last good one of an earlier
+/// start, because the file has errors, this is logged, recorded and shown.
+pub async fn began(app: &App, refused: Option<&ConfigError>, last_good: Option<&LastGood>, text: &str) {
+    let Some(error) = refused else { return keep(last_good, text) };
+    let digest = Arc::clone(app.snapshot.load().digest());
+    tracing::error!(%error, %digest, "the configuration cannot be used: the server starts on the last good one");
+    app.metrics.configuration_fallback.set(1);
+    app.metrics.configuration_refused.set(1);
+    *lock(&app.refused) = Some(error.summary());
+    let record = Record::Fallback { time: Timestamp::now(), configuration: &digest, errors: &redacted(app, error) };
+    if let Err(error) = app.trail.record(Class::Refused, None, record.to_bytes()).await {
+        tracing::error!(%error, "the start on the last good configuration could not be recorded");
+    }
+}
+
+/// Watches the configuration file: a good one replaces the one in force and becomes the last good one, and every reload is
+/// recorded. `opened` are the settings that the trail was opened with.
+pub fn watch_configuration(
+    app: &Arc<App>,
+    file: PathBuf,
+    read: config::Contents,
+    opened: Settings,
+    last_good: Option<LastGood>,
+) {
     let app = Arc::clone(app);
-    tokio::spawn(watch(file, text, Arc::clone(&app.snapshot), move |reload| {
+    tokio::spawn(watch(file, read, Arc::clone(&app.snapshot), move |reload| {
+        if let Reload::Taken { text, .. } = &reload {
+            keep(last_good.as_ref(), text);
+        }
         if matches!(&reload, Reload::Taken { trail, .. } if **trail != opened) {
             tracing::warn!("a change of trail takes effect at the next start; until then it stays as it is");
         }
@@ -91,6 +117,9 @@ async fn record_reload(app: &App, reload: Reload) {
         Reload::Taken { old, new, weaker, warnings, .. } => {
             warn(warnings);
             app.metrics.configured(new.digest());
+            app.metrics.configuration_fallback.set(0);
+            app.metrics.configuration_refused.set(0);
+            *lock(&app.refused) = None;
             tracing::info!(
                 old = &**old,
                 new = &**new.digest(),
@@ -102,15 +131,26 @@ async fn record_reload(app: &App, reload: Reload) {
         }
         Reload::Refused(error) => {
             tracing::error!(%error, "the changed configuration is refused; the last good one stays");
+            app.metrics.configuration_refused.set(1);
+            *lock(&app.refused) = Some(error.summary());
             let current = app.snapshot.load();
-            let errors: Vec<String> =
-                error.0.iter().map(|problem| problem.cleaned(|text| app.redaction.text(text))).collect();
-            Record::Refused { time, configuration: current.digest(), errors: &errors }.to_bytes()
+            Record::Refused { time, configuration: current.digest(), errors: &redacted(app, error) }.to_bytes()
         }
     };
     app.metrics.reloaded(matches!(reload, Reload::Taken { .. }));
     if let Err(error) = app.trail.record(Class::Refused, None, body).await {
         tracing::error!(%error, "a change of the configuration could not be recorded");
+    }
+}
+
+/// The errors without secrets, one line each.
+fn redacted(app: &App, error: &ConfigError) -> Vec<String> {
+    error.0.iter().map(|problem| problem.cleaned(|text| app.redaction.text(text))).collect()
+}
+
+fn keep(last_good: Option<&LastGood>, text: &str) {
+    if let Some(Err(error)) = last_good.map(|last_good| last_good.keep(text)) {
+        tracing::error!(%error, "the last good configuration could not be kept");
     }
 }
 

@@ -5,14 +5,16 @@ mod certificate;
 mod chart;
 mod discovery;
 mod durable;
+mod fallback;
 mod image;
 mod installed;
 mod kubelet;
 mod manifests;
 mod network;
-mod program;
+pub(crate) mod program;
 mod readme;
 mod rights;
+mod rolling;
 mod service;
 mod unnamed;
 

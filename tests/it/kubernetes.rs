@@ -37,7 +37,7 @@ mod rollouts;
 mod scan;
 mod sets;
 pub(crate) mod space;
-mod storm;
+pub(crate) mod storm;
 mod subresources;
 mod tokens;
 mod updates;

@@ -46,6 +46,7 @@ mod server_load;
 mod server_log;
 mod server_reload;
 mod server_requests;
+mod server_start;
 mod server_tls;
 mod server_validity;
 mod sinks;

@@ -201,11 +201,6 @@ fn what_is_missing_or_bad_is_named_with_its_file() {
     std::fs::remove_file(serve.path("tls.key")).expect("removed");
     says(&["tls.key: No such file"]);
     write("tls.key", &key);
-
-    write("config.yaml", "kind: Configuration\npolicies: {unpinned-image: {mode: enforce}}\n");
-    says(&["config.yaml:2:", "unpinned-images"]);
-    std::fs::remove_file(serve.path("config.yaml")).expect("removed");
-    says(&["config.yaml: No such file"]);
 }
 
 #[test]

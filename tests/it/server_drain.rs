@@ -137,6 +137,48 @@ fn a_connection_made_just_before_the_close_gets_its_first_request_through() {
 }
 
 #[test]
+fn all_of_two_hundred_requests_in_flight_are_answered() {
+    const CONNECTIONS: usize = 10;
+    const STREAMS: usize = 20;
+    let mut server = Serve::new(HARDENED).grace(40).start();
+    block(async {
+        let mut connections = Vec::new();
+        for _ in 0..CONNECTIONS {
+            connections.push(server.client().connect(Protocol::Http2).await.expect("a connection"));
+        }
+        let (mut asked, mut releases) = (Vec::new(), Vec::new());
+        for connection in &mut connections {
+            for _ in 0..STREAMS {
+                let uid = asked.len().to_string();
+                let (body, release) = held(&review(&uid, "default", &good_pod()).to_string());
+                let mut stream = connection.another().expect("HTTP/2");
+                asked.push(async move { (uid, stream.send(Method::POST, "/validate", body).await) });
+                releases.push(release);
+            }
+        }
+        let ending = async {
+            // What came before an answered request on the same connection has come.
+            for connection in &mut connections {
+                let last = review("last", "default", &good_pod());
+                connection.review("/validate", &last).await.expect("an answer");
+            }
+            server.signal("TERM");
+            not_ready(&server);
+            for release in releases {
+                release.send(()).expect("it waits");
+            }
+        };
+        let (answers, ()) = tokio::join!(join_all(asked), ending);
+        assert_eq!(answers.len(), CONNECTIONS * STREAMS);
+        for (uid, answer) in answers {
+            let answer = answer.expect("an answer");
+            assert_eq!((answer.response()["uid"].as_str(), &answer.response()["allowed"]), (Some(&*uid), &json!(true)));
+        }
+    });
+    assert_eq!(server.ended().code(), Some(0));
+}
+
+#[test]
 fn silent_connections_do_not_hold_up_the_end() {
     let mut server = Serve::new(HARDENED).grace(4).start();
     let raw = TcpStream::connect(server.address).expect("connected");

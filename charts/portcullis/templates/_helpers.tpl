@@ -58,6 +58,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- if and $directory (not $values.persistence.enabled) -}}
   {{- fail "persistence.enabled: must be true with configuration.trail.spool: the root file system is read-only" -}}
 {{- end -}}
+{{- if and $values.fallbackToLastGood (not $values.persistence.enabled) -}}
+  {{- fail "persistence.enabled: must be true with fallbackToLastGood, which keeps the last good configuration on the volume" -}}
+{{- end -}}
 {{- $key := dig "key" "file" "" $trail -}}
 {{- if and $key (hasPrefix "/etc/portcullis-key/" $key) (not $values.trailKey.secretName) -}}
   {{- fail "trailKey.secretName: must be set with configuration.trail.key in /etc/portcullis-key" -}}

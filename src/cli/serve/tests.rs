@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use clap::Parser as _;
 
-use super::{Args, managed, target};
+use super::{Args, Managed, managed, target};
 
 #[derive(clap::Parser)]
 struct Command {
@@ -29,7 +29,7 @@ fn dev_is_reached_from_this_machine_alone_unless_it_is_told_otherwise() {
 fn the_webhooks_lead_to_our_own_namespace_unless_the_certificate_says_another() {
     let dir = tempfile::tempdir().expect("a folder");
     let file = dir.path().join("namespace");
-    let of = |managed| target(managed, "gate".to_owned(), &file).namespace;
+    let of = |managed: Option<Managed>| target(managed.as_ref(), "gate".to_owned(), &file).namespace;
     assert_eq!(of(None), "portcullis");
     std::fs::write(&file, "guard\n").expect("written");
     assert_eq!(of(None), "guard");

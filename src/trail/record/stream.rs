@@ -185,6 +185,18 @@ pub enum Record<'a> {
         #[serde(flatten, serialize_with = "standings")]
         exceptions: &'a [Standing<'a>],
     },
+    /// The configuration file had errors when the server started: the last good configuration is in force.
+    #[serde(rename = "configuration-fallback")]
+    Fallback {
+        /// Now.
+        #[serde(serialize_with = "micros")]
+        time: Timestamp,
+        /// Digest of the one in force.
+        configuration: &'a str,
+        /// The errors, redacted.
+        #[serde(flatten, serialize_with = "errors_list")]
+        errors: &'a [String],
+    },
     /// A changed configuration was refused; the one before stays in force.
     #[serde(rename = "configuration-refused")]
     Refused {

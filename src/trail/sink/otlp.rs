@@ -334,7 +334,7 @@ impl View {
     /// Severity of the log record.
     fn severity(&self) -> SeverityNumber {
         match self.decision.as_deref().or(self.record.as_deref()) {
-            Some("error" | "configuration-refused") => SeverityNumber::Error,
+            Some("error" | "configuration-refused" | "configuration-fallback") => SeverityNumber::Error,
             Some("deny" | "exempt" | "warn" | "would-deny") => SeverityNumber::Warn,
             _ => SeverityNumber::Info,
         }

@@ -6,7 +6,7 @@ mod configurations;
 mod data;
 mod derived;
 mod gitops;
-mod installed;
+pub(super) mod installed;
 mod readme;
 mod rendered;
 mod schema;
@@ -22,7 +22,7 @@ use crate::golden::repository;
 use crate::serve::DIGEST;
 
 /// The chart, from the root of the repository.
-const CHART: &str = "charts/portcullis";
+pub(super) const CHART: &str = "charts/portcullis";
 /// Values files of the chart that are linted, rendered and installed.
 const CI: [&str; 6] = ["audit-only", "enforce", "durable", "cert-manager", "air-gap", "every-value"];
 

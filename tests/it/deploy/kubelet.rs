@@ -15,6 +15,7 @@ use super::image::Image;
 use super::network::Network;
 use super::program::{Program, get};
 use super::{NAME, token};
+use crate::kubernetes::client::Answer;
 use crate::kubernetes::eventually;
 use crate::kubernetes::plane::Plane;
 use crate::kubernetes::process::PROGRAM;
@@ -42,7 +43,17 @@ pub(crate) fn pods(plane: &Plane, count: usize) -> Vec<Value> {
 impl Replica {
     /// Starts it. `log` is a filter for its log, beside what the Pod says.
     pub(crate) fn start(plane: &Plane, network: &Network, pod: Value, log: &str) -> Self {
-        let dir = tempfile::tempdir().expect("a folder");
+        Self::run(plane, network, pod, log, tempfile::tempdir().expect("a folder"))
+    }
+
+    /// Ends its program at once, and starts it again at another address, with the same volumes.
+    pub(crate) fn again(self, plane: &Plane, network: &Network, log: &str) -> Self {
+        let Self { program, pod, dir, .. } = self;
+        drop(program);
+        Self::run(plane, network, pod, log, dir)
+    }
+
+    fn run(plane: &Plane, network: &Network, pod: Value, log: &str, dir: TempDir) -> Self {
         let spec = &pod["spec"];
         let [container] = spec["containers"].as_array().expect("containers").as_slice() else {
             panic!("more than one container")
@@ -75,16 +86,30 @@ impl Replica {
 
     /// Tells the API server that the Pod runs and is ready, here.
     pub(crate) fn report(&self, plane: &Plane) {
+        self.bind(plane).admitted();
+        self.report_as(plane, true);
+    }
+
+    /// Tells the API server which node the Pod runs on.
+    pub(crate) fn bind(&self, plane: &Plane) -> Answer {
         let node = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "node"}});
         plane.admin.call(Method::POST, "/api/v1/nodes", Some(&node));
-        let path = format!("/api/v1/namespaces/{NAME}/pods/{}", self.pod["metadata"]["name"].as_str().expect("a name"));
         let binding = json!({"apiVersion": "v1", "kind": "Binding", "metadata": {"name": self.pod["metadata"]["name"]},
             "target": {"kind": "Node", "name": "node"}});
-        plane.admin.call(Method::POST, &format!("{path}/binding"), Some(&binding)).admitted();
+        plane.admin.call(Method::POST, &format!("{}/binding", self.path()), Some(&binding))
+    }
+
+    /// Tells the API server that the Pod runs here, and if it is ready.
+    pub(crate) fn report_as(&self, plane: &Plane, is_ready: bool) {
         let address = self.address.to_string();
-        let status = json!({"status": {"phase": "Running", "podIP": address, "podIPs": [{"ip": address}],
-            "conditions": [{"type": "Ready", "status": "True"}]}});
-        plane.admin.call(Method::PATCH, &format!("{path}/status"), Some(&status)).admitted();
+        let status = json!({"status": {"phase": "Running", "podIP": address, "podIPs": [{"$patch": "replace"}, {"ip": address}],
+            "conditions": [{"type": "Ready", "status": if is_ready { "True" } else { "False" }}]}});
+        plane.admin.call(Method::PATCH, &format!("{}/status", self.path()), Some(&status)).admitted();
+    }
+
+    /// The Pod's path at the API server.
+    pub(crate) fn path(&self) -> String {
+        format!("/api/v1/namespaces/{NAME}/pods/{}", self.pod["metadata"]["name"].as_str().expect("a name"))
     }
 
     /// The folder of one of its volumes.

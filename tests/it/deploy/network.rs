@@ -51,14 +51,17 @@ impl Network {
         Ipv4Addr::from_bits(self.node.to_bits() + used)
     }
 
-    /// Shell commands that connect the namespace they run in.
+    /// Shell commands that connect the namespace they run in, with the node and through it with the other namespaces.
     pub(crate) fn connect(&self, address: Ipv4Addr) -> String {
         let (node, ours) = (self.node, cable(address));
+        let all = format!("{}/{}", Ipv4Addr::from_bits(node.to_bits() & !(SIZE - 1)), 32 - SIZE.ilog2());
         format!(
             "ip link add eth0 type veth peer name {ours} netns $PPID\n\
              nsenter --net=/proc/$PPID/ns/net ip addr add {node} peer {address}/32 dev {ours}\n\
              nsenter --net=/proc/$PPID/ns/net ip link set {ours} up\n\
-             ip link set lo up\nip addr add {address} peer {node}/32 dev eth0\nip link set eth0 up\n"
+             nsenter --net=/proc/$PPID/ns/net sh -c 'echo 1 > /proc/sys/net/ipv4/conf/{ours}/forwarding'\n\
+             ip link set lo up\nip addr add {address} peer {node}/32 dev eth0\nip link set eth0 up\n\
+             ip route add {all} via {node}\n"
         )
     }
 }

@@ -3,7 +3,7 @@
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -120,6 +120,11 @@ impl Program {
     pub(crate) fn ready(self) -> Self {
         eventually("it is ready", || (self.admin("/readyz").0 == 200).then_some(()));
         self
+    }
+
+    /// Its exit status, if it has ended.
+    pub(crate) fn has_ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("its state")
     }
 
     /// Its exit code and the log, once it has ended.

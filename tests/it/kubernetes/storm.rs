@@ -109,6 +109,14 @@ fn storm_and_restart(name: &str, arguments: &[&str]) {
     assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stdout));
 }
 
+/// A storm in which each call is made once, until `may_end`: nothing fails, and nothing that breaks the posture is stored.
+#[track_caller]
+pub(crate) fn fails_nothing(space: &Space, may_end: &AtomicBool) {
+    let (good, failed) = storm(space, 1, may_end);
+    assert_eq!(failed, [] as [String; 0]);
+    assert_stored(space, good);
+}
+
 /// Creates `good-N` and `bad-N` until there were enough and `may_end`. Returns how many good ones, and what went wrong
 /// with calls that were neither admitted nor refused. Such a call is tried again until it has been tried `tries` times.
 fn storm(space: &Space, tries: usize, may_end: &AtomicBool) -> (usize, Vec<String>) {

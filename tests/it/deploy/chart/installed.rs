@@ -24,7 +24,7 @@ const CLAIMS: [&str; 2] =
 
 /// helm against that cluster, which must succeed.
 #[track_caller]
-pub(super) fn helm(plane: &Plane, arguments: &[&str]) -> String {
+pub(in crate::deploy) fn helm(plane: &Plane, arguments: &[&str]) -> String {
     let output = helm_with(&[arguments, &["--namespace", NAME]].concat(), Some(&plane.place.kubeconfig));
     assert!(output.status.success(), "helm {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).expect("UTF-8")

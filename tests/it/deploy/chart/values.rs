@@ -3,7 +3,7 @@
 use super::try_template;
 
 /// A value, and what the message must name.
-const WRONG: [(&str, &str); 56] = [
+const WRONG: [(&str, &str); 58] = [
     ("image: {registry: ''}", "image.registry"),
     ("image: {registry: 'https://registry.example.com'}", "/image/registry"),
     ("image: {repository: Portcullis}", "/image/repository"),
@@ -43,6 +43,8 @@ const WRONG: [(&str, &str); 56] = [
     ("networkPolicy: {sinks: [{name: siem, cidrs: [192.0.2.1/32], ports: [443]}]}", "networkPolicy.sinks[0].name"),
     ("persistence: {enabled: true}", "configuration.trail.spool.directory"),
     ("persistence: {size: 2}", "/persistence/size"),
+    ("fallbackToLastGood: true", "persistence.enabled"),
+    ("fallbackToLastGood: yes please", "/fallbackToLastGood"),
     ("persistence: {whenDeleted: Keep}", "/persistence/whenDeleted"),
     ("configuration: {trail: {spool: {directory: /var/lib/portcullis/spool}}}", "persistence.enabled"),
     (
