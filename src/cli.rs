@@ -5,6 +5,7 @@ mod connect;
 mod explain;
 mod input;
 mod misspelt;
+mod preflight;
 mod progress;
 mod review;
 mod row;
@@ -60,6 +61,8 @@ enum Command {
     Check(check::Args),
     /// Judge what exists: the objects of a cluster, or of dumps and folders
     Scan(scan::Args),
+    /// Say what enforcement would lock out, before it is turned on
+    Preflight(preflight::Args),
     /// Answer one AdmissionReview from a file, or - for standard input
     Review(review::Args),
     /// Explain what a policy forbids, why, and how to comply; without an id, list all policies
@@ -130,6 +133,7 @@ pub fn run() -> ExitCode {
         Command::Serve(args) => serve::run(args),
         Command::Check(args) => check::run(&args),
         Command::Scan(args) => scan::run(&args),
+        Command::Preflight(args) => preflight::run(&args),
         Command::Review(args) => review::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Webhooks(args) => webhooks::run(&args),

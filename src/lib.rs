@@ -55,6 +55,7 @@ mod operation;
 pub mod patch;
 pub mod pod_security;
 pub mod policy;
+pub mod preflight;
 pub mod redaction;
 pub mod request;
 pub mod review;

@@ -11,6 +11,7 @@ mod installed;
 mod kubelet;
 mod manifests;
 mod network;
+mod preflight;
 pub(crate) mod program;
 mod readme;
 mod rights;

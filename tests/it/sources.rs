@@ -49,6 +49,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("webhooks", &["mode", "object", "policy", "snapshot"]),
+    ("preflight", &["exception", "mode", "snapshot", "webhooks"]),
     ("mutation", &["decision", "engine", "mode", "object", "patch", "policy", "request", "snapshot", "steps"]),
     (
         "trail",
@@ -136,6 +137,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "mode",
             "object",
             "policy",
+            "preflight",
             "redaction",
             "review",
             "scan",

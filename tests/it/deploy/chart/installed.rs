@@ -73,7 +73,7 @@ fn end_pods(plane: &Plane) {
 }
 
 /// Waits until the Pods have ended.
-pub(super) fn no_pods(plane: &Plane) {
+pub(in crate::deploy) fn no_pods(plane: &Plane) {
     eventually("no Pods", || {
         end_pods(plane);
         let list = plane.admin.call(Method::GET, &format!("/api/v1/namespaces/{NAME}/pods"), None).admitted();

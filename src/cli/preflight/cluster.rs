@@ -1,0 +1,173 @@
+//! Reads a cluster: the objects that traps are about, and everything that policies judge.
+
+use std::path::Path;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::{Preflight, objects};
+use crate::cli::connect;
+use crate::cli::row::Examined;
+use crate::cli::unjudged::is_own;
+use crate::decision::ModedFinding;
+use crate::document::Node;
+use crate::preflight::{Critical, Seen};
+use crate::scan::{
+    Bench, Identity, Known, Listed, Origin, Owners, PAGE, References, TeamKeys, Visitor, Written, each, served, world,
+};
+use crate::webhooks::Target;
+
+/// Maximum time for a connection.
+const CONNECT: Duration = Duration::from_secs(10);
+/// Priority class of Pods that a node needs.
+const CRITICAL: &str = "system-node-critical";
+/// DaemonSets of such Pods that are kept.
+const KEPT: usize = 1_000;
+
+pub(super) fn read(preflight: &mut Preflight<'_>, target: Target, kubeconfig: Option<&Path>) -> Result<Seen, String> {
+    // kube's client takes the process's default.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    let runtime = runtime.map_err(|error| error.to_string())?;
+    let seen = runtime.block_on(whole(preflight, target, kubeconfig));
+    // Connections that would not end are left behind.
+    runtime.shutdown_timeout(Duration::from_millis(100));
+    seen
+}
+
+async fn whole(preflight: &mut Preflight<'_>, target: Target, kubeconfig: Option<&Path>) -> Result<Seen, String> {
+    let config = connect::config(kubeconfig).await?;
+    let mut config = config.ok_or("there is no cluster to look at: name one with --kubeconfig")?;
+    config.connect_timeout = Some(CONNECT);
+    let client = kube::Client::try_from(config).map_err(|error| format!("the cluster: {error}"))?;
+    let served = served(&client, preflight.snapshot).await.map_err(|error| format!("the cluster: {error}"))?;
+    preflight.unreadable.extend(served.errors.iter().map(ToString::to_string));
+
+    let mut owners = Owners::new(TeamKeys::default());
+    let objects = world(preflight.snapshot, preflight.now, true);
+    let (known, errors) = Known::list(&client, objects, PAGE, &mut owners, &mut Told(preflight)).await;
+    preflight.unreadable.extend(errors.iter().map(ToString::to_string));
+    let mut judging = Judging { preflight, known, owners, critical: Vec::new(), own: target.namespace.clone() };
+    for kind in &served.kinds {
+        if let Err(error) = each(&client, kind, PAGE, &mut judging).await {
+            judging.preflight.unreadable.push(error.to_string());
+        }
+    }
+    let Judging { preflight, known, critical, .. } = judging;
+    preflight.notes.extend(known.objects().note());
+    let mut seen = objects::read(preflight, &client, target).await;
+    (seen.critical, seen.missing) = (critical, served.missing);
+    Ok(seen)
+}
+
+/// The fields of a DaemonSet that tell if a node needs its Pods.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct DaemonSet {
+    spec: DaemonSetSpec,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct DaemonSetSpec {
+    template: Template,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Template {
+    spec: Option<PodSpec>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct PodSpec {
+    host_network: Option<bool>,
+    priority_class_name: Option<String>,
+}
+
+impl DaemonSet {
+    fn is_critical(object: &RawValue) -> bool {
+        let read: Self = serde_json::from_str(object.get()).unwrap_or_default();
+        let spec = read.spec.template.spec.unwrap_or_default();
+        spec.host_network == Some(true) && spec.priority_class_name.as_deref() == Some(CRITICAL)
+    }
+}
+
+/// Judges what is listed.
+struct Judging<'j, 's> {
+    preflight: &'j mut Preflight<'s>,
+    known: Known,
+    owners: Owners,
+    critical: Vec<Critical>,
+    /// Our namespace.
+    own: String,
+}
+
+impl Visitor for Judging<'_, '_> {
+    fn object(&mut self, kind: &Listed, object: &RawValue) {
+        let references = References::of(object);
+        self.owners.learn(&kind.kind, &references);
+        self.known.learn(kind, object, &references);
+        let (snapshot, now) = (self.preflight.snapshot, self.preflight.now);
+        let bench = Bench { snapshot, world: &self.known, ranges: self.known.objects(), now };
+        let identity = Identity {
+            api_version: kind.api_version(),
+            kind: kind.kind.clone(),
+            namespace: references.namespace().to_owned(),
+            name: references.name().to_owned(),
+        };
+        let decided = is_own(&kind.group).then(|| bench.decide(Written::Json(object), &identity, Origin::Stored));
+        let judged = if let Some(Ok(decision)) = decided {
+            Examined::decided(decision)
+        } else if let Ok(node) = serde_json::from_str::<Node>(object.get()) {
+            Examined::of(&bench, &node, &identity, Origin::Stored)
+        } else {
+            let place = format!("{} {}/{}", kind.kind, identity.namespace, identity.name);
+            return self.preflight.unreadable.push(format!("{place}: nested too deeply"));
+        };
+        for (_, error) in &judged.judgement.errors {
+            let place = format!("{} {}/{}", kind.kind, identity.namespace, identity.name);
+            self.preflight.unreadable.push(format!("{place}: {error}"));
+        }
+        let findings = judged.judgement.decision.iter().flat_map(|decision| &decision.findings);
+        let refused_by: Vec<&'static str> =
+            findings.filter(|finding| ModedFinding::refuses(finding)).map(|finding| finding.meta.id).collect();
+        if kind.kind == "DaemonSet" && self.critical.len() < KEPT && DaemonSet::is_critical(object) {
+            let Identity { namespace, name, .. } = identity.clone();
+            let mut refused_by = refused_by.clone();
+            refused_by.sort_unstable();
+            refused_by.dedup();
+            self.critical.push(Critical { namespace, name, refused_by });
+        }
+        // No webhook selects our own namespace.
+        if !refused_by.is_empty() && identity.namespace != self.own {
+            let owner = self.owners.topmost(&identity.kind, &references);
+            self.preflight.refuse(&identity.namespace, owner.to_string(), refused_by.into_iter());
+        }
+    }
+
+    fn progress(&mut self, kind: &Listed, done: usize, remaining: Option<u64>) {
+        self.preflight.progress.show(&kind.qualified(), done, remaining);
+    }
+
+    fn note(&mut self, note: String) {
+        self.preflight.notes.insert(note);
+    }
+}
+
+/// Shows how far the facts are.
+struct Told<'t, 's>(&'t mut Preflight<'s>);
+
+impl Visitor for Told<'_, '_> {
+    fn object(&mut self, _: &Listed, _: &RawValue) {}
+
+    fn progress(&mut self, kind: &Listed, done: usize, remaining: Option<u64>) {
+        self.0.progress.show(&kind.qualified(), done, remaining);
+    }
+
+    fn note(&mut self, note: String) {
+        self.0.notes.insert(note);
+    }
+}

@@ -1,0 +1,129 @@
+//! Traps: what would lock somebody out once the webhooks refuse.
+//!
+//! [`Seen`] is what was read of a cluster. Each trap is a pure function of that and of the configuration, in a file of its own.
+
+mod critical;
+mod endings;
+mod kinds;
+mod others;
+mod reach;
+mod replicas;
+mod rights;
+mod rules;
+mod system;
+mod timeouts;
+mod version;
+
+use jiff::Timestamp;
+use k8s_openapi::api::admissionregistration::v1::{MutatingWebhookConfiguration, ValidatingWebhookConfiguration};
+use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
+use k8s_openapi::api::core::v1::{Namespace, Pod, Service};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+
+use crate::mode::Mode;
+use crate::snapshot::Snapshot;
+use crate::webhooks::{Target, validating};
+
+pub use self::critical::Critical;
+pub use self::rights::{Right, needed};
+
+/// Label of our Pods and its value.
+pub const LABEL: (&str, &str) = ("app.kubernetes.io/name", "portcullis");
+
+/// What was read of a cluster. Names in it come from its users.
+pub struct Seen {
+    /// Where our Service is.
+    pub target: Target,
+    /// Time of the preflight.
+    pub now: Timestamp,
+    /// Major and minor version of the API server.
+    pub version: Option<(u32, u32)>,
+    /// Every validating webhook configuration.
+    pub validating: Vec<ValidatingWebhookConfiguration>,
+    /// Every mutating webhook configuration.
+    pub mutating: Vec<MutatingWebhookConfiguration>,
+    /// Our namespace.
+    pub namespace: Option<Namespace>,
+    /// Deployments in our namespace.
+    pub deployments: Vec<Deployment>,
+    /// StatefulSets in our namespace.
+    pub stateful_sets: Vec<StatefulSet>,
+    /// Pods in our namespace.
+    pub pods: Vec<Pod>,
+    /// PodDisruptionBudgets in our namespace.
+    pub budgets: Vec<PodDisruptionBudget>,
+    /// Our Service.
+    pub service: Option<Service>,
+    /// Its EndpointSlices.
+    pub endpoints: Vec<EndpointSlice>,
+    /// Result of asking our server through the API server.
+    pub reached: Reached,
+    /// Rights that the server needs and does not have.
+    pub denied: Vec<Right>,
+    /// Pods of the node itself that the webhooks would judge.
+    pub critical: Vec<Critical>,
+    /// Kinds of `workloads` that the API server does not serve, one line each.
+    pub missing: Vec<String>,
+}
+
+/// Result of asking our server through the API server's proxy of Services.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reached {
+    /// It answered.
+    Answered,
+    /// It was not asked; holds the reason.
+    NotAsked(String),
+    /// The API server could not ask it; holds what the API server said.
+    Failed(String),
+}
+
+/// Something that would lock somebody out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trap {
+    /// Name of the trap.
+    pub id: &'static str,
+    /// The object or setting.
+    pub place: String,
+    /// What is wrong with it, and what happens then.
+    pub problem: String,
+    /// What to do.
+    pub remedy: String,
+}
+
+impl Trap {
+    fn new(id: &'static str, place: impl Into<String>, problem: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { id, place: place.into(), problem: problem.into(), remedy: remedy.into() }
+    }
+}
+
+/// Every trap that is set.
+pub fn traps(seen: &Seen, snapshot: &Snapshot) -> Vec<Trap> {
+    let all = [
+        version::traps,
+        system::traps,
+        critical::traps,
+        replicas::traps,
+        reach::traps,
+        others::traps,
+        timeouts::traps,
+        rights::traps,
+        kinds::traps,
+        endings::traps,
+    ];
+    all.into_iter().flat_map(|traps| traps(seen, snapshot)).collect()
+}
+
+/// True if a webhook of ours would refuse while nobody answers.
+fn may_refuse(seen: &Seen, snapshot: &Snapshot) -> bool {
+    let derived = validating(snapshot, &seen.target).webhooks.unwrap_or_default();
+    derived.iter().any(|webhook| webhook.failure_policy.as_deref() == Some("Fail"))
+}
+
+/// True if Pods of a namespace are sent to a webhook that refuses while nobody answers.
+fn is_enforced(seen: &Seen, snapshot: &Snapshot, namespace: &str) -> bool {
+    namespace != seen.target.namespace && snapshot.strongest(namespace) == Mode::Enforce
+}
+
+#[cfg(test)]
+mod tests;

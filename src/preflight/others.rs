@@ -1,0 +1,111 @@
+//! `webhook-on-our-pods`, `other-mutating-webhook`: webhooks of others beside ours.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::admissionregistration::v1::{MutatingWebhook, RuleWithOperations, ValidatingWebhook};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use kube::core::SelectorExt as _;
+
+use super::replicas::selector;
+use super::rules::{meet, selects};
+use super::{LABEL, Seen, Trap, may_refuse};
+use crate::snapshot::Snapshot;
+use crate::webhooks::{NAME, validating};
+
+pub(super) fn traps(seen: &Seen, snapshot: &Snapshot) -> Vec<Trap> {
+    if !may_refuse(seen, snapshot) {
+        return Vec::new();
+    }
+    let mut traps = Vec::new();
+    for (place, webhook) in all(seen) {
+        if webhook.fails && selects(webhook.rules, "", "pods") && selects_our_pods(seen, &webhook) {
+            traps.push(Trap::new(
+                "webhook-on-our-pods",
+                place,
+                "judges the Pods of Portcullis with failurePolicy Fail: while it does not answer, no replica starts, and while \
+                 no replica answers, its own Pods may not start either",
+                format!("let its namespaceSelector leave out the namespace {}", seen.target.namespace),
+            ));
+        }
+    }
+    let ours = validating(snapshot, &seen.target).webhooks.unwrap_or_default();
+    let ours: Vec<RuleWithOperations> =
+        ours.into_iter().flat_map(|webhook| webhook.rules.unwrap_or_default()).collect();
+    for (configuration, webhook) in mutating(seen) {
+        if meet(webhook.rules.as_deref().unwrap_or_default(), &ours) {
+            let order = if configuration < NAME { "before" } else { "after" };
+            traps.push(Trap::new(
+                "other-mutating-webhook",
+                format!("MutatingWebhookConfiguration {configuration}: {}", webhook.name),
+                format!(
+                    "changes the same kinds, and is called {order} ours (by name); what it adds is judged too: one that breaks a \
+                     policy makes every object that it changes be refused"
+                ),
+                "create an object that it changes in a namespace in audit mode, and look at the record",
+            ));
+        }
+    }
+    traps
+}
+
+/// Selection of a webhook of somebody else.
+struct Other<'w> {
+    fails: bool,
+    rules: &'w [RuleWithOperations],
+    namespaces: Option<&'w LabelSelector>,
+    objects: Option<&'w LabelSelector>,
+}
+
+fn all(seen: &Seen) -> impl Iterator<Item = (String, Other<'_>)> {
+    let validating = validators(seen).map(|(configuration, webhook)| {
+        let place = format!("ValidatingWebhookConfiguration {configuration}: {}", webhook.name);
+        let other = Other {
+            fails: fails(webhook.failure_policy.as_deref()),
+            rules: webhook.rules.as_deref().unwrap_or_default(),
+            namespaces: webhook.namespace_selector.as_ref(),
+            objects: webhook.object_selector.as_ref(),
+        };
+        (place, other)
+    });
+    let mutating = mutating(seen).map(|(configuration, webhook)| {
+        let place = format!("MutatingWebhookConfiguration {configuration}: {}", webhook.name);
+        let other = Other {
+            fails: fails(webhook.failure_policy.as_deref()),
+            rules: webhook.rules.as_deref().unwrap_or_default(),
+            namespaces: webhook.namespace_selector.as_ref(),
+            objects: webhook.object_selector.as_ref(),
+        };
+        (place, other)
+    });
+    validating.chain(mutating)
+}
+
+/// Validating webhooks of others, with the name of their configuration.
+pub(super) fn validators(seen: &Seen) -> impl Iterator<Item = (&str, &ValidatingWebhook)> {
+    let configurations = seen.validating.iter().filter_map(|object| Some((object.metadata.name.as_deref()?, object)));
+    let others = configurations.filter(|(name, _)| *name != NAME);
+    others.flat_map(|(name, object)| object.webhooks.iter().flatten().map(move |webhook| (name, webhook)))
+}
+
+/// Mutating webhooks of others, with the name of their configuration.
+pub(super) fn mutating(seen: &Seen) -> impl Iterator<Item = (&str, &MutatingWebhook)> {
+    let configurations = seen.mutating.iter().filter_map(|object| Some((object.metadata.name.as_deref()?, object)));
+    let others = configurations.filter(|(name, _)| *name != NAME);
+    others.flat_map(|(name, object)| object.webhooks.iter().flatten().map(move |webhook| (name, webhook)))
+}
+
+/// The default of the API is `Fail` (admissionregistration/v1).
+fn fails(policy: Option<&str>) -> bool {
+    policy.unwrap_or("Fail") == "Fail"
+}
+
+fn selects_our_pods(seen: &Seen, webhook: &Other<'_>) -> bool {
+    let mut namespace =
+        seen.namespace.as_ref().and_then(|namespace| namespace.metadata.labels.clone()).unwrap_or_default();
+    namespace.insert("kubernetes.io/metadata.name".to_owned(), seen.target.namespace.clone());
+    let pod = BTreeMap::from([(LABEL.0.to_owned(), LABEL.1.to_owned())]);
+    let is_selected = |wanted: Option<&LabelSelector>, labels: &BTreeMap<String, String>| {
+        wanted.is_none_or(|wanted| selector(wanted.clone()).is_some_and(|selector| selector.matches(labels)))
+    };
+    is_selected(webhook.namespaces, &namespace) && is_selected(webhook.objects, &pod)
+}
