@@ -90,6 +90,8 @@ pub struct Metrics {
     pub certificate_expiry: IntGauge,
     /// 1 while a certificate that is served has expired or is not valid yet.
     pub certificate_invalid: IntGauge,
+    /// 1 while a renewal of the serving certificate, which is ours to make, is overdue.
+    pub certificate_overdue: IntGauge,
     /// Differences between the installed webhook configurations and those that belong to the configuration.
     pub webhooks_lag: IntGauge,
     /// Rows of `workloads` whose kind the API server does not serve.
@@ -204,6 +206,10 @@ impl Metrics {
             certificate_invalid: gauge(
                 "certificate_invalid",
                 "1 while a certificate that is served has expired or is not valid yet.",
+            ),
+            certificate_overdue: gauge(
+                "certificate_renewal_overdue",
+                "1 while the self-managed certificate should have been renewed.",
             ),
             webhooks_lag: gauge(
                 "webhooks_differences",

@@ -11,7 +11,7 @@ use arc_swap::ArcSwap;
 use jiff::SignedDuration;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use super::connect;
 use crate::cluster::{Cluster, NoCluster};
@@ -23,7 +23,7 @@ use crate::server::exceptions;
 use crate::server::installed::{self, Installed};
 use crate::server::last_good::LastGood;
 use crate::server::limits;
-use crate::server::managed::{Issued, Managed, trust};
+use crate::server::managed::{self, Issued, Lifetimes, Managed};
 use crate::server::peers::Peers;
 use crate::server::reload;
 use crate::server::strangers;
@@ -50,6 +50,10 @@ const NAMESPACE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace
 const STOPPING: Duration = Duration::from_secs(1);
 /// Maximum time for the sinks to take the rest; records that they do not take stay in the spool.
 const FLUSHING: Duration = Duration::from_secs(3);
+
+/// Lifetimes of a certificate of our own, and of its CA: 90 days and a year, in seconds.
+const LEAF: u32 = 90 * 86_400;
+const AUTHORITY: u32 = 365 * 86_400;
 
 /// Arguments of `serve`.
 #[derive(clap::Args)]
@@ -113,6 +117,12 @@ pub(super) struct Args {
         requires = "config"
     )]
     fallback_to_last_good: Option<PathBuf>,
+    /// Seconds for which a certificate of our own is valid; it is renewed when two thirds of them are over
+    #[arg(long, value_name = "SECONDS", default_value_t = LEAF, value_parser = clap::value_parser!(u32).range(10..=10 * 365 * 86_400), hide = true)]
+    certificate_lifetime: u32,
+    /// The same of its CA; at least as many
+    #[arg(long, value_name = "SECONDS", default_value_t = AUTHORITY, value_parser = clap::value_parser!(u32).range(10..=10 * 365 * 86_400), hide = true)]
+    authority_lifetime: u32,
     /// Seconds between two records of the exceptions, counted from 1970
     #[arg(long, value_name = "SECONDS", default_value_t = 86_400, hide = true)]
     record_exceptions_every: u32,
@@ -139,7 +149,9 @@ async fn serve(args: Args) -> Result<(), String> {
     // Before anybody may learn that the server is there.
     end_on_signal(drain.clone(), grace)?;
     let client = client(&args).await?;
-    let managed = args.self_managed_certificate.as_deref().map(|secret| managed(secret, &args.service)).transpose()?;
+    let lifetimes = Lifetimes::new(args.authority_lifetime, args.certificate_lifetime);
+    let managed = args.self_managed_certificate.as_deref();
+    let managed = managed.map(|secret| named(secret, &args.service, lifetimes)).transpose()?;
     let target = target(managed.as_ref(), args.service.clone(), Path::new(NAMESPACE));
     let admin = listen(args.admin_listen).map_err(|error| error.to_string())?;
     let last_good = last_good(&args, client.as_ref(), &target, &admin)?;
@@ -161,10 +173,6 @@ async fn serve(args: Args) -> Result<(), String> {
     };
     let tls = tls(&args, issued.as_ref().map(|issued| issued.source.clone()))?;
     let (loaded, contents) = tls.load().map_err(|error| error.to_string())?;
-    // Not before it is known that the certificate can be served.
-    if let (Some(client), Some(managed), Some(issued)) = (&client, &managed, issued) {
-        tokio::spawn(trust(client.clone(), managed.clone(), issued.ca));
-    }
     let listeners = Listeners::bind(args.listen, admin).map_err(|error| error.to_string())?;
     let cluster = client.clone().map(Cluster::watch);
     let beginning = Beginning { cluster: trail.cluster.clone(), configuration: snapshot.digest().to_string() };
@@ -184,7 +192,11 @@ async fn serve(args: Args) -> Result<(), String> {
     let no_cluster = if args.dev { NoCluster::LeftOut } else { NoCluster::Missed };
     let app = App::new(Arc::clone(&snapshot), cluster.ok_or(no_cluster), remembering, callers, installed, drain)
         .map_err(|error| format!("the threads that decide: {error}"))?;
-    let acceptor = reload::watch_certificates(&app, tls, loaded, contents);
+    let (serving, sources) = watch::channel(tls.source.clone());
+    let acceptor = reload::watch_certificates(&app, tls, loaded, contents, managed.is_some().then_some(sources));
+    if let (Some(client), Some(managed), Some(issued)) = (&client, managed, issued) {
+        tokio::spawn(managed::keep(Arc::clone(&app), client.clone(), managed, issued, serving));
+    }
     reload::began(&app, refused.as_ref(), last_good.as_ref(), &text).await;
     if let Some(file) = args.config.clone() {
         reload::watch_configuration(&app, file, read, trail.clone(), last_good);
@@ -267,13 +279,13 @@ fn target(managed: Option<&Managed>, service: String, file: &Path) -> Target {
     }
 }
 
-fn managed(secret: &str, service: &str) -> Result<Managed, String> {
+fn named(secret: &str, service: &str, lifetimes: Lifetimes) -> Result<Managed, String> {
     let is_name = |name: &str| !name.is_empty() && !name.contains('/');
     let (namespace, name) = secret
         .split_once('/')
         .filter(|(namespace, name)| is_name(namespace) && is_name(name))
         .ok_or_else(|| format!("--self-managed-certificate {secret}: must be NAMESPACE/NAME"))?;
-    Ok(Managed { namespace: namespace.to_owned(), secret: name.to_owned(), service: service.to_owned() })
+    Ok(Managed { namespace: namespace.to_owned(), secret: name.to_owned(), service: service.to_owned(), lifetimes })
 }
 
 async fn client(args: &Args) -> Result<Option<kube::Client>, String> {

@@ -4,6 +4,7 @@ mod pair;
 mod validity;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{ServerConfig, WebPkiClientVerifier};
+use tokio::sync::watch::Receiver;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use self::pair::{Pem, certified};
@@ -23,7 +25,7 @@ use crate::files::{self, FileWatch};
 pub use self::validity::{Invalid, Served, Validity, watch as watch_validity};
 
 /// Source of the serving certificate.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub enum Source {
     /// Files, read again when they change.
     Files {
@@ -32,13 +34,25 @@ pub enum Source {
         /// PEM private key.
         key: PathBuf,
     },
-    /// A certificate made in memory, for trying things out.
+    /// A certificate that is not in a file: of a Secret, or made for trying things out.
     Memory {
         /// PEM certificate chain.
         certificate: String,
         /// PEM private key.
         key: String,
     },
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Files { certificate, key } => {
+                formatter.debug_struct("Files").field("certificate", certificate).field("key", key).finish()
+            }
+            // Its key is no one's to read.
+            Self::Memory { .. } => formatter.write_str("Memory"),
+        }
+    }
 }
 
 /// Certificates that cannot be served. The message names files and never quotes a key.
@@ -153,28 +167,50 @@ impl TlsSettings {
     }
 }
 
-/// Keeps `current` at what the files say. A pair that is half written or does not fit is passed over: the last good one
-/// stays. `last` is what `current` was made of: a change since then counts. Never returns.
+/// Keeps `current` at what the files say, and at the last certificate of `sources`. A pair that is half written or does not fit
+/// is passed over: the last good one stays. `last` is what `current` was made of: a change since then counts. Never returns.
 pub async fn watch(
-    settings: TlsSettings,
+    mut settings: TlsSettings,
     mut last: Contents,
+    mut sources: Option<Receiver<Source>>,
     current: Arc<ArcSwap<ServerConfig>>,
     mut each: impl FnMut(Result<Validity, CertificateError>),
 ) {
     let files = settings.files();
     let watch = FileWatch::new(files.iter().map(PathBuf::as_path));
+    let mut is_replaced = false;
     loop {
-        if let Some(now) = settings.read(files::read)
-            && now != last
+        let read = settings.read(files::read);
+        let is_changed = read.as_ref().is_some_and(|now| *now != last);
+        if let Some(now) = read
+            && is_changed
         {
             last = now;
+        }
+        if is_changed || is_replaced {
             each(settings.build(&last).map(|loaded| {
                 current.store(loaded.config);
                 loaded.validity
             }));
         }
-        watch.changed().await;
+        is_replaced = tokio::select! {
+            () = watch.changed() => false,
+            source = next(&mut sources) => {
+                settings.source = source;
+                true
+            }
+        };
     }
+}
+
+/// The next certificate to serve, whenever there is one.
+async fn next(sources: &mut Option<Receiver<Source>>) -> Source {
+    if let Some(receiver) = sources
+        && receiver.changed().await.is_ok()
+    {
+        return receiver.borrow_and_update().clone();
+    }
+    std::future::pending().await
 }
 
 /// The name by which a client's certificate is known: its first common name or DNS name that is one of `names`, or where

@@ -62,6 +62,7 @@ impl App {
         };
         let expiry = self.metrics.certificate_expiry.get();
         let invalid = self.certificate.invalid().map(|invalid| invalid.to_string());
+        let invalid = invalid.or_else(|| self.certificate.overdue());
         let is_serving = self.drain.phase() == Phase::Serving;
         vec![
             Check::required("configuration", true, format!("digest {}", self.snapshot.load().digest())),
@@ -117,6 +118,7 @@ impl App {
 
     pub(super) fn refresh_gauges(&self) {
         self.metrics.certificate_invalid.set(i64::from(self.certificate.invalid().is_some()));
+        self.metrics.certificate_overdue.set(i64::from(self.certificate.overdue().is_some()));
         self.metrics.crowding.set(i64::from(self.crowding.amiss().is_some()));
         self.metrics.held_bytes.set(self.bodies.held().try_into().unwrap_or(i64::MAX));
         let seconds = self.cluster.as_ref().map_or(0, |cluster| cluster.staleness().as_secs());

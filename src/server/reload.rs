@@ -6,9 +6,10 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use rustls::ServerConfig;
+use tokio::sync::watch::Receiver;
 
 use super::App;
-use super::certs::{self, Contents, Loaded, TlsSettings, Validity};
+use super::certs::{self, Contents, Loaded, Source, TlsSettings, Validity};
 use super::last_good::LastGood;
 use crate::config::{self, ConfigError, Reload, Warning, watch};
 use crate::files::{self, FileWatch};
@@ -39,19 +40,21 @@ pub fn watch_key(app: &Arc<App>, key: KeySettings) {
     });
 }
 
-/// Serves the certificate that was loaded, follows its validity, and watches its files: a good pair replaces the one in
-/// force. Returns the TLS configuration in force. `contents` is what the files held when it was loaded.
+/// Serves the certificate that was loaded, follows its validity, and watches its files, or those that come from `sources`: a
+/// good pair replaces the one in force. Returns the TLS configuration in force. `contents` is what the files held when it was
+/// loaded.
 pub fn watch_certificates(
     app: &Arc<App>,
     settings: TlsSettings,
     loaded: Loaded,
     contents: Contents,
+    sources: Option<Receiver<Source>>,
 ) -> Arc<ArcSwap<ServerConfig>> {
     serve_certificate(app, loaded.validity);
     tokio::spawn(certs::watch_validity(Arc::clone(app)));
     let current = Arc::new(ArcSwap::new(loaded.config));
     let app = Arc::clone(app);
-    tokio::spawn(certs::watch(settings, contents, Arc::clone(&current), move |loaded| match loaded {
+    tokio::spawn(certs::watch(settings, contents, sources, Arc::clone(&current), move |loaded| match loaded {
         Ok(validity) => {
             tracing::info!(expires = validity.ends(), "the serving certificate was replaced");
             serve_certificate(&app, validity);

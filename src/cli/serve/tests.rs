@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use clap::Parser as _;
 
-use super::{Args, Managed, managed, target};
+use super::{Args, Lifetimes, Managed, named, target};
 
 #[derive(clap::Parser)]
 struct Command {
@@ -33,5 +33,5 @@ fn the_webhooks_lead_to_our_own_namespace_unless_the_certificate_says_another() 
     assert_eq!(of(None), "portcullis");
     std::fs::write(&file, "guard\n").expect("written");
     assert_eq!(of(None), "guard");
-    assert_eq!(of(managed("other/secret", "gate").ok()), "other");
+    assert_eq!(of(named("other/secret", "gate", Lifetimes::new(20, 10)).ok()), "other");
 }

@@ -1,7 +1,7 @@
 //! The time in which a serving certificate is valid, and what is said outside it.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -9,6 +9,7 @@ use rustls::pki_types::CertificateDer;
 use tokio::sync::watch;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
+use crate::lock::lock;
 use crate::server::App;
 
 /// The longest wait between two looks at the clock: it may be set while the server waits for the next end or beginning.
@@ -93,14 +94,37 @@ fn shown(seconds: i64) -> String {
     Timestamp::from_second(seconds).map_or_else(|_| format!("{seconds} s since 1970"), |time| time.to_string())
 }
 
-/// The validity of the certificate that is served now.
+/// The validity of the certificate that is served now, and its renewal, where that is ours to make.
 #[derive(Debug, Default)]
-pub struct Served(watch::Sender<Validity>);
+pub struct Served(watch::Sender<Validity>, Mutex<Option<Renewal>>);
+
+#[derive(Debug)]
+struct Renewal {
+    /// Seconds since 1970.
+    by: i64,
+    /// What keeps it from being renewed.
+    trouble: String,
+}
 
 impl Served {
     /// Another certificate is served from now on.
     pub fn replace(&self, validity: Validity) {
         self.0.send_replace(validity);
+    }
+
+    /// It should be renewed by that time, in seconds since 1970, and this keeps it from being renewed.
+    pub fn expect_renewal(&self, by: Option<i64>, trouble: Option<String>) {
+        *lock(&self.1) = by.map(|by| Renewal {
+            by,
+            trouble: trouble.unwrap_or_else(|| "by the clock of the API server it is not due".to_owned()),
+        });
+    }
+
+    /// What to say of a renewal that is overdue.
+    pub fn overdue(&self) -> Option<String> {
+        let renewal = lock(&self.1);
+        let Renewal { by, trouble } = renewal.as_ref().filter(|renewal| renewal.by < Timestamp::now().as_second())?;
+        Some(format!("the serving certificate should have been renewed by {}: {trouble}", shown(*by)))
     }
 
     /// The certificate of the chain that is not valid now, if any.

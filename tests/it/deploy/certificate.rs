@@ -1,5 +1,10 @@
-//! `--self-managed-certificate`: made once, the same for every replica, trusted by our webhook configurations.
+//! `--self-managed-certificate`: the same for every replica, trusted by our webhook configurations, and renewed.
 
+mod changes;
+mod probe;
+mod rotation;
+
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use axum::http::Method;
@@ -86,21 +91,28 @@ fn an_api_server_that_is_not_there_yet_is_waited_for() {
 }
 
 #[test]
-fn replicas_of_before_and_after_a_new_secret_do_not_undo_each_other() {
+fn a_secret_that_is_deleted_leads_to_a_new_ca_and_nobody_is_cut_off() {
     let plane = cluster();
-    let before = audit_only(&plane).ready();
+    let replicas: Vec<Program> = (0..2).map(|_| short_lived(&plane)).collect();
+    let replicas: Vec<Program> = replicas.into_iter().map(Program::ready).collect();
     let old = secret_ca(&plane).expect("there is a Secret");
-    for resource in WEBHOOKS {
-        eventually("the first is trusted", || (trusted(&plane, resource)? == old).then_some(()));
-    }
-    plane.admin.call(Method::DELETE, SECRET, None).admitted();
-    let after = audit_only(&plane).ready();
-    let new = secret_ca(&plane).expect("there is another");
-    assert_ne!(old, new);
-    for resource in WEBHOOKS {
-        eventually("the second is trusted", || (trusted(&plane, resource)? == new).then_some(()));
-    }
-    before.says(&["the Secret holds another certificate than is served"]);
+    trusts(&plane, &old);
+    let over = AtomicBool::new(false);
+    let new = std::thread::scope(|threads| {
+        let probing = threads.spawn(|| probe::connect(&plane, &replicas, &over));
+        let ending = probe::Ending(&over);
+        plane.admin.call(Method::DELETE, SECRET, None).admitted();
+        let both = eventually("a new CA before the old one", || secret_ca(&plane).filter(|both| both.ends_with(&old)));
+        assert_eq!(both.matches("BEGIN CERTIFICATE").count(), 2, "{both}");
+        trusts(&plane, &both);
+        let new = both.strip_suffix(&old).expect("the new one").to_owned();
+        for replica in &replicas {
+            eventually("it serves a certificate of the new CA", || serves(replica, &new).then_some(()));
+        }
+        drop(ending);
+        assert!(probing.join().expect("no connection failed") > 0);
+        new
+    });
     let versions = || WEBHOOKS.map(|resource| webhooks(&plane, resource)["metadata"]["resourceVersion"].clone());
     let (settled, since) = (versions(), Instant::now());
     // Undoing each other took no longer than a watch takes to tell.
@@ -108,9 +120,27 @@ fn replicas_of_before_and_after_a_new_secret_do_not_undo_each_other() {
         assert_eq!(versions(), settled, "somebody writes again and again");
         std::thread::sleep(Duration::from_millis(50));
     }
-    assert!(serves(&after, &new) && serves(&before, &old));
 
     // Whoever else changes it, it is set right once.
     distrust(&plane, WEBHOOKS[0]);
-    eventually("it is set right", || (trusted(&plane, WEBHOOKS[0])? == new).then_some(()));
+    let both = new + &old;
+    eventually("it is set right", || (trusted(&plane, WEBHOOKS[0])? == both).then_some(()));
+    for replica in &replicas {
+        assert!(!replica.log().contains("PRIVATE KEY") && !replica.log().contains("BEGIN CERTIFICATE"));
+    }
+}
+
+/// A replica whose certificates live for a minute: a new CA is trusted for six seconds before it signs.
+fn short_lived(plane: &Plane) -> Program {
+    let arguments = ["--certificate-lifetime=60", "--authority-lifetime=60"];
+    let token = token(plane, &3600.into(), None);
+    Program::serve_with(plane, &configuration("deploy/overlays/audit-only"), &token, &arguments)
+}
+
+/// Waits until both webhook configurations trust that, and nothing else.
+#[track_caller]
+fn trusts(plane: &Plane, ca: &str) {
+    for resource in WEBHOOKS {
+        eventually("caBundle is as in the Secret", || (trusted(plane, resource)? == ca).then_some(()));
+    }
 }

@@ -39,6 +39,11 @@ impl Program {
 
     /// The same, with a token at hand.
     pub(crate) fn serve_as(plane: &Plane, configuration: &str, token: &str) -> Self {
+        Self::serve_with(plane, configuration, token, &[])
+    }
+
+    /// The same, with further arguments.
+    pub(crate) fn serve_with(plane: &Plane, configuration: &str, token: &str, arguments: &[&str]) -> Self {
         let dir = tempfile::tempdir().expect("a folder");
         let path = |name: &str| dir.path().join(name);
         let kubeconfig = json!({
@@ -59,6 +64,7 @@ impl Program {
             .arg(path("config.yaml"))
             .arg("--kubeconfig")
             .arg(path("kubeconfig"))
+            .args(arguments)
             .env_remove("PORTCULLIS_LOG");
         let mut program = Self::spawn(&mut command);
         program.dir = Some(dir);

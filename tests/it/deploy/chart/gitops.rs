@@ -5,7 +5,7 @@ use axum::http::Method;
 use serde_json::{Value, json};
 
 use super::super::program::Program;
-use super::super::{NAME, SECRET, WEBHOOKS, configuration, kubectl_in, prepared, secret_ca, trusted};
+use super::super::{NAME, SECRET, WEBHOOKS, configuration, kubectl_in, prepared, secret_ca, token, trusted};
 use super::{CHART, ci, helm, objects};
 use crate::go_tool::GoTool;
 use crate::kubernetes::eventually;
@@ -35,27 +35,46 @@ fn what_the_server_writes_is_no_difference() {
         plane.admin.call(Method::POST, "/api/v1/namespaces", Some(&namespace)).admitted();
         let (is_applied, said) = kubectl("apply");
         assert!(is_applied, "{way:?}: {said}");
-        let mut before = None;
-        // The second start finds an empty Secret, and makes another certificate.
-        for _ in 0..2 {
-            let program = Program::serve(&plane, &configuration("deploy/overlays/enforce")).ready();
-            let ca = secret_ca(&plane).expect("a certificate in the Secret");
-            assert_ne!(before.as_ref(), Some(&ca));
+        let arguments = ["--certificate-lifetime=30", "--authority-lifetime=30"];
+        let token = token(&plane, &3600.into(), None);
+        let program =
+            Program::serve_with(&plane, &configuration("deploy/overlays/enforce"), &token, &arguments).ready();
+        let pair = || plane.admin.call(Method::GET, SECRET, None).admitted()["data"]["tls.crt"].clone();
+        let first = (secret_ca(&plane).expect("a certificate in the Secret"), pair());
+        // As it was made; while both CAs are trusted; and once another certificate of another CA is served.
+        for state in ["made", "overlapping", "rotated"] {
+            eventually(state, || {
+                let ca = secret_ca(&plane)?;
+                let is_there = match state {
+                    "made" => true,
+                    "overlapping" => ca != first.0 && ca.ends_with(&first.0),
+                    _ => pair() != first.1,
+                };
+                is_there.then_some(())
+            });
             for resource in WEBHOOKS {
-                eventually("caBundle is filled in", || (trusted(&plane, resource)? == ca).then_some(()));
+                eventually("caBundle is as in the Secret", || {
+                    (trusted(&plane, resource) == secret_ca(&plane)).then_some(())
+                });
             }
-            assert_eq!(kubectl("diff"), (true, String::new()), "{way:?}");
+            assert_eq!(kubectl("diff"), (true, String::new()), "{way:?}, {state}");
             let live = kubectl_in(&plane, prepared(), &["get", "--output", "json", "--filename", file]);
             let live: Value = serde_json::from_slice(&live.stdout).expect("JSON");
-            assert_eq!(differing(&argo, &objects(&rendered), &live["items"]), [] as [Value; 0], "{way:?}");
+            assert_eq!(differing(&argo, &objects(&rendered), &live["items"]), [] as [Value; 0], "{way:?}, {state}");
+            let version = |object: &Value| object["metadata"]["uid"].clone();
+            let before = plane.admin.call(Method::GET, SECRET, None).admitted();
             let (is_applied, said) = kubectl("apply");
             assert!(is_applied, "{way:?}, without force: {said}");
-            assert_eq!(secret_ca(&plane).as_ref(), Some(&ca), "applying again takes nothing away");
-            assert!(WEBHOOKS.iter().all(|resource| trusted(&plane, resource).as_ref() == Some(&ca)));
-            drop(program);
-            plane.admin.call(Method::PATCH, SECRET, Some(&json!({"data": null}))).admitted();
-            before = Some(ca);
+            let after = plane.admin.call(Method::GET, SECRET, None).admitted();
+            assert_eq!(version(&after), version(&before));
+            assert!(after["data"]["ca.key"].is_string(), "applying again takes nothing away");
+            for resource in WEBHOOKS {
+                eventually("caBundle is as in the Secret", || {
+                    (trusted(&plane, resource) == secret_ca(&plane)).then_some(())
+                });
+            }
         }
+        assert_eq!(program.said(&["cannot be watched"]), None);
     }
 }
 
