@@ -100,7 +100,6 @@ impl Managed {
             let read = self.read(client).await?;
             let step = match &read.held {
                 Held::Foreign(foreign) => {
-                    self.say_foreign();
                     return Ok(Issued { source: foreign.source(), held: read.held });
                 }
                 // One that is due is served at first.

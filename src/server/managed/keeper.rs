@@ -24,6 +24,9 @@ const BACKOFF: Duration = Duration::from_mins(1);
 /// Follows the Secret, renews what it holds, and keeps both webhook configurations trusting it. Certificates to serve go to
 /// `serving`. Never returns.
 pub async fn keep(app: Arc<App>, client: Client, managed: Managed, issued: Issued, serving: watch::Sender<Source>) {
+    if matches!(issued.held, Held::Foreign(_)) {
+        managed.say_foreign();
+    }
     let trust = Trust::new(client.clone(), managed.clone(), issued.held.bundle());
     let keeper = Keeper { app, client, managed, served: issued.held, trusted: None, absent: None, serving };
     futures::join!(trust.keep(), keeper.run(&trust));
@@ -113,7 +116,6 @@ impl Keeper {
         };
         // That of somebody else, who may be about to write another. A start would make one.
         let Some(content) = content else { return Ok(Look::In(CHECK)) };
-        trust.expect(content.bundle().as_bytes());
         let now = read.now;
         let left = match content.authorities.first() {
             Some(newest) => settling.saturating_sub(self.trusted_for(trust, &newest.der)),
@@ -121,8 +123,12 @@ impl Keeper {
         };
         let view = content.view(left.is_zero(), served.as_ref());
         let step = plan::next(&view, now, self.managed.lifetimes);
-        if step != Step::Adopt && self.may_serve(&content, trust, left.is_zero(), now) {
-            self.serve(Held::Ours(content));
+        // Before the CA of what is served is back, nothing is to trust the others alone.
+        if step != Step::Adopt {
+            trust.expect(content.bundle().as_bytes());
+            if self.may_serve(&content, trust, left.is_zero(), now) {
+                self.serve(Held::Ours(content));
+            }
         }
         match step {
             Step::Wait(until) => {

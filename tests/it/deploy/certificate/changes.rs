@@ -7,11 +7,13 @@ use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use serde_json::{Value, json};
 
 use super::super::program::Program;
-use super::super::{NAME, SECRET, cluster, configuration, kubectl, secret_ca, token};
+use super::super::{NAME, SECRET, cluster, configuration, distrust_all, kubectl, secret_ca, token};
 use super::{audit_only, probe, serves, short_lived, trusts};
 use crate::kubernetes::eventually;
 use crate::kubernetes::plane::Plane;
 use crate::serve::pki::Authority;
+
+const SECRET_NAME: &str = "portcullis/portcullis-certificate";
 
 fn secret(plane: &Plane) -> Value {
     plane.admin.call(Method::GET, SECRET, None).admitted()
@@ -141,8 +143,6 @@ fn an_api_server_that_is_away_when_a_renewal_is_due_is_said_and_made_up_for() {
     assert_eq!(replica.metric("portcullis_certificate_renewal_overdue"), Some(0.0));
 }
 
-const SECRET_NAME: &str = "portcullis/portcullis-certificate";
-
 #[test]
 fn replicas_of_before_certificates_were_renewed_can_read_what_is_made_now() {
     let plane = cluster();
@@ -151,4 +151,30 @@ fn replicas_of_before_certificates_were_renewed_can_read_what_is_made_now() {
     let data = secret(&plane)["data"].clone();
     assert!(["tls.crt", "tls.key", "ca.crt"].iter().all(|key| data[key].is_string()));
     assert_eq!(data.as_object().expect("data").len(), 4);
+}
+
+#[test]
+fn a_secret_that_is_restored_from_a_backup_is_taken_up_and_nobody_is_cut_off() {
+    let plane = cluster();
+    drop(short_lived(&plane).ready());
+    let backup = secret(&plane)["data"].clone();
+    let restored = secret_ca(&plane).expect("a CA");
+    plane.admin.call(Method::PATCH, SECRET, Some(&json!({"data": null}))).admitted();
+    distrust_all(&plane);
+    let replicas = [short_lived(&plane).ready()];
+    let own = secret_ca(&plane).expect("another CA");
+    assert_ne!(own, restored);
+    trusts(&plane, &own);
+    let over = AtomicBool::new(false);
+    std::thread::scope(|threads| {
+        let probing = threads.spawn(|| probe::connect(&plane, &replicas, &over));
+        let ending = probe::Ending(&over);
+        plane.admin.call(Method::PATCH, SECRET, Some(&json!({"data": backup}))).admitted();
+        let both = restored.clone() + &own;
+        eventually("the CA of what is served is put back", || (secret_ca(&plane)? == both).then_some(()));
+        eventually("what was restored is served", || serves(&replicas[0], &restored).then_some(()));
+        drop(ending);
+        assert!(probing.join().expect("no connection failed") > 0);
+    });
+    assert_eq!(secret(&plane)["data"]["tls.crt"], backup["tls.crt"]);
 }
