@@ -4,6 +4,7 @@ mod changes;
 mod probe;
 mod rotation;
 
+use std::process::Command;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
@@ -14,8 +15,9 @@ use super::program::Program;
 use super::{
     SECRET, WEBHOOKS, cluster, configuration, distrust, distrust_all, kubectl, secret_ca, token, trusted, webhooks,
 };
+use crate::golden::repository;
 use crate::kubernetes::eventually;
-use crate::kubernetes::plane::Plane;
+use crate::kubernetes::plane::{Plane, programs};
 use crate::serve::{good_pod, review};
 
 /// Starts of several replicas at once, against a Secret without data and against none in turn.
@@ -93,18 +95,44 @@ fn an_api_server_that_is_not_there_yet_is_waited_for() {
 #[test]
 fn a_secret_that_is_deleted_leads_to_a_new_ca_and_nobody_is_cut_off() {
     let plane = cluster();
-    let replicas: Vec<Program> = (0..2).map(|_| short_lived(&plane)).collect();
+    leads_to_a_new_ca(&plane, || {
+        plane.admin.call(Method::DELETE, SECRET, None).admitted();
+    });
+}
+
+#[test]
+fn the_page_says_how_to_empty_it_and_nobody_is_cut_off() {
+    let plane = cluster();
+    let page = std::fs::read_to_string(repository("deploy/certificates.md")).expect("the page");
+    let (_, rest) = page.split_once("```sh\n").expect("a command");
+    let command = rest.split("```").next().expect("its text").trim().to_owned();
+    leads_to_a_new_ca(&plane, || {
+        let output = Command::new("sh")
+            .args(["-c", &command])
+            .env("PATH", format!("{}:{}", programs().display(), std::env::var("PATH").expect("a path")))
+            .env("KUBECONFIG", &plane.place.kubeconfig)
+            .output()
+            .expect("sh runs");
+        assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
+    });
+}
+
+/// Two replicas, whose Secret is taken away.
+fn leads_to_a_new_ca(plane: &Plane, take: impl FnOnce()) {
+    let replicas: Vec<Program> = (0..2).map(|_| short_lived(plane)).collect();
     let replicas: Vec<Program> = replicas.into_iter().map(Program::ready).collect();
-    let old = secret_ca(&plane).expect("there is a Secret");
-    trusts(&plane, &old);
+    let old = secret_ca(plane).expect("there is a Secret");
+    trusts(plane, &old);
     let over = AtomicBool::new(false);
     let new = std::thread::scope(|threads| {
-        let probing = threads.spawn(|| probe::connect(&plane, &replicas, &over));
+        let probing = threads.spawn(|| probe::connect(plane, &replicas, &over));
         let ending = probe::Ending(&over);
-        plane.admin.call(Method::DELETE, SECRET, None).admitted();
-        let both = eventually("a new CA before the old one", || secret_ca(&plane).filter(|both| both.ends_with(&old)));
+        take();
+        let both = eventually("a new CA before the old one", || {
+            secret_ca(plane).filter(|both| *both != old && both.ends_with(&old))
+        });
         assert_eq!(both.matches("BEGIN CERTIFICATE").count(), 2, "{both}");
-        trusts(&plane, &both);
+        trusts(plane, &both);
         let new = both.strip_suffix(&old).expect("the new one").to_owned();
         for replica in &replicas {
             eventually("it serves a certificate of the new CA", || serves(replica, &new).then_some(()));
@@ -113,7 +141,7 @@ fn a_secret_that_is_deleted_leads_to_a_new_ca_and_nobody_is_cut_off() {
         assert!(probing.join().expect("no connection failed") > 0);
         new
     });
-    let versions = || WEBHOOKS.map(|resource| webhooks(&plane, resource)["metadata"]["resourceVersion"].clone());
+    let versions = || WEBHOOKS.map(|resource| webhooks(plane, resource)["metadata"]["resourceVersion"].clone());
     let (settled, since) = (versions(), Instant::now());
     // Undoing each other took no longer than a watch takes to tell.
     while since.elapsed() < Duration::from_secs(1) {
@@ -122,9 +150,9 @@ fn a_secret_that_is_deleted_leads_to_a_new_ca_and_nobody_is_cut_off() {
     }
 
     // Whoever else changes it, it is set right once.
-    distrust(&plane, WEBHOOKS[0]);
+    distrust(plane, WEBHOOKS[0]);
     let both = new + &old;
-    eventually("it is set right", || (trusted(&plane, WEBHOOKS[0])? == both).then_some(()));
+    eventually("it is set right", || (trusted(plane, WEBHOOKS[0])? == both).then_some(()));
     for replica in &replicas {
         assert!(!replica.log().contains("PRIVATE KEY") && !replica.log().contains("BEGIN CERTIFICATE"));
     }

@@ -12,14 +12,14 @@ fn made(at: i64, lifetime: i64) -> Period {
     Period::from(START + at, lifetime)
 }
 
-fn leaf(at: i64, signer: usize) -> Option<Leaf> {
-    Some(Leaf { period: made(at, 300), signer })
+fn leaf(at: i64, signer: usize) -> Leaf {
+    Leaf { period: made(at, 300), signer }
 }
 
 /// CAs made at those times, and the certificate.
-fn view(authorities: &[i64], leaf: Option<Leaf>) -> View {
+fn view(authorities: &[i64], leaf: impl Into<Option<Leaf>>) -> View {
     let authorities = authorities.iter().map(|at| made(*at, 1_200)).collect();
-    View { authorities, leaf, has_key: true, is_trusted: false, missing: None }
+    View { authorities, leaf: leaf.into(), has_key: true, is_trusted: false, missing: None }
 }
 
 fn at(view: &View, now: i64) -> Step {
@@ -90,7 +90,7 @@ fn a_certificate_of_ten_years_is_replaced_and_its_ca_stays_while_it_may_be_serve
     assert_eq!(at(&introduced, 1), Step::AwaitTrust);
     introduced.is_trusted = true;
     assert_eq!(at(&introduced, 1), Step::Sign);
-    introduced.leaf = leaf(200, 0);
+    introduced.leaf = Some(leaf(200, 0));
     assert_eq!(at(&introduced, 299), Step::Wait(START + 300));
     assert_eq!(at(&introduced, 300), Step::Retire(vec![0]), "its own end is not waited for");
 }
