@@ -39,8 +39,10 @@ const CERTIFICATE: [(&str, &[&str], &str, &[&str]); 1] = [(
     "portcullis",
     &["patch"],
 )];
-const SECRET: [(&str, &[&str], &str, &[&str]); 2] =
-    [("", &["secrets"], "", &["create"]), ("", &["secrets"], "portcullis-certificate", &["get", "update"])];
+const SECRET: [(&str, &[&str], &str, &[&str]); 2] = [
+    ("", &["secrets"], "", &["create"]),
+    ("", &["secrets"], "portcullis-certificate", &["get", "list", "watch", "update"]),
+];
 
 /// The rights that the server needs, one verb each; `makes_certificate` if it makes its own certificate.
 pub fn needed(makes_certificate: bool) -> Vec<Right> {
