@@ -4,6 +4,7 @@
 //! can refuse, `observe` (`Ignore`) where one can only warn or record. They are split by namespace name, and never cover
 //! our own namespace, whose Pods must be able to start while nobody answers.
 
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 use k8s_openapi::ByteString;
@@ -21,6 +22,10 @@ use crate::snapshot::Snapshot;
 
 /// The name of both configurations.
 pub const NAME: &str = "portcullis";
+/// Label of both, by which they are found together, and its value.
+pub const LABEL: (&str, &str) = ("app.kubernetes.io/name", NAME);
+/// Annotation of both: digest of the configuration that they are derived from.
+pub const CONFIGURATION: &str = "portcullis.dev/configuration";
 /// The label that every namespace carries with its own name (KEP-2161).
 const NAME_LABEL: &str = "kubernetes.io/metadata.name";
 /// Seconds until a refusing webhook counts as failed.
@@ -75,7 +80,7 @@ pub fn validating(snapshot: &Snapshot, target: &Target) -> ValidatingWebhookConf
     let enforcing = webhooks("enforce", Mode::Enforce..=Mode::Enforce, "Fail", ENFORCE_TIMEOUT);
     let observing = webhooks("observe", Mode::Audit..=Mode::Warn, "Ignore", OBSERVE_TIMEOUT);
     ValidatingWebhookConfiguration {
-        metadata: ObjectMeta { name: Some(NAME.to_owned()), ..ObjectMeta::default() },
+        metadata: metadata(snapshot),
         webhooks: Some(enforcing.chain(observing).collect()),
     }
 }
@@ -101,9 +106,16 @@ pub fn mutating(snapshot: &Snapshot, target: &Target) -> MutatingWebhookConfigur
         timeout_seconds: Some(MUTATE_TIMEOUT),
         ..MutatingWebhook::default()
     });
-    MutatingWebhookConfiguration {
-        metadata: ObjectMeta { name: Some(NAME.to_owned()), ..ObjectMeta::default() },
-        webhooks: Some(webhooks.collect()),
+    MutatingWebhookConfiguration { metadata: metadata(snapshot), webhooks: Some(webhooks.collect()) }
+}
+
+fn metadata(snapshot: &Snapshot) -> ObjectMeta {
+    let one = |key: &str, value: &str| Some(BTreeMap::from([(key.to_owned(), value.to_owned())]));
+    ObjectMeta {
+        name: Some(NAME.to_owned()),
+        labels: one(LABEL.0, LABEL.1),
+        annotations: one(CONFIGURATION, snapshot.digest()),
+        ..ObjectMeta::default()
     }
 }
 

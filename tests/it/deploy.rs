@@ -80,6 +80,21 @@ fn rendered(folder: &str) -> Vec<Value> {
     documents(&String::from_utf8(output.stdout).expect("UTF-8"))
 }
 
+/// Asserts that a webhook configuration carries the label by which both are found, and the digest of the configuration in the
+/// ConfigMap.
+#[track_caller]
+fn assert_described(object: &Value, map: &Value) {
+    assert_eq!(object["metadata"]["labels"]["app.kubernetes.io/name"], NAME);
+    let digest = sha256(map["data"]["config.yaml"].as_str().expect("a file"));
+    assert_eq!(object["metadata"]["annotations"]["portcullis.dev/configuration"], digest);
+}
+
+/// SHA-256 of a text, hexadecimal.
+fn sha256(text: &str) -> String {
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes());
+    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// The documents of a YAML file.
 fn documents(text: &str) -> Vec<Value> {
     text.split("\n---\n").map(|document| serde_saphyr::from_str(document).expect("YAML")).collect()

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::super::documents;
+use super::super::{assert_described, documents};
 use super::configurations::{CONFIGURATIONS, KINDS};
 use super::{CI, ci, template};
 use crate::serve::run;
@@ -26,10 +26,14 @@ impl Derived {
         let file = file.to_str().expect("UTF-8");
         let (code, out, errors) = run(&["webhooks", "--config", file, "--namespace", namespace], "");
         assert_eq!(code, Some(0), "{errors}");
+        let printed = documents(&out);
+        for object in printed.iter().chain(KIND.map(one)) {
+            assert_described(object, one("ConfigMap"));
+        }
         let webhooks = |object: &Value| object["webhooks"].clone();
         Self {
             installed: KIND.iter().map(|kind| webhooks(one(kind))).collect(),
-            printed: documents(&out).iter().map(webhooks).collect(),
+            printed: printed.iter().map(webhooks).collect(),
         }
     }
 }

@@ -8,7 +8,10 @@ use serde_json::{Value, json};
 
 use super::super::kubelet::{Replica, pods};
 use super::super::network::Network;
-use super::super::{NAME, WEBHOOKS, kubectl, kubectl_in, prepared, secret_ca, trusted, webhooks};
+use super::super::program::get;
+use super::super::{
+    NAME, WEBHOOKS, assert_described, kubectl, kubectl_in, prepared, secret_ca, sha256, trusted, webhooks,
+};
 use super::{CHART, CI, ci, helm_with};
 use crate::kubernetes::eventually;
 use crate::kubernetes::objects::broken_pod;
@@ -121,7 +124,20 @@ fn it_is_installed_upgraded_rolled_back_and_leaves_nothing() {
         };
         replicas.iter().map(|replica| of(replica).count()).sum::<usize>()
     };
+    // The digest that the chart computes is that of what the API server stores, and of what is in force.
+    let described = || {
+        let path = format!("/api/v1/namespaces/{NAME}/configmaps/{NAME}");
+        let map = plane.admin.call(Method::GET, &path, None).admitted();
+        WEBHOOKS.iter().for_each(|resource| assert_described(&webhooks(&plane, resource), &map));
+        let digest = sha256(map["data"]["config.yaml"].as_str().expect("a file"));
+        let line = format!("[+]configuration digest {digest}");
+        for replica in &replicas {
+            let admin = replica.port(&json!("admin"));
+            eventually("it is in force", || get(admin, "/readyz?verbose").1.contains(&line).then_some(()));
+        }
+    };
     trusts();
+    described();
     eventually("it is asked", || {
         space.create_dry("pods", &broken_pod("probe")).admitted();
         (records() > 0).then_some(())
@@ -131,6 +147,7 @@ fn it_is_installed_upgraded_rolled_back_and_leaves_nothing() {
     assert!(notes.contains("It refuses what the configuration enforces."), "{notes}");
     sync();
     trusts();
+    described();
     eventually("it refuses", || refuses().then_some(()));
     // The same again changes nothing, and takes nothing from the server.
     let before_again = generations(&plane);

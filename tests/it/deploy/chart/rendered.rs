@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::super::OVERLAYS;
+use super::super::{OVERLAYS, assert_described};
 use super::{CHART, CI, ci, helm, objects, template};
 use crate::serve::run;
 
@@ -34,6 +34,14 @@ fn level(chart: &mut BTreeMap<String, Value>, kustomize: &mut BTreeMap<String, V
         assert_eq!(labels["app.kubernetes.io/name"], "portcullis");
         let theirs = kustomize.get_mut(kind).unwrap_or_else(|| panic!("deploy/ has no {kind}"));
         theirs["metadata"]["labels"] = json!(labels);
+    }
+    // Each has the digest of its own file.
+    for side in [&mut *chart, &mut *kustomize] {
+        let map = side["ConfigMap"].clone();
+        for (_, object) in side.iter_mut().filter(|(kind, _)| kind.ends_with("WebhookConfiguration")) {
+            assert_described(object, &map);
+            object["metadata"]["annotations"] = Value::Null;
+        }
     }
     // The chart's namespace may have other Pods in it.
     let selector = json!({"matchLabels": {"app.kubernetes.io/name": "portcullis"}});
