@@ -6,6 +6,7 @@ mod explain;
 mod input;
 mod misspelt;
 mod preflight;
+mod probe;
 mod progress;
 mod review;
 mod row;
@@ -69,6 +70,8 @@ enum Command {
     Explain(explain::Args),
     /// Print the webhook configurations for a configuration
     Webhooks(webhooks::Args),
+    /// Verify that a running server answers reviews
+    Probe(probe::Args),
     /// Print the JSON Schema of the configuration
     Schema,
     /// Verify, follow and query an audit trail
@@ -137,6 +140,7 @@ pub fn run() -> ExitCode {
         Command::Review(args) => review::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Webhooks(args) => webhooks::run(&args),
+        Command::Probe(args) => probe::run(&args),
         Command::Schema => {
             let schema = serde_json::to_string_pretty(&config::schema::schema()).unwrap_or_default();
             print(&(schema + "\n"))

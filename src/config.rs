@@ -11,6 +11,7 @@ pub mod profile;
 pub mod schema;
 mod trail;
 mod watch;
+mod webhooks;
 mod workload;
 
 use std::str::FromStr;

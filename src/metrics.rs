@@ -94,6 +94,12 @@ pub struct Metrics {
     pub certificate_overdue: IntGauge,
     /// Differences between the installed webhook configurations and those that belong to the configuration.
     pub webhooks_lag: IntGauge,
+    /// Fields and webhooks of the installed objects that somebody made weaker than derived.
+    pub webhooks_weakened: IntGauge,
+    /// Webhook objects that should exist, and do not, or are empty.
+    pub webhooks_missing: IntGauge,
+    /// Repairs of webhook objects.
+    pub webhooks_repairs: IntCounter,
     /// Rows of `workloads` whose kind the API server does not serve.
     pub workloads_missing: IntGauge,
     exceptions: ExceptionMetrics,
@@ -215,6 +221,15 @@ impl Metrics {
                 "webhooks_differences",
                 "Differences between the installed webhook configurations and the configuration in force.",
             ),
+            webhooks_weakened: gauge(
+                "webhooks_weakened",
+                "Parts of the installed webhook configurations that are weaker than derived, but for what a provider edits.",
+            ),
+            webhooks_missing: gauge(
+                "webhooks_missing",
+                "Webhook configurations that do not exist, or are empty, and should ask for reviews.",
+            ),
+            webhooks_repairs: counter("webhooks_repairs_total", "Repairs of webhook configurations."),
             workloads_missing: gauge(
                 "workloads_missing",
                 "Rows of workloads whose kind the API server does not serve.",

@@ -48,6 +48,7 @@ pub struct Snapshot {
     exceptions: Exceptions,
     existing: Option<Timestamp>,
     break_glass: Arc<[String]>,
+    repairs_webhooks: bool,
     redacts: bool,
 }
 
@@ -71,6 +72,8 @@ pub struct Parts {
     pub existing: Option<Timestamp>,
     /// Groups whose members may break the glass.
     pub break_glass: Arc<[String]>,
+    /// True if webhooks that are weaker than derived are repaired (`webhooks.drift`).
+    pub repairs_webhooks: bool,
     /// True if secrets are redacted (`trail.redaction`).
     pub redacts: bool,
 }
@@ -94,11 +97,34 @@ impl Snapshot {
     /// # Panics
     /// If there is no scope, or an index in `by_name` is out of range.
     pub fn new(parts: Parts) -> Self {
-        let Parts { digest, scopes, by_name, workloads, version, levels, exceptions, existing, break_glass, redacts } =
-            parts;
+        let Parts {
+            digest,
+            scopes,
+            by_name,
+            workloads,
+            version,
+            levels,
+            exceptions,
+            existing,
+            break_glass,
+            repairs_webhooks,
+            redacts,
+        } = parts;
         assert!(by_name.values().chain(&[0]).all(|scope| *scope < scopes.len()), "every namespace has a scope");
         let digest = digest.into();
-        Self { digest, scopes, by_name, workloads, version, levels, exceptions, existing, break_glass, redacts }
+        Self {
+            digest,
+            scopes,
+            by_name,
+            workloads,
+            version,
+            levels,
+            exceptions,
+            existing,
+            break_glass,
+            repairs_webhooks,
+            redacts,
+        }
     }
 
     /// SHA-256 of the configuration file, hexadecimal.
@@ -185,6 +211,11 @@ impl Snapshot {
     /// Groups whose members may admit an object that policies refuse, with a reason on it; empty if there are none.
     pub fn break_glass(&self) -> &[String] {
         &self.break_glass
+    }
+
+    /// True if webhooks that are weaker than derived are repaired, and not only reported.
+    pub fn repairs_webhooks(&self) -> bool {
+        self.repairs_webhooks
     }
 
     /// The kinds with pod templates.

@@ -188,7 +188,9 @@ async fn serve(args: Args) -> Result<(), String> {
     let admin = listeners.admin.local_addr().map_err(|error| error.to_string())?;
     tracing::info!(%address, %admin, configuration = %snapshot.digest(), "serving");
     let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
-    let installed = Installed::new(target);
+    // A server outside the cluster, with a certificate of others, does not know at which address it is asked.
+    let is_in_cluster = args.self_managed_certificate.is_some() || Path::new(NAMESPACE).exists();
+    let installed = Installed::new(target, is_in_cluster);
     let no_cluster = if args.dev { NoCluster::LeftOut } else { NoCluster::Missed };
     let app = App::new(Arc::clone(&snapshot), cluster.ok_or(no_cluster), remembering, callers, installed, drain)
         .map_err(|error| format!("the threads that decide: {error}"))?;

@@ -11,7 +11,7 @@ use super::namespace::{NamespaceIndex, namespace};
 use super::problem::{ConfigError, Fields, NotOneOf, Problems, suggestion, twice};
 use super::trail::trail;
 use super::workload::workload;
-use super::{Configuration, Defaults, exception, levels, profile};
+use super::{Configuration, Defaults, exception, levels, profile, webhooks};
 use crate::digest::sha256;
 use crate::document::{self, Node, Position, Value};
 use crate::engine::{ActiveMutator, ActivePolicy};
@@ -25,7 +25,7 @@ use crate::snapshot::{Levels, Parts, Scope, Snapshot};
 /// The `apiVersion` of a configuration.
 const API_VERSION: &str = "portcullis.dev/v1alpha1";
 
-pub(super) const TOP_KEYS: [&str; 14] = [
+pub(super) const TOP_KEYS: [&str; 15] = [
     "apiVersion",
     "kind",
     "profile",
@@ -38,6 +38,7 @@ pub(super) const TOP_KEYS: [&str; 14] = [
     "exceptions",
     "existing",
     "breakGlass",
+    "webhooks",
     "workloads",
     "trail",
 ];
@@ -50,6 +51,7 @@ pub(super) const EXCEPTION_KEYS: [&str; 8] =
     ["name", "policies", "match", "expires", "reason", "owner", "ticket", "requires"];
 pub(super) const MATCH_KEYS: [&str; 7] = ["namespace", "kind", "name", "namePrefix", "containers", "images", "users"];
 pub(super) const BREAK_GLASS_KEYS: [&str; 1] = ["groups"];
+pub(super) const WEBHOOKS_KEYS: [&str; 1] = ["drift"];
 pub(super) const EXISTING_KEYS: [&str; 2] = ["admit", "createdBefore"];
 pub(super) const WORKLOAD_KEYS: [&str; 5] = ["group", "kind", "resource", "path", "immutable"];
 pub(super) const TRAIL_KEYS: [&str; 9] =
@@ -164,6 +166,7 @@ fn read(text: &str, ceiling: Option<Mode>, now: Timestamp, problems: &mut Proble
     let (exceptions, warnings) = exception::exceptions(&fields, &reading, problems);
     let existing = existing(&fields, now, problems);
     let break_glass = break_glass::groups(&fields, problems).into();
+    let repairs_webhooks = webhooks::repairs(&fields, problems);
     let mut workloads = Workloads::built_in();
     for (position, node) in fields.list("workloads", problems).iter().enumerate() {
         let path = format!("workloads[{position}]");
@@ -175,8 +178,19 @@ fn read(text: &str, ceiling: Option<Mode>, now: Timestamp, problems: &mut Proble
     let digest = sha256(text.as_bytes());
     let redacts = !trail.is_unredacted;
     let by_name = named.scopes;
-    let parts =
-        Parts { digest, scopes, by_name, workloads, version, levels, exceptions, existing, break_glass, redacts };
+    let parts = Parts {
+        digest,
+        scopes,
+        by_name,
+        workloads,
+        version,
+        levels,
+        exceptions,
+        existing,
+        break_glass,
+        repairs_webhooks,
+        redacts,
+    };
     Some(Configuration { snapshot: Snapshot::new(parts), trail, warnings })
 }
 

@@ -51,6 +51,8 @@ pub fn schema() -> Value {
         "exceptions": exceptions(),
         "existing": existing(),
         "breakGlass": break_glass(),
+        "webhooks": closed(json!({"drift": {"enum": ["report", "repair"],
+            "description": "repair: restore fields of the webhook objects that are weaker than derived, at most five times an hour"}})),
         "workloads": {"type": "array", "items": closed(json!({
             "group": text(), "kind": text(), "resource": text(),
             "path": {"type": "string", "description": "JSON pointer to the pod template; * stands for every item"},

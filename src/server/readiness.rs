@@ -63,6 +63,14 @@ impl App {
         let expiry = self.metrics.certificate_expiry.get();
         let invalid = self.certificate.invalid().map(|invalid| invalid.to_string());
         let invalid = invalid.or_else(|| self.certificate.overdue());
+        // The server is ready whatever is installed: the objects may be applied after it.
+        let installed = self.installed.report(&self.snapshot.load());
+        let amiss = |lines: &[String], begin: &str| (!lines.is_empty()).then(|| begin.to_owned() + &lines.join("; "));
+        let lag = amiss(&installed.lag, "lag behind: ");
+        let missing = amiss(&installed.missing, "MISSING: ");
+        let drift = amiss(&[installed.drift_lines(), installed.provider.clone()].concat(), "")
+            .filter(|_| !installed.drift_lines().is_empty());
+        let edited = amiss(&installed.provider, "").unwrap_or_else(|| "none, or not seen".to_owned());
         let is_serving = self.drain.phase() == Phase::Serving;
         vec![
             Check::required("configuration", true, format!("digest {}", self.snapshot.load().digest())),
@@ -73,7 +81,9 @@ impl App {
             Check::shown("retention", self.early(), "nothing was removed before its time".to_owned()),
             Check::shown("set-aside", self.set_aside(), "no sink refuses a record for good".to_owned()),
             Check::shown("clock", self.clock(), "believed".to_owned()),
-            Check::shown("webhooks", self.webhooks(), "as configured, or not seen".to_owned()),
+            Check::shown("webhooks", lag, "as configured, or not seen".to_owned()),
+            Check::shown("webhook-objects", missing, "exist, or not seen".to_owned()),
+            Check::shown("drift", drift, edited),
             Check::shown("workloads", self.workloads(), "as served, or not seen".to_owned()),
             exceptions::check(self.snapshot.load().exceptions(), Timestamp::now()),
             Check::shown("connections", self.crowding.amiss(), format!("{} open", self.metrics.connections.get())),
@@ -87,13 +97,6 @@ impl App {
         let is_fallback = self.metrics.configuration_fallback.get() == 1;
         let since = if is_fallback { ", since the start" } else { "" };
         Some(format!("has errors; the last good configuration is in force{since}: {errors}"))
-    }
-
-    /// Differences between the installed webhook configurations and the configuration in force. The server is ready all the
-    /// same: the objects may be applied after the server.
-    fn webhooks(&self) -> Option<String> {
-        let lag = self.installed.lag(&self.snapshot.load());
-        (!lag.is_empty()).then(|| format!("lag behind: {}", lag.join("; ")))
     }
 
     /// Rows of `workloads` that match nothing. Their kinds may come later.

@@ -16,7 +16,8 @@ use crate::policy::{Kinds, Meta, quoted};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Weaker {
     /// Id of the policy; `workloads` for a kind with pod templates that was removed, `podSecurityLabels` for the
-    /// labels of namespaces, whose mode is the strongest that they may ask for, `breakGlass` for a group that may break the glass.
+    /// labels of namespaces, whose mode is the strongest that they may ask for, `breakGlass` for a group that may break the glass,
+    /// `webhooks` for the repair of webhook objects.
     pub policy: &'static str,
     /// The namespace; `*` for all that no entry names.
     pub namespace: String,
@@ -46,6 +47,8 @@ pub enum Change {
     Exception,
     /// A group was added whose members may break the glass.
     BreakGlass,
+    /// Webhook objects that somebody weakens are no longer repaired.
+    Drift,
     /// Pods may inherit the policy's findings from more owners: from any, or from younger ones (`existing`).
     Existing,
 }
@@ -95,6 +98,15 @@ pub fn weaker(old: &Snapshot, new: &Snapshot) -> Vec<Weaker> {
         from: String::new(),
         to: quoted(group).to_string(),
     }));
+    if old.repairs_webhooks && !new.repairs_webhooks {
+        all.push(Weaker {
+            policy: "webhooks",
+            namespace: "*".to_owned(),
+            change: Change::Drift,
+            from: "repair".to_owned(),
+            to: "report".to_owned(),
+        });
+    }
     all
 }
 

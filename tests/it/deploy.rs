@@ -4,6 +4,7 @@
 mod certificate;
 mod chart;
 mod discovery;
+mod drift;
 mod durable;
 mod fallback;
 mod image;

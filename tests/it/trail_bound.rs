@@ -162,7 +162,15 @@ fn every_kind_of_record_has_a_bound() {
     let records = [
         Record::Start { time, cluster, configuration, version: "1", torn: u64::MAX },
         Record::Configuration { time, old: configuration, configuration, weaker: &weaker },
-        Record::Webhooks { time, configuration, lag: &lines },
+        Record::Webhooks {
+            time,
+            configuration,
+            lag: &lines,
+            missing: &lines,
+            drift: &lines,
+            provider: &lines,
+            repaired: &lines,
+        },
         Record::Refused { time, configuration, errors: &lines },
     ];
     for record in &records {

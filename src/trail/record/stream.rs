@@ -27,6 +27,9 @@ const LINES: usize = 64;
 const LINES_BYTES: usize = 64 << 10;
 const LINE: usize = 512;
 const LONGEST_LINE: usize = 2 << 10;
+/// Lines about drift that a record tells in each list, and bytes of all of them.
+const DRIFT_LINES: usize = 32;
+const DRIFT_BYTES: usize = 16 << 10;
 
 /// A record of the stream itself.
 #[derive(Serialize)]
@@ -149,6 +152,18 @@ pub enum Record<'a> {
         /// Differences; empty when there are none.
         #[serde(flatten, serialize_with = "lag_list")]
         lag: &'a [String],
+        /// Objects that should exist, and do not, or are empty. Left out, as the lists below, when it is empty.
+        #[serde(flatten, serialize_with = "gone_list")]
+        missing: &'a [String],
+        /// Parts that somebody made weaker than derived.
+        #[serde(flatten, serialize_with = "drift_list")]
+        drift: &'a [String],
+        /// Parts that a provider made weaker, which are left alone.
+        #[serde(flatten, serialize_with = "provider_list")]
+        provider: &'a [String],
+        /// Parts that were repaired since the last such record.
+        #[serde(flatten, serialize_with = "repaired_list")]
+        repaired: &'a [String],
     },
     /// Callers that were turned away since the last such record.
     #[serde(rename = "turned-away")]
@@ -262,9 +277,9 @@ fn weaker_list<S: Serializer>(weaker: &&[Weaker], serializer: S) -> Result<S::Ok
 }
 
 /// The lines that a record tells, and how many it does not.
-fn lines(lines: &[String]) -> (Vec<Cow<'_, str>>, usize) {
-    let kept = lines.len().min(LINES);
-    let mut room = Room::new(LINES_BYTES, kept, LINE);
+fn lines(lines: &[String], most: usize, bytes: usize) -> (Vec<Cow<'_, str>>, usize) {
+    let kept = lines.len().min(most);
+    let mut room = Room::new(bytes, kept, LINE);
     let told = lines[..kept].iter().map(|line| room.text(Cow::Borrowed(line), LONGEST_LINE)).collect();
     (told, lines.len() - kept)
 }
@@ -276,13 +291,47 @@ fn counted<S: Serializer>(
     omitted: &'static str,
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
-    let (told, others) = lines(told);
+    let (told, others) = lines(told, LINES, LINES_BYTES);
     let mut fields = serializer.serialize_struct(name, 2)?;
     fields.serialize_field(name, &told)?;
     if others > 0 {
         fields.serialize_field(omitted, &others)?;
     }
     fields.end()
+}
+
+/// The same for a list about drift, which is left out when it is empty.
+fn few<S: Serializer>(
+    told: &[String],
+    name: &'static str,
+    omitted: &'static str,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let (told, others) = lines(told, DRIFT_LINES, DRIFT_BYTES);
+    let mut fields = serializer.serialize_struct(name, 2)?;
+    if !told.is_empty() {
+        fields.serialize_field(name, &told)?;
+    }
+    if others > 0 {
+        fields.serialize_field(omitted, &others)?;
+    }
+    fields.end()
+}
+
+fn gone_list<S: Serializer>(lines: &&[String], serializer: S) -> Result<S::Ok, S::Error> {
+    few(lines, "missing", "missingOmitted", serializer)
+}
+
+fn drift_list<S: Serializer>(lines: &&[String], serializer: S) -> Result<S::Ok, S::Error> {
+    few(lines, "drift", "driftOmitted", serializer)
+}
+
+fn provider_list<S: Serializer>(lines: &&[String], serializer: S) -> Result<S::Ok, S::Error> {
+    few(lines, "provider", "providerOmitted", serializer)
+}
+
+fn repaired_list<S: Serializer>(lines: &&[String], serializer: S) -> Result<S::Ok, S::Error> {
+    few(lines, "repaired", "repairedOmitted", serializer)
 }
 
 fn lag_list<S: Serializer>(lag: &&[String], serializer: S) -> Result<S::Ok, S::Error> {

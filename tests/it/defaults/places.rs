@@ -239,6 +239,7 @@ fn a_mutator_is_asked_about_its_own_kinds_alone() {
         existing: None,
         break_glass: [].into(),
         levels: None,
+        repairs_webhooks: false,
         redacts: true,
     });
     let verdict = |object: &Value| set_in_review(&snapshot, &review("CREATE", object, &Value::Null)).decision.verdict;

@@ -5,8 +5,10 @@ mod certificates;
 mod configurations;
 mod data;
 mod derived;
+mod drift;
 mod gitops;
 pub(super) mod installed;
+mod probe;
 mod readme;
 mod rendered;
 mod schema;
@@ -65,9 +67,17 @@ fn image() -> String {
     format!("image.registry=registry.example.com,image.digest={DIGEST}")
 }
 
-/// Objects that helm renders with the image of [`image`] and further arguments, in the namespace `portcullis`.
+/// Objects that helm renders with the image of [`image`] and further arguments, in the namespace `portcullis`, and installs.
 #[track_caller]
 fn template(arguments: &[&str]) -> Vec<Value> {
+    let mut objects = template_all(arguments);
+    objects.retain(|object| object["metadata"]["annotations"]["helm.sh/hook"].is_null());
+    objects
+}
+
+/// The same, and those that `helm test` creates.
+#[track_caller]
+fn template_all(arguments: &[&str]) -> Vec<Value> {
     let output = try_template(arguments);
     assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     objects(&output)

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use axum::http::Method;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
 use super::image::Image;
@@ -255,8 +255,9 @@ fn mount(plane: &Plane, pod: &Value, volume: &Value, volumes: &Path) {
 fn secret(plane: &Plane, source: &Value) -> Vec<(String, String)> {
     let path = format!("/api/v1/namespaces/{NAME}/secrets/{}", source["secretName"].as_str().expect("a name"));
     let found = plane.admin.call(Method::GET, &path, None).admitted();
-    let data = found["data"].as_object().expect("data").iter();
-    data.map(|(name, text)| (name.clone(), super::decoded(text.as_str().expect("base64")))).collect()
+    let data = found["data"].as_object().expect("data");
+    let text = |key: &str| super::decoded(data[key].as_str().expect("base64"));
+    picked(data, source, text)
 }
 
 /// The files of a ConfigMap; it may come later than its Pod.
@@ -267,7 +268,11 @@ fn config_map(plane: &Plane, source: &Value) -> Vec<(String, String)> {
         answer.is_success().then_some(answer.body)
     });
     let data = found["data"].as_object().expect("data");
-    let text = |key: &str| data[key].as_str().expect("text").to_owned();
+    picked(data, source, |key| data[key].as_str().expect("text").to_owned())
+}
+
+/// The files that a volume takes from its source: all, or those that it names.
+fn picked(data: &Map<String, Value>, source: &Value, text: impl Fn(&str) -> String) -> Vec<(String, String)> {
     match source["items"].as_array() {
         None => data.keys().map(|key| (key.clone(), text(key))).collect(),
         Some(items) => {

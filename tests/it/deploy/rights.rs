@@ -8,8 +8,12 @@ use axum::http::Method;
 use portcullis::facts::OwnerKind;
 use serde_json::{Value, json};
 
+use super::drift::{derive, forget};
 use super::program::Program;
-use super::{SECRET, WEBHOOKS, cluster, configuration, distrust_all, documents, secret_ca, trusted};
+use super::{
+    SECRET, WEBHOOKS, cluster, configuration, distrust_all, documents, kubectl, secret_ca, trusted, webhooks,
+    webhooks_path,
+};
 use crate::golden::repository;
 use crate::kubernetes::eventually;
 use crate::kubernetes::objects::{holder, pod, spec};
@@ -18,6 +22,8 @@ use crate::serve::review;
 
 /// Maximum time to wait for the audit log.
 const PATIENCE: Duration = Duration::from_mins(1);
+/// The rights for repairs.
+const REPAIR: &str = "deploy/repair/rbac.yaml";
 const USER: &str = "system:serviceaccount:portcullis:portcullis";
 
 /// One verb on one resource, as a rule grants it.
@@ -34,8 +40,9 @@ struct Role {
 }
 
 fn roles() -> Vec<Role> {
-    let text = std::fs::read_to_string(repository("deploy/base/rbac.yaml")).expect("RBAC");
-    let objects = documents(&text);
+    let objects =
+        ["deploy/base/rbac.yaml", REPAIR].map(|file| std::fs::read_to_string(repository(file)).expect("RBAC"));
+    let objects = documents(&objects.join("\n---\n"));
     let roles = objects.iter().filter_map(|object| {
         let group = "/apis/rbac.authorization.k8s.io/v1";
         let name = object["metadata"]["name"].as_str()?;
@@ -134,18 +141,25 @@ fn start_over(plane: &Plane, is_empty: bool) {
 
 fn start(plane: &Plane) -> Program {
     let tomorrow = jiff::Timestamp::now().checked_add(jiff::SignedDuration::from_hours(24)).expect("tomorrow");
-    // Namespaces are read for their labels, and owners for an exception that may be theirs.
+    // Namespaces are read for their labels, and owners for an exception that may be theirs. Webhooks are repaired.
     let settings = format!(
-        "podSecurityLabels: tighten\nexceptions:\n- {{name: owners, policies: [privileged-containers], match: {{namespace: \
+        "webhooks: {{drift: repair}}\npodSecurityLabels: tighten\nexceptions:\n- {{name: owners, policies: [privileged-containers], match: {{namespace: \
          default, name: nobody}}, expires: {tomorrow}, reason: it, owner: it}}\n"
     );
     Program::serve(plane, &(configuration("deploy/overlays/enforce") + &settings))
 }
 
+/// Makes a webhook weaker than the program derives it.
+fn weaken(plane: &Plane, program: &Program) {
+    derive(plane, &program.file());
+    let weaker = json!({"webhooks": [{"name": "enforce.portcullis.dev", "matchPolicy": "Exact"}]});
+    plane.admin.call(Method::PATCH, &webhooks_path(WEBHOOKS[0]), Some(&weaker)).admitted();
+}
+
 /// Waits until the API server has heard of a change of a role.
 fn heard(plane: &Plane, right: &Right, group: &Value, name: &Value, allowed: bool) {
     let attributes = json!({"verb": right.verb, "resource": right.resource, "group": group, "name": name,
-        "namespace": if right.resource == "secrets" { "portcullis" } else { "" }});
+        "namespace": if ["secrets", "leases"].contains(&right.resource.as_str()) { "portcullis" } else { "" }});
     let review = json!({"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview",
         "spec": {"user": USER, "resourceAttributes": attributes}});
     let path = "/apis/authorization.k8s.io/v1/subjectaccessreviews";
@@ -158,6 +172,8 @@ fn heard(plane: &Plane, right: &Right, group: &Value, name: &Value, allowed: boo
 #[test]
 fn what_is_granted_is_what_is_asked_for() {
     let plane = cluster();
+    kubectl(&plane, &["apply", "-f", REPAIR]);
+    forget(&plane);
     let from = std::fs::metadata(&plane.place.audit_log).expect("an audit log").len();
     // Once into the Secret that is there, and once where there is none.
     drop(start(&plane).ready());
@@ -172,6 +188,13 @@ fn what_is_granted_is_what_is_asked_for() {
     assert!(rest.contains("unisolated-pods: ") && rest.contains("there is no such namespace"), "{rest}");
 
     owners(&plane, &program, &ca);
+    // The Lease is created for the first repair, and updated for the second.
+    for _ in 0..2 {
+        weaken(&plane, &program);
+        eventually("it is repaired", || {
+            (webhooks(&plane, WEBHOOKS[0])["webhooks"][0]["matchPolicy"] == "Equivalent").then_some(())
+        });
+    }
 
     let granted: BTreeSet<Right> = roles().into_iter().flat_map(|role| role.rules).map(|(right, _)| right).collect();
     let from = usize::try_from(from).expect("a length");
@@ -190,6 +213,8 @@ fn what_is_granted_is_what_is_asked_for() {
 #[test]
 fn without_any_one_of_them_something_fails() {
     let plane = cluster();
+    kubectl(&plane, &["apply", "-f", REPAIR]);
+    forget(&plane);
     let mut tried = 0;
     for role in roles() {
         for (right, rule) in &role.rules {
@@ -208,13 +233,13 @@ fn without_any_one_of_them_something_fails() {
             tried += 1;
         }
     }
-    assert_eq!(tried, 26);
+    assert_eq!(tried, 29);
 }
 
 /// Asserts the failure that a missing right causes.
 fn fails(plane: &Plane, right: &Right) {
     let program = start(plane);
-    let webhooks = WEBHOOKS.into_iter().find(|resource| *resource == right.resource);
+    let watched = WEBHOOKS.into_iter().find(|resource| *resource == right.resource);
     match (right.resource.as_str(), right.verb.as_str()) {
         ("secrets", "list" | "watch") => {
             let program = program.ready();
@@ -226,13 +251,25 @@ fn fails(plane: &Plane, right: &Right) {
             program.says(&["there is no certificate yet", "portcullis-certificate", "forbidden"]);
             assert_eq!(program.said(&["\"message\":\"serving\""]), None);
         }
-        (_, "list") if webhooks.is_none() => {
+        ("leases", verb) => {
+            let program = program.ready();
+            weaken(plane, &program);
+            if verb == "update" {
+                // The first repair creates the Lease.
+                eventually("it is repaired", || {
+                    (webhooks(plane, WEBHOOKS[0])["webhooks"][0]["matchPolicy"] == "Equivalent").then_some(())
+                });
+                weaken(plane, &program);
+            }
+            program.says(&["are weaker than derived", "the Lease for repairs", verb, "forbidden"]);
+        }
+        (_, "list") if watched.is_none() => {
             program.says(&["a watch is broken", "forbidden"]);
             let (status, text) = program.admin("/readyz");
             assert_eq!(status, 503);
             assert!(text.contains("[-]stores not complete yet"), "{text}");
         }
-        (_, "watch") if webhooks.is_none() => {
+        (_, "watch") if watched.is_none() => {
             let program = program.ready();
             eventually("it is out of touch", || {
                 (program.metric("portcullis_store_staleness_seconds")? >= 1.0).then_some(())
@@ -256,7 +293,7 @@ fn fails(plane: &Plane, right: &Right) {
             program.says(&["the API server did not answer", &kind, "403"]);
         }
         (_, verb) => {
-            let resource = webhooks.unwrap_or_else(|| panic!("nobody uses {right:?}"));
+            let resource = watched.unwrap_or_else(|| panic!("nobody uses {right:?}"));
             let kind = if resource == WEBHOOKS[0] { "Validating" } else { "Mutating" };
             let other = WEBHOOKS.into_iter().find(|other| *other != resource).expect("the other");
             let ca = eventually("a certificate", || secret_ca(plane));

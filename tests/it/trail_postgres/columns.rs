@@ -81,7 +81,15 @@ async fn columns_say_what_the_line_says_for_every_kind_of_record() {
         Record::Retention { time, first: 0, removed: 0, lost: 0, early: 0, reason: "age" },
         Record::Counters { time, sample: 10, omitted: &[omitted] },
         Record::Configuration { time, old: "c0", configuration: "c1", weaker: &[] },
-        Record::Webhooks { time, configuration: "c1", lag: &["it's \"late\"".to_owned()] },
+        Record::Webhooks {
+            time,
+            configuration: "c1",
+            lag: &["it's \"late\"".to_owned()],
+            missing: &[],
+            drift: &[],
+            provider: &[],
+            repaired: &[],
+        },
         Record::Workloads { time, configuration: "c1", missing: &["a.b \"C\"".to_owned()] },
         Record::Refused { time, configuration: "c1", errors: &[] },
     ];

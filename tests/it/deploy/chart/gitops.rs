@@ -21,7 +21,8 @@ fn what_the_server_writes_is_no_difference() {
         let plane = Plane::start(&["--with-controller-manager=false"]);
         let dir = tempfile::tempdir().expect("a folder");
         let file = dir.path().join("all.yaml");
-        let rendered = helm(&["template", NAME, CHART, "--namespace", NAME, "--values", &ci("enforce")]);
+        let rendered =
+            helm(&["template", NAME, CHART, "--skip-tests", "--namespace", NAME, "--values", &ci("enforce")]);
         std::fs::write(&file, &rendered.stdout).expect("written");
         let file = file.to_str().expect("UTF-8");
         let kubectl = |verb: &str| {

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::super::{OVERLAYS, assert_described};
-use super::{CHART, CI, ci, helm, objects, template};
+use super::{CHART, CI, ci, helm, objects, template, template_all};
+use crate::golden::repository;
 use crate::serve::run;
 
 /// Labels that only the chart sets.
@@ -69,6 +70,40 @@ fn the_chart_renders_the_objects_of_each_overlay() {
 }
 
 #[test]
+fn the_rights_for_repairs_are_those_of_the_component() {
+    let text = std::fs::read_to_string(repository("deploy/repair/rbac.yaml")).expect("RBAC");
+    let without = template(&[]);
+    let added = |arguments: &[&str]| {
+        let with = template(arguments);
+        let new = |object: &Value| !without.iter().any(|other| is_same(other, object));
+        with.into_iter().filter(new).collect::<Vec<_>>()
+    };
+    let repair = ["--set", "configuration.webhooks.drift=repair"];
+    let mut ours = added(&repair);
+    for object in &mut ours {
+        assert!(object["metadata"].as_object_mut().expect("metadata").remove("labels").is_some());
+    }
+    let mut theirs = super::super::documents(&text);
+    for list in [&mut ours, &mut theirs] {
+        list.sort_by_key(|object| object["kind"].to_string());
+    }
+    assert_eq!(ours, theirs);
+    assert_eq!(added(&["--set", "configuration.webhooks.drift=report"]), [] as [Value; 0]);
+    // With a certificate of others, the right to patch is there for repairs alone.
+    let role = |arguments: &[&str]| by_role(template(arguments))["rules"].to_string();
+    let files = ["--set", "certificate.mode=secret,certificate.secretName=s,certificate.caBundle=c"];
+    assert!(!role(&files).contains("patch") && role(&[files, repair].concat()).contains("patch"));
+}
+
+fn by_role(objects: Vec<Value>) -> Value {
+    objects.into_iter().find(|object| object["kind"] == "ClusterRole").expect("a ClusterRole")
+}
+
+fn is_same(one: &Value, other: &Value) -> bool {
+    one["kind"] == other["kind"] && one["metadata"]["name"] == other["metadata"]["name"]
+}
+
+#[test]
 fn the_default_is_audit_only() {
     assert_eq!(template(&[]), template(&["--values", &ci("audit-only")]));
 }
@@ -84,7 +119,7 @@ fn every_values_file_passes_lint_and_what_it_installs() {
 
         let dir = tempfile::tempdir().expect("a folder");
         let (all, config) = (dir.path().join("all.yaml"), dir.path().join("config.yaml"));
-        let objects = template(&["--values", &file]);
+        let objects = template_all(&["--values", &file]);
         let written: Vec<String> = objects.iter().map(ToString::to_string).collect();
         std::fs::write(&all, written.join("\n---\n")).expect("written");
         let map = objects.iter().find(|object| object["kind"] == "ConfigMap").expect("a ConfigMap");
