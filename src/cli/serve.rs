@@ -20,7 +20,7 @@ use crate::server::certs::{Source, TlsSettings};
 use crate::server::counting;
 use crate::server::discovery;
 use crate::server::exceptions;
-use crate::server::installed::{self, Installed};
+use crate::server::installed::{self, Installed, Reached};
 use crate::server::last_good::LastGood;
 use crate::server::limits;
 use crate::server::managed::{self, Issued, Lifetimes, Managed};
@@ -189,8 +189,12 @@ async fn serve(args: Args) -> Result<(), String> {
     tracing::info!(%address, %admin, configuration = %snapshot.digest(), "serving");
     let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
     // A server outside the cluster, with a certificate of others, does not know at which address it is asked.
-    let is_in_cluster = args.self_managed_certificate.is_some() || Path::new(NAMESPACE).exists();
-    let installed = Installed::new(target, is_in_cluster);
+    let reached = match args.self_managed_certificate.is_some() || Path::new(NAMESPACE).exists() {
+        false => Reached::Elsewhere,
+        true if args.path_token_file.is_some() => Reached::WithToken,
+        true => Reached::Directly,
+    };
+    let installed = Installed::new(target, reached);
     let no_cluster = if args.dev { NoCluster::LeftOut } else { NoCluster::Missed };
     let app = App::new(Arc::clone(&snapshot), cluster.ok_or(no_cluster), remembering, callers, installed, drain)
         .map_err(|error| format!("the threads that decide: {error}"))?;

@@ -28,6 +28,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+pub use self::compare::Reached;
 use self::compare::{Difference, Part, differences};
 use self::lease::{Claim, Lease, REPAIRS};
 use self::repair::{patch, release, repairable, send};
@@ -49,8 +50,7 @@ const VERSION: &str = "app.kubernetes.io/version";
 /// Installed webhook configurations, as they were last seen.
 pub struct Installed {
     target: Target,
-    /// Set if the webhooks are known to lead to `target`.
-    is_in_cluster: bool,
+    reached: Reached,
     validating: Observed,
     mutating: Observed,
 }
@@ -84,9 +84,9 @@ struct Repairs {
 }
 
 impl Installed {
-    /// Nothing was seen yet of what leads to `target`. `is_in_cluster` is false if it may lead elsewhere, such as to a URL.
-    pub fn new(target: Target, is_in_cluster: bool) -> Self {
-        Self { target, is_in_cluster, validating: Observed::default(), mutating: Observed::default() }
+    /// Nothing was seen yet of what leads to `target`.
+    pub fn new(target: Target, reached: Reached) -> Self {
+        Self { target, reached, validating: Observed::default(), mutating: Observed::default() }
     }
 
     /// Differences from `snapshot`, in words; empty when there are none, or nothing is known.
@@ -98,7 +98,7 @@ impl Installed {
                 Seen::Absent { .. } if wanted.is_empty() => {}
                 Seen::Absent { was_seen } => report.add_absent(kind, *was_seen),
                 Seen::Object(object) => {
-                    let differences = differences(object, &wanted, self.is_in_cluster);
+                    let differences = differences(object, &wanted, self.reached);
                     report.add(kind, object, &differences, is_current(object, snapshot));
                 }
             }
@@ -125,7 +125,7 @@ impl Installed {
                     continue;
                 }
             };
-            let differences = differences(&object, &wanted, self.is_in_cluster);
+            let differences = differences(&object, &wanted, self.reached);
             let tried = match kind {
                 VALIDATING => {
                     repairs.repair::<ValidatingWebhookConfiguration>(kind, observed, object, &differences).await

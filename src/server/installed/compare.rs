@@ -59,17 +59,28 @@ pub(super) struct Difference {
     pub(super) repair: Value,
 }
 
-/// All differences of an installed object from the derived webhooks. `is_ours` is true if the address of the webhooks is known.
-pub(super) fn differences(object: &Value, wanted: &[Value], is_ours: bool) -> Vec<Difference> {
+/// The address at which the API server reaches us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reached {
+    /// As derived.
+    Directly,
+    /// As derived, with a token at the end of the path, which is not derived.
+    WithToken,
+    /// At an address that is not known here, such as a URL.
+    Elsewhere,
+}
+
+/// All differences of an installed object from the derived webhooks.
+pub(super) fn differences(object: &Value, wanted: &[Value], reached: Reached) -> Vec<Difference> {
     let have = object["webhooks"].as_array().map(Vec::as_slice).unwrap_or_default();
     let mut found = Vec::new();
     for want in wanted {
         let name = name(want);
         match have.iter().find(|have| self::name(have) == name) {
-            None => found.push(missing(have, want)),
+            None => found.push(missing(have, want, reached)),
             Some(have) => {
-                let fields = FIELDS.iter().filter(|field| is_ours || **field != "clientConfig");
-                found.extend(fields.filter_map(|field| of_field(object, have, want, field)));
+                let fields = FIELDS.iter().filter(|field| reached != Reached::Elsewhere || **field != "clientConfig");
+                found.extend(fields.filter_map(|field| of_field(object, have, want, field, reached)));
             }
         }
     }
@@ -89,8 +100,9 @@ fn name(webhook: &Value) -> &str {
 }
 
 /// A webhook that is not installed. It is to trust what the others trust.
-fn missing(have: &[Value], want: &Value) -> Difference {
+fn missing(have: &[Value], want: &Value, reached: Reached) -> Difference {
     let bundle = have.iter().find_map(|have| have["clientConfig"].get("caBundle"));
+    let bundle = bundle.filter(|_| reached == Reached::Directly);
     let mut repair = want.clone();
     match bundle {
         Some(bundle) => repair["clientConfig"]["caBundle"] = bundle.clone(),
@@ -106,7 +118,7 @@ fn missing(have: &[Value], want: &Value) -> Difference {
     }
 }
 
-fn of_field(object: &Value, have: &Value, want: &Value, field: &'static str) -> Option<Difference> {
+fn of_field(object: &Value, have: &Value, want: &Value, field: &'static str, reached: Reached) -> Option<Difference> {
     let webhook = name(want);
     let (installed, derived) = (get(have, field), get(want, field));
     let (relation, provider, repair) = match field {
@@ -122,6 +134,14 @@ fn of_field(object: &Value, have: &Value, want: &Value, field: &'static str) -> 
             let provider = provider.get().filter(|_| is_enough && !added.is_empty());
             let relation = order(installed.takes_all_of(&derived), derived.takes_all_of(&installed))?;
             (relation, provider, added.with(&derived))
+        }
+        "clientConfig" => {
+            if address(installed, reached) == address(derived, Reached::Directly) {
+                return None;
+            }
+            // A token that is not known cannot be written.
+            let is_known = reached == Reached::Directly;
+            (Relation::Weaker, None, if is_known { repair(field, installed, derived) } else { Value::Null })
         }
         _ => {
             let relation = relation(field, installed, derived)?;
@@ -154,7 +174,6 @@ fn relation(field: &str, have: Option<&Value>, want: Option<&Value>) -> Option<R
             let holds = |all: &[&str], these: &[&str]| these.iter().all(|one| all.contains(one));
             order(holds(&want, &have), holds(&have, &want))
         }
-        "clientConfig" => (address(have) != address(want)).then_some(Relation::Weaker),
         // An API server sends the first version that it knows.
         "admissionReviewVersions" => {
             let first = |value: Option<&Value>| value.and_then(|versions| versions.get(0)).cloned();
@@ -191,9 +210,16 @@ fn expressions(conditions: Option<&Value>) -> Vec<&str> {
     conditions.map(|condition| condition["expression"].as_str().unwrap_or_default()).collect()
 }
 
-/// The address that a webhook leads to.
-fn address(config: Option<&Value>) -> Option<(&Value, &Value)> {
-    config.map(|config| (&config["url"], &config["service"]))
+/// The address that a webhook leads to, without a token at the end of its path.
+fn address(config: Option<&Value>, reached: Reached) -> (Value, Value) {
+    let config = config.cloned().unwrap_or_default();
+    let (url, mut service) = (config["url"].clone(), config["service"].clone());
+    let path = service["path"].as_str().unwrap_or_default().to_owned();
+    if let Some((path, _)) = path.rsplit_once('/').filter(|(path, _)| reached == Reached::WithToken && !path.is_empty())
+    {
+        service["path"] = path.into();
+    }
+    (url, service)
 }
 
 /// A field of a webhook; an empty selector selects everything, as none does.

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Difference, Part, Relation, differences};
+use super::{Difference, Part, Reached, Relation, differences};
 use crate::config::compile;
 use crate::server::installed::providers::Provider;
 use crate::server::installed::repair::{patch, repairable};
@@ -38,7 +38,7 @@ fn object(mutates: bool, pointer: &str, value: &Value) -> Value {
 /// The one difference of that object.
 #[track_caller]
 fn one(object: &Value, mutates: bool) -> Difference {
-    let found = differences(object, &derived(mutates), true);
+    let found = differences(object, &derived(mutates), Reached::Directly);
     let [one] = found.as_slice() else { panic!("{found:?}") };
     one.clone()
 }
@@ -60,7 +60,7 @@ fn is(mutates: bool, pointer: &str, value: &Value, relation: Relation) {
             let (parent, key) = operation["path"].as_str().expect("a path").rsplit_once('/').expect("a pointer");
             repaired.pointer_mut(parent).expect("there")[key] = operation["value"].clone();
         }
-        assert_eq!(differences(&repaired, &derived(mutates), true), [], "{pointer} {value}");
+        assert_eq!(differences(&repaired, &derived(mutates), Reached::Directly), [], "{pointer} {value}");
         assert_eq!(repaired["webhooks"][0]["clientConfig"]["caBundle"], "Q0E=");
     }
 }
@@ -68,13 +68,13 @@ fn is(mutates: bool, pointer: &str, value: &Value, relation: Relation) {
 #[test]
 fn what_the_api_server_fills_in_and_another_order_is_no_difference() {
     for mutates in [false, true] {
-        assert_eq!(differences(&object(mutates, "", &Value::Null), &derived(mutates), true), []);
+        assert_eq!(differences(&object(mutates, "", &Value::Null), &derived(mutates), Reached::Directly), []);
     }
     let mut other = object(false, "", &Value::Null);
     for list in ["rules", "admissionReviewVersions"] {
         other["webhooks"][0][list].as_array_mut().expect(list).reverse();
     }
-    assert_eq!(differences(&other, &derived(false), true), []);
+    assert_eq!(differences(&other, &derived(false), Reached::Directly), []);
 }
 
 #[test]
@@ -136,22 +136,36 @@ fn a_missing_webhook_is_restored_beside_others_and_a_surplus_one_is_named() {
     second["name"] = "observe.portcullis.dev".into();
     wanted.push(second);
     let object = object(false, "", &Value::Null);
-    let found = differences(&object, &wanted, true);
+    let found = differences(&object, &wanted, Reached::Directly);
     let [one] = found.as_slice() else { panic!("{found:?}") };
     assert_eq!((one.part, one.relation), (Part::Missing, Relation::Weaker));
     assert_eq!(one.repair["clientConfig"]["caBundle"], "Q0E=", "it is trusted as the others are");
-    let surplus = differences(&object, &[], true);
+    let surplus = differences(&object, &[], Reached::Directly);
     assert_eq!((surplus[0].part, surplus[0].relation), (Part::Surplus, Relation::Other));
     assert_eq!(repairable(&surplus), [] as [&Difference; 0]);
     // Where nothing says which certificate to trust, nobody could be asked.
     let empty = json!({"metadata": {}, "webhooks": []});
-    assert_eq!(repairable(&differences(&empty, &wanted, true)), [] as [&Difference; 0]);
+    assert_eq!(repairable(&differences(&empty, &wanted, Reached::Directly)), [] as [&Difference; 0]);
 }
 
 #[test]
 fn an_address_that_is_not_known_is_not_compared() {
     let elsewhere = object(false, "/clientConfig", &json!({"url": "https://192.0.2.1/validate", "caBundle": "Q0E="}));
-    assert_eq!(differences(&elsewhere, &derived(false), false), []);
+    assert_eq!(differences(&elsewhere, &derived(false), Reached::Elsewhere), []);
+}
+
+#[test]
+fn a_token_in_the_path_is_neither_a_difference_nor_written() {
+    let at = |path: &str| object(false, "/clientConfig/service/path", &path.into());
+    let found = |path: &str| differences(&at(path), &derived(false), Reached::WithToken);
+    assert_eq!(found("/validate/0123"), []);
+    assert_eq!(found("/validate"), []);
+    for path in ["/mutate/0123", "/elsewhere", "/validate/a/b"] {
+        let found = found(path);
+        assert_eq!((found.len(), found[0].relation), (1, Relation::Weaker), "{path}");
+        assert_eq!(repairable(&found), [] as [&Difference; 0]);
+    }
+    assert_eq!(differences(&at("/validate/0123"), &derived(false), Reached::Directly).len(), 1);
 }
 
 /// An object of which that manager owns the selector of namespaces.

@@ -67,9 +67,9 @@ It starts in audit-only: it records what it would refuse, and refuses nothing. E
 
 The webhooks are derived from `configuration`, as `portcullis webhooks` derives them. The server writes `caBundle` and the Secret
 `portcullis-certificate` as the field manager `portcullis`, and the manifests set neither. Argo CD and Flux therefore report no difference
-between the manifests and the running objects. The chart has no hooks, and upgrades do not need `--force`. Values hold the names of
-Secrets that you create, and no secrets. A GitOps tool that heals itself brings back webhooks that were deleted: suspend it before you delete them to
-turn Portcullis off.
+between the manifests and the running objects. The chart has no hooks but those of `helm test`, which sends a review through the
+Service, and upgrades do not need `--force`. Values hold the names of Secrets that you create, and no secrets. A GitOps tool that heals
+itself brings back webhooks that were deleted: suspend it before you delete them to turn Portcullis off.
 
 `helm uninstall` removes everything but the namespace, which helm does not own, and the volumes of a StatefulSet, which hold the
 trail (`persistence.whenDeleted`). The namespace should have the labels of [namespace.yaml](../../deploy/base/namespace.yaml).
