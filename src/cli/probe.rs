@@ -28,7 +28,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE", required_unless_present = "ca_pem")]
     ca: Option<PathBuf>,
     /// The same, as text
-    #[arg(long, value_name = "PEM", conflicts_with = "ca")]
+    #[arg(long, value_name = "PEM", conflicts_with = "ca", allow_hyphen_values = true)]
     ca_pem: Option<String>,
     /// Connect to this address, whatever the name of the URL resolves to
     #[arg(long, value_name = "ADDRESS")]

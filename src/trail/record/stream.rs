@@ -28,8 +28,8 @@ const LINES_BYTES: usize = 64 << 10;
 const LINE: usize = 512;
 const LONGEST_LINE: usize = 2 << 10;
 /// Lines about drift that a record tells in each list, and bytes of all of them.
-const DRIFT_LINES: usize = 32;
-const DRIFT_BYTES: usize = 16 << 10;
+const DRIFT_LINES: usize = 24;
+const DRIFT_BYTES: usize = 12 << 10;
 
 /// A record of the stream itself.
 #[derive(Serialize)]

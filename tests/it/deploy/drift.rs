@@ -155,13 +155,18 @@ fn what_is_weaker_is_repaired_five_times_an_hour() {
     let (plane, program) = installed(REPAIR);
     let derived = webhooks(&plane, WEBHOOKS[0])["webhooks"].clone();
     let stronger = json!({"timeoutSeconds": 9});
-    edit(&plane, WEBHOOKS[0], ENFORCE, "somebody", &weaker());
-    let lines: Vec<String> =
-        FIELDS.iter().map(|field| format!("ValidatingWebhookConfiguration portcullis: {ENFORCE}: {field}")).collect();
+    // Every field of one webhook, and the other one is gone.
+    let (mut fields, gone) = (weaker(), json!({"name": "observe.portcullis.dev", "$patch": "delete"}));
+    fields["name"] = ENFORCE.into();
+    let path = webhooks_path(WEBHOOKS[0]);
+    plane.admin.call(Method::PATCH, &path, Some(&json!({"webhooks": [fields, gone]}))).admitted();
+    let at = "ValidatingWebhookConfiguration portcullis";
+    let mut lines: Vec<String> = FIELDS.iter().map(|field| format!("{at}: {ENFORCE}: {field}")).collect();
+    lines.push(format!("{at}: observe.portcullis.dev"));
     recorded(&program, "repaired", &lines);
     repaired(&program, &plane, WEBHOOKS[0]);
     assert_eq!(webhooks(&plane, WEBHOOKS[0])["webhooks"], derived);
-    eventually("it is counted", || (program.metric("portcullis_webhooks_repairs_total") == Some(8.0)).then_some(()));
+    eventually("it is counted", || (program.metric("portcullis_webhooks_repairs_total") == Some(9.0)).then_some(()));
 
     // What is not weaker stays as somebody wants it.
     edit(&plane, WEBHOOKS[0], ENFORCE, "somebody", &stronger);

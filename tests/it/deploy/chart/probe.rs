@@ -1,6 +1,6 @@
 //! `helm test`: a Pod of the chart proves that the Service answers, by `portcullis probe`.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 
 use axum::http::Method;
 use serde_json::{Value, json};
@@ -16,6 +16,23 @@ use crate::kubernetes::plane::Plane;
 use crate::serve::run;
 
 const POD: &str = "/api/v1/namespaces/portcullis/pods/portcullis-test";
+
+/// An address of the node that leads to the endpoint, as that of a Service does.
+fn service(node: Ipv4Addr, endpoint: SocketAddr) -> SocketAddr {
+    let listener = TcpListener::bind((node, 0)).expect("an address");
+    let address = listener.local_addr().expect("an address");
+    std::thread::spawn(move || {
+        for caller in listener.incoming().flatten() {
+            let endpoint = TcpStream::connect(endpoint).expect("the endpoint");
+            let (mut back, mut answers) =
+                [&caller, &endpoint].map(|end| end.try_clone().expect("another handle")).into();
+            let (mut requests, mut forth) = (caller, endpoint);
+            std::thread::spawn(move || std::io::copy(&mut requests, &mut forth));
+            std::thread::spawn(move || std::io::copy(&mut answers, &mut back));
+        }
+    });
+    address
+}
 
 /// The Pod of `helm test`.
 fn pod(objects: &[Value]) -> &Value {
@@ -102,8 +119,8 @@ fn helm_test_succeeds_when_the_service_answers() {
             let found = plane.admin.call(Method::GET, POD, None);
             found.is_success().then_some(found.body)
         });
-        // Without a kubelet nobody resolves names or knows Services: the address is that of the one endpoint.
-        let address = format!("--address={}", server.port(&json!("reviews")));
+        // Nobody resolves names here, or knows Services.
+        let address = format!("--address={}", service(network.node, server.port(&json!("reviews"))));
         pod["spec"]["containers"][0]["args"].as_array_mut().expect("arguments").push(address.into());
         let mut probe = Replica::start(&plane, &network, pod, "info");
         let (code, log) = probe.program.ended();

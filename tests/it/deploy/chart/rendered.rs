@@ -91,7 +91,8 @@ fn the_rights_for_repairs_are_those_of_the_component() {
     assert_eq!(added(&["--set", "configuration.webhooks.drift=report"]), [] as [Value; 0]);
     // With a certificate of others, the right to patch is there for repairs alone.
     let role = |arguments: &[&str]| by_role(template(arguments))["rules"].to_string();
-    let files = ["--set", "certificate.mode=secret,certificate.secretName=s,certificate.caBundle=c"];
+    let files =
+        ["--set", "certificate.mode=secret,certificate.secretName=s,certificate.caBundle=-----BEGIN CERTIFICATE-----"];
     assert!(!role(&files).contains("patch") && role(&[files, repair].concat()).contains("patch"));
 }
 
