@@ -21,6 +21,13 @@ pub(super) fn is_owned_by(object: &Value, webhook: &str, field: &str, name: &str
     entries(object).any(|entry| manager(entry) == Some(name) && owns(entry, webhook, field))
 }
 
+/// True if one manager owns a field of a webhook and that annotation.
+pub(super) fn is_of_one_owner(object: &Value, webhook: &str, field: &str, annotation: &str) -> bool {
+    let has_annotation =
+        |entry: &Value| !entry["fieldsV1"]["f:metadata"]["f:annotations"][format!("f:{annotation}")].is_null();
+    entries(object).any(|entry| has_annotation(entry) && owns(entry, webhook, field))
+}
+
 /// Position of the first entry of a manager.
 pub(super) fn position(object: &Value, name: &str) -> Option<usize> {
     entries(object).position(|entry| manager(entry) == Some(name))

@@ -141,9 +141,8 @@ mod tests {
     #[test]
     fn an_object_is_repaired_five_times_an_hour_by_all_replicas_together() {
         let mut lease = Object::default();
-        for repair in 0..REPAIRS {
-            let holder = if repair % 2 == 0 { "a" } else { "b" };
-            lease = claimed(lease, holder, KIND, at(60 * repair as i64)).expect("few");
+        for (holder, minute) in ["a", "b"].into_iter().cycle().zip(0..).take(REPAIRS) {
+            lease = claimed(lease, holder, KIND, at(60 * minute)).expect("few");
         }
         let free = at(0) + SignedDuration::from_hours(1);
         assert_eq!(claimed(lease.clone(), "b", KIND, at(600)).err(), Some(Claim::Exhausted(free)));

@@ -4,13 +4,13 @@
 //! - AKS, the admissions enforcer: further requirements of `namespaceSelector`, written by the manager `admissionsenforcer`
 //!   (Azure/AKS#1771 and #4002).
 //! - Gardener, the remediation of webhooks: `failurePolicy`, `timeoutSeconds`, and further requirements of both selectors, each of
-//!   them named in an annotation (gardener/gardener, `pkg/gardenlet/controller/shoot/care/webhook_remediation.go`).
+//!   them named in an annotation by the same writer (gardener/gardener, `pkg/gardenlet/controller/shoot/care/webhook_remediation.go`).
 
 use std::fmt;
 
 use serde_json::Value;
 
-use super::editors::is_owned_by;
+use super::editors::{is_of_one_owner, is_owned_by};
 use super::selector::Requirement;
 
 /// A provider that edits the webhook configurations of its customers.
@@ -69,11 +69,13 @@ impl Provider {
     }
 }
 
-/// True if Gardener's annotation tells that it edited this field in this way.
+/// True if Gardener's annotation tells that it edited this field in this way, and its writer still owns the field.
 fn gardener_says(object: &Value, webhook: &str, field: &str, edit: &str) -> bool {
     let text = object["metadata"]["annotations"][WARNING].as_str().unwrap_or_default();
     let line = format!("- {field} of webhook \"{webhook}\" was {edit}");
-    text.starts_with(WARNING_BEGINS) && text.lines().any(|one| one.starts_with(&line))
+    text.starts_with(WARNING_BEGINS)
+        && text.lines().any(|one| one.starts_with(&line))
+        && is_of_one_owner(object, webhook, field, WARNING)
 }
 
 impl fmt::Display for Provider {

@@ -212,7 +212,8 @@ fn what_providers_edit_is_left_alone_and_said() {
     );
     let patch = json!({"metadata": {"annotations": {"gardener.cloud/warning": warning}},
         "webhooks": [{"name": ENFORCE, "failurePolicy": "Ignore"}]});
-    plane.admin.call(Method::PATCH, &webhooks_path(WEBHOOKS[0]), Some(&patch)).admitted();
+    let path = format!("{}?fieldManager=gardenlet", webhooks_path(WEBHOOKS[0]));
+    plane.admin.call(Method::PATCH, &path, Some(&patch)).admitted();
     let edited = webhooks(&plane, WEBHOOKS[0]);
     let at = format!("ValidatingWebhookConfiguration portcullis: {ENFORCE}");
     let lines = [

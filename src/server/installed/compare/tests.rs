@@ -200,7 +200,16 @@ fn what_a_provider_adds_is_recognised_by_its_form_and_its_writer() {
 
 #[test]
 fn what_gardener_rewrites_is_recognised_by_the_annotation_that_names_it() {
-    let says = |mut object: Value, lines: &[&str]| {
+    let says_with = |mut object: Value, lines: &[&str], owner: &str| {
+        let owned = json!({"f:namespaceSelector": {}, "f:objectSelector": {}, "f:failurePolicy": {}});
+        let annotations = json!({"f:annotations": {"f:gardener.cloud/warning": {}}});
+        object["metadata"]["managedFields"] = json!([
+            {"manager": "gardenlet", "operation": "Update", "fieldsV1": {"f:metadata": annotations}},
+            {"manager": "other", "operation": "Update", "fieldsV1": {}},
+        ]);
+        let entry = usize::from(owner == "other");
+        object["metadata"]["managedFields"][entry]["fieldsV1"]["f:webhooks"] =
+            json!({"k:{\"name\":\"enforce.portcullis.dev\"}": owned});
         let text = format!(
             "ATTENTION: This webhook configuration has been modified by Gardener since …\nThe following modifications have been \
              made:\n{}",
@@ -209,12 +218,15 @@ fn what_gardener_rewrites_is_recognised_by_the_annotation_that_names_it() {
         object["metadata"]["annotations"]["gardener.cloud/warning"] = text.into();
         object
     };
+    let says = |object: Value, lines: &[&str]| says_with(object, lines, "gardenlet");
     let ignoring = object(false, "/failurePolicy", &json!("Ignore"));
     let line = "failurePolicy of webhook \"enforce.portcullis.dev\" was set to Ignore";
     assert_eq!(one(&says(ignoring.clone(), &[line]), false).provider, Some(Provider::Gardener));
     let of_other = "failurePolicy of webhook \"other\" was set to Ignore";
     assert_eq!(one(&says(ignoring.clone(), &[of_other]), false).provider, None);
     assert_eq!(one(&ignoring, false).provider, None);
+    // Somebody else wrote it again since.
+    assert_eq!(one(&says_with(ignoring, &[line], "other"), false).provider, None);
 
     let origin = json!({"key": "origin", "operator": "NotIn", "values": ["gardener"]});
     let extended = object(false, "/objectSelector", &json!({"matchExpressions": [origin]}));
