@@ -1,5 +1,6 @@
 //! The command line.
 
+mod backstop;
 mod check;
 mod connect;
 mod explain;
@@ -72,6 +73,8 @@ enum Command {
     Webhooks(webhooks::Args),
     /// Verify that a running server answers reviews
     Probe(probe::Args),
+    /// Print policies that the API server evaluates by itself, for when Portcullis does not answer
+    Backstop(backstop::Args),
     /// Print the JSON Schema of the configuration
     Schema,
     /// Verify, follow and query an audit trail
@@ -141,6 +144,7 @@ pub fn run() -> ExitCode {
         Command::Explain(args) => explain::run(&args),
         Command::Webhooks(args) => webhooks::run(&args),
         Command::Probe(args) => probe::run(&args),
+        Command::Backstop(args) => backstop::run(&args),
         Command::Schema => {
             let schema = serde_json::to_string_pretty(&config::schema::schema()).unwrap_or_default();
             print(&(schema + "\n"))

@@ -137,6 +137,11 @@ impl Snapshot {
         &self.scope(namespace).policies
     }
 
+    /// The settings of a policy for objects governed by `namespace`, as configured; `None` if there are none.
+    pub fn settings(&self, namespace: &str, policy: &str) -> Option<&serde_json::Value> {
+        self.scope(namespace).settings.get(policy)
+    }
+
     /// Strongest mode that the labels of `namespace` may ask for: its ceiling, or off if labels are ignored.
     pub fn labels(&self, namespace: &str) -> Mode {
         self.scope(namespace).labels

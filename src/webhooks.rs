@@ -4,6 +4,8 @@
 //! can refuse, `observe` (`Ignore`) where one can only warn or record. They are split by namespace name, and never cover
 //! our own namespace, whose Pods must be able to start while nobody answers.
 
+mod namespaces;
+
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
@@ -12,7 +14,7 @@ use k8s_openapi::api::admissionregistration::v1::{
     MatchCondition, MutatingWebhook, MutatingWebhookConfiguration, RuleWithOperations, ServiceReference,
     ValidatingWebhook, ValidatingWebhookConfiguration, WebhookClientConfig,
 };
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement, ObjectMeta};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 
 use crate::mode::Mode;
 use crate::object::Workload;
@@ -20,14 +22,16 @@ use crate::object::resource::Resource;
 use crate::policy::{Kinds, Meta};
 use crate::snapshot::Snapshot;
 
+pub(crate) use namespaces::Modes;
+
 /// The name of both configurations.
 pub const NAME: &str = "portcullis";
 /// Label of both, by which they are found together, and its value.
 pub const LABEL: (&str, &str) = ("app.kubernetes.io/name", NAME);
 /// Annotation of both: digest of the configuration that they are derived from.
 pub const CONFIGURATION: &str = "portcullis.dev/configuration";
-/// The label that every namespace carries with its own name (KEP-2161).
-const NAME_LABEL: &str = "kubernetes.io/metadata.name";
+/// End of the names of what the API server reads from files (KEP-5793).
+pub const STATIC: &str = ".static.k8s.io";
 /// Seconds until a refusing webhook counts as failed.
 const ENFORCE_TIMEOUT: i32 = 3;
 /// Seconds that an observing webhook may cost a write.
@@ -153,7 +157,7 @@ fn entries(
 ) -> Vec<Entry> {
     let mut entries: Vec<Entry> = Vec::new();
     for kinds in kinds.iter().copied() {
-        let modes = Modes::of(snapshot, |namespace| strongest(namespace, kinds));
+        let modes = Modes::of(snapshot.named_namespaces(), |namespace| strongest(namespace, kinds));
         let Some(selector) = modes.select(part, own) else { continue };
         let holds_top = modes.holds_top(part);
         match entries.iter_mut().find(|entry| entry.selector == selector && entry.holds_top == holds_top) {
@@ -191,44 +195,6 @@ fn of_resource(row: &Resource, holds_top: bool) -> Option<RuleWithOperations> {
     let rule = rule(row.group, &operations, row.names().collect());
     let scope = if row.is_namespaced { "Namespaced" } else { "Cluster" };
     (is_selected || holds_top).then(|| RuleWithOperations { scope: Some(scope.to_owned()), ..rule })
-}
-
-/// The strongest mode at the top, and in each namespace that an entry names.
-struct Modes<'s> {
-    top: Mode,
-    named: Vec<(&'s str, Mode)>,
-}
-
-impl<'s> Modes<'s> {
-    fn of(snapshot: &'s Snapshot, strongest: impl Fn(&str) -> Mode) -> Self {
-        let named = snapshot.named_namespaces().into_iter().map(|name| (name, strongest(name))).collect();
-        Self { top: strongest(""), named }
-    }
-
-    /// True if cluster-scoped objects are in `part`: the top governs them.
-    fn holds_top(&self, part: &RangeInclusive<Mode>) -> bool {
-        part.contains(&self.top)
-    }
-
-    /// Selects, by name, the namespaces whose strongest mode is in `part`, without our own; `None` where there is none.
-    fn select(&self, part: &RangeInclusive<Mode>, own: &str) -> Option<LabelSelector> {
-        let (operator, mut names) = if self.holds_top(part) {
-            let others = self.named.iter().filter(|(_, mode)| !part.contains(mode));
-            ("NotIn", others.map(|(name, _)| (*name).to_owned()).chain([own.to_owned()]).collect::<Vec<_>>())
-        } else {
-            let these = self.named.iter().filter(|(name, mode)| part.contains(mode) && *name != own);
-            ("In", these.map(|(name, _)| (*name).to_owned()).collect())
-        };
-        names.sort_unstable();
-        names.dedup();
-        let requirement = LabelSelectorRequirement {
-            key: NAME_LABEL.to_owned(),
-            operator: operator.to_owned(),
-            values: Some(names.clone()),
-        };
-        (!names.is_empty())
-            .then(|| LabelSelector { match_expressions: Some(vec![requirement]), ..LabelSelector::default() })
-    }
 }
 
 /// A namespaceSelector holds back nothing that lives in no namespace, so only the part that the top is in takes such

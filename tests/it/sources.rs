@@ -50,6 +50,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("webhooks", &["mode", "object", "policy", "snapshot"]),
     ("preflight", &["exception", "mode", "snapshot", "webhooks"]),
+    ("backstop", &["engine", "mode", "pod_security", "policy", "snapshot", "webhooks"]),
     ("mutation", &["decision", "engine", "mode", "object", "patch", "policy", "request", "snapshot", "steps"]),
     (
         "trail",
@@ -129,6 +130,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
+            "backstop",
             "cluster",
             "config",
             "decision",
