@@ -27,7 +27,7 @@ type plane struct {
 	client    *http.Client // the administrator's
 }
 
-func newPlane(dir, address string, withControllerManager, auditLog bool) (*plane, error) {
+func newPlane(dir, address, admission string, withControllerManager, auditLog bool) (*plane, error) {
 	ip := net.ParseIP(address).To4()
 	if ip == nil {
 		return nil, fmt.Errorf("--address %q: must be an IPv4 address", address)
@@ -104,6 +104,13 @@ func newPlane(dir, address string, withControllerManager, auditLog bool) (*plane
 			return nil, err
 		}
 		apiserver = append(apiserver, "--audit-policy-file=audit-policy.yaml", "--audit-log-path=audit.log")
+	}
+	if admission != "" {
+		admission, err = filepath.Abs(admission)
+		if err != nil {
+			return nil, err
+		}
+		apiserver = append(apiserver, "--admission-control-config-file="+admission)
 	}
 	p.add(bin, "kube-apiserver", p.answers("/readyz"), apiserver...)
 
