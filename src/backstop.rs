@@ -20,7 +20,7 @@ use k8s_openapi::api::admissionregistration::v1::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 
 use crate::snapshot::Snapshot;
-use crate::webhooks::STATIC;
+use crate::webhooks::{LABEL, STATIC};
 
 /// Beginning of the names of all objects.
 const NAME: &str = "portcullis-backstop";
@@ -71,7 +71,7 @@ fn pair(
     selector: LabelSelector,
 ) -> (ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding) {
     let name = format!("{NAME}-{name}{}", if settings.is_static { STATIC } else { "" });
-    let labels = [("app.kubernetes.io/name", "portcullis"), ("app.kubernetes.io/component", "backstop")];
+    let labels = [LABEL, ("app.kubernetes.io/component", "backstop")];
     let labels: BTreeMap<String, String> = labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
     let metadata = ObjectMeta { name: Some(name.clone()), labels: Some(labels), ..ObjectMeta::default() };
     let matched = MatchResources { namespace_selector: Some(selector), ..everything() };

@@ -3,7 +3,9 @@
 //!
 //! In an expression, `c` is a container of any list. An absent field reads as the API server understands it (`orValue`).
 
-use k8s_openapi::api::admissionregistration::v1::{MatchResources, ValidatingAdmissionPolicySpec, Validation, Variable};
+use k8s_openapi::api::admissionregistration::v1::{
+    MatchResources, ValidatingAdmissionPolicySpec, Validation, Variable,
+};
 use serde_json::Value;
 
 use super::cel::{condition, is_in, list, literal, not_the_api_server};
@@ -44,7 +46,8 @@ pub(super) const RULES: [Rule; 18] = [
     Rule {
         id: "host-namespaces",
         expression: |_, _, _| {
-            let fields = ["hostNetwork", "hostPID", "hostIPC"].map(|field| format!("!object.spec.?{field}.orValue(false)"));
+            let fields =
+                ["hostNetwork", "hostPID", "hostIPC"].map(|field| format!("!object.spec.?{field}.orValue(false)"));
             Some(fields.join(" && "))
         },
     },
@@ -127,10 +130,8 @@ pub(super) fn spec(
     validations: Vec<Validation>,
 ) -> ValidatingAdmissionPolicySpec {
     let groups = [settings.groups.as_slice(), snapshot.break_glass()].concat();
-    let constraints = MatchResources {
-        resource_rules: Some(vec![rule("", &["pods"], &["CREATE"], "Namespaced")]),
-        ..everything()
-    };
+    let constraints =
+        MatchResources { resource_rules: Some(vec![rule("", &["pods"], &["CREATE"], "Namespaced")]), ..everything() };
     let variable = |name: &str, expression: &str| Variable { name: name.to_owned(), expression: expression.to_owned() };
     ValidatingAdmissionPolicySpec {
         failure_policy: Some("Fail".to_owned()),
@@ -151,12 +152,7 @@ pub(super) fn validation(rule: &Rule, expression: String) -> Validation {
     let meta = catalogue::find(rule.id).map(|entry| entry.meta);
     let said = meta.map(|meta| format!("{}: {} is refused; {}", rule.id, meta.title, meta.fix)).unwrap_or_default();
     let message = format!("{said} (the backstop of Portcullis, which knows no exception: deploy/break-glass.md)");
-    Validation {
-        expression,
-        message: Some(message),
-        reason: Some("Forbidden".to_owned()),
-        ..Validation::default()
-    }
+    Validation { expression, message: Some(message), reason: Some("Forbidden".to_owned()), ..Validation::default() }
 }
 
 /// What holds for every container.
@@ -209,7 +205,8 @@ fn values(meta: &Meta, path: &str, version: Version) -> String {
 }
 
 fn pinned() -> String {
-    let of_volumes = volumes(&format!("!has(v.image) || v.image.?reference.orValue(\"\").matches({})", literal(DIGEST)));
+    let of_volumes =
+        volumes(&format!("!has(v.image) || v.image.?reference.orValue(\"\").matches({})", literal(DIGEST)));
     format!("{} && {of_volumes}", containers(&format!("c.?image.orValue(\"\").matches({})", literal(DIGEST))))
 }
 
@@ -242,7 +239,8 @@ fn se_linux(meta: &Meta, version: Version) -> String {
 }
 
 fn proc_mounts(meta: &Meta, version: Version, settings: Option<&Value>) -> String {
-    let is_restricted = settings.and_then(|settings| settings.get("level")).and_then(Value::as_str) == Some("restricted");
+    let is_restricted =
+        settings.and_then(|settings| settings.get("level")).and_then(Value::as_str) == Some("restricted");
     let expression = containers("c.?securityContext.?procMount.orValue(\"Default\") == \"Default\"");
     if is_restricted || !exempts_user_namespaces(meta, version) {
         return expression;

@@ -95,8 +95,8 @@ fn notes(snapshot: &Snapshot, settings: &Settings) -> Vec<String> {
             enforces = true;
             let id = policy.meta.id;
             let rule = RULES.iter().find(|rule| rule.id == id);
-            let of_rule =
-                rule.and_then(|rule| (rule.expression)(policy.meta, snapshot.version(), snapshot.settings(namespace, id)));
+            let of_rule = rule
+                .and_then(|rule| (rule.expression)(policy.meta, snapshot.version(), snapshot.settings(namespace, id)));
             if of_rule.is_none() {
                 unruled.insert(id);
                 continue;
@@ -108,7 +108,10 @@ fn notes(snapshot: &Snapshot, settings: &Settings) -> Vec<String> {
         }
     }
     if !enforces {
-        notes.push("no policy on Pods enforces anywhere: the objects of Portcullis are protected, and no Pod is judged".to_owned());
+        notes.push(
+            "no policy on Pods enforces anywhere: the objects of Portcullis are protected, and no Pod is judged"
+                .to_owned(),
+        );
     }
     if !unruled.is_empty() {
         notes.push(format!("left to Portcullis, because the backstop has no rule for them: {}", joined(&unruled)));

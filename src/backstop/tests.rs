@@ -1,12 +1,15 @@
 //! The namespaces of each policy, and names that are written into expressions.
 
 use jiff::Timestamp;
-use k8s_openapi::api::admissionregistration::v1::ValidatingAdmissionPolicyBinding;
+use k8s_openapi::api::admissionregistration::v1::{ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding};
 
 use super::pods::RULES;
 use super::{Backstop, Settings, backstop};
-use crate::config::compile;
+use crate::config::compile_at;
 use crate::policy::catalogue;
+
+/// The time at which configurations are read.
+const NOW: &str = "2026-11-26T12:00:00Z";
 
 fn settings() -> Settings {
     Settings {
@@ -14,19 +17,20 @@ fn settings() -> Settings {
         groups: vec!["on-call".to_owned()],
         users: Vec::new(),
         is_static: false,
-        now: Timestamp::UNIX_EPOCH,
+        now: NOW.parse().expect("a time"),
     }
 }
 
 fn made(configuration: &str, settings: &Settings) -> Backstop {
     let text = format!("apiVersion: portcullis.dev/v1alpha1\nkind: Configuration\n{configuration}");
-    backstop(&compile("test", &text, None).expect("compiles").snapshot, settings)
+    let now: Timestamp = settings.now;
+    backstop(&compile_at("test", &text, None, now).expect("compiles").snapshot, settings)
 }
 
 /// The namespaces in which a policy is judged: `In a b`, or `NotIn a b`; none if it is not.
 fn places(configuration: &str, id: &str) -> Vec<String> {
     let made = made(configuration, &settings());
-    let judges = |policy: &k8s_openapi::api::admissionregistration::v1::ValidatingAdmissionPolicy| {
+    let judges = |policy: &ValidatingAdmissionPolicy| {
         let validations = policy.spec.iter().flat_map(|spec| spec.validations.iter().flatten());
         let mut messages = validations.filter_map(|one| one.message.as_ref());
         messages.any(|message| message.starts_with(&format!("{id}: ")))
@@ -44,7 +48,8 @@ fn a_policy_is_judged_where_it_enforces() {
     assert_eq!(places("profile: hardened\n", "host-ports"), ["NotIn portcullis"]);
     let relaxed = "profile: hardened\nnamespaces: [{match: {names: [kube-system]}, ceiling: audit, relax: true}]\n";
     assert_eq!(places(relaxed, "host-ports"), ["NotIn kube-system portcullis"]);
-    let raised = "profile: hardened\nceiling: audit\nnamespaces: [{match: {names: [pay, portcullis]}, ceiling: enforce}]\n";
+    let raised =
+        "profile: hardened\nceiling: audit\nnamespaces: [{match: {names: [pay, portcullis]}, ceiling: enforce}]\n";
     assert_eq!(places(raised, "host-ports"), ["In pay"]);
     assert_eq!(places("profile: audit-only\n", "host-ports"), [] as [&str; 0]);
     // Another policy finds all that it finds, and runs in its place.
@@ -64,9 +69,12 @@ fn what_else_may_admit_a_pod_leaves_the_policy_out() {
              name: web}}, expires: {until}, reason: r, owner: o}}\n"
         )
     };
-    let open = exception("unpinned-images", "2099-01-01T00:00:00Z");
+    let open = exception("unpinned-images", "2027-01-31T00:00:00Z");
     assert_eq!(places(&open, "unpinned-images"), ["NotIn portcullis shop"]);
     assert_eq!(places(&open, "host-ports"), ["NotIn portcullis"]);
+    // One that has ended counts for nothing.
+    let ended = exception("unpinned-images", "2026-11-26T12:00:00Z");
+    assert_eq!(places(&ended, "unpinned-images"), ["NotIn portcullis"]);
     let notes = made(&open, &settings()).notes;
     let note = "left to Portcullis in namespace shop, because exception \"old-images\" names it: unpinned-images";
     assert!(notes.iter().any(|one| one == note), "{notes:?}");
@@ -76,13 +84,17 @@ fn what_else_may_admit_a_pod_leaves_the_policy_out() {
     assert_eq!(places(existing, "privileged-containers"), [] as [&str; 0]);
     assert_eq!(places(existing, "host-ports"), ["NotIn portcullis"]);
     let notes = made(existing, &settings()).notes;
-    assert!(notes.iter().any(|note| note.contains("`existing` admits Pods of old workloads: unpinned-images, ")), "{notes:?}");
+    assert!(
+        notes.iter().any(|note| note.contains("`existing` admits Pods of old workloads: unpinned-images, ")),
+        "{notes:?}"
+    );
 }
 
 #[test]
 fn every_policy_of_the_standards_is_known() {
     let of_standards = catalogue::CATALOGUE.iter().filter(|entry| {
-        entry.safety.is_none() && entry.meta.controls.iter().any(|control| control.standard.starts_with("Pod Security Standards"))
+        entry.safety.is_none()
+            && entry.meta.controls.iter().any(|control| control.standard.starts_with("Pod Security Standards"))
     });
     let mut ids: Vec<&str> = of_standards.map(|entry| entry.meta.id).chain(["unpinned-images"]).collect();
     let mut known: Vec<&str> = RULES.iter().map(|rule| rule.id).collect();

@@ -17,7 +17,7 @@ const EVERYBODY: [&str; 3] = ["system:authenticated", "system:serviceaccounts", 
 /// What protects objects of the API.
 const API_FORM: &str = "\
 # What protects it: RBAC. Whoever may write or delete ValidatingAdmissionPolicies or their bindings can remove it; no
-# policy of this form can forbid that, because the API server asks none about them.
+# policy of this form can forbid that, because the API server evaluates none for them.
 # Apply: kubectl apply --prune --selector app.kubernetes.io/name=portcullis,app.kubernetes.io/component=backstop \\
 #   --prune-allowlist admissionregistration.k8s.io/v1/ValidatingAdmissionPolicy \\
 #   --prune-allowlist admissionregistration.k8s.io/v1/ValidatingAdmissionPolicyBinding --filename FILE
@@ -78,14 +78,14 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, String> {
         eprintln!("note: {note}");
         text += &format!("# {note}\n");
     }
+    let yaml = |error: serde_saphyr::ser::Error| error.to_string();
+    let mut documents = Vec::new();
     for (policy, binding) in &made.policies {
-        let yaml = |error: serde_saphyr::ser::Error| error.to_string();
-        text += "---\n";
-        text += &serde_saphyr::to_string(policy).map_err(yaml)?;
-        text += "---\n";
-        text += &serde_saphyr::to_string(binding).map_err(yaml)?;
+        documents.push(serde_saphyr::to_string(policy).map_err(yaml)?);
+        documents.push(serde_saphyr::to_string(binding).map_err(yaml)?);
     }
-    print(&text)
+    // The comments belong to the first document: an API server reads no file with a document that holds nothing.
+    print(&(text + &documents.join("---\n")))
 }
 
 /// Reads the name of a group.

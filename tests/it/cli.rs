@@ -1,5 +1,6 @@
 //! The command line, by running the program.
 
+mod backstop;
 mod check;
 mod completed;
 mod explain;
