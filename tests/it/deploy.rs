@@ -1,6 +1,7 @@
 //! Claims of `deploy/` and the Dockerfile, tested against a real API server: the objects that are applied, the programs
 //! that are started from them, and their permissions.
 
+mod break_glass;
 mod certificate;
 mod chart;
 mod discovery;

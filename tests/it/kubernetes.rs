@@ -6,6 +6,7 @@
 #![allow(clippy::expect_used, reason = "a test fails by panicking")]
 
 mod annotations;
+pub(crate) mod backstop;
 mod break_glass;
 pub(crate) mod client;
 mod completed;

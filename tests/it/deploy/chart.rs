@@ -1,6 +1,7 @@
 //! Claims of `charts/portcullis`: the same objects as `deploy/`, webhooks as the program derives them, values that are checked,
 //! and the chart on a real API server, by the real helm.
 
+mod backstop;
 mod certificates;
 mod configurations;
 mod data;

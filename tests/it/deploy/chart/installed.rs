@@ -91,8 +91,13 @@ fn generations(plane: &Plane) -> [Value; 2] {
 
 #[test]
 fn it_is_installed_upgraded_rolled_back_and_leaves_nothing() {
+    it_comes_and_goes(|network| Plane::start(&["--address", &network.node.to_string()]));
+}
+
+/// Installs, upgrades, rolls back and uninstalls it in a control plane, as whoever its kubeconfig names.
+pub(super) fn it_comes_and_goes(start: impl FnOnce(&Network) -> Plane) {
     let network = Network::new();
-    let plane = Plane::start(&["--address", &network.node.to_string()]);
+    let plane = start(&network);
     let space = Space::new(&plane, "shop");
     namespace(&plane);
     let node = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "node"}});
