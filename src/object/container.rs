@@ -1,5 +1,6 @@
 //! A container of any of the three lists of a pod.
 
+use super::mount::BindOptions;
 use super::place::{Below, Of, PlaceRef};
 use super::pod::{Pod, profile_type};
 use super::spec::{Capabilities, ContainerSpec, SecurityContext};
@@ -157,9 +158,15 @@ impl<'r, 'a> Container<'r, 'a> {
 
     /// The volume mounts: position, volume name and mount path.
     pub fn mounts(&self) -> impl Iterator<Item = (usize, &'r str, &'r str)> + use<'r, 'a> {
+        self.mounts_with_options().map(|(position, name, path, _)| (position, name, path))
+    }
+
+    /// The volume mounts: position, volume name, mount path and options.
+    pub fn mounts_with_options(&self) -> impl Iterator<Item = (usize, &'r str, &'r str, BindOptions)> + use<'r, 'a> {
         let spec = self.spec;
         counted(spec.volume_mounts.iter()).enumerate().map(|(position, mount)| {
-            (position, mount.name.as_deref().unwrap_or_default(), mount.mount_path.as_deref().unwrap_or_default())
+            let text = |text: &'r Option<Text<'a>>| text.as_deref().unwrap_or_default();
+            (position, text(&mount.name), text(&mount.mount_path), mount.bind_mount_options)
         })
     }
 

@@ -58,9 +58,9 @@ impl<'r> VolumeUse<'r, '_> {
         counted(self.volume.sources()).map(Text::as_str)
     }
 
-    /// True if its only source is `emptyDir: {}`.
-    pub fn is_plain_empty_dir(&self) -> bool {
-        self.volume.is_plain_empty_dir()
+    /// The mode of an `emptyDir` that is its only source and says nothing else, `emptyDir: {}` say; `None` for other volumes.
+    pub fn bare_empty_dir(&self) -> Option<Option<u16>> {
+        self.volume.bare_empty_dir()
     }
 
     /// True if its only source is an `emptyDir` with any settings.

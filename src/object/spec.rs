@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer};
 use super::list::List;
 use super::mapping::{self, Mapping};
 use super::memory;
+use super::mount::BindOptions;
 use super::quantity::Quantities;
 use super::text::{Text, TextMap};
 use super::volume::Volume;
@@ -247,6 +248,7 @@ pub(super) struct VolumeMount<'a> {
     pub(super) name: Option<Text<'a>>,
     #[serde(borrow)]
     pub(super) mount_path: Option<Text<'a>>,
+    pub(super) bind_mount_options: BindOptions,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -276,6 +278,6 @@ mod tests {
             size_of::<Volume<'_>>(),
             size_of::<VolumeMount<'_>>(),
         ];
-        assert!(sizes[0] <= 168 && sizes[1] <= 144 && sizes[2] <= 88 && sizes[3] <= 48, "{sizes:?}");
+        assert!(sizes[0] <= 168 && sizes[1] <= 144 && sizes[2] <= 88 && sizes[3] <= 56, "{sizes:?}");
     }
 }

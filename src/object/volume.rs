@@ -31,8 +31,8 @@ enum Detail<'a> {
     #[default]
     Unread,
     Image(ImageVolume<'a>),
-    /// `emptyDir: {}`
-    PlainEmptyDir,
+    /// An `emptyDir` with nothing but a mode, or without one.
+    EmptyDir(Option<u16>),
 }
 
 impl<'a> Volume<'a> {
@@ -46,9 +46,12 @@ impl<'a> Volume<'a> {
         if let Detail::Image(image) = &self.detail { Some(image) } else { None }
     }
 
-    /// True if the only source is `emptyDir: {}`.
-    pub(super) fn is_plain_empty_dir(&self) -> bool {
-        matches!(self.detail, Detail::PlainEmptyDir) && self.is_only("emptyDir")
+    /// The mode of an `emptyDir` that is the only source and says nothing else; `None` for other volumes.
+    pub(super) fn bare_empty_dir(&self) -> Option<Option<u16>> {
+        match self.detail {
+            Detail::EmptyDir(mode) if self.is_only("emptyDir") => Some(mode),
+            _ => None,
+        }
     }
 
     /// True if there is no other source.
@@ -95,8 +98,10 @@ impl<'de: 'a, 'a> Deserialize<'de> for Volume<'a> {
                         is_written
                     } else if field == "emptyDir" {
                         let settings = map.next_value::<Option<&RawValue>>()?;
-                        if settings.is_some_and(holds_nothing) && volume.image().is_none() {
-                            volume.detail = Detail::PlainEmptyDir;
+                        if let Some(mode) = settings.and_then(mode_alone)
+                            && volume.image().is_none()
+                        {
+                            volume.detail = Detail::EmptyDir(mode);
                         }
                         settings.is_some()
                     } else {
@@ -120,8 +125,14 @@ impl<'de: 'a, 'a> Deserialize<'de> for Volume<'a> {
     }
 }
 
-/// True if a JSON object has no fields.
-fn holds_nothing(raw: &RawValue) -> bool {
-    let within = raw.get().strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
-    within.is_some_and(|within| within.trim_ascii().is_empty())
+/// The mode in the settings of an `emptyDir` that hold nothing else; `None` if they hold more. A mode has no other spelling
+/// here than that of the API server: the settings may have to be written as they are stored.
+fn mode_alone(raw: &RawValue) -> Option<Option<u16>> {
+    let within = raw.get().strip_prefix('{')?.strip_suffix('}')?.trim_ascii();
+    if within.is_empty() {
+        return Some(None);
+    }
+    let mode = within.strip_prefix("\"mode\"")?.trim_ascii_start().strip_prefix(':')?.trim_ascii_start();
+    let is_number = !mode.is_empty() && mode.bytes().all(|byte| byte.is_ascii_digit());
+    mode.parse().ok().filter(|_| is_number).map(Some)
 }

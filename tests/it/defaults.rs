@@ -5,3 +5,4 @@ mod fixtures;
 mod modes;
 mod places;
 mod taken_back;
+mod tmp;

@@ -15,6 +15,7 @@ mod demo;
 pub(crate) mod discovery;
 mod existing;
 mod fields;
+mod hardened_tmp;
 mod isolation;
 mod joined;
 mod labels;
@@ -43,6 +44,7 @@ mod subresources;
 mod tokens;
 mod updates;
 mod validators;
+mod version;
 
 use std::time::{Duration, Instant};
 

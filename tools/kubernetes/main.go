@@ -2,7 +2,8 @@
 // otherwise, kube-controller-manager, the real programs that ./build makes. There is no kubelet and no scheduler:
 // what is created is admitted, stored and watched, and never runs. The tests and the demo use it.
 //
-//	control-plane [--with-controller-manager=false] [--audit-log] [--admission FILE] [--address IP] [--dir DIR]
+//	control-plane [--with-controller-manager=false] [--audit-log] [--admission FILE] [--feature-gates GATES] [--address IP]
+//	              [--dir DIR]
 //
 // Once all of it answers, one line of JSON on standard output says where everything is (see Place). Then commands are
 // read from standard input, one a line, each answered with "ok" when the control plane is ready again (at once, for
@@ -56,6 +57,7 @@ func run() (err error) {
 	withControllerManager := flag.Bool("with-controller-manager", true, "run kube-controller-manager too: service accounts, replica sets, garbage collection")
 	auditLog := flag.Bool("audit-log", false, "write the API server's own audit log (level Metadata) to DIR/audit.log")
 	admission := flag.String("admission", "", "start the API server with this `file` for --admission-control-config-file")
+	gates := flag.String("feature-gates", "", "the API server's `gates`: NAME=true,…")
 	address := flag.String("address", "127.0.0.1", "the API server's `IP`; another one of this machine's is for network namespaces, which cannot reach loopback")
 	dir := flag.String("dir", "", "work in this `folder` and keep it (default: a temporary folder, removed at the end)")
 	flag.Parse()
@@ -90,7 +92,7 @@ func run() (err error) {
 		return err
 	}
 
-	plane, err := newPlane(*dir, *address, *admission, *withControllerManager, *auditLog)
+	plane, err := newPlane(*dir, *address, *admission, *gates, *withControllerManager, *auditLog)
 	if err != nil {
 		return err
 	}

@@ -27,7 +27,7 @@ type plane struct {
 	client    *http.Client // the administrator's
 }
 
-func newPlane(dir, address, admission string, withControllerManager, auditLog bool) (*plane, error) {
+func newPlane(dir, address, admission, gates string, withControllerManager, auditLog bool) (*plane, error) {
 	ip := net.ParseIP(address).To4()
 	if ip == nil {
 		return nil, fmt.Errorf("--address %q: must be an IPv4 address", address)
@@ -96,6 +96,9 @@ func newPlane(dir, address, admission string, withControllerManager, auditLog bo
 		// Else open watches hold up its end until it is killed.
 		"--shutdown-send-retry-after", "--shutdown-watch-termination-grace-period=1s",
 		"--allow-privileged",
+	}
+	if gates != "" {
+		apiserver = append(apiserver, "--feature-gates="+gates)
 	}
 	if auditLog {
 		p.place.AuditLog = in("audit.log")

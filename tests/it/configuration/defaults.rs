@@ -218,11 +218,14 @@ fn the_schema_covers_defaults_and_the_settings_of_mutators() {
             let settings = follow(&schema, &mutator["properties"]["settings"]);
             let names: Vec<&str> =
                 settings["properties"].as_object().into_iter().flatten().map(|(name, _)| name.as_str()).collect();
-            let expected: &[&str] = if id == "default-read-only-root" { &["paths"] } else { &[] };
+            let expected: &[&str] = if id == "default-read-only-root" { &["paths", "tmp"] } else { &[] };
             assert_eq!((names.as_slice(), &settings["additionalProperties"]), (expected, &json!(false)), "{id}");
         }
         let settings = &top["policies"]["properties"]["default-read-only-root"]["properties"]["settings"];
         let paths = follow(&schema, &follow(&schema, settings)["properties"]["paths"]);
+        let tmp = follow(&schema, &follow(&schema, settings)["properties"]["tmp"]);
+        assert_eq!(tmp["additionalProperties"], false);
+        assert!(tmp["properties"]["mode"].is_object() && tmp["properties"]["options"].is_object(), "{tmp}");
         assert_eq!((&paths["type"], &follow(&schema, &paths["items"])["type"]), (&json!("array"), &json!("string")));
     }
 }
