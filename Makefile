@@ -1,5 +1,5 @@
 # `make demo` shows it on a real API server, `make check` runs the fast tests, `make test` runs every test. Each builds what it needs.
-.PHONY: demo check test setup lint dependencies kubernetes pod-security kafka helm bench
+.PHONY: demo check test test-oldest setup lint dependencies kubernetes pod-security kafka helm bench
 
 # rust-toolchain.toml names a version. Where rustup knows the same version only as stable, and may be unable to fetch it again, that is
 # used.
@@ -10,9 +10,9 @@ export RUSTUP_TOOLCHAIN = stable
 endif
 endif
 
-demo: kubernetes
-	cargo build --locked
-	PORTCULLIS=target/debug/portcullis tools/demo/run
+# It builds what it needs, and says so first. CLUSTER=current uses the cluster of kubectl's current context.
+demo:
+	@tools/demo/run
 
 # Integration tests that are not among the fast ones: for the part beside the program that they need, or for their time.
 BESIDE = kubernetes:: deploy:: standards:: corpora:: properties:: trail_
@@ -31,6 +31,10 @@ test: setup
 	$(MAKE) kubernetes pod-security kafka helm dependencies lint
 	cargo test --locked --no-fail-fast --lib --test it
 
+# The tests of what an API server has a say in, against the oldest Kubernetes that is supported (built once per machine: ten minutes).
+test-oldest:
+	tools/kubernetes/test-oldest
+
 # What the tests need beside this repository: installed where that is allowed, or named.
 setup:
 	tools/setup
@@ -45,7 +49,7 @@ dependencies:
 	cargo fetch --locked --target x86_64-unknown-linux-gnu
 	"$$(tools/cargo-deny/build)" --locked --offline check licenses bans sources
 
-# Builds etcd, kube-apiserver, kube-controller-manager and kubectl from their Go modules, once per machine (about six minutes).
+# Builds etcd, kube-apiserver, kube-controller-manager and kubectl from their Go modules, once per machine (about seven minutes).
 kubernetes:
 	tools/kubernetes/build >/dev/null
 
