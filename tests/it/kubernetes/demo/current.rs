@@ -107,7 +107,17 @@ impl Demo {
         self.output.read_to_string(&mut self.text).expect("UTF-8");
         let mut errors = String::new();
         self.child.stderr.take().expect("a pipe").read_to_string(&mut errors).expect("UTF-8");
-        (self.child.wait().expect("it ends"), self.text + &errors)
+        (self.child.wait().expect("it ends"), std::mem::take(&mut self.text) + &errors)
+    }
+}
+
+impl Drop for Demo {
+    /// What a failed test leaves behind ends, and removes what it made.
+    fn drop(&mut self) {
+        if self.child.try_wait().is_ok_and(|status| status.is_none()) {
+            self.interrupt(true);
+            let _ = self.child.wait();
+        }
     }
 }
 
