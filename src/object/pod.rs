@@ -11,7 +11,7 @@ use super::place::{Below, Of, PlaceRef};
 use super::security::Security;
 use super::spec::{PodSpec, Profile, SecurityContext};
 use super::text::Text;
-use super::volume::Volume;
+use super::volume::{EmptyDir, Volume};
 use crate::steps::counted;
 
 /// A pod or pod template in the submitted object.
@@ -58,8 +58,8 @@ impl<'r> VolumeUse<'r, '_> {
         counted(self.volume.sources()).map(Text::as_str)
     }
 
-    /// The mode of an `emptyDir` that is its only source and says nothing else, `emptyDir: {}` say; `None` for other volumes.
-    pub fn bare_empty_dir(&self) -> Option<Option<u16>> {
+    /// Its settings, if its only source is an `emptyDir` that says nothing but a mode; `None` for other volumes.
+    pub fn bare_empty_dir(&self) -> Option<EmptyDir> {
         self.volume.bare_empty_dir()
     }
 

@@ -25,6 +25,13 @@ pub(super) struct Volume<'a> {
     others: List<Text<'a>>,
 }
 
+/// The settings of an `emptyDir` that mutators set.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct EmptyDir {
+    /// `mode`, the permission bits of its folder.
+    pub mode: Option<u16>,
+}
+
 /// The part of a source that policies read. One field holds either, because memory is bounded by the size of a volume.
 #[derive(Debug, Default)]
 enum Detail<'a> {
@@ -32,7 +39,7 @@ enum Detail<'a> {
     Unread,
     Image(ImageVolume<'a>),
     /// An `emptyDir` with nothing but a mode, or without one.
-    EmptyDir(Option<u16>),
+    EmptyDir(EmptyDir),
 }
 
 impl<'a> Volume<'a> {
@@ -46,10 +53,10 @@ impl<'a> Volume<'a> {
         if let Detail::Image(image) = &self.detail { Some(image) } else { None }
     }
 
-    /// The mode of an `emptyDir` that is the only source and says nothing else; `None` for other volumes.
-    pub(super) fn bare_empty_dir(&self) -> Option<Option<u16>> {
+    /// An `emptyDir` that is the only source and says nothing but a mode; `None` for other volumes.
+    pub(super) fn bare_empty_dir(&self) -> Option<EmptyDir> {
         match self.detail {
-            Detail::EmptyDir(mode) if self.is_only("emptyDir") => Some(mode),
+            Detail::EmptyDir(settings) if self.is_only("emptyDir") => Some(settings),
             _ => None,
         }
     }
@@ -125,14 +132,14 @@ impl<'de: 'a, 'a> Deserialize<'de> for Volume<'a> {
     }
 }
 
-/// The mode in the settings of an `emptyDir` that hold nothing else; `None` if they hold more. A mode has no other spelling
+/// The settings of an `emptyDir` that hold nothing but a mode; `None` if they hold more. A mode has no other spelling
 /// here than that of the API server: the settings may have to be written as they are stored.
-fn mode_alone(raw: &RawValue) -> Option<Option<u16>> {
+fn mode_alone(raw: &RawValue) -> Option<EmptyDir> {
     let within = raw.get().strip_prefix('{')?.strip_suffix('}')?.trim_ascii();
     if within.is_empty() {
-        return Some(None);
+        return Some(EmptyDir::default());
     }
     let mode = within.strip_prefix("\"mode\"")?.trim_ascii_start().strip_prefix(':')?.trim_ascii_start();
     let is_number = !mode.is_empty() && mode.bytes().all(|byte| byte.is_ascii_digit());
-    mode.parse().ok().filter(|_| is_number).map(Some)
+    mode.parse().ok().filter(|_| is_number).map(|mode| EmptyDir { mode: Some(mode) })
 }

@@ -14,7 +14,7 @@ use self::paths::{MountPaths, steps};
 use self::room::Room;
 use self::tmp::{Shape, Tmp};
 use super::{Breakage, Defaulter, Edits, Mutator, Safety, Target, Update, WINDOWS};
-use crate::object::{BindOptions, Container, ContainerList, Place, Pod};
+use crate::object::{BindOptions, Container, ContainerList, EmptyDir, Place, Pod};
 use crate::policy::{Fields, Kinds, Meta, Severity};
 
 /// The field, in a container.
@@ -103,7 +103,7 @@ impl Mutator for DefaultReadOnlyRoot {
         }
         let here: HashSet<&str> = update.now.volumes().map(|volume| volume.name()).collect();
         for stored in update.before.volumes() {
-            let Some(mode) = stored.bare_empty_dir() else { continue };
+            let Some(EmptyDir { mode }) = stored.bare_empty_dir() else { continue };
             if room::number(stored.name()).is_some() && !here.contains(stored.name()) {
                 edits.keep_item(update.now.at("spec.volumes"), volume(stored.name(), mode));
             }
@@ -169,7 +169,7 @@ impl DefaultReadOnlyRoot {
             }
         }
         for of_ours in pod.volumes() {
-            let Some(mode) = of_ours.bare_empty_dir() else { continue };
+            let Some(EmptyDir { mode }) = of_ours.bare_empty_dir() else { continue };
             if let Some(mut together) = mounts.remove(of_ours.name()).flatten() {
                 together.push((of_ours.at("").into(), volume(of_ours.name(), mode)));
                 edits.take_all_back(together, WINDOWS);

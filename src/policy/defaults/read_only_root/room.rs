@@ -54,11 +54,13 @@ impl<'p> Room<'p> {
         let mounted = mounted(pod);
         let mut free: HashMap<Option<u16>, Vec<u64>> = HashMap::new();
         for volume in pod.volumes().filter(|volume| !mounted.contains(volume.name())) {
-            if let (Some(mode), Some(number)) = (volume.bare_empty_dir(), number(volume.name())) {
-                free.entry(mode).or_default().push(number);
+            if let (Some(settings), Some(number)) = (volume.bare_empty_dir(), number(volume.name())) {
+                free.entry(settings.mode).or_default().push(number);
             }
         }
-        free.values_mut().for_each(|numbers| numbers.sort_unstable_by(|one, other| other.cmp(one)));
+        for numbers in free.values_mut() {
+            numbers.sort_unstable_by(|one, other| other.cmp(one));
+        }
         let volumes = pod.volumes().map(|volume| (volume.name(), volume.is_empty_dir())).collect();
         let (mut stored, mut stored_volumes) = (HashMap::new(), Vec::new());
         if let Some(before) = before {
@@ -68,7 +70,8 @@ impl<'p> Room<'p> {
                     number(name).map(|number| stored.entry(spot).or_insert((number, options)));
                 }
             }
-            let ours = before.volumes().filter_map(|volume| Some((number(volume.name())?, volume.bare_empty_dir()?)));
+            let ours =
+                before.volumes().filter_map(|volume| Some((number(volume.name())?, volume.bare_empty_dir()?.mode)));
             stored_volumes.extend(ours);
         }
         let stored_modes = stored_volumes.iter().copied().collect();
