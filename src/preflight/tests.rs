@@ -33,6 +33,9 @@ fn pod(name: &str, is_ready: bool) -> Value {
         "status": {"conditions": [{"type": "Ready", "status": if is_ready { "True" } else { "False" }}]}})
 }
 
+/// A change that sets a trap.
+type Change = Box<dyn Fn(&mut Seen)>;
+
 /// A cluster without a trap.
 fn clean() -> Seen {
     let labels = json!({"app.kubernetes.io/name": "portcullis"});
@@ -112,7 +115,7 @@ fn each_trap_is_named_alone() {
     };
     let critical =
         || Critical { namespace: "cni".to_owned(), name: "agent".to_owned(), refused_by: vec!["host-namespaces"] };
-    let table: Vec<(&str, Box<dyn Fn(&mut Seen)>)> = vec![
+    let table: Vec<(&str, Change)> = vec![
         ("old-api-server", Box::new(|seen| seen.version = Some((1, 33)))),
         ("node-critical-pods", Box::new(move |seen| seen.critical = vec![critical()])),
         ("not-installed", Box::new(|seen| (seen.deployments, seen.pods) = (Vec::new(), Vec::new()))),
@@ -165,9 +168,9 @@ fn timeouts_add_up_one_by_one_and_the_longest_of_those_at_once() {
         timeout_seconds: timeout,
         ..ValidatingWebhook::default()
     };
-    seen.validating = vec![validating("one", webhook(Some(30))), validating("two", webhook(Some(29)))];
-    seen.mutating = vec![mutating("a", Some(20), vec![rule("", "pods")]), mutating("b", None, vec![rule("*", "*/*")])];
-    // 20 + 10 + 30: not over 60. Our own mutators do not act here.
+    seen.validating = vec![validating("one", webhook(Some(14))), validating("two", webhook(Some(13)))];
+    seen.mutating = vec![mutating("a", Some(10), vec![rule("", "pods")]), mutating("b", None, vec![rule("*", "*/*")])];
+    // 10 + 10 + 14: not over 34. Our own mutators do not act here.
     assert!(!ids(&seen, "").contains(&"webhook-timeouts"), "{:?}", ids(&seen, ""));
     // Ours takes 1 s, and once more.
     assert!(ids(&seen, "defaults: safe\n").contains(&"webhook-timeouts"));

@@ -8,8 +8,9 @@ use super::{Seen, Trap};
 use crate::snapshot::Snapshot;
 use crate::webhooks;
 
-/// Seconds that an API server gives a request, unless it was told otherwise (`--request-timeout`).
-const REQUEST: i64 = 60;
+/// Seconds that an API server gives a write, its webhooks included (`requestTimeoutUpperBound` in
+/// `K/staging/src/k8s.io/apiserver/pkg/endpoints/handlers/rest.go`).
+const REQUEST: i64 = 34;
 /// Seconds that a webhook gets unless it says otherwise (admissionregistration/v1).
 const DEFAULT: i32 = 10;
 /// Kinds whose creation is looked at, with their groups.
@@ -54,7 +55,7 @@ fn sum(seen: &Seen, snapshot: &Snapshot, (group, resource): (&str, &str)) -> Opt
     let total = one_by_one + at_once;
     let problem = format!(
         "creating {resource} may take {total} s: {one_by_one} s in mutating webhooks, one after the other, and {at_once} s in \
-         the slowest validating one; the API server gives a request {REQUEST} s, after which it fails whatever failurePolicy \
+         the slowest validating one; the API server gives a write {REQUEST} s, after which it fails whatever failurePolicy \
          says"
     );
     Some((total, problem))

@@ -4,7 +4,7 @@ use std::fmt::Debug;
 use std::time::Duration;
 
 use axum::http::Request;
-use http_body_util::{BodyExt as _, Limited};
+use http_body_util::{BodyExt as _, Collected, Limited};
 use k8s_openapi::api::admissionregistration::v1::{MutatingWebhookConfiguration, ValidatingWebhookConfiguration};
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec};
@@ -189,7 +189,7 @@ async fn reach(told: &mut Vec<String>, client: &Client, own: &str, service: &str
         let response = client.send(request).await?;
         let status = response.status();
         let body = Limited::new(response.into_body(), ANSWER).collect().await;
-        let body = body.map(|body| body.to_bytes()).unwrap_or_default();
+        let body = body.map(Collected::to_bytes).unwrap_or_default();
         Ok((status.as_u16(), String::from_utf8_lossy(&body).into_owned()))
     };
     let what = format!("services/proxy of https:{service}:443");
