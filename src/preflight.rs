@@ -23,13 +23,34 @@ use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 
 use crate::mode::Mode;
 use crate::snapshot::Snapshot;
-use crate::webhooks::{Target, validating};
+use crate::webhooks::{NAME, Target, validating};
 
 pub use self::critical::Critical;
-pub use self::rights::{Right, needed};
+pub use self::rights::{Needs, Right, needed};
 
 /// Label of our Pods and its value.
 pub const LABEL: (&str, &str) = ("app.kubernetes.io/name", "portcullis");
+
+/// Names of all traps.
+pub const IDS: [&str; 17] = [
+    "ending-exception",
+    "enforced-system-namespace",
+    "missing-kind",
+    "missing-right",
+    "no-disruption-budget",
+    "no-endpoint",
+    "no-service",
+    "node-critical-pods",
+    "not-installed",
+    "old-api-server",
+    "other-mutating-webhook",
+    "single-replica",
+    "unreachable-service",
+    "untrusted-certificate",
+    "webhook-on-our-pods",
+    "webhook-timeouts",
+    "webhooks-elsewhere",
+];
 
 /// What was read of a cluster. Names in it come from its users.
 pub struct Seen {
@@ -43,8 +64,8 @@ pub struct Seen {
     pub validating: Vec<ValidatingWebhookConfiguration>,
     /// Every mutating webhook configuration.
     pub mutating: Vec<MutatingWebhookConfiguration>,
-    /// Our namespace.
-    pub namespace: Option<Namespace>,
+    /// Every namespace.
+    pub namespaces: Vec<Namespace>,
     /// Deployments in our namespace.
     pub deployments: Vec<Deployment>,
     /// StatefulSets in our namespace.
@@ -118,6 +139,13 @@ pub fn traps(seen: &Seen, snapshot: &Snapshot) -> Vec<Trap> {
 fn may_refuse(seen: &Seen, snapshot: &Snapshot) -> bool {
     let derived = validating(snapshot, &seen.target).webhooks.unwrap_or_default();
     derived.iter().any(|webhook| webhook.failure_policy.as_deref() == Some("Fail"))
+}
+
+/// True if our installed webhooks lead to URLs: the server is not behind a Service of the cluster.
+pub fn is_outside(validating: &[ValidatingWebhookConfiguration]) -> bool {
+    let ours = validating.iter().filter(|object| object.metadata.name.as_deref() == Some(NAME));
+    let mut webhooks = ours.flat_map(|object| object.webhooks.iter().flatten()).peekable();
+    webhooks.peek().is_some() && webhooks.all(|webhook| webhook.client_config.url.is_some())
 }
 
 /// True if Pods of a namespace are sent to a webhook that refuses while nobody answers.

@@ -28,6 +28,8 @@ pub(crate) use namespaces::Modes;
 pub const NAME: &str = "portcullis";
 /// Label of both, by which they are found together, and its value.
 pub const LABEL: (&str, &str) = ("app.kubernetes.io/name", NAME);
+/// Label of both: version of the program that they are derived by.
+pub const VERSION: &str = "app.kubernetes.io/version";
 /// Annotation of both: digest of the configuration that they are derived from.
 pub const CONFIGURATION: &str = "portcullis.dev/configuration";
 /// End of the names of what the API server reads from files (KEP-5793).
@@ -114,11 +116,13 @@ pub fn mutating(snapshot: &Snapshot, target: &Target) -> MutatingWebhookConfigur
 }
 
 fn metadata(snapshot: &Snapshot) -> ObjectMeta {
-    let one = |key: &str, value: &str| Some(BTreeMap::from([(key.to_owned(), value.to_owned())]));
+    let all = |pairs: &[(&str, &str)]| {
+        Some(pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect::<BTreeMap<_, _>>())
+    };
     ObjectMeta {
         name: Some(NAME.to_owned()),
-        labels: one(LABEL.0, LABEL.1),
-        annotations: one(CONFIGURATION, snapshot.digest()),
+        labels: all(&[LABEL, (VERSION, env!("CARGO_PKG_VERSION"))]),
+        annotations: all(&[(CONFIGURATION, snapshot.digest())]),
         ..ObjectMeta::default()
     }
 }

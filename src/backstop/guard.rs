@@ -22,12 +22,16 @@ const CONTROLLERS: [&str; 3] = [
 
 pub(super) fn spec(settings: &Settings) -> ValidatingAdmissionPolicySpec {
     let (name, namespace) = (literal(NAME), literal(&settings.namespace));
+    // Roles of parts that can be turned on have such names.
+    let prefix = literal(&format!("{NAME}-"));
     let account = format!("system:serviceaccount:{}:{NAME}", settings.namespace);
     let groups = allowed(&settings.groups);
     let users = CONTROLLERS.into_iter().chain([account.as_str()]).chain(settings.users.iter().map(String::as_str));
     let is_ours = format!(
-        "request.resource.resource == \"namespaces\" ? oldObject.metadata.name == {namespace} : oldObject.metadata.name == {name} \
-         && oldObject.metadata.?namespace.orValue({namespace}) == {namespace}"
+        "request.resource.resource == \"namespaces\" ? oldObject.metadata.name == {namespace} : \
+         oldObject.metadata.?namespace.orValue(\"\") == \"\" ? oldObject.metadata.name == {name} : \
+         oldObject.metadata.?namespace.orValue(\"\") == {namespace} && \
+         (oldObject.metadata.name == {name} || oldObject.metadata.name.startsWith({prefix}))"
     );
     let rules = vec![
         rule(

@@ -11,8 +11,15 @@ use crate::backstop::{Settings, backstop};
 const NAMES: usize = 64;
 /// Maximum length of the name of a group or a user, in bytes.
 const NAME: usize = 253;
-/// Groups that everybody is in, or every program in the cluster.
-const EVERYBODY: [&str; 3] = ["system:authenticated", "system:serviceaccounts", "system:unauthenticated"];
+/// Groups that everybody is in, or every program in the cluster, or those who create Pods for others: every controller of
+/// Kubernetes, and every node.
+const EVERYBODY: [&str; 5] = [
+    "system:authenticated",
+    "system:nodes",
+    "system:serviceaccounts",
+    "system:serviceaccounts:kube-system",
+    "system:unauthenticated",
+];
 
 /// What protects objects of the API.
 const API_FORM: &str = "\
@@ -39,7 +46,8 @@ pub(super) struct Args {
     /// system:masters is always one of them
     #[arg(long, value_name = "GROUP", num_args = 1.., required = true, value_parser = group)]
     allow_group: Vec<String>,
-    /// Users who may change the objects of Portcullis, such as a provider's admissions enforcer
+    /// Users who may change the objects of Portcullis: whoever else writes `caBundle`, such as cert-manager's CA injector
+    /// (system:serviceaccount:cert-manager:cert-manager-cainjector), or a provider's admissions enforcer
     #[arg(long, value_name = "USER", num_args = 1.., value_parser = name)]
     allow_user: Vec<String>,
     /// Namespace of Portcullis; its Pods are never judged
@@ -91,8 +99,8 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, String> {
 /// Reads the name of a group.
 fn group(text: &str) -> Result<String, String> {
     if EVERYBODY.contains(&text) {
-        let who = "everybody, or every program in the cluster, is in it: name a group of people, or that of one namespace's \
-                   programs, such as system:serviceaccounts:argocd";
+        let who = "everybody, every program in the cluster, or every controller that creates Pods is in it: name a group of \
+                   people, or that of one namespace's programs, such as system:serviceaccounts:argocd";
         return Err(who.to_owned());
     }
     name(text)

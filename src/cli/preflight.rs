@@ -14,7 +14,7 @@ use serde::Serialize;
 use super::progress::Progress;
 use super::row::json;
 use super::{Policies, REFUSED, UNUSABLE, escape, print};
-use crate::preflight::{Trap, traps};
+use crate::preflight::{IDS, Trap, traps};
 use crate::redaction::clean;
 use crate::snapshot::Snapshot;
 use crate::webhooks::Target;
@@ -36,6 +36,9 @@ pub(super) struct Args {
     /// Name of its Service
     #[arg(long, value_name = "NAME", default_value = "portcullis")]
     service: String,
+    /// Traps that do not count for the exit code
+    #[arg(long, value_name = "TRAP", num_args = 1.., value_parser = IDS)]
+    accept: Vec<String>,
     /// Form of the output
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -92,11 +95,12 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, String> {
     let seen = cluster::read(&mut preflight, target, args.kubeconfig.as_deref())?;
     preflight.progress.clear();
     let found = traps(&seen, &snapshot);
+    let counted = found.iter().filter(|trap| args.accept.iter().all(|accepted| accepted != trap.id)).count();
     print(&match args.format {
         Format::Text => preflight.text(&found),
         Format::Json => preflight.json(&found)?,
     })?;
-    Ok(match (preflight.unreadable.len(), found.len() + preflight.refused.len()) {
+    Ok(match (preflight.unreadable.len(), counted + preflight.refused.len()) {
         (0, 0) => ExitCode::SUCCESS,
         (0, _) => ExitCode::from(REFUSED),
         _ => ExitCode::from(UNUSABLE),

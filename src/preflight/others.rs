@@ -6,9 +6,9 @@ use k8s_openapi::api::admissionregistration::v1::{MutatingWebhook, RuleWithOpera
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::core::SelectorExt as _;
 
-use super::replicas::selector;
+use super::replicas::{ours, selector};
 use super::rules::{meet, selects};
-use super::{LABEL, Seen, Trap, may_refuse};
+use super::{LABEL, Seen, Trap, is_enforced, may_refuse};
 use crate::snapshot::Snapshot;
 use crate::webhooks::{NAME, validating};
 
@@ -28,11 +28,12 @@ pub(super) fn traps(seen: &Seen, snapshot: &Snapshot) -> Vec<Trap> {
             ));
         }
     }
-    let ours = validating(snapshot, &seen.target).webhooks.unwrap_or_default();
-    let ours: Vec<RuleWithOperations> =
-        ours.into_iter().flat_map(|webhook| webhook.rules.unwrap_or_default()).collect();
+    let derived = validating(snapshot, &seen.target).webhooks.unwrap_or_default();
+    let judged: Vec<RuleWithOperations> =
+        derived.into_iter().flat_map(|webhook| webhook.rules.unwrap_or_default()).collect();
     for (configuration, webhook) in mutating(seen) {
-        if meet(webhook.rules.as_deref().unwrap_or_default(), &ours) {
+        let is_beside = meet(webhook.rules.as_deref().unwrap_or_default(), &judged);
+        if is_beside && selects_enforced(seen, snapshot, webhook.namespace_selector.as_ref()) {
             let order = if configuration < NAME { "before" } else { "after" };
             traps.push(Trap::new(
                 "other-mutating-webhook",
@@ -100,12 +101,36 @@ fn fails(policy: Option<&str>) -> bool {
 }
 
 fn selects_our_pods(seen: &Seen, webhook: &Other<'_>) -> bool {
-    let mut namespace =
-        seen.namespace.as_ref().and_then(|namespace| namespace.metadata.labels.clone()).unwrap_or_default();
-    namespace.insert("kubernetes.io/metadata.name".to_owned(), seen.target.namespace.clone());
-    let pod = BTreeMap::from([(LABEL.0.to_owned(), LABEL.1.to_owned())]);
-    let is_selected = |wanted: Option<&LabelSelector>, labels: &BTreeMap<String, String>| {
-        wanted.is_none_or(|wanted| selector(wanted.clone()).is_some_and(|selector| selector.matches(labels)))
-    };
-    is_selected(webhook.namespaces, &namespace) && is_selected(webhook.objects, &pod)
+    let namespace = labels_of(seen, &seen.target.namespace);
+    let pods: Vec<BTreeMap<String, String>> = ours(seen).filter_map(|pod| pod.metadata.labels.clone()).collect();
+    let templates = || vec![BTreeMap::from([(LABEL.0.to_owned(), LABEL.1.to_owned())])];
+    let pods = if pods.is_empty() { templates() } else { pods };
+    is_selected(webhook.namespaces, &namespace) && pods.iter().any(|pod| is_selected(webhook.objects, pod))
+}
+
+/// True if a selector selects an enforced namespace that exists.
+fn selects_enforced(seen: &Seen, snapshot: &Snapshot, selector: Option<&LabelSelector>) -> bool {
+    enforced(seen, snapshot).any(|labels| is_selected(selector, &labels))
+}
+
+/// Labels of the namespaces that exist and are enforced.
+pub(super) fn enforced<'s>(
+    seen: &'s Seen,
+    snapshot: &'s Snapshot,
+) -> impl Iterator<Item = BTreeMap<String, String>> + 's {
+    let names = seen.namespaces.iter().filter_map(|namespace| namespace.metadata.name.as_deref());
+    names.filter(|name| is_enforced(seen, snapshot, name)).map(|name| labels_of(seen, name))
+}
+
+/// Labels of a namespace, with its name, which every namespace has (KEP-2161).
+fn labels_of(seen: &Seen, name: &str) -> BTreeMap<String, String> {
+    let namespace = seen.namespaces.iter().find(|namespace| namespace.metadata.name.as_deref() == Some(name));
+    let mut labels = namespace.and_then(|namespace| namespace.metadata.labels.clone()).unwrap_or_default();
+    labels.insert("kubernetes.io/metadata.name".to_owned(), name.to_owned());
+    labels
+}
+
+/// True if a selector, or none, selects these labels.
+pub(super) fn is_selected(wanted: Option<&LabelSelector>, labels: &BTreeMap<String, String>) -> bool {
+    wanted.is_none_or(|wanted| selector(wanted.clone()).is_some_and(|selector| selector.matches(labels)))
 }

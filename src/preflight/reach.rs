@@ -4,7 +4,7 @@
 use k8s_openapi::api::admissionregistration::v1::WebhookClientConfig;
 use k8s_openapi::api::discovery::v1::{Endpoint, EndpointSlice};
 
-use super::{Reached, Seen, Trap, may_refuse};
+use super::{Reached, Seen, Trap, is_outside, may_refuse};
 use crate::snapshot::Snapshot;
 use crate::webhooks::NAME;
 
@@ -12,7 +12,7 @@ use crate::webhooks::NAME;
 const PORT: i32 = 443;
 
 pub(super) fn traps(seen: &Seen, snapshot: &Snapshot) -> Vec<Trap> {
-    if !may_refuse(seen, snapshot) {
+    if !may_refuse(seen, snapshot) || is_outside(&seen.validating) {
         return Vec::new();
     }
     let mut traps = service(seen);

@@ -6,14 +6,14 @@ use k8s_openapi::api::core::v1::{Pod, PodTemplateSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::core::{Selector, SelectorExt as _};
 
-use super::{LABEL, Seen, Trap, may_refuse};
+use super::{LABEL, Seen, Trap, is_outside, may_refuse};
 use crate::snapshot::Snapshot;
 
 /// Replicas without which a restart or a lost node leaves nobody to answer.
 const REPLICAS: usize = 2;
 
 pub(super) fn traps(seen: &Seen, snapshot: &Snapshot) -> Vec<Trap> {
-    if !may_refuse(seen, snapshot) {
+    if !may_refuse(seen, snapshot) || is_outside(&seen.validating) {
         return Vec::new();
     }
     let namespace = &seen.target.namespace;

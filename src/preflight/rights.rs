@@ -44,10 +44,31 @@ const SECRET: [(&str, &[&str], &str, &[&str]); 2] = [
     ("", &["secrets"], "portcullis-certificate", &["get", "list", "watch", "update"]),
 ];
 
-/// The rights that the server needs, one verb each; `makes_certificate` if it makes its own certificate.
-pub fn needed(makes_certificate: bool) -> Vec<Right> {
-    let in_cluster = ALWAYS.iter().chain(makes_certificate.then_some(&CERTIFICATE).into_iter().flatten());
-    let in_namespace = makes_certificate.then_some(&SECRET).into_iter().flatten();
+/// The same for `webhooks: {drift: repair}`, and for `--fallback-to-last-good`.
+const REPAIR: [(&str, &[&str], &str, &[&str]); 2] = [
+    ("coordination.k8s.io", &["leases"], "", &["create"]),
+    ("coordination.k8s.io", &["leases"], "portcullis-webhooks", &["get", "update"]),
+];
+const REPLICAS: [(&str, &[&str], &str, &[&str]); 1] = [("discovery.k8s.io", &["endpointslices"], "", &["list"])];
+
+/// Settings of a server that need rights of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Needs {
+    /// It makes its own certificate.
+    pub certificate: bool,
+    /// It repairs the webhook configurations.
+    pub repair: bool,
+    /// It asks the other replicas for their configuration.
+    pub replicas: bool,
+}
+
+/// The rights that the server needs, one verb each.
+pub fn needed(needs: Needs) -> Vec<Right> {
+    let patches = needs.certificate || needs.repair;
+    let in_cluster = ALWAYS.iter().chain(patches.then_some(&CERTIFICATE).into_iter().flatten());
+    let certificate = needs.certificate.then_some(&SECRET).into_iter().flatten();
+    let repair = needs.repair.then_some(&REPAIR).into_iter().flatten();
+    let in_namespace = certificate.chain(repair).chain(needs.replicas.then_some(&REPLICAS).into_iter().flatten());
     let rows = in_cluster.map(|row| (row, false)).chain(in_namespace.map(|row| (row, true)));
     rows.flat_map(|((group, resources, name, verbs), is_namespaced)| {
         resources.iter().flat_map(move |resource| {

@@ -8,7 +8,7 @@ use k8s_openapi::api::admissionregistration::v1::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement, ObjectMeta};
 use serde_json::{Value, json};
 
-use super::{Critical, Reached, Seen, needed, traps};
+use super::{Critical, Needs, Reached, Seen, needed, traps};
 use crate::config::compile_at;
 use crate::snapshot::Snapshot;
 use crate::webhooks::Target;
@@ -45,7 +45,10 @@ fn clean() -> Seen {
         version: Some((1, 37)),
         validating: Vec::new(),
         mutating: Vec::new(),
-        namespace: None,
+        namespaces: vec![
+            parsed(json!({"metadata": {"name": "shop"}})),
+            parsed(json!({"metadata": {"name": "portcullis"}})),
+        ],
         deployments: vec![parsed(json!({"metadata": {"name": "portcullis"}, "spec": {"replicas": 2,
             "selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}}}}))],
         stateful_sets: Vec::new(),
@@ -131,7 +134,7 @@ fn each_trap_is_named_alone() {
             "other-mutating-webhook",
             Box::new(|seen| seen.mutating = vec![mutating("mesh", Some(5), vec![rule("", "pods")])]),
         ),
-        ("missing-right", Box::new(|seen| seen.denied = needed(true)[..1].to_vec())),
+        ("missing-right", Box::new(|seen| seen.denied = needed(Needs::default())[..1].to_vec())),
         ("missing-kind", Box::new(|seen| seen.missing = vec!["a.b Rollout".to_owned()])),
     ];
     for (id, set) in table {

@@ -38,14 +38,12 @@ use super::App;
 use crate::lock::lock;
 use crate::snapshot::Snapshot;
 use crate::trail::{Class, Record};
-use crate::webhooks::{CONFIGURATION, NAME, Target, mutating, validating};
+use crate::webhooks::{CONFIGURATION, NAME, Target, VERSION, mutating, validating};
 
 /// Time between two comparisons.
 const COMPARE: Duration = Duration::from_secs(2);
 /// Maximum time for the repair of an object.
 const REPAIR: Duration = Duration::from_secs(10);
-/// Label of an object that a chart of some version applied.
-const VERSION: &str = "app.kubernetes.io/version";
 
 /// Installed webhook configurations, as they were last seen.
 pub struct Installed {
@@ -99,7 +97,7 @@ impl Installed {
                 Seen::Absent { was_seen } => report.add_absent(kind, *was_seen),
                 Seen::Object(object) => {
                     let differences = differences(object, &wanted, self.reached);
-                    report.add(kind, object, &differences, is_current(object, snapshot));
+                    report.add(kind, object, &differences, is_current(object, snapshot), !wanted.is_empty());
                 }
             }
             report.remarks.extend(lock(&observed.remark).clone());
@@ -166,8 +164,15 @@ impl Repairs {
                 Claim::Granted => {}
                 Claim::Held => return Ok(Vec::new()),
                 Claim::Exhausted(until) => {
-                    return Err(format!(
-                        "{kind} {NAME} was repaired {REPAIRS} times within an hour, and is not repaired again before {until}"
+                    let line = format!(
+                        "{kind} {NAME}: {REPAIRS} repairs were tried within an hour, and none is tried before {until}"
+                    );
+                    // The reason why they failed stays.
+                    let before = lock(&observed.remark).clone();
+                    let failure = before.filter(|before| before.contains("could not be repaired"));
+                    return Err(failure.filter(|failure| !failure.contains(&line)).map_or_else(
+                        || line.clone(),
+                        |failure| failure.split("; ").next().unwrap_or_default().to_owned() + "; " + &line,
                     ));
                 }
             }
@@ -279,12 +284,13 @@ where
     }
 }
 
-/// True if an object is derived from this configuration, by this version of the program as far as it says so.
+/// True if an object is derived from this configuration by this version of the program: replicas of two versions, which may
+/// derive different webhooks, never repair what the other one wants.
 fn is_current(object: &Value, snapshot: &Snapshot) -> bool {
     let metadata = &object["metadata"];
     let version = metadata["labels"][VERSION].as_str();
     metadata["annotations"][CONFIGURATION].as_str() == Some(snapshot.digest())
-        && version.is_none_or(|version| version == env!("CARGO_PKG_VERSION"))
+        && version == Some(env!("CARGO_PKG_VERSION"))
 }
 
 fn webhooks(object: &impl Serialize) -> Vec<Value> {

@@ -95,6 +95,22 @@ impl DaemonSet {
     }
 }
 
+/// True for a Pod that has ended, and runs no more.
+fn has_ended(pod: &RawValue) -> bool {
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Pod {
+        status: Status,
+    }
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Status {
+        phase: String,
+    }
+    let read: Pod = serde_json::from_str(pod.get()).unwrap_or_default();
+    ["Succeeded", "Failed"].contains(&read.status.phase.as_str())
+}
+
 /// Judges what is listed.
 struct Judging<'j, 's> {
     preflight: &'j mut Preflight<'s>,
@@ -109,6 +125,10 @@ impl Visitor for Judging<'_, '_> {
     fn object(&mut self, kind: &Listed, object: &RawValue) {
         let references = References::of(object);
         self.owners.learn(&kind.kind, &references);
+        // It has no next Pod of its own, and what made it is judged by itself.
+        if kind.kind == "Pod" && has_ended(object) {
+            return;
+        }
         self.known.learn(kind, object, &references);
         let (snapshot, now) = (self.preflight.snapshot, self.preflight.now);
         let bench = Bench { snapshot, world: &self.known, ranges: self.known.objects(), now };

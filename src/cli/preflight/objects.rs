@@ -17,7 +17,7 @@ use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
 
 use super::Preflight;
-use crate::preflight::{LABEL, Reached, Right, Seen, needed};
+use crate::preflight::{LABEL, Needs, Reached, Right, Seen, is_outside, needed};
 use crate::webhooks::Target;
 
 /// Objects of a page, and of a kind.
@@ -47,7 +47,7 @@ pub(super) async fn read(preflight: &mut Preflight<'_>, client: &Client, target:
     .await;
     let budgets = list::<PodDisruptionBudget>(told, Api::namespaced(client.clone(), &own), &all).await;
     let endpoints = list::<EndpointSlice>(told, Api::namespaced(client.clone(), &own), &of_service).await;
-    let namespace = get::<Namespace>(told, Api::all(client.clone()), &own).await;
+    let namespaces = list::<Namespace>(told, Api::all(client.clone()), &all).await;
     let service = get::<Service>(told, Api::namespaced(client.clone(), &own), &target.service).await;
     let version = version(told, client).await;
     let container = pods.first().and_then(|pod| pod.spec.as_ref()).and_then(|spec| spec.containers.first());
@@ -56,9 +56,16 @@ pub(super) async fn read(preflight: &mut Preflight<'_>, client: &Client, target:
     let account = pods.first().and_then(|pod| pod.spec.as_ref()?.service_account_name.clone());
     let account = account.unwrap_or_else(|| LABEL.1.to_owned());
     // Without a Pod nothing is known of the rights that it will have.
-    let rights = if pods.is_empty() { Vec::new() } else { needed(has("--self-managed-certificate")) };
+    let needs = Needs {
+        certificate: has("--self-managed-certificate"),
+        repair: preflight.snapshot.repairs_webhooks(),
+        replicas: has("--fallback-to-last-good"),
+    };
+    let rights = if pods.is_empty() { Vec::new() } else { needed(needs) };
     let denied = denied(told, client, &own, &account, rights).await;
-    let reached = if service.is_none()
+    let reached = if is_outside(&validating) {
+        Reached::NotAsked("the webhooks lead to a URL, and its replicas are not counted".to_owned())
+    } else if service.is_none()
         || !endpoints.iter().any(|slice| slice.endpoints.as_ref().is_some_and(|all| !all.is_empty()))
     {
         Reached::NotAsked("there is no endpoint".to_owned())
@@ -76,7 +83,7 @@ pub(super) async fn read(preflight: &mut Preflight<'_>, client: &Client, target:
         version,
         validating,
         mutating,
-        namespace,
+        namespaces,
         deployments,
         stateful_sets,
         pods,
@@ -193,7 +200,11 @@ async fn reach(told: &mut Vec<String>, client: &Client, own: &str, service: &str
         Ok((status.as_u16(), String::from_utf8_lossy(&body).into_owned()))
     };
     let what = format!("services/proxy of https:{service}:443");
-    match asked(told, &what, answer).await {
+    // An address that drops what comes is the usual form of a firewall.
+    let Ok(answer) = tokio::time::timeout(PATIENCE, answer).await else {
+        return Reached::Failed(format!("no answer within {PATIENCE:?}"));
+    };
+    match asked(told, &what, std::future::ready(answer)).await {
         // Ours: the method, or a caller without a token, is refused.
         Some((405 | 401, _)) => Reached::Answered,
         Some((403, said)) => {

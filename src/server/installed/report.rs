@@ -29,9 +29,17 @@ impl Report {
         self.add_missing(kind, event);
     }
 
-    /// Adds an object that exists, with its differences. `is_current` is true if it is derived from the configuration in force.
-    pub(super) fn add(&mut self, kind: &str, object: &Value, differences: &[Difference], is_current: bool) {
-        if is_empty(object) {
+    /// Adds an object that exists, with its differences. `is_current` is true if it is derived from the configuration in force,
+    /// `has_webhooks` if there are webhooks to derive.
+    pub(super) fn add(
+        &mut self,
+        kind: &str,
+        object: &Value,
+        differences: &[Difference],
+        is_current: bool,
+        has_webhooks: bool,
+    ) {
+        if is_empty(object) && has_webhooks {
             self.add_missing(kind, "has no webhooks");
         }
         for one in differences {

@@ -14,7 +14,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use super::authority::{is_old_name, is_our_name};
 use super::plan::{self, Leaf, Period, View};
 
-/// Keys of the Secret (type `kubernetes.io/tls`, and the CAs and the key of the newest one beside them).
+/// Keys of the Secret (those of type `kubernetes.io/tls`, and the CAs and the key of the newest one beside them).
 const CERTIFICATE: &str = "tls.crt";
 const KEY: &str = "tls.key";
 const AUTHORITIES: &str = "ca.crt";

@@ -110,7 +110,15 @@ impl Keeper {
                 self.report(None);
                 return Ok(Look::In(CHECK));
             }
-            Held::Ours(content) => Some(content.clone()),
+            Held::Ours(content) => {
+                // A CA that somebody took out of the Secret does not come back from here.
+                if served.as_ref().is_some_and(|served| served.certificate == content.certificate)
+                    && content.signer().is_some()
+                {
+                    self.served = Held::Ours(content.clone());
+                }
+                Some(content.clone())
+            }
             // Emptied, or deleted: a new CA comes, and until it is trusted that of before stays.
             Held::Nothing => served.as_ref().map(Content::without_key),
         };

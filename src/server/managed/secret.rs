@@ -60,7 +60,8 @@ impl Managed {
                     namespace: Some(self.namespace.clone()),
                     ..ObjectMeta::default()
                 };
-                let type_ = Some("kubernetes.io/tls".to_owned());
+                // As the manifest has it: `kubernetes.io/tls` could not be emptied.
+                let type_ = Some("Opaque".to_owned());
                 api.create(&by, &Secret { metadata, type_, data: Some(content.data()), ..Secret::default() }).await
             }
         };

@@ -9,7 +9,7 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::admissionregistration::v1::{
     MutatingWebhookConfiguration, ValidatingWebhookConfiguration, WebhookClientConfig,
 };
-use kube::api::{Patch, PatchParams};
+use kube::api::{ListParams, Patch, PatchParams};
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
@@ -84,6 +84,7 @@ impl Trust {
     {
         let api: Api<K> = Api::all(self.client.clone());
         let mut states = std::pin::pin!(watcher::watch_object(api.clone(), NAME).default_backoff());
+        let ours = ListParams::default().fields(&format!("metadata.name={NAME}"));
         let mut expected = self.expected.subscribe();
         let mut current: Option<K> = None;
         let mut has_failed = false;
@@ -95,11 +96,7 @@ impl Trust {
             };
             match state {
                 Some(Some(Ok(found))) => {
-                    let bundles = found.iter().flat_map(webhooks);
-                    let bundles =
-                        bundles.map(|(_, config)| config.ca_bundle.map(|bundle| bundle.0).unwrap_or_default());
-                    *lock(seen) = Some(bundles.collect());
-                    self.changed.notify_one();
+                    self.note(seen, found.iter().flat_map(webhooks));
                     current = found;
                 }
                 Some(Some(Err(error))) => {
@@ -107,9 +104,22 @@ impl Trust {
                     // It may change, and nobody would know.
                     *lock(seen) = None;
                     self.changed.notify_one();
+                    has_failed = true;
                     continue;
                 }
                 Some(None) => return,
+                // A watch that goes on after an error tells of changes alone.
+                None if lock(seen).is_none() => match api.list(&ours).await {
+                    Ok(found) => {
+                        current = found.items.into_iter().next();
+                        self.note(seen, current.iter().flat_map(webhooks));
+                    }
+                    Err(error) => {
+                        tracing::debug!(%error, kind = %K::kind(&()), "our webhook configuration cannot be read");
+                        has_failed = true;
+                        continue;
+                    }
+                },
                 None => {}
             }
             has_failed = false;
@@ -119,6 +129,13 @@ impl Trust {
                 has_failed = true;
             }
         }
+    }
+
+    /// Notes what the webhooks of a configuration trust.
+    fn note(&self, seen: &Mutex<Option<Vec<Vec<u8>>>>, webhooks: impl Iterator<Item = (String, WebhookClientConfig)>) {
+        let bundles = webhooks.map(|(_, config)| config.ca_bundle.map(|bundle| bundle.0).unwrap_or_default());
+        *lock(seen) = Some(bundles.collect());
+        self.changed.notify_one();
     }
 
     async fn set<K>(

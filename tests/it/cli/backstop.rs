@@ -44,7 +44,8 @@ fn whoever_may_turn_it_off_must_be_named() {
         (&["--allow-group", ""], "must be a name"),
         (&["--allow-group", &long], "must be at most 253 bytes long"),
         (&["--allow-group", "system:authenticated"], "everybody"),
-        (&["--allow-group", "system:serviceaccounts"], "everybody, or every program"),
+        (&["--allow-group", "system:serviceaccounts"], "everybody, every program"),
+        (&["--allow-group", "system:serviceaccounts:kube-system"], "every controller that creates Pods"),
         (&[&["--allow-group"], many.as_slice()].concat(), "--allow-group: must be at most 64, not 65"),
         (&["--allow-group", "a", "--config", "no-such-file.yaml"], "no-such-file.yaml"),
     ] {

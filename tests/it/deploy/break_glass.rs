@@ -19,6 +19,8 @@ use crate::kubernetes::plane::{Plane, programs};
 use crate::kubernetes::process::PROGRAM;
 use crate::kubernetes::space::{Space, account};
 
+/// Heading of the part of the page of the backstop about its removal.
+const REMOVE: &str = "\n## Remove\n";
 /// Where the page's part on what comes after begins.
 const AFTERWARDS: &str = "\n## Afterwards\n";
 /// API servers read files again once a minute.
@@ -212,7 +214,9 @@ fn drill(form: Form) {
     eventually("webhooks refuse", || (shop.create_dry("pods", &pod("web", spec())).code == 500).then_some(()));
 
     let page = |name: &str| std::fs::read_to_string(repository(&format!("deploy/{name}.md"))).expect("a page");
-    drill.lines(&page("backstop")).iter().for_each(|line| drill.run(line));
+    let backstop = page("backstop");
+    let (install, remove) = backstop.split_once(REMOVE).expect("the heading");
+    drill.lines(install).iter().for_each(|line| drill.run(line));
     within_a_reread("the backstop refuses", || is_refused_by_backstop(&shop.create_dry("pods", &privileged("web"))));
     let answer = shop.create_dry("pods", &pod("web", spec()));
     assert!(answer.code == 500 && answer.message().contains("failed calling webhook"), "{answer:#?}");
@@ -242,6 +246,13 @@ fn drill(form: Form) {
     assert_eq!(suspended(&drill), [false, false, false]);
     eventually("webhooks refuse again", || (shop.create_dry("pods", &pod("web", spec())).code == 500).then_some(()));
     within_a_reread("so does the backstop", || is_refused_by_backstop(&shop.create_dry("pods", &privileged("web"))));
+
+    if form == Form::Api {
+        drill.lines(remove).iter().for_each(|line| drill.run(line));
+        within_a_reread("it is gone for good", || {
+            !is_refused_by_backstop(&shop.create_dry("pods", &privileged("web")))
+        });
+    }
 
     // It is removed by somebody of the group, and what is in its namespace by the controllers.
     drill.run("kubectl delete -k deploy/overlays/enforce --wait=false");

@@ -278,7 +278,7 @@ fn what_was_deleted_is_never_created_again() {
 
 #[test]
 fn replicas_with_different_configurations_never_write() {
-    let seconds = std::env::var("PORTCULLIS_DRIFT_SECONDS").map_or(10, |text| text.parse().expect("seconds"));
+    let seconds = std::env::var("PORTCULLIS_DRIFT_SECONDS").map_or(30, |text| text.parse().expect("seconds"));
     let (plane, old) = installed(REPAIR);
     let audit = configuration("deploy/overlays/audit-only") + REPAIR;
     let new = Program::serve(&plane, &audit).ready();

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use axum::http::Method;
+use portcullis::preflight::Needs;
 use serde_json::{Value, json};
 
 use super::kubelet::{Replica, pods};
@@ -11,7 +12,7 @@ use super::{NAME, configuration, documents, kubectl};
 use crate::cli::{Ran, run_in};
 use crate::golden::repository;
 use crate::kubernetes::eventually;
-use crate::kubernetes::objects::{broken_spec, holder, spec};
+use crate::kubernetes::objects::{broken_spec, holder, pod, spec};
 use crate::kubernetes::plane::Plane;
 use crate::kubernetes::space::{Space, account};
 
@@ -178,7 +179,7 @@ fn each_trap_is_named_and_none_on_a_clean_cluster() {
     eventually("nobody refuses", || {
         space.create("deployments", &holder("Deployment", "bad", broken_spec())).is_success().then_some(())
     });
-    let found = eventually("the bad one", || Some(cluster.look()).filter(|found| found.refused == ["Deployment bad"]));
+    let found = eventually("the bad one", || Some(cluster.look()).filter(|found| found.refused == ["Deployment/bad"]));
     assert_eq!((found.code, found.traps), (1, Vec::new()), "{}", found.said);
     space.delete("deployments", "bad").admitted();
     let mut agent = holder("DaemonSet", "agent", spec());
@@ -210,15 +211,18 @@ fn each_trap_is_named_and_none_on_a_clean_cluster() {
 
 #[test]
 fn a_preflight_needs_the_rights_that_are_listed_and_no_others() {
-    let plane = Plane::start(&["--with-controller-manager=false"]);
+    let network = Network::new();
+    let plane = Plane::start(&["--with-controller-manager=false", "--address", &network.node.to_string()]);
     kubectl(&plane, &["apply", "-k", "deploy/overlays/enforce"]);
-    let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "one", "labels": {"app.kubernetes.io/name": NAME}},
-        "spec": {"serviceAccountName": NAME, "containers": [{"name": NAME, "image": "x", "args": ["--self-managed-certificate=x"]}]}});
+    let mut pod = pod("one", spec());
+    pod["metadata"]["labels"] = json!({"app.kubernetes.io/name": NAME});
+    pod["spec"]["serviceAccountName"] = NAME.into();
+    pod["spec"]["containers"][0]["args"] = json!(["--self-managed-certificate=x"]);
     let space = Space::named(&plane.admin, NAME);
     space.create("pods", &pod).admitted();
     let endpoints = json!({"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
         "metadata": {"name": NAME, "labels": {"kubernetes.io/service-name": NAME}},
-        "ports": [{"name": "", "port": 8443}], "endpoints": [{"addresses": ["192.0.2.1"], "conditions": {"ready": true}}]});
+        "ports": [{"name": "", "port": 8443}], "endpoints": [{"addresses": [network.node], "conditions": {"ready": true}}]});
     let path = format!("/apis/discovery.k8s.io/v1/namespaces/{NAME}/endpointslices");
     plane.admin.call(Method::POST, &path, Some(&endpoints)).admitted();
     let mut rules: Vec<Value> = Vec::new();
@@ -309,7 +313,7 @@ fn the_rights_that_are_asked_for_are_those_of_the_manifests() {
             }
         }
     }
-    let asked = portcullis::preflight::needed(true);
+    let asked = portcullis::preflight::needed(Needs { certificate: true, ..Needs::default() });
     let asked = asked.iter().map(|right| {
         let text = |text: &str| text.to_owned();
         (text(right.group), text(right.resource), text(right.name), text(right.verb), right.is_namespaced)

@@ -54,7 +54,9 @@ impl Demo {
     /// Starts one with a kubeconfig and a kubectl of ours, and reads on until it has named its namespace.
     fn start(variables: &[(&str, &str)]) -> Self {
         let path = format!("{}:{}", programs().display(), std::env::var("PATH").expect("PATH"));
-        let mut child = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tools/demo/run"))
+        // A shell cannot trap a signal that was ignored when it started, as SIGINT is in the background.
+        let mut child = Command::new("env")
+            .args(["--default-signal=INT", concat!(env!("CARGO_MANIFEST_DIR"), "/tools/demo/run")])
             .envs([("CLUSTER", "current"), ("PORTCULLIS", PROGRAM), ("DEMO_ADDRESS", "127.0.0.1"), ("PATH", &path)])
             .env("KUBECONFIG", &THERE.place.kubeconfig)
             .env_remove("YES")
