@@ -2,8 +2,8 @@
 //!
 //! Such a policy cannot know whether Portcullis answers. It is always in force, and it knows no exception, no reason on an object
 //! and no age of a workload. So it refuses less than Portcullis does, and never more: it judges the creation of Pods, by the
-//! policies in [`pods`], in the namespaces where they enforce and nothing else could admit the Pod. A second one protects the
-//! objects of Portcullis ([`guard`]).
+//! policies in `pods`, in the namespaces where they enforce and nothing else could admit the Pod. A second one protects the
+//! objects of Portcullis (`guard`).
 
 mod cel;
 mod guard;

@@ -2,8 +2,8 @@
 //!
 //! The Secret holds the certificate, its key, the CAs that the API server is to trust (`ca.crt`, the newest first), and the key
 //! of the newest CA. The manifests hold it without data, so that it is deleted with everything else. Every replica watches it,
-//! serves what it holds, and may make the next step of a renewal ([`plan`]): one write, over the resourceVersion that was read.
-//! Whoever loses the race reads again. The CAs are trusted by nothing but our own two webhook configurations ([`trust`]). A
+//! serves what it holds, and may make the next step of a renewal (`plan`): one write, over the resourceVersion that was read.
+//! Whoever loses the race reads again. The CAs are trusted by nothing but our own two webhook configurations (`trust`). A
 //! Secret of somebody else is served, and never written.
 
 mod authority;
