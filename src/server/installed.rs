@@ -165,15 +165,12 @@ impl Repairs {
                 Claim::Held => return Ok(Vec::new()),
                 Claim::Exhausted(until) => {
                     let line = format!(
-                        "{kind} {NAME}: {REPAIRS} repairs were tried within an hour, and none is tried before {until}"
+                        "{kind} {NAME}: a repair was tried {REPAIRS} times within an hour: it is not repaired again before {until}"
                     );
-                    // The reason why they failed stays.
-                    let before = lock(&observed.remark).clone();
-                    let failure = before.filter(|before| before.contains("could not be repaired"));
-                    return Err(failure.filter(|failure| !failure.contains(&line)).map_or_else(
-                        || line.clone(),
-                        |failure| failure.split("; ").next().unwrap_or_default().to_owned() + "; " + &line,
-                    ));
+                    // The error of the last attempt stays.
+                    let before = lock(&observed.remark).clone().filter(|text| text.contains("could not be repaired"));
+                    let error = before.and_then(|text| Some(text.split("; ").next()?.to_owned() + "; "));
+                    return Err(error.unwrap_or_default() + &line);
                 }
             }
             object = match send::<K>(&self.client, patch(&object, &these)).await {
