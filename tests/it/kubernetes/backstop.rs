@@ -19,7 +19,7 @@ use super::process::PROGRAM;
 use crate::golden::repository;
 
 /// The group of those whom the backstop judges, who may do everything by RBAC.
-pub(crate) const DEVELOPERS: &str = "developers";
+pub(crate) const DEVELOPERS: &str = "backstop-developers";
 
 /// The folder that the page names for policies.
 pub(crate) const POLICIES: &str = "/etc/kubernetes/admission/policies";

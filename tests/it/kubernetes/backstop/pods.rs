@@ -31,7 +31,7 @@ const CONFIGURATIONS: [&str; 6] = [
     "profile: hardened\n",
     "profile: hardened\ndefaults: all\npodSecurityLabels: tighten\n",
     "profile: pss-restricted\nceiling: audit\nnamespaces: [{match: {names: [SPACE]}, ceiling: enforce}]\n",
-    "profile: pss-baseline\npolicies: {unpinned-images: {mode: enforce}}\n",
+    "profile: pss-baseline\npolicies: {unpinned-images: {mode: enforce}, host-namespaces: {mode: off}}\n",
     "profile: pss-restricted\npodSecurityVersion: v1.24\n",
     "profile: hardened\nexceptions:\n- {name: old, policies: [unpinned-images, volume-types], match: {namespace: SPACE}, expires: \
      TOMORROW, reason: r, owner: o}\n",
