@@ -27,7 +27,7 @@ const NAME: &str = "portcullis-backstop";
 /// The group whose members may do everything already.
 const MASTERS: &str = "system:masters";
 
-/// What a backstop is made for, beside the configuration.
+/// Settings of a backstop that are not in the configuration.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// Our namespace: Pods in it are not judged.
@@ -47,7 +47,7 @@ pub struct Settings {
 pub struct Backstop {
     /// The policies and their bindings.
     pub policies: Vec<(ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding)>,
-    /// What is left out, a sentence each.
+    /// One sentence for each policy that is left out.
     pub notes: Vec<String>,
 }
 

@@ -155,23 +155,24 @@ pub(super) fn validation(rule: &Rule, expression: String) -> Validation {
     Validation { expression, message: Some(message), reason: Some("Forbidden".to_owned()), ..Validation::default() }
 }
 
-/// What holds for every container.
+/// An expression that is true if `of_one` is true for every container `c`.
 fn containers(of_one: &str) -> String {
     format!("variables.containers.all(c, {of_one})")
 }
 
-/// What holds for every volume, `v`.
+/// An expression that is true if `of_one` is true for every volume `v`.
 fn volumes(of_one: &str) -> String {
     format!("object.spec.?volumes.orValue([]).all(v, {of_one})")
 }
 
-/// What holds for the security context of the pod and for that of every container, in both for the word `CONTEXT`.
+/// An expression that is true if `of_one` is true for the security context of the pod and for that of every container. The word
+/// `CONTEXT` in it stands for the security context.
 fn contexts(of_one: &str) -> String {
     let of_pod = of_one.replace("CONTEXT", "object.spec.?securityContext");
     format!("{of_pod} && {}", containers(&of_one.replace("CONTEXT", "c.?securityContext")))
 }
 
-/// What need not hold for a Pod for Windows, since the version that exempts them.
+/// The expression, or true for a Pod for Windows, from the version on that exempts such Pods.
 fn but_windows(version: Version, expression: &str) -> String {
     let is_exempt = Change::EXEMPTS_WINDOWS.holds(version);
     if is_exempt { format!("variables.isWindows || ({expression})") } else { expression.to_owned() }

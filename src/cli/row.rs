@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use jsonptr::{PointerBuf, Token};
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 use super::unjudged::{self, is_own};
 use crate::decision::{Decision, Exemption, FindingText, ModedFinding};
@@ -12,7 +13,7 @@ use crate::escape::escaped_json;
 use crate::mode::Mode;
 use crate::policy::Severity;
 use crate::redaction::clean;
-use crate::scan::{Bench, Identity, Judgement, Origin};
+use crate::scan::{Bench, Identity, Judgement, Origin, Written};
 use crate::snapshot::Snapshot;
 
 /// An object with its findings. File, line and column are those of a file; an object of a cluster has none.
@@ -68,8 +69,22 @@ impl Examined {
         Self { judgement, missing, outcome }
     }
 
+    /// Judges an object that an API server has listed; `None` if it is nested too deeply.
+    ///
+    /// Most objects are judged as they came. One with a field of the wrong type is judged without that, and one of another
+    /// project's kinds is searched for templates that nobody judges.
+    pub(super) fn listed(bench: &Bench<'_>, object: &RawValue, identity: &Identity) -> Option<Self> {
+        if is_own(identity.group_version().0)
+            && let Ok(decision) = bench.decide(Written::Json(object), identity, Origin::Stored)
+        {
+            return Some(Self::decided(decision));
+        }
+        let node = serde_json::from_str::<Node>(object.get()).ok()?;
+        Some(Self::of(bench, &node, identity, Origin::Stored))
+    }
+
     /// An object of which every field could be read, and every template is judged.
-    pub(super) fn decided(decision: Decision) -> Self {
+    fn decided(decision: Decision) -> Self {
         let outcome = Outcome::of(Some(&decision), false, false);
         Self { judgement: Judgement { decision: Some(decision), errors: Vec::new() }, missing: Vec::new(), outcome }
     }

@@ -57,28 +57,23 @@ struct Other<'w> {
     objects: Option<&'w LabelSelector>,
 }
 
+/// The webhooks of others, each with the sentence that names it.
 fn all(seen: &Seen) -> impl Iterator<Item = (String, Other<'_>)> {
-    let validating = validators(seen).map(|(configuration, webhook)| {
-        let place = format!("ValidatingWebhookConfiguration {configuration}: {}", webhook.name);
-        let other = Other {
-            fails: fails(webhook.failure_policy.as_deref()),
-            rules: webhook.rules.as_deref().unwrap_or_default(),
-            namespaces: webhook.namespace_selector.as_ref(),
-            objects: webhook.object_selector.as_ref(),
+    // The two kinds have the same fields, and no type in common.
+    macro_rules! other {
+        ($kind:literal) => {
+            |(configuration, webhook)| {
+                let place = format!("{} {configuration}: {}", $kind, webhook.name);
+                // The default of the API is `Fail` (admissionregistration/v1).
+                let fails = webhook.failure_policy.as_deref().is_none_or(|policy| policy == "Fail");
+                let rules = webhook.rules.as_deref().unwrap_or_default();
+                let (namespaces, objects) = (webhook.namespace_selector.as_ref(), webhook.object_selector.as_ref());
+                (place, Other { fails, rules, namespaces, objects })
+            }
         };
-        (place, other)
-    });
-    let mutating = mutating(seen).map(|(configuration, webhook)| {
-        let place = format!("MutatingWebhookConfiguration {configuration}: {}", webhook.name);
-        let other = Other {
-            fails: fails(webhook.failure_policy.as_deref()),
-            rules: webhook.rules.as_deref().unwrap_or_default(),
-            namespaces: webhook.namespace_selector.as_ref(),
-            objects: webhook.object_selector.as_ref(),
-        };
-        (place, other)
-    });
-    validating.chain(mutating)
+    }
+    let validating = validators(seen).map(other!("ValidatingWebhookConfiguration"));
+    validating.chain(mutating(seen).map(other!("MutatingWebhookConfiguration")))
 }
 
 /// Validating webhooks of others, with the name of their configuration.
@@ -93,11 +88,6 @@ pub(super) fn mutating(seen: &Seen) -> impl Iterator<Item = (&str, &MutatingWebh
     let configurations = seen.mutating.iter().filter_map(|object| Some((object.metadata.name.as_deref()?, object)));
     let others = configurations.filter(|(name, _)| *name != NAME);
     others.flat_map(|(name, object)| object.webhooks.iter().flatten().map(move |webhook| (name, webhook)))
-}
-
-/// The default of the API is `Fail` (admissionregistration/v1).
-fn fails(policy: Option<&str>) -> bool {
-    policy.unwrap_or("Fail") == "Fail"
 }
 
 fn selects_our_pods(seen: &Seen, webhook: &Other<'_>) -> bool {

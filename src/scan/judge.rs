@@ -6,6 +6,8 @@ use jiff::Timestamp;
 use serde_json::value::RawValue;
 
 use super::completed::{complete, join};
+use super::kinds::Listed;
+use super::references::References;
 use super::type_errors::TypeErrors;
 use crate::cluster::Manifests;
 use crate::decision::{Decision, Endpoint, ModedFinding};
@@ -48,6 +50,16 @@ impl Identity {
             kind,
             namespace: if is_elsewhere { written } else { namespace.to_owned() },
             name: if name.is_empty() { text(&["metadata", "generateName"]) } else { name },
+        }
+    }
+
+    /// That of an object which an API server has listed.
+    pub fn listed(kind: &Listed, references: &References) -> Self {
+        Self {
+            api_version: kind.api_version(),
+            kind: kind.kind.clone(),
+            namespace: references.namespace().to_owned(),
+            name: references.name().to_owned(),
         }
     }
 

@@ -1,7 +1,6 @@
 //! Reads a cluster: the objects that traps are about, and everything that policies judge.
 
 use std::path::Path;
-use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -9,38 +8,23 @@ use serde_json::value::RawValue;
 use super::{Preflight, objects};
 use crate::cli::connect;
 use crate::cli::row::Examined;
-use crate::cli::unjudged::is_own;
 use crate::decision::ModedFinding;
-use crate::document::Node;
 use crate::preflight::{Critical, Seen};
-use crate::scan::{
-    Bench, Identity, Known, Listed, Origin, Owners, PAGE, References, TeamKeys, Visitor, Written, each, served, world,
-};
+use crate::scan::{Bench, Identity, Known, Listed, Owners, PAGE, References, TeamKeys, Visitor, each, served, world};
 use crate::webhooks::Target;
 
-/// Maximum time for a connection.
-const CONNECT: Duration = Duration::from_secs(10);
+/// The error where no cluster is named.
+const MISSING: &str = "there is no cluster to look at: name one with --kubeconfig";
 /// Priority class of Pods that a node needs.
 const CRITICAL: &str = "system-node-critical";
 /// DaemonSets of such Pods that are kept.
 const KEPT: usize = 1_000;
 
 pub(super) fn read(preflight: &mut Preflight<'_>, target: Target, kubeconfig: Option<&Path>) -> Result<Seen, String> {
-    // kube's client takes the process's default.
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
-    let runtime = runtime.map_err(|error| error.to_string())?;
-    let seen = runtime.block_on(whole(preflight, target, kubeconfig));
-    // Connections that would not end are left behind.
-    runtime.shutdown_timeout(Duration::from_millis(100));
-    seen
+    connect::with_cluster(kubeconfig, MISSING, async |client| whole(preflight, target, client).await)
 }
 
-async fn whole(preflight: &mut Preflight<'_>, target: Target, kubeconfig: Option<&Path>) -> Result<Seen, String> {
-    let config = connect::config(kubeconfig).await?;
-    let mut config = config.ok_or("there is no cluster to look at: name one with --kubeconfig")?;
-    config.connect_timeout = Some(CONNECT);
-    let client = kube::Client::try_from(config).map_err(|error| format!("the cluster: {error}"))?;
+async fn whole(preflight: &mut Preflight<'_>, target: Target, client: kube::Client) -> Result<Seen, String> {
     let served = served(&client, preflight.snapshot).await.map_err(|error| format!("the cluster: {error}"))?;
     preflight.unreadable.extend(served.errors.iter().map(ToString::to_string));
 
@@ -132,24 +116,13 @@ impl Visitor for Judging<'_, '_> {
         self.known.learn(kind, object, &references);
         let (snapshot, now) = (self.preflight.snapshot, self.preflight.now);
         let bench = Bench { snapshot, world: &self.known, ranges: self.known.objects(), now };
-        let identity = Identity {
-            api_version: kind.api_version(),
-            kind: kind.kind.clone(),
-            namespace: references.namespace().to_owned(),
-            name: references.name().to_owned(),
-        };
-        let decided = is_own(&kind.group).then(|| bench.decide(Written::Json(object), &identity, Origin::Stored));
-        let judged = if let Some(Ok(decision)) = decided {
-            Examined::decided(decision)
-        } else if let Ok(node) = serde_json::from_str::<Node>(object.get()) {
-            Examined::of(&bench, &node, &identity, Origin::Stored)
-        } else {
-            let place = format!("{} {}/{}", kind.kind, identity.namespace, identity.name);
-            return self.preflight.unreadable.push(format!("{place}: nested too deeply"));
+        let identity = Identity::listed(kind, &references);
+        let place = || format!("{} {}/{}", kind.kind, identity.namespace, identity.name);
+        let Some(judged) = Examined::listed(&bench, object, &identity) else {
+            return self.preflight.unreadable.push(format!("{}: nested too deeply", place()));
         };
         for (_, error) in &judged.judgement.errors {
-            let place = format!("{} {}/{}", kind.kind, identity.namespace, identity.name);
-            self.preflight.unreadable.push(format!("{place}: {error}"));
+            self.preflight.unreadable.push(format!("{}: {error}", place()));
         }
         let findings = judged.judgement.decision.iter().flat_map(|decision| &decision.findings);
         let refused_by: Vec<&'static str> =
