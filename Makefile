@@ -29,7 +29,7 @@ check:
 
 test: setup
 	$(MAKE) kubernetes pod-security kafka helm dependencies lint
-	cargo test --locked --no-fail-fast --lib --test it
+	tools/tests/run cargo test --locked --no-fail-fast --lib --test it
 
 # The tests of what an API server has a say in, against the oldest Kubernetes that is supported (built once per machine: ten minutes).
 test-oldest:
