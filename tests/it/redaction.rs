@@ -1,12 +1,10 @@
 //! No secret of a known form in what anybody is told: answers, logs, records, and what the command line prints.
 
 use std::fs;
-use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::deploy::program::get;
-use crate::serve::{HARDENED, Serve, json_lines, review, run, spawn, text, until};
+use crate::serve::{HARDENED, Serve, review, run, until, waiting};
 use crate::trail_redaction::{CANARIES, pod_with};
 
 /// A Pod that holds a text also where it is called and labelled, and in what its containers are given.
@@ -128,19 +126,8 @@ fn no_canary_of_a_configuration_is_printed_or_logged() {
             assert_eq!(code, Some(2), "{out}{err}");
             said += &(out + &err);
         }
-        let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
-        command.args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--config", &file]);
-        let (child, _, stderr) = spawn(command.args(["--tls-cert", "a", "--tls-key", "b"]));
-        let waits = "the configuration cannot be used";
-        let line = until("its words", || {
-            json_lines(&stderr)
-                .into_iter()
-                .find(|line| line["message"].as_str().is_some_and(|text| text.starts_with(waits)))
-        });
-        let admin = line["admin"].as_str().and_then(|text| text.parse().ok()).expect("an address");
-        said += &until("readiness", || Some(get(admin, "/readyz")).filter(|(status, _)| *status == 503)).1;
-        said += &text(&stderr);
-        drop(child);
+        let (log, answer) = waiting(&file);
+        said += &(log + &answer);
         let refused = |server: &crate::serve::Server| server.stderr().matches("the last good one stays").count();
         let before = refused(&server);
         fs::write(server.path("config.yaml"), &wrong).expect("written");
