@@ -107,25 +107,42 @@ pub(crate) fn permit(plane: &Plane, group: &str) {
 /// A control plane with the backstop of a configuration file loaded, and whatever holds its files.
 pub(crate) fn loaded(form: Form, configuration: &Path, groups: &[&str], arguments: &[&str]) -> (Plane, Admission) {
     let admission = Admission::new();
-    let file = configuration.to_str().expect("UTF-8");
-    let print = [&["backstop", "--config", file, "--allow-group"], groups].concat();
     match form {
         Form::Api => {
             let plane = Plane::start(arguments);
-            let text = admission.folder("policies").join("backstop.yaml");
-            std::fs::write(&text, printed(&print)).expect("written");
-            let mut kubectl = Command::new(&plane.place.kubectl);
-            kubectl.args(["apply", "--filename"]).arg(text).arg("--kubeconfig").arg(&plane.place.kubeconfig);
-            let output = kubectl.arg("--cache-dir").arg(admission.folder("cache")).output().expect("kubectl runs");
-            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            apply(&plane, &policies(configuration, groups, &[]));
             (plane, admission)
         }
         Form::Static => {
-            let text = printed(&[print.as_slice(), &["--static"]].concat());
+            let text = policies(configuration, groups, &["--static"]);
             std::fs::write(admission.folder("policies").join("portcullis-backstop.yaml"), text).expect("written");
             let file = admission.file();
             let plane = Plane::start(&[arguments, &["--admission", &file]].concat());
             (plane, admission)
         }
     }
+}
+
+/// The same with both forms loaded.
+pub(crate) fn loaded_twice(configuration: &Path, groups: &[&str], arguments: &[&str]) -> (Plane, Admission) {
+    let (plane, admission) = loaded(Form::Static, configuration, groups, arguments);
+    apply(&plane, &policies(configuration, groups, &[]));
+    (plane, admission)
+}
+
+/// The backstop of a configuration file.
+fn policies(configuration: &Path, groups: &[&str], more: &[&str]) -> String {
+    let file = configuration.to_str().expect("UTF-8");
+    printed(&[&["backstop", "--config", file, "--allow-group"], groups, more].concat())
+}
+
+/// Applies manifests as the administrator.
+fn apply(plane: &Plane, manifests: &str) {
+    let dir = tempfile::tempdir().expect("a folder");
+    let file = dir.path().join("manifests.yaml");
+    std::fs::write(&file, manifests).expect("written");
+    let mut kubectl = Command::new(&plane.place.kubectl);
+    kubectl.args(["apply", "--filename"]).arg(file).arg("--kubeconfig").arg(&plane.place.kubeconfig);
+    let output = kubectl.arg("--cache-dir").arg(dir.path().join("cache")).output().expect("kubectl runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }

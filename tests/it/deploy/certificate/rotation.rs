@@ -1,5 +1,5 @@
 //! Rotation under load: certificates and CAs that live for half a minute, two replicas behind their Service, and an API server
-//! that admits nothing without them. Three rotations in the suite, more with `PORTCULLIS_ROTATIONS`.
+//! that admits nothing without them, with each form of the backstop loaded. Three rotations in the suite, more with `PORTCULLIS_ROTATIONS`.
 
 use std::net::SocketAddr;
 use std::sync::Mutex;
@@ -13,6 +13,8 @@ use super::super::kubelet::{Replica, pods};
 use super::super::network::Network;
 use super::super::{SECRET, WEBHOOKS, decoded, kubectl, trusted};
 use super::probe;
+use crate::golden::repository;
+use crate::kubernetes::backstop::loaded_twice;
 use crate::kubernetes::eventually;
 use crate::kubernetes::objects::{broken_pod, pod, spec};
 use crate::kubernetes::plane::Plane;
@@ -38,7 +40,10 @@ fn rotations_under_load_fail_no_admission() {
     let rotations = asked.unwrap_or(FEW);
     let admissions = asked.map_or(0, |rotations| rotations * ADMISSIONS);
     let network = Network::new();
-    let plane = Plane::start(&["--address", &network.node.to_string()]);
+    // Whoever guards our objects must let the renewals through.
+    let configuration = repository("deploy/overlays/enforce/config.yaml");
+    let address = network.node.to_string();
+    let (plane, _admission) = loaded_twice(&configuration, &["nobody"], &["--address", &address]);
     let space = Space::new(&plane, "shop");
     space.create("serviceaccounts", &account("good", Some(false))).admitted();
     kubectl(&plane, &["apply", "-k", "deploy/overlays/enforce"]);
