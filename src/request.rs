@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::object::mapping;
-use crate::object::resource::{self, FromContent};
+use crate::object::resource::{
+    self, ClusterRole, ClusterRoleBinding, FromContent, Grant, Role, RoleBinding, Rule,
+};
 use crate::object::{Container, ImageUse, Object, Pod, Text, Unreadable, Workloads};
 
 pub use crate::operation::Operation;
@@ -135,6 +137,18 @@ impl<'a> Request<'a> {
     /// The fields of an object of a kind without pods, such as `object_as::<ServiceAccount>()`; `None` for other kinds.
     pub fn object_as<'r, T: FromContent<'a>>(&'r self) -> Option<&'r T> {
         T::from_content(self.object.as_ref()?.content())
+    }
+
+    /// The rules of a Role or ClusterRole; empty for other kinds.
+    pub fn rules<'r>(&'r self) -> impl Iterator<Item = &'r Rule<'a>> {
+        let own = self.object_as::<Role<'a>>().into_iter().flat_map(Role::rules);
+        own.chain(self.object_as::<ClusterRole<'a>>().into_iter().flat_map(ClusterRole::rules))
+    }
+
+    /// Role and subjects of a RoleBinding or ClusterRoleBinding; `None` for other kinds.
+    pub fn grant<'r>(&'r self) -> Option<&'r Grant<'a>> {
+        let own = self.object_as::<RoleBinding<'a>>().map(RoleBinding::grant);
+        own.or_else(|| self.object_as::<ClusterRoleBinding<'a>>().map(ClusterRoleBinding::grant))
     }
 
     /// True for a CONNECT, which no policy on pods judges, and for a subresource through which no pod spec can change.

@@ -1,6 +1,6 @@
 //! The strongest mode that a finding may have on a request, whatever the configuration says.
 
-use super::existing;
+use super::{existing, granted};
 use crate::mode::Mode;
 use crate::object::Pod;
 use crate::policy::Finding;
@@ -23,6 +23,7 @@ fn is_never_refused(snapshot: &Snapshot, request: &Request<'_>) -> bool {
     request.operation == Operation::Delete
         || request.kind.group.is_empty() && request.kind.kind == "ServiceAccount"
         || request.user.name() == "system:apiserver"
+        || granted::is_aggregation(request)
         || request.is_mirror_pod()
         || request.is_owned_template() && !existing::is_rewritten(snapshot, request)
 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use serde_json::value::RawValue;
 
+use super::granted::Granted;
 use super::{ModedFinding, existing};
 use crate::engine::{self, Outcome};
 use crate::facts::Facts;
@@ -28,6 +29,8 @@ pub(super) fn mark(
     let is_template = request.pods().iter().any(crate::object::Pod::is_template);
     let unchanged = request.has_templates_of(&before) && !existing::is_released(snapshot, request, &before);
 
+    let granted = Granted::of(request, &before);
+
     for (outcome, findings) in outcomes.iter().zip(findings) {
         // A fact that did not arrive in time may be about the very change: no failure is inherited.
         if outcome.policy.strict_updates || outcome.result.is_err() || findings.is_empty() {
@@ -36,6 +39,13 @@ pub(super) fn mark(
         if is_template {
             for finding in findings {
                 finding.inherited = unchanged;
+            }
+            continue;
+        }
+        // What is granted already is inherited, and nothing else, whatever the messages say.
+        if let Some(granted) = &granted {
+            for finding in findings {
+                finding.inherited = granted.covers(&finding.place);
             }
             continue;
         }

@@ -127,6 +127,12 @@ impl<T> List<T> {
     }
 }
 
+impl<T: PartialEq> PartialEq for List<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.len() == other.len() && self.iter().eq(other.iter())
+    }
+}
+
 impl<T> Default for List<T> {
     fn default() -> Self {
         Self(None)

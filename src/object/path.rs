@@ -86,6 +86,15 @@ impl Path {
         })
     }
 
+    /// The field at the top of the object, and the position in it of the item that the path leads into.
+    pub fn item(&self) -> Option<(&str, usize)> {
+        let mut steps = self.steps();
+        match (steps.next(), steps.next()) {
+            (Some(Step::Field(name)), Some(Step::Index(position))) => Some((name, position)),
+            _ => None,
+        }
+    }
+
     /// The path without list positions, for comparing objects whose lists were reordered.
     pub fn without_positions(&self) -> String {
         let mut text = String::with_capacity(self.names.len() + 2 * self.marks.len());

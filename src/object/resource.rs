@@ -4,6 +4,8 @@
 //! in `resource/`. It borrows from the request, and skips the fields that it does not name. Structs and lists inside it are read
 //! by the functions of `mapping`, so that an array is not taken for a struct and memory is bounded.
 
+mod role;
+mod role_binding;
 mod service_account;
 
 use std::marker::PhantomData;
@@ -17,6 +19,8 @@ use super::read::parse;
 use super::{Unread, Unreadable, unchanged};
 use crate::operation::Operation;
 
+pub use role::{Aggregation, ClusterRole, Role, Rule};
+pub use role_binding::{ClusterRoleBinding, Grant, RoleBinding, RoleRef, Subject};
 pub use service_account::ServiceAccount;
 
 /// Makes the constants of the table, and [`Content`] with a variant for each struct.
@@ -53,6 +57,9 @@ macro_rules! resources {
     };
 }
 
+/// Group of Roles and their bindings.
+const RBAC: &str = "rbac.authorization.k8s.io";
+
 resources! {
     // A row without a struct, `NAME = Resource {…};`, is of objects of which policies read the metadata alone.
     /// ServiceAccounts that are created.
@@ -64,6 +71,46 @@ resources! {
         subresources: &[],
         harmless: &[],
         is_namespaced: true,
+    };
+    /// Roles.
+    ROLES: Role<'a> = Resource {
+        group: RBAC,
+        kind: "Role",
+        resource: "roles",
+        operations: &[Operation::Create, Operation::Update],
+        subresources: &[],
+        harmless: &[],
+        is_namespaced: true,
+    };
+    /// ClusterRoles.
+    CLUSTER_ROLES: ClusterRole<'a> = Resource {
+        group: RBAC,
+        kind: "ClusterRole",
+        resource: "clusterroles",
+        operations: &[Operation::Create, Operation::Update],
+        subresources: &[],
+        harmless: &[],
+        is_namespaced: false,
+    };
+    /// RoleBindings.
+    ROLE_BINDINGS: RoleBinding<'a> = Resource {
+        group: RBAC,
+        kind: "RoleBinding",
+        resource: "rolebindings",
+        operations: &[Operation::Create, Operation::Update],
+        subresources: &[],
+        harmless: &[],
+        is_namespaced: true,
+    };
+    /// ClusterRoleBindings.
+    CLUSTER_ROLE_BINDINGS: ClusterRoleBinding<'a> = Resource {
+        group: RBAC,
+        kind: "ClusterRoleBinding",
+        resource: "clusterrolebindings",
+        operations: &[Operation::Create, Operation::Update],
+        subresources: &[],
+        harmless: &[],
+        is_namespaced: false,
     };
 }
 

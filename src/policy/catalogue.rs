@@ -9,6 +9,14 @@ use super::{Meta, Policy, Validator, defaults};
 use crate::document::typed::{self, TypedError};
 use crate::pod_security::Version;
 
+/// Policies on Roles and their bindings.
+#[path = "access"]
+mod access {
+    pub(super) mod escalating_roles;
+    pub(super) mod powerful_bindings;
+    pub(super) mod wildcard_roles;
+}
+
 /// Policies on ServiceAccounts and their tokens.
 #[path = "identity"]
 mod identity {
@@ -138,6 +146,9 @@ pub static CATALOGUE: &[Entry] = &[
     judges!("automounted-tokens", identity::automounted_tokens::AutomountedTokens),
     judges!("default-service-accounts", identity::default_service_accounts::DefaultServiceAccounts),
     judges!("unisolated-pods", network::unisolated_pods::UnisolatedPods),
+    judges!("wildcard-roles", access::wildcard_roles::WildcardRoles, "cluster-role"),
+    judges!("escalating-roles", access::escalating_roles::EscalatingRoles, "cluster-role"),
+    judges!("powerful-bindings", access::powerful_bindings::PowerfulBindings, "cluster-role-binding"),
     judges!("unbounded-containers", pods::unbounded_containers::UnboundedContainers),
     judges!("missing-user-namespaces", pods::missing_user_namespaces::MissingUserNamespaces),
     sets!("default-seccomp-profile", defaults::seccomp_profile::DefaultSeccompProfile),

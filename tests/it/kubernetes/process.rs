@@ -22,6 +22,9 @@ use crate::ports::Port;
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_portcullis");
 const REGISTRATION: &str = "/apis/admissionregistration.k8s.io/v1";
 const HEAD: &str = "apiVersion: portcullis.dev/v1alpha1\nkind: Configuration\n";
+/// Holds for what lives in a namespace, and for a dry run of anything else.
+const IN_NAMESPACES: &str =
+    "has(request.namespace) && request.namespace != '' || has(request.dryRun) && request.dryRun == true";
 /// Seconds from SIGTERM to the end, of which it goes on accepting for a quarter.
 const GRACE: &str = "4";
 
@@ -165,6 +168,11 @@ impl Portcullis {
                 let ours = json!({"key": "kubernetes.io/metadata.name", "operator": "In", "values": names});
                 let selected = webhook["namespaceSelector"]["matchExpressions"].as_array_mut();
                 selected.expect("every webhook selects namespaces").push(ours);
+            }
+            for webhook in entries.iter_mut().filter(|_| !names.is_empty()) {
+                // No selector holds back what lives in no namespace, and other tests write such objects too.
+                let conditions = webhook["matchConditions"].as_array_mut().expect("every webhook has conditions");
+                conditions.push(json!({"name": "dry-run-of-what-lives-in-no-namespace", "expression": IN_NAMESPACES}));
             }
             for webhook in entries.iter_mut().filter(|_| insists && endpoint == "mutate") {
                 webhook["failurePolicy"] = "Fail".into();
