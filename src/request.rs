@@ -7,9 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::object::mapping;
-use crate::object::resource::{
-    self, ClusterRole, ClusterRoleBinding, FromContent, Grant, Role, RoleBinding, Rule,
-};
+use crate::object::resource::{self, ClusterRole, ClusterRoleBinding, FromContent, Grant, Role, RoleBinding, Rule};
 use crate::object::{Container, ImageUse, Object, Pod, Text, Unreadable, Workloads};
 
 pub use crate::operation::Operation;

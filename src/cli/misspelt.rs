@@ -8,6 +8,7 @@ use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet}
 use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::core::v1::{Namespace, Pod, PodTemplate, PodTemplateSpec, ReplicationController, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
+use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
 use serde::de::value::{BorrowedStrDeserializer, MapDeserializer, SeqDeserializer};
 use serde::de::{self, Deserialize, Deserializer, IntoDeserializer, Visitor};
 
@@ -35,6 +36,10 @@ pub(super) fn misspelt<'n>(
         ("", "Namespace") => look::<Namespace>(object, &found),
         ("", "ServiceAccount") => look::<ServiceAccount>(object, &found),
         ("networking.k8s.io", "NetworkPolicy") => look::<NetworkPolicy>(object, &found),
+        ("rbac.authorization.k8s.io", "ClusterRole") => look::<ClusterRole>(object, &found),
+        ("rbac.authorization.k8s.io", "ClusterRoleBinding") => look::<ClusterRoleBinding>(object, &found),
+        ("rbac.authorization.k8s.io", "Role") => look::<Role>(object, &found),
+        ("rbac.authorization.k8s.io", "RoleBinding") => look::<RoleBinding>(object, &found),
         ("", "Pod") => look::<Pod>(object, &found),
         ("", "PodTemplate") => look::<PodTemplate>(object, &found),
         ("", "ReplicationController") => look::<ReplicationController>(object, &found),

@@ -2,6 +2,7 @@
 //!
 //! They lie beside the repository and are not part of it. Where they are absent the tests say so and pass, but not in CI.
 
+mod access;
 mod kubectl;
 mod reading;
 mod separators;

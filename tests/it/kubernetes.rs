@@ -5,6 +5,7 @@
 
 #![allow(clippy::expect_used, reason = "a test fails by panicking")]
 
+mod access;
 mod annotations;
 pub(crate) mod backstop;
 mod break_glass;

@@ -1,5 +1,6 @@
 //! A write is not refused for anything that it left unchanged, sentence by sentence (DESIGN §3, Updates).
 
+mod grants;
 mod pods;
 mod templates;
 mod unreadable;

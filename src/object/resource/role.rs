@@ -133,9 +133,7 @@ impl Rule<'_> {
             })
         });
         let on_urls = self.non_resource_urls.iter().map(|url| On::Url(url.as_str()));
-        on_resources
-            .chain(on_urls)
-            .flat_map(|on| self.verbs.iter().map(move |verb| Atom { verb: verb.as_str(), on }))
+        on_resources.chain(on_urls).flat_map(|on| self.verbs.iter().map(move |verb| Atom { verb: verb.as_str(), on }))
     }
 }
 

@@ -5,8 +5,9 @@
 //! finding a rule, since `wildcard-roles` names each.
 //!
 //! `resourceNames` limit a power where the names are its limit: the roles that may be bound, the identities that may be
-//! taken on, the signers, the ServiceAccounts of a namespace. They do not limit `escalate`, since a named role can be given any rule,
-//! nor writing a named webhook configuration, which can be given any webhook. An empty name among them is no limit.
+//! taken on, the signers, the ServiceAccounts of a namespace. They do not limit `escalate`, since a named role can be given any
+//! rule. A named admission configuration can be given any webhook too, and yet it is excused: a program that keeps the certificate
+//! in its own configuration up to date, as Portcullis does, has no smaller right to ask for. An empty name is no limit.
 
 mod power;
 
@@ -44,7 +45,7 @@ impl Policy for EscalatingRoles {
               need it: it is a warning, in any mode.",
         fix: "leave the rule out, or limit it with resourceNames: bind to roles that are harmless, impersonate to named \
               identities that are not Kubernetes' own, approve and sign to signers of your own, serviceaccounts/token to \
-              accounts in a Role; of a role that comes from elsewhere and needs the right, make an exception for its kind and \
+              accounts in a Role, admission configurations to its own; of a role that comes from elsewhere and needs the right, make an exception for its kind and \
               name",
         kinds: &[Kinds::Resource(CLUSTER_ROLES), Kinds::Resource(ROLES)],
         fields: &[
@@ -52,20 +53,17 @@ impl Policy for EscalatingRoles {
                 Allowed::Words(
                     "not `escalate` or `bind` on roles and clusterroles; not `impersonate` (or `impersonate:MODE`, but for \
                      `impersonate:associated-node`) on users, groups, serviceaccounts, uids and userextras; not `create` on \
-                     serviceaccounts/token; nothing on nodes/proxy",
-                ),
-                Allowed::Words(
-                    "not `update` or `patch` on certificatesigningrequests/approval; not `approve` or `sign` on signers; no \
-                     writing of validating or mutating webhook configurations, admission policies and their bindings",
-                ),
-                Allowed::Words(
-                    "`get`, `list` and `watch` on secrets in a ClusterRole: a warning at most, unless limited by name",
+                     serviceaccounts/token; nothing on nodes/proxy; \
+                     not `update` or `patch` on certificatesigningrequests/approval; not `approve` or `sign` on signers; no \
+                     writing of validating or mutating webhook configurations, admission policies and their bindings; \
+                     `get`, `list` and `watch` on secrets in a ClusterRole: a warning at most, unless limited by name",
                 ),
             ]),
             Fields::of(&["rules[*].resourceNames"]).allow(&[Allowed::Words(
                 "what excuses `bind`: names other than `cluster-admin` and `system:*`; `impersonate`: names other than \
                  `system:*`, and of serviceaccounts only in a Role outside `kube-system`, as for serviceaccounts/token; \
-                 `approve` and `sign`: signers other than `kubernetes.io/*`",
+                 `approve` and `sign`: signers other than `kubernetes.io/*`; writing admission configurations: any names, which \
+                 lets a program keep its own certificate there (and widen its own webhook: guard who can be it)",
             )]),
             Fields::of(&["aggregationRule.clusterRoleSelectors"]).allow(&[Allowed::Words(
                 "selectors that do not select `system:aggregate-to-admin` or `system:aggregate-to-edit`, which read Secrets: a \
@@ -86,18 +84,26 @@ impl Validator for EscalatingRoles {
         let holder = if cluster_role.is_some() { Holder::ClusterRole } else { Holder::role_in(&request.namespace) };
         for (position, rule) in request.rules().enumerate() {
             let place = || RuleAt(position);
-            let mut through_wildcards = Vec::new();
+            let (mut is_refused, mut through_wildcards) = (false, Vec::new());
             for power in &POWERS {
-                match power.matches(rule, holder) {
-                    Match::Named => report.add(place(), format_args!("must not grant {}: {}", power.right, power.effect)),
+                let found = power.matches(rule, holder);
+                is_refused |= found != Match::None;
+                match found {
+                    Match::Named => {
+                        report.add(place(), format_args!("must not grant {}: {}", power.right, power.effect))
+                    }
                     Match::Wildcard => through_wildcards.push(power),
                     Match::None => {}
                 }
             }
             if !through_wildcards.is_empty() {
                 report.add(place(), Stands(&through_wildcards));
-            } else if holder == Holder::ClusterRole && reads_secrets(rule) {
-                report.add_warning(place(), "must not read Secrets without resourceNames, which is those of every namespace");
+            }
+            if !is_refused && holder == Holder::ClusterRole && reads_secrets(rule) {
+                report.add_warning(
+                    place(),
+                    "must not read Secrets without resourceNames, which is those of every namespace",
+                );
             }
         }
         let selectors = cluster_role.and_then(ClusterRole::aggregation_rule);
@@ -107,8 +113,9 @@ impl Validator for EscalatingRoles {
             });
             if let Some((name, _)) = selected {
                 let path = Path::root().fields("aggregationRule.clusterRoleSelectors").index(position);
-                let message =
-                    format_args!("must not select ClusterRole {name:?}, which reads Secrets and takes on ServiceAccounts");
+                let message = format_args!(
+                    "must not select ClusterRole {name:?}, which reads Secrets and takes on ServiceAccounts"
+                );
                 report.add_warning(Place::field(path), message);
             }
         }

@@ -121,15 +121,14 @@ impl Policy for PowerfulBindings {
         kinds: &[Kinds::Resource(CLUSTER_ROLE_BINDINGS), Kinds::Resource(ROLE_BINDINGS)],
         fields: &[
             Fields::of(&["roleRef.kind", "roleRef.name"]).allow(&[
-                Allowed::Words("any role but the ClusterRole `cluster-admin`"),
-                Allowed::Words("`admin` and `edit` in a ClusterRoleBinding: a warning at most"),
+                Allowed::Words(
+                    "any role but the ClusterRole `cluster-admin`; `admin` and `edit` in a ClusterRoleBinding are a warning at most",
+                ),
             ]),
             Fields::of(&["subjects[*].kind", "subjects[*].name"]).allow(&[
                 Allowed::Words(
-                    "any but `system:masters`, `system:anonymous`, `system:unauthenticated` and `system:authenticated`",
-                ),
-                Allowed::Words(
-                    "those that the setting `allow` lists with the role, as `{kind, name, roleRef: {kind, name}}` of the subject \
+                    "any but `system:masters`, `system:anonymous`, `system:unauthenticated` and `system:authenticated`; of these, \
+                     and of `cluster-admin`, those that the setting `allow` lists with the role, as `{kind, name, roleRef: {kind, name}}` of the subject \
                      and, if wanted, its `namespace` and the `bindingNamespace`; by default what kubeadm binds: the group \
                      `kubeadm:cluster-admins` to `cluster-admin`, and `system:anonymous` to the Role \
                      `kubeadm:bootstrap-signer-clusterinfo` in `kube-public`",
@@ -168,7 +167,8 @@ impl Validator for PowerfulBindings {
         }
         let is_everywhere = request.object_as::<ClusterRoleBinding<'_>>().is_some();
         if is_everywhere && is_cluster_role && READERS.contains(&role.name()) && grant.subjects().next().is_some() {
-            let message = format_args!("must not be {} in every namespace: it reads their Secrets", quoted(role.name()));
+            let message =
+                format_args!("must not be {} in every namespace: it reads their Secrets", quoted(role.name()));
             report.add_warning(Place::field(Path::root().fields("roleRef.name")), message);
         }
         Ok(())

@@ -41,6 +41,8 @@ pub(super) struct Power {
 enum Excuse {
     /// Names do not limit it.
     Never,
+    /// Any names: each is the holder's own.
+    Named,
     /// Roles that are not Kubernetes' own.
     Roles,
     /// Identities that are not Kubernetes' own.
@@ -140,7 +142,7 @@ pub(super) const POWERS: [Power; 9] = [
             "mutatingadmissionpolicybindings",
         ],
         verbs: &["create", "update", "patch", "delete", "deletecollection"],
-        excuse: Excuse::Never,
+        excuse: Excuse::Named,
     },
 ];
 
@@ -188,6 +190,7 @@ impl Power {
         let Some(mut names) = rule.limit() else { return false };
         match self.excuse {
             Excuse::Never => false,
+            Excuse::Named => true,
             Excuse::Roles => names.all(|name| name != "cluster-admin" && !name.starts_with("system:")),
             Excuse::Identities => names.all(|name| !name.starts_with("system:")),
             Excuse::Accounts => holder == Holder::Role,

@@ -290,11 +290,13 @@ fn enforces_what_is_safe(plane: &Plane, held: &Held, stored: &[Value]) {
     let mut scans = 1;
     loop {
         let ran = scanned(plane, &configuration, &[]);
-        if ran.code == 0 {
+        // Kubernetes' own roles, which are in no namespace, are told of in every cluster.
+        let told = told(ran.rows());
+        if told.values().all(|row| row["decision"] == "allow") {
             break;
         }
         assert!(scans < 4, "{}", ran.summary());
-        for ((_, namespace, _), row) in told(ran.rows()) {
+        for ((_, namespace, _), row) in told {
             let findings = row["findings"].as_array().expect("findings").iter();
             let refusing = findings.filter(|finding| finding["mode"] == "enforce");
             let ids = refusing.map(|finding| finding["policy"].as_str().expect("an id").to_owned());
