@@ -170,7 +170,8 @@ fn fixtures_cover_every_list_of_containers() {
             assert!(names.contains(&format!("{wanted}.yaml")), "{id}: {wanted}.yaml is missing");
         }
         for name in &names {
-            let warns = |word: &str| word == "warn" && entry.safety.is_none() && !entry.meta.kinds.contains(&Kinds::Pods);
+            let warns =
+                |word: &str| word == "warn" && entry.safety.is_none() && !entry.meta.kinds.contains(&Kinds::Pods);
             let known = name.split('-').next().is_some_and(|word| word == acts || word == leaves || warns(word));
             let is_yaml = name.rsplit_once('.').is_some_and(|(_, ending)| ending == "yaml");
             assert!(known && is_yaml, "{id}/{name}: is named neither {acts} nor {leaves}");

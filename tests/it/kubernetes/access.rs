@@ -10,6 +10,7 @@ use super::client::Answer;
 use super::eventually;
 use super::plane::Plane;
 use super::process::Portcullis;
+use super::space::{Space, account};
 
 const API: &str = "/apis/rbac.authorization.k8s.io/v1";
 
@@ -75,6 +76,8 @@ fn roles_and_bindings_are_judged_and_the_cluster_keeps_its_own() {
     let mut piece = role("piece", &everything());
     piece["metadata"]["labels"] = json!({"example.com/piece": "true"});
     admin.post("clusterroles", &piece).admitted();
+    // The first Pod that is asked about runs as it.
+    Space::named(&plane.admin, "default").create("serviceaccounts", &account("web", None)).admitted();
     let portcullis = Portcullis::guard(&plane, &[], "profile: hardened\n", &[]);
 
     refuses_warns_and_admits(&admin);

@@ -218,7 +218,7 @@ fn the_aggregation_controller_fills_in_rules_and_does_nothing_else() {
 fn what_kubeadm_writes_needs_no_exception() {
     let text = std::fs::read_to_string(crate::golden::repository("tests/access/kubeadm.yaml")).expect("UTF-8");
     let objects = documents(&text);
-    assert_eq!(objects.len(), 21);
+    assert_eq!(objects.len(), 20);
     for object in objects {
         let mut review = review("CREATE", &object, None);
         review["request"]["namespace"] = object["metadata"]["namespace"].clone();
