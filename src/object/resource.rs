@@ -4,6 +4,7 @@
 //! in `resource/`. It borrows from the request, and skips the fields that it does not name. Structs and lists inside it are read
 //! by the functions of `mapping`, so that an array is not taken for a struct and memory is bounded.
 
+mod network_policy;
 mod service_account;
 
 use std::marker::PhantomData;
@@ -17,6 +18,8 @@ use super::read::parse;
 use super::{Unread, Unreadable, unchanged};
 use crate::operation::Operation;
 
+pub use network_policy::NetworkPolicy;
+pub(crate) use network_policy::{LabelSelector, Peer, Port, PortNumber};
 pub use service_account::ServiceAccount;
 
 /// Makes the constants of the table, and [`Content`] with a variant for each struct.
@@ -61,6 +64,16 @@ resources! {
         kind: "ServiceAccount",
         resource: "serviceaccounts",
         operations: &[Operation::Create],
+        subresources: &[],
+        harmless: &[],
+        is_namespaced: true,
+    };
+    /// NetworkPolicies.
+    NETWORK_POLICIES: NetworkPolicy<'a> = Resource {
+        group: "networking.k8s.io",
+        kind: "NetworkPolicy",
+        resource: "networkpolicies",
+        operations: &[Operation::Create, Operation::Update],
         subresources: &[],
         harmless: &[],
         is_namespaced: true,
