@@ -25,6 +25,8 @@ mod images {
 /// Policies on what a pod may talk to.
 #[path = "network"]
 mod network {
+    pub(super) mod open_egress;
+    pub(super) mod open_ingress;
     pub(super) mod unisolated_pods;
 }
 
@@ -138,6 +140,8 @@ pub static CATALOGUE: &[Entry] = &[
     judges!("automounted-tokens", identity::automounted_tokens::AutomountedTokens),
     judges!("default-service-accounts", identity::default_service_accounts::DefaultServiceAccounts),
     judges!("unisolated-pods", network::unisolated_pods::UnisolatedPods),
+    judges!("open-egress", network::open_egress::OpenEgress, "networkpolicy"),
+    judges!("open-ingress", network::open_ingress::OpenIngress, "networkpolicy"),
     judges!("unbounded-containers", pods::unbounded_containers::UnboundedContainers),
     judges!("missing-user-namespaces", pods::missing_user_namespaces::MissingUserNamespaces),
     sets!("default-seccomp-profile", defaults::seccomp_profile::DefaultSeccompProfile),
