@@ -1,5 +1,5 @@
 # `make demo` shows it on a real API server, `make check` runs the fast tests, `make test` runs every test. Each builds what it needs.
-.PHONY: demo check test test-oldest setup lint dependencies kubernetes pod-security kafka helm bench
+.PHONY: demo check test test-oldest setup lint dependencies kubernetes network-policy pod-security kafka helm bench
 
 # rust-toolchain.toml names a version. Where rustup knows the same version only as stable, and may be unable to fetch it again, that is
 # used.
@@ -15,7 +15,7 @@ demo:
 	@tools/demo/run
 
 # Integration tests that are not among the fast ones: for the part beside the program that they need, or for their time.
-BESIDE = kubernetes:: deploy:: standards:: corpora:: properties:: trail_
+BESIDE = kubernetes:: deploy:: standards:: corpora:: properties:: trail_ isolation::oracle
 SLOW = attacks:: attack_figures:: bad_reviews:: bad_wire:: callers:: cli::pointers:: the_pointer_of_every_finding \
 	isolation::model redaction:: server_cpu:: server_drain:: server_load:: server_log:: server_reload::
 
@@ -28,7 +28,7 @@ check:
 	cargo test --locked --test it -- $(foreach name,$(BESIDE) $(SLOW),--skip $(name))
 
 test: setup
-	$(MAKE) kubernetes pod-security kafka helm dependencies lint
+	$(MAKE) kubernetes network-policy pod-security kafka helm dependencies lint
 	tools/tests/run cargo test --locked --no-fail-fast --lib --test it
 
 # The tests of what an API server has a say in, against the oldest Kubernetes that is supported (built once per machine: ten minutes).
@@ -52,6 +52,10 @@ dependencies:
 # Builds etcd, kube-apiserver, kube-controller-manager and kubectl from their Go modules, once per machine (about seven minutes).
 kubernetes:
 	tools/kubernetes/build >/dev/null
+
+# Builds what cyclonus says of NetworkPolicies, once per machine (about a minute).
+network-policy:
+	tools/network-policy/build >/dev/null
 
 # Builds a webhook of Kubernetes' own evaluator of the Pod Security Standards, once per machine (about two minutes).
 pod-security:

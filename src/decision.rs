@@ -35,7 +35,7 @@ use crate::snapshot::{LABELS, Snapshot};
 use self::cap::{cap, may_be_resolved_later};
 use self::labels::{InForce, LabelState};
 
-pub use break_glass::{BreakGlass, REASON};
+pub use break_glass::BreakGlass;
 pub use exempt::Exemption;
 pub use finding_text::FindingText;
 pub use noticed::Noticed;
@@ -202,6 +202,8 @@ pub struct Decision {
     pub left_out: Vec<&'static Meta>,
     /// The exceptions that were about the judged object, or covered a finding of it.
     pub noticed: Vec<Noticed>,
+    /// The reason that the object states, where a policy demanded one of it.
+    pub reason: Option<String>,
     /// Reason why the request could not be judged at all, with a message.
     pub trouble: Option<(Trouble, String)>,
     /// True if secrets in its texts are redacted.
@@ -221,6 +223,7 @@ impl Decision {
             patch: Vec::new(),
             left_out: Vec::new(),
             noticed: Vec::new(),
+            reason: None,
             trouble: Some((trouble, message)),
             redacts: snapshot.redacts(),
             configuration: snapshot.digest().clone(),
@@ -332,6 +335,7 @@ fn conclude(
         findings,
         patch: Vec::new(),
         left_out,
+        reason: outcomes.iter().find_map(|outcome| outcome.reason.clone()),
         trouble: None,
         redacts: snapshot.redacts(),
         configuration: snapshot.digest().clone(),

@@ -54,6 +54,8 @@ pub struct Outcome<'p> {
     pub policy: &'p ActivePolicy,
     /// Its findings, or the reason why it failed.
     pub result: Result<Vec<Finding>, Failure>,
+    /// The reason that it demanded, as the object states it.
+    pub reason: Option<String>,
     /// True if it asked for objects that the input files do not describe.
     pub left_out: bool,
 }
@@ -114,13 +116,14 @@ fn run<'p>(policy: &'p ActivePolicy, request: &Request<'_>, facts: &Facts<'_>) -
     let mut report = Report::with_budget(POLICY);
     // Unwind safe: a policy changes nothing but `report`, which a panic discards, and `facts`, which gain whole answers.
     let judged = catch_unwind(AssertUnwindSafe(|| policy.validator.judge(request, &facts, &mut report)));
+    let reason = report.take_reason();
     let result = match judged {
         Ok(_) if report.is_exhausted() => Err(Failure::Exhausted),
         Ok(Ok(())) => Ok(report.into_findings()),
         Ok(Err(Pending)) => Err(Failure::TimedOut),
         Err(_) => Err(Failure::Panicked),
     };
-    Outcome { policy, result, left_out: facts.had_left_out() }
+    Outcome { policy, result, reason, left_out: facts.had_left_out() }
 }
 
 #[cfg(test)]

@@ -85,6 +85,7 @@ pub fn mutate(snapshot: &Snapshot, request: &Request<'_>) -> Mutation {
         patch: operations,
         left_out: Vec::new(),
         noticed: Vec::new(),
+        reason: None,
         trouble: None,
         redacts: snapshot.redacts(),
         configuration: snapshot.digest().clone(),

@@ -38,7 +38,7 @@ use crate::redaction::{redact, shortened};
 pub use container::{Container, ContainerList};
 pub use controller::{Controller, Controllers, Owned};
 pub use image::{BadPattern, Image, ImagePattern, Malformed};
-pub use metadata::Metadata;
+pub use metadata::{Metadata, REASON};
 pub use mount::BindOptions;
 pub use path::Path;
 pub use place::{Place, PlaceRef, Within};

@@ -113,6 +113,8 @@ const FINDING_STEPS: u32 = 4;
 pub struct Report {
     allowance: Allowance,
     findings: Vec<Finding>,
+    /// Reason that the object states, where the policy demands one.
+    reason: Option<String>,
     /// Number of findings that were not kept, and of those among them that depend on the cluster.
     more: usize,
     more_depending: usize,
@@ -124,7 +126,14 @@ impl Report {
     /// An empty report of a policy that may take so many steps: one for each item of a list that it looks at, and a few
     /// for each finding.
     pub fn with_budget(steps: u32) -> Self {
-        Self { allowance: Allowance::new(steps), findings: Vec::new(), more: 0, more_depending: 0, more_warning: 0 }
+        Self {
+            allowance: Allowance::new(steps),
+            findings: Vec::new(),
+            reason: None,
+            more: 0,
+            more_depending: 0,
+            more_warning: 0,
+        }
     }
 
     /// A finding that the object alone decides. Place and message are written out only if it is one of those kept, so hand
@@ -154,6 +163,16 @@ impl Report {
     ) {
         let limit = if depends_on_cluster { Limit::DependsOnCluster } else { Limit::None };
         self.push(place, message, limit, Some(&alike));
+    }
+
+    /// Keeps the reason that the object states and that the policy demanded of it: it is recorded with the decision.
+    pub fn state(&mut self, reason: &str) {
+        self.reason = Some(reason.to_owned());
+    }
+
+    /// Takes the reason that was stated.
+    pub fn take_reason(&mut self) -> Option<String> {
+        self.reason.take()
     }
 
     fn push(

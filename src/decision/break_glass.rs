@@ -7,12 +7,9 @@
 use std::sync::Arc;
 
 use super::{Exemption, ModedFinding};
-use crate::object::Object;
+use crate::object::{Object, REASON};
 use crate::request::{Operation, Request};
 use crate::snapshot::Snapshot;
-
-/// The annotation that holds the reason.
-pub const REASON: &str = "portcullis.dev/reason";
 
 /// A use of break-glass.
 #[derive(Debug, Clone, PartialEq, Eq)]

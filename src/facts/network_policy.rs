@@ -1,9 +1,19 @@
-//! A NetworkPolicy (`networking.k8s.io/v1`), reduced to the pods that it selects and the directions in which it isolates
-//! them.
+//! A NetworkPolicy (`networking.k8s.io/v1`), reduced to the pods that it selects, the directions in which it isolates them, and
+//! what it lets through.
+
+mod blocks;
+mod coverage;
+mod openness;
+mod rules;
+mod selection;
 
 use serde::Deserialize;
 
-use crate::steps::{counted, take};
+use crate::object::resource::{LabelSelector, NetworkPolicy as Written};
+use crate::steps::{counted, take, uncounted};
+
+pub use openness::{Widest, allow_everything};
+use rules::Rule;
 
 /// A direction of traffic, as seen from the pod.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize, schemars::JsonSchema)]
@@ -32,15 +42,9 @@ pub struct NetworkPolicy {
     pub name: String,
     /// The pods that it selects.
     pub selector: Selector,
-    ingress: Option<Side>,
-    egress: Option<Side>,
-}
-
-/// One direction in which a policy isolates pods.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Side {
-    /// True if some rule allows all traffic.
-    is_open: bool,
+    /// The rules of each direction in which it isolates pods.
+    ingress: Option<Vec<Rule>>,
+    egress: Option<Vec<Rule>>,
 }
 
 /// A label selector (`meta/v1` `LabelSelector`). Without requirements it selects everything.
@@ -71,54 +75,16 @@ pub enum Operator {
     Invalid,
 }
 
-/// The policy's JSON. `null` means absent, and in a list the empty value, as in Go.
+/// The part of the policy's JSON that names it.
 #[derive(Deserialize)]
-struct Written {
-    metadata: Option<WrittenMetadata>,
-    spec: Option<WrittenSpec>,
+struct Named {
+    metadata: Option<Metadata>,
 }
 
 #[derive(Deserialize)]
-struct WrittenMetadata {
+struct Metadata {
     name: Option<String>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase")]
-struct WrittenSpec {
-    pod_selector: Option<WrittenSelector>,
-    policy_types: Option<Vec<String>>,
-    ingress: Option<Vec<Option<IngressRule>>>,
-    egress: Option<Vec<Option<EgressRule>>>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase")]
-struct WrittenSelector {
-    match_labels: Option<std::collections::BTreeMap<String, Option<String>>>,
-    match_expressions: Option<Vec<WrittenRequirement>>,
-}
-
-#[derive(Deserialize)]
-struct WrittenRequirement {
-    key: String,
-    operator: String,
-    values: Option<Vec<Option<String>>>,
-}
-
-/// A list whose items are not read.
-type List = Option<Vec<serde::de::IgnoredAny>>;
-
-#[derive(Deserialize)]
-struct IngressRule {
-    from: List,
-    ports: List,
-}
-
-#[derive(Deserialize)]
-struct EgressRule {
-    to: List,
-    ports: List,
+    namespace: Option<String>,
 }
 
 impl NetworkPolicy {
@@ -127,37 +93,46 @@ impl NetworkPolicy {
     /// # Errors
     /// If a field has the wrong type.
     pub fn read(object: serde_json::Value) -> Result<Self, serde_json::Error> {
-        let written: Written = serde_json::from_value(object)?;
-        let spec = written.spec.unwrap_or_default();
-        let (ingress, egress) = (spec.ingress.unwrap_or_default(), spec.egress.unwrap_or_default());
-        let types = spec.policy_types.unwrap_or_default();
-        // The API server's own defaulting: Ingress always, Egress where there are egress rules.
-        let isolates = |name: &str, by_default: bool| {
-            if types.is_empty() { by_default } else { types.iter().any(|written| written == name) }
-        };
-        let has_egress = !egress.is_empty();
-        // A rule without peers and ports allows all traffic.
-        let is_empty = |list: &List| list.as_ref().is_none_or(Vec::is_empty);
-        let is_all_in =
-            |rule: &Option<IngressRule>| rule.as_ref().is_none_or(|rule| is_empty(&rule.from) && is_empty(&rule.ports));
-        let is_all_out =
-            |rule: &Option<EgressRule>| rule.as_ref().is_none_or(|rule| is_empty(&rule.to) && is_empty(&rule.ports));
-        Ok(Self {
-            name: written.metadata.and_then(|metadata| metadata.name).unwrap_or_default(),
-            selector: spec.pod_selector.unwrap_or_default().into(),
-            ingress: isolates("Ingress", true).then(|| Side { is_open: ingress.iter().any(is_all_in) }),
-            egress: isolates("Egress", has_egress).then(|| Side { is_open: egress.iter().any(is_all_out) }),
-        })
+        let metadata = Named::deserialize(&object)?.metadata;
+        let (name, namespace) = metadata.map_or((None, None), |metadata| (metadata.name, metadata.namespace));
+        let written = Written::deserialize(&object)?;
+        let policy = uncounted(|| Self::of(&written, &namespace.unwrap_or_default()));
+        Ok(Self { name: name.unwrap_or_default(), ..policy })
     }
 
-    /// True if selected pods are isolated in `direction`. A policy that allows all traffic isolates in name only, and counts
-    /// only with `counts_open`.
-    pub fn isolates(&self, direction: Direction, counts_open: bool) -> bool {
-        let side = match direction {
-            Direction::Ingress => self.ingress,
-            Direction::Egress => self.egress,
+    /// The NetworkPolicy that was sent, without its name.
+    pub fn of(written: &Written<'_>, namespace: &str) -> Self {
+        let Some(spec) = &written.spec else { return Self { ingress: Some(Vec::new()), ..Self::default() } };
+        // The API server's own defaulting: Ingress always, Egress where there are egress rules.
+        let isolates = |name: &str, by_default: bool| {
+            if spec.policy_types.is_empty() { by_default } else { spec.policy_types.iter().any(|one| *one == name) }
         };
-        side.is_some_and(|side| counts_open || !side.is_open)
+        let ingress =
+            || counted(spec.ingress.iter()).map(|rule| Rule::of(rule.from.iter(), rule.ports.iter(), namespace));
+        let egress = || counted(spec.egress.iter()).map(|rule| Rule::of(rule.to.iter(), rule.ports.iter(), namespace));
+        Self {
+            name: String::new(),
+            selector: spec.pod_selector.as_ref().map(Selector::from).unwrap_or_default(),
+            ingress: isolates("Ingress", true).then(|| ingress().collect()),
+            egress: isolates("Egress", !spec.egress.is_empty()).then(|| egress().collect()),
+        }
+    }
+
+    /// True if selected pods are isolated in `direction`, be it by rules that allow everything.
+    pub fn isolates(&self, direction: Direction) -> bool {
+        self.side(direction).is_some()
+    }
+
+    fn side(&self, direction: Direction) -> Option<&[Rule]> {
+        match direction {
+            Direction::Ingress => self.ingress.as_deref(),
+            Direction::Egress => self.egress.as_deref(),
+        }
+    }
+
+    /// The rules of a direction in which it isolates.
+    fn rules(&self, direction: Direction) -> &[Rule] {
+        self.side(direction).unwrap_or_default()
     }
 }
 
@@ -178,16 +153,14 @@ impl Selector {
     }
 }
 
-impl From<WrittenSelector> for Selector {
-    fn from(written: WrittenSelector) -> Self {
-        let labels = written
-            .match_labels
-            .unwrap_or_default()
-            .into_iter()
-            .map(|(key, value)| Requirement { key, operator: Operator::In(vec![value.unwrap_or_default()]) });
-        let expressions = written.match_expressions.unwrap_or_default().into_iter().map(|expression| {
-            let values = expression.values.unwrap_or_default();
-            let values: Vec<String> = values.into_iter().map(Option::unwrap_or_default).collect();
+impl From<&LabelSelector<'_>> for Selector {
+    fn from(written: &LabelSelector<'_>) -> Self {
+        // A repeated key's last value counts.
+        let labels = written.match_labels.iter().filter(|(key, value)| written.match_labels.get(key) == Some(value));
+        let labels = labels
+            .map(|(key, value)| Requirement { key: key.to_owned(), operator: Operator::In(vec![value.to_owned()]) });
+        let expressions = counted(written.match_expressions.iter()).map(|expression| {
+            let values: Vec<String> = counted(expression.values.iter()).map(ToString::to_string).collect();
             let operator = match (expression.operator.as_str(), values.is_empty()) {
                 ("In", false) => Operator::In(values),
                 ("NotIn", false) => Operator::NotIn(values),
@@ -195,8 +168,11 @@ impl From<WrittenSelector> for Selector {
                 ("DoesNotExist", true) => Operator::DoesNotExist,
                 _ => Operator::Invalid,
             };
-            Requirement { key: expression.key, operator }
+            Requirement { key: expression.key.to_string(), operator }
         });
         Self(labels.chain(expressions).collect())
     }
 }
+
+#[cfg(test)]
+mod tests;

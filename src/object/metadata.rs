@@ -5,6 +5,9 @@ use serde::{Deserialize, Deserializer};
 use super::mapping::{self, Mapping};
 use super::text::{Text, TextMap};
 
+/// The annotation that says why an object is as it is, where a policy or break-glass demands a reason.
+pub const REASON: &str = "portcullis.dev/reason";
+
 /// The part of `ObjectMeta` that decisions depend on.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]

@@ -4,6 +4,7 @@
 //! in `resource/`. It borrows from the request, and skips the fields that it does not name. Structs and lists inside it are read
 //! by the functions of `mapping`, so that an array is not taken for a struct and memory is bounded.
 
+mod network_policy;
 mod role;
 mod role_binding;
 mod service_account;
@@ -19,6 +20,8 @@ use super::read::parse;
 use super::{Unread, Unreadable, unchanged};
 use crate::operation::Operation;
 
+pub use network_policy::NetworkPolicy;
+pub(crate) use network_policy::{LabelSelector, Peer, Port, PortNumber};
 pub use role::{Aggregation, ClusterRole, Role, Rule};
 pub use role_binding::{ClusterRoleBinding, Grant, RoleBinding, RoleRef, Subject};
 pub use service_account::ServiceAccount;
@@ -111,6 +114,16 @@ resources! {
         subresources: &[],
         harmless: &[],
         is_namespaced: false,
+    };
+    /// NetworkPolicies.
+    NETWORK_POLICIES: NetworkPolicy<'a> = Resource {
+        group: "networking.k8s.io",
+        kind: "NetworkPolicy",
+        resource: "networkpolicies",
+        operations: &[Operation::Create, Operation::Update],
+        subresources: &[],
+        harmless: &[],
+        is_namespaced: true,
     };
 }
 

@@ -33,6 +33,8 @@ mod images {
 /// Policies on what a pod may talk to.
 #[path = "network"]
 mod network {
+    pub(super) mod open_egress;
+    pub(super) mod open_ingress;
     pub(super) mod unisolated_pods;
 }
 
@@ -149,6 +151,8 @@ pub static CATALOGUE: &[Entry] = &[
     judges!("wildcard-roles", access::wildcard_roles::WildcardRoles, "clusterrole"),
     judges!("escalating-roles", access::escalating_roles::EscalatingRoles, "clusterrole"),
     judges!("powerful-bindings", access::powerful_bindings::PowerfulBindings, "clusterrolebinding"),
+    judges!("open-egress", network::open_egress::OpenEgress, "networkpolicy"),
+    judges!("open-ingress", network::open_ingress::OpenIngress, "networkpolicy"),
     judges!("unbounded-containers", pods::unbounded_containers::UnboundedContainers),
     judges!("missing-user-namespaces", pods::missing_user_namespaces::MissingUserNamespaces),
     sets!("default-seccomp-profile", defaults::seccomp_profile::DefaultSeccompProfile),

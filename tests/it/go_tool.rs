@@ -30,8 +30,19 @@ struct Pipes {
 impl GoTool {
     /// Builds a tool, and starts it.
     pub(crate) fn start(name: &str) -> Self {
-        let mut child =
-            Command::new(build(name)).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it starts");
+        Self::run(&build(name))
+    }
+
+    /// Starts a tool whose script builds it once a machine.
+    pub(crate) fn built_once(name: &str) -> Self {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tools").join(name).join("build");
+        let output = Command::new(&script).stderr(Stdio::inherit()).output().expect("its build script runs");
+        assert!(output.status.success(), "{} failed: {}", script.display(), output.status);
+        Self::run(Path::new(String::from_utf8(output.stdout).expect("a path").trim_end()))
+    }
+
+    fn run(program: &Path) -> Self {
+        let mut child = Command::new(program).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it starts");
         let questions = child.stdin.take().expect("a pipe");
         let answers = BufReader::new(child.stdout.take().expect("a pipe"));
         Self(Mutex::new(Pipes { questions, answers, _child: child }))

@@ -4,6 +4,7 @@
 mod files;
 mod judged;
 mod model;
+mod oracle;
 
 use std::future::{Future, ready};
 use std::pin::Pin;

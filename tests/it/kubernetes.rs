@@ -25,6 +25,7 @@ mod latecomers;
 mod leak;
 mod modes;
 mod namespaces;
+mod network_policies;
 pub(crate) mod objects;
 mod openapi;
 mod outage;

@@ -2,12 +2,14 @@
 //!
 //! The semantics are those of `networking.k8s.io/v1`: a pod is isolated in a direction if some NetworkPolicy of its
 //! namespace selects it and has that direction among its policyTypes, even one without any entry, which denies all.
-//! Cilium's and Calico's own kinds (CiliumNetworkPolicy, GlobalNetworkPolicy, …) are not read.
+//! With `countsOpen: false` it is not where those that select it together allow everything in that direction
+//! (`src/facts/network_policy/openness.rs` says what everything is). Cilium's and Calico's own kinds (CiliumNetworkPolicy,
+//! GlobalNetworkPolicy, …) are not read.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::facts::{Direction, Facts, Lookup, NetworkPolicy, Pending};
+use crate::facts::{Direction, Facts, Lookup, NetworkPolicy, Pending, Widest, allow_everything};
 use crate::object::Pod;
 use crate::policy::{Allowed, Control, Fields, Kinds, Meta, Policy, Report, Severity, Validator, quoted};
 use crate::request::Request;
@@ -18,13 +20,23 @@ use crate::request::Request;
 pub(crate) struct UnisolatedPods {
     /// Directions in which a pod must be isolated.
     directions: Vec<Direction>,
-    /// Whether a NetworkPolicy that lets everything through counts.
+    /// Whether NetworkPolicies that together let everything through count.
     counts_open: bool,
+    /// Smallest public blocks that count as everything, where open policies do not count.
+    widest: Widest,
+}
+
+/// A direction in which a Pod is not isolated.
+#[derive(Debug, Clone, Copy)]
+struct Missing {
+    direction: Direction,
+    /// True if policies select it, and allow everything.
+    is_open: bool,
 }
 
 impl Default for UnisolatedPods {
     fn default() -> Self {
-        Self { directions: vec![Direction::Ingress, Direction::Egress], counts_open: true }
+        Self { directions: vec![Direction::Ingress, Direction::Egress], counts_open: true, widest: Widest::default() }
     }
 }
 
@@ -74,7 +86,8 @@ impl UnisolatedPods {
         report: &mut Report,
     ) -> Result<(), Pending> {
         let namespace: &str = &request.namespace;
-        let mut missing = self.directions.clone();
+        let none = |direction| Missing { direction, is_open: false };
+        let mut missing: Vec<Missing> = self.directions.iter().copied().map(none).collect();
         let mut unknown = None;
         // A store may not have heard yet of a policy that was created a moment ago: before a finding, the API server
         // itself is asked.
@@ -93,22 +106,28 @@ impl UnisolatedPods {
             }
         }
         let namespace = quoted(namespace);
-        let reason = match unknown {
-            None => format!("none in namespace {namespace} selects it"),
-            Some(why) => format!("those of namespace {namespace} could not be read ({why})"),
-        };
         // A finding for each direction: a change that isolates one of two leaves the other as it was.
-        for direction in missing {
-            let message = format!("must be selected by a NetworkPolicy for {}: {reason}", direction.noun());
-            report.add_depending(pod.at("metadata.labels"), message);
+        for Missing { direction, is_open } in missing {
+            let reason = match &unknown {
+                Some(why) => format!("those of namespace {namespace} could not be read ({why})"),
+                None if is_open => format!("those in namespace {namespace} that select it together allow everything"),
+                None => format!("none in namespace {namespace} selects it"),
+            };
+            let requirement = format!("must be selected by a NetworkPolicy for {}", direction.noun());
+            // Not to be selected is no better than to be selected by policies that allow everything.
+            report.add_alike(pod.at("metadata.labels"), format_args!("{requirement}: {reason}"), true, &requirement);
         }
         Ok(())
     }
 
-    fn missing(&self, pod: &Pod<'_>, policies: &[NetworkPolicy]) -> Vec<Direction> {
+    fn missing(&self, pod: &Pod<'_>, policies: &[NetworkPolicy]) -> Vec<Missing> {
         let label = |key: &str| pod.metadata().and_then(|metadata| metadata.label(key));
         let selecting: Vec<&NetworkPolicy> = policies.iter().filter(|policy| policy.selector.selects(label)).collect();
-        let isolated = |direction| selecting.iter().any(|policy| policy.isolates(direction, self.counts_open));
-        self.directions.iter().copied().filter(|direction| !isolated(*direction)).collect()
+        let missing = |direction: Direction| {
+            let is_isolated = selecting.iter().any(|policy| policy.isolates(direction));
+            let is_open = || !self.counts_open && allow_everything(selecting.iter().copied(), direction, self.widest);
+            (!is_isolated || is_open()).then_some(Missing { direction, is_open: is_isolated })
+        };
+        self.directions.iter().copied().filter_map(missing).collect()
     }
 }

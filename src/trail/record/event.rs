@@ -20,7 +20,7 @@ use crate::object::{Object, Shape};
 use crate::request::{Kind, Operation, Request, User};
 
 /// Bytes of one record, at most, whatever the object: its line in the trail, the chain's fields and the newline among
-/// them. The bounds below add up to 126 KiB, the ids of all policies in both counts of omitted entries included. Kafka
+/// them. The bounds below add up to 127 KiB, the ids of all policies in both counts of omitted entries included. Kafka
 /// takes messages of 1,048,588 bytes unless told otherwise, many receivers 1 MiB, and some queues 256 KiB.
 pub const RECORD: usize = 128 << 10;
 /// Characters of one text in an event.
@@ -36,6 +36,8 @@ const ENTRIES: usize = 64;
 /// Bytes of the paths and messages of all findings, and the place that each text has in any case.
 const FINDINGS_BYTES: usize = 32 << 10;
 const FINDING: usize = 192;
+/// Bytes of the reason that a policy demanded.
+const REASON: usize = 1 << 10;
 /// Bytes of the name of an exception; each finding may hold one.
 const EXCEPTION: usize = 64;
 /// Bytes of the paths of a patch, and the place that each has in any case.
@@ -84,6 +86,9 @@ pub struct Event<'a> {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     findings_omitted: BTreeMap<&'static str, usize>,
     exception: Option<ExceptionView<'a>>,
+    /// The reason that a policy demanded, as the object states it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
     patch: Vec<Cow<'a, str>>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     patch_omitted: BTreeMap<&'static str, usize>,
@@ -220,6 +225,10 @@ impl<'a> Event<'a> {
             exception: decision
                 .exempted()
                 .map(|(finding, exemption)| ExceptionView::whole(finding, exemption, redaction)),
+            reason: decision.reason.as_deref().map(|reason| {
+                let reason = redaction.text(cut(reason));
+                prefix(&reason, Limit::JsonBytes(REASON)).to_owned()
+            }),
             patch,
             patch_omitted,
             object: sent.map(|raw| sha256(raw.get().as_bytes())),

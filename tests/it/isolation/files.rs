@@ -71,9 +71,12 @@ fn one_anywhere_among_the_inputs_has_all_judged() {
     let list = "apiVersion: v1\nkind: List\nitems:\n- {apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: \
                 {name: all}, spec: {policyTypes: [Ingress, Egress]}}\n";
     assert_eq!(Files::new(&[POD, list], &[]).check(false), (Some(0), 0, 0));
-    // One that is not what its kind says isolates nothing, and is one.
+    // One that is not what its kind says isolates nothing, and is one. Among the inputs it is an error.
     let malformed = policy("default").replace("podSelector: {}", "podSelector: all");
-    assert_eq!(Files::new(&[POD, &malformed], &[]).check(false), (Some(1), 2, 0));
+    assert_eq!(Files::new(&[POD], &[&malformed]).check(true), (Some(1), 2, 0));
+    let (code, out, err) = run(&["check", "--profile", "hardened", "-"], &malformed);
+    assert_eq!(code, Some(2), "{out} {err}");
+    assert!(err.contains("NetworkPolicy spec.podSelector: invalid type: a string, expected an object"), "{err}");
 }
 
 #[test]

@@ -32,10 +32,21 @@ fn directions_that_are_not_set_are_not_asked_for() {
 
 #[test]
 fn an_open_policy_counts_unless_it_is_set_not_to() {
-    let open = Here(read(json!({"policyTypes": ["Ingress", "Egress"], "ingress": [{}], "egress": [{"ports": [{}]}]})));
+    let open = Here(read(
+        json!({"policyTypes": ["Ingress", "Egress"], "ingress": [{}], "egress": [{"ports": [{"port": 1}]}]}),
+    ));
     let both = ["ingress", "egress"];
     assert_eq!(missing(&configured(&both, true), &pod(), &open), [""; 0]);
     assert_eq!(missing(&configured(&both, false), &pod(), &open), ["ingress"]);
+    // Every port of one protocol is everything, and policies add up.
+    let halves: Vec<NetworkPolicy> =
+        [json!({"ports": [{"endPort": 1023, "port": 1}]}), json!({"ports": [{"port": 1024, "endPort": 65535}]})]
+            .into_iter()
+            .map(|rule| NetworkPolicy::read(json!({"spec": {"policyTypes": ["Ingress", "Egress"], "egress": [rule]}})))
+            .collect::<Result<_, _>>()
+            .expect("NetworkPolicies");
+    assert_eq!(missing(&configured(&both, false), &pod(), &Here(halves[..1].into())), [""; 0]);
+    assert_eq!(missing(&configured(&both, false), &pod(), &Here(halves.into())), ["egress"]);
 }
 
 /// A store that has not heard of anything, and an API server that says something else, or nothing.

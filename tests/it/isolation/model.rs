@@ -10,8 +10,10 @@ const OPERATORS: [&str; 12] =
 /// True if some policy of the namespace `default` isolates the Pod in that direction.
 pub(super) fn is_isolated(policies: &[Value], pod: &Value, direction: &str, counts_open: bool) -> bool {
     let affecting = policies.iter().filter(|policy| is_in_default(policy) && affects(&policy["spec"], direction));
-    let mut closed = affecting.filter(|policy| counts_open || !is_open(&policy["spec"], direction));
-    closed.any(|policy| selects(&policy["spec"]["podSelector"], &pod["metadata"]["labels"]))
+    let mut selecting =
+        affecting.filter(|policy| selects(&policy["spec"]["podSelector"], &pod["metadata"]["labels"])).peekable();
+    // Policies are additive: one that allows everything undoes the others.
+    selecting.peek().is_some() && (counts_open || !selecting.any(|policy| is_open(&policy["spec"], direction)))
 }
 
 pub(super) fn is_in_default(policy: &Value) -> bool {
@@ -32,7 +34,7 @@ fn affects(spec: &Value, direction: &str) -> bool {
 }
 
 /// "If this field is empty or missing, this rule matches all sources (traffic not restricted by source)"; the same of
-/// ports.
+/// ports. No peer of the generator is everybody, and no port of it is all.
 fn is_open(spec: &Value, direction: &str) -> bool {
     let peers = if direction == "ingress" { "from" } else { "to" };
     list(&spec[direction]).iter().any(|rule| list(&rule[peers]).is_empty() && list(&rule["ports"]).is_empty())
