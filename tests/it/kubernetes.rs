@@ -18,6 +18,7 @@ mod fields;
 mod hardened_tmp;
 mod isolation;
 mod joined;
+mod labelled;
 mod labels;
 mod large;
 mod latecomers;

@@ -52,8 +52,9 @@ impl Defaulter for DefaultNamespaceLabels {
     };
     const SAFETY: Safety = Safety::Safe;
     const BREAKAGE: &'static Breakage = &Breakage {
-        what: "No workload: Pods are admitted as before, and kubectl prints more warnings. With `enforce` in the settings, \
-               Pods below that level are refused in every new Namespace.",
+        what: "No workload: Pods are admitted as before, and kubectl prints more warnings, of Portcullis' own too under \
+               `podSecurityLabels: tighten`. With `enforce` in the settings, Pods below that level are refused in every new \
+               Namespace.",
         exclude: "write pod-security.kubernetes.io/warn: privileged, and the same for audit and enforce, on the Namespace",
     };
 }
