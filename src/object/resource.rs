@@ -71,8 +71,9 @@ resources! {
         kind: "Namespace",
         resource: "namespaces",
         operations: &[Operation::Create, Operation::Update],
-        subresources: &["status"],
-        harmless: &[("finalize", "It changes spec.finalizers alone, and keeps the labels that are stored.")],
+        // Both keep new labels (`K/pkg/registry/core/namespace/strategy.go`).
+        subresources: &["status", "finalize"],
+        harmless: &[],
         is_namespaced: false,
     };
     /// Namespaces that are created.
@@ -82,7 +83,7 @@ resources! {
         resource: "namespaces",
         operations: &[Operation::Create],
         subresources: &[],
-        harmless: &[("finalize", "It creates nothing.")],
+        harmless: &[],
         is_namespaced: false,
     };
 }

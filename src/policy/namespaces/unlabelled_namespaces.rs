@@ -1,7 +1,7 @@
 //! `unlabelled-namespaces`: the Pod Security labels of a Namespace ask for at least the levels that are set.
 //!
-//! Labels are compared as Kubernetes' own admission reads them (`crate::pod_security`). An update that lowers what they ask for
-//! is a finding of its own, unless a member of a listed group makes it.
+//! Labels are compared as Kubernetes' own admission reads them (`crate::pod_security`). An update that lowers what they ask for,
+//! through a subresource too, is a finding of its own, unless a member of a listed group makes it.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -71,8 +71,7 @@ impl Policy for UnlabelledNamespaces {
         since: "0.1.0",
         why: "The labels make the API server itself refuse Pods below a level of the Pod Security Standards, also while \
               no webhook answers; a Namespace without them holds whatever its writers create.",
-        fix: "label the Namespace pod-security.kubernetes.io/enforce: baseline or restricted, as the message asks, and \
-              let a member of the groups in mayWeaken lower labels",
+        fix: "set the label to the level that is asked for, or let a group in mayWeaken lower it",
         kinds: &[Kinds::Resource(NAMESPACES)],
         fields: &[
             Fields::of(&[
