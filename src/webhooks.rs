@@ -313,16 +313,29 @@ mod tests {
 
     #[test]
     fn namespaces_are_partitioned() {
-        assert_eq!(selectors("profile: hardened\n"), [row("enforce", "NotIn", &["portcullis"])]);
+        // The policy on Namespaces warns.
+        let namespaces = |without: &[&str]| row("observe-namespaces", "NotIn", without);
+        assert_eq!(
+            selectors("profile: hardened\n"),
+            [row("enforce", "NotIn", &["portcullis"]), namespaces(&["portcullis"])]
+        );
         assert_eq!(
             selectors("profile: hardened\nceiling: audit\nnamespaces:\n- {match: {names: [pay]}, ceiling: enforce}\n"),
-            [row("enforce", "In", &["pay"]), row("observe", "NotIn", &["pay", "portcullis"])]
+            [
+                row("enforce", "In", &["pay"]),
+                row("observe", "NotIn", &["pay", "portcullis"]),
+                namespaces(&["portcullis"])
+            ]
         );
         let relaxed = "profile: hardened\nnamespaces:\n- {match: {names: [kube-system]}, ceiling: warn, relax: true}\n\
                        - {match: {names: [free]}, ceiling: off, relax: true}\n";
         assert_eq!(
             selectors(relaxed),
-            [row("enforce", "NotIn", &["free", "kube-system", "portcullis"]), row("observe", "In", &["kube-system"])]
+            [
+                row("enforce", "NotIn", &["free", "kube-system", "portcullis"]),
+                row("observe", "In", &["kube-system"]),
+                namespaces(&["free", "portcullis"])
+            ]
         );
         assert_eq!(selectors("ceiling: off\n"), []);
     }

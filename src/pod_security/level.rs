@@ -1,7 +1,11 @@
 //! Levels of the Pod Security Standards.
 
+use schemars::JsonSchema;
+use serde::Deserialize;
+
 /// A level of the Pod Security Standards, in order of strictness.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
 pub enum Level {
     /// No restrictions.
     Privileged,
@@ -21,7 +25,8 @@ impl Level {
         }
     }
 
-    pub(super) fn read(text: &str) -> Option<Self> {
+    /// The level that a label names.
+    pub fn read(text: &str) -> Option<Self> {
         [Self::Privileged, Self::Baseline, Self::Restricted].into_iter().find(|level| level.as_str() == text)
     }
 }

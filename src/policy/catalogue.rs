@@ -30,6 +30,12 @@ mod images {
     pub(super) mod unpinned_images;
 }
 
+/// Policies on Namespaces.
+#[path = "namespaces"]
+mod namespaces {
+    pub(super) mod unlabelled_namespaces;
+}
+
 /// Policies on what a pod may talk to.
 #[path = "network"]
 mod network {
@@ -108,13 +114,16 @@ macro_rules! judges {
     };
 }
 
-/// The entry of a mutator.
+/// The entry of a mutator. Its page shows two of its fixtures, which are Deployments unless another kind is named.
 macro_rules! sets {
     ($id:literal, $policy:ty) => {
+        sets!($id, $policy, "deployment")
+    };
+    ($id:literal, $policy:ty, $shown:literal) => {
         Entry {
             meta: <$policy as Defaulter>::META,
-            admitted: include_str!(concat!("../../tests/policies/", $id, "/keep-deployment.yaml")),
-            denied: include_str!(concat!("../../tests/policies/", $id, "/patch-deployment.yaml")),
+            admitted: include_str!(concat!("../../tests/policies/", $id, "/keep-", $shown, ".yaml")),
+            denied: include_str!(concat!("../../tests/policies/", $id, "/patch-", $shown, ".yaml")),
             safety: Some(<$policy as Defaulter>::SAFETY),
             breakage: Some(<$policy as Defaulter>::BREAKAGE),
             build: mutator::<$policy>,
@@ -155,9 +164,11 @@ pub static CATALOGUE: &[Entry] = &[
     judges!("open-ingress", network::open_ingress::OpenIngress, "networkpolicy"),
     judges!("unbounded-containers", pods::unbounded_containers::UnboundedContainers),
     judges!("missing-user-namespaces", pods::missing_user_namespaces::MissingUserNamespaces),
+    judges!("unlabelled-namespaces", namespaces::unlabelled_namespaces::UnlabelledNamespaces, "namespace"),
     sets!("default-seccomp-profile", defaults::seccomp_profile::DefaultSeccompProfile),
     sets!("default-no-privilege-escalation", defaults::no_privilege_escalation::DefaultNoPrivilegeEscalation),
     sets!("default-no-token-automount", defaults::no_token_automount::DefaultNoTokenAutomount),
+    sets!("default-namespace-labels", defaults::namespace_labels::DefaultNamespaceLabels, "namespace"),
     sets!("default-run-as-non-root", defaults::run_as_non_root::DefaultRunAsNonRoot),
     sets!("default-drop-capabilities", defaults::drop_capabilities::DefaultDropCapabilities),
     sets!("default-read-only-root", defaults::read_only_root::DefaultReadOnlyRoot),

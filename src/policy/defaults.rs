@@ -4,6 +4,7 @@
 //! before and the write now contradicts, it asks to take back.
 
 pub(super) mod drop_capabilities;
+pub(super) mod namespace_labels;
 pub(super) mod no_privilege_escalation;
 pub(super) mod no_token_automount;
 pub(super) mod read_only_root;

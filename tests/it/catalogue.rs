@@ -22,7 +22,7 @@ fn ids() -> BTreeSet<String> {
 /// The kind that the page of a policy shows.
 pub(crate) fn shown(entry: &Entry) -> String {
     match entry.meta.kinds {
-        _ if entry.safety.is_some() => "deployment".to_owned(),
+        [Kinds::Pods, ..] if entry.safety.is_some() => "deployment".to_owned(),
         [Kinds::Resource(row), ..] => row.kind.to_lowercase(),
         _ => "pod".to_owned(),
     }
@@ -135,7 +135,12 @@ fn defaults_turn_mutators_on() {
     };
     assert!(on("off").is_empty());
     assert_eq!(on("all"), fixtures::mutators().map(|entry| entry.meta.id).collect());
-    let safe = ["default-no-privilege-escalation", "default-no-token-automount", "default-seccomp-profile"];
+    let safe = [
+        "default-namespace-labels",
+        "default-no-privilege-escalation",
+        "default-no-token-automount",
+        "default-seccomp-profile",
+    ];
     assert_eq!(on("safe"), BTreeSet::from(safe));
 }
 
@@ -154,7 +159,8 @@ fn fixtures_cover_every_list_of_containers() {
         let is_of_containers = reads("containers");
         assert_eq!(is_of_containers, reads("initContainers"), "{id}");
         let (acts, leaves) = if entry.safety.is_some() { ("patch", "keep") } else { ("deny", "admit") };
-        let left = if entry.safety.is_some() { "pod".to_owned() } else { shown(entry) };
+        let is_of_pods = entry.meta.kinds.contains(&Kinds::Pods);
+        let left = if entry.safety.is_some() && is_of_pods { "pod".to_owned() } else { shown(entry) };
         let mut wanted = vec![format!("{leaves}-{left}"), format!("{acts}-{}", shown(entry))];
         if is_of_containers {
             wanted.extend(["init-container", "sidecar"].map(|list| format!("{acts}-{list}")));

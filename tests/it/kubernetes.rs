@@ -19,6 +19,7 @@ mod fields;
 mod hardened_tmp;
 mod isolation;
 mod joined;
+mod labelled;
 mod labels;
 mod large;
 mod latecomers;

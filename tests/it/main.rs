@@ -25,6 +25,7 @@ mod judging;
 mod kubernetes;
 mod labels;
 mod large;
+mod namespace_labels;
 mod pages;
 mod plain;
 mod policies;

@@ -110,7 +110,7 @@ fn what_is_never_refused_passes_and_what_only_claims_to_be_does_not() {
         ("mirror-pod-by-a-user", "deny"),
         ("mirror-pod-by-another-node", "deny"),
         ("mirror-pod-outside-the-group", "deny"),
-        ("namespace", "allow"),
+        ("namespace", "warn"),
         ("node-without-the-annotation", "deny"),
         ("object-that-is-not-its-kind", "error"),
         ("object-that-is-not-its-kind.warned", "error"),

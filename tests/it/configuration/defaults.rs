@@ -10,7 +10,12 @@ use serde_json::{Value, json};
 use super::errors::refused_below_head;
 use crate::judging::{HEAD, configured, with_creation};
 
-const SAFE: [&str; 3] = ["default-seccomp-profile", "default-no-privilege-escalation", "default-no-token-automount"];
+const SAFE: [&str; 4] = [
+    "default-seccomp-profile",
+    "default-no-privilege-escalation",
+    "default-no-token-automount",
+    "default-namespace-labels",
+];
 const DARING: [&str; 3] = ["default-run-as-non-root", "default-drop-capabilities", "default-read-only-root"];
 
 /// Each mutator with its mode, and the one it was configured to have.
@@ -23,10 +28,10 @@ fn all(ids: &[&'static str], mode: Mode, configured: Mode) -> Vec<(&'static str,
 }
 
 #[test]
-fn off_is_none_safe_is_three_and_all_is_six() {
-    let six = [SAFE, DARING].concat();
+fn off_is_none_safe_is_four_and_all_is_seven() {
+    let seven = [SAFE, DARING].concat();
     for (lines, expected) in
-        [("", &[][..]), ("defaults: off\n", &[]), ("defaults: safe\n", &SAFE), ("defaults: all\n", &six)]
+        [("", &[][..]), ("defaults: off\n", &[]), ("defaults: safe\n", &SAFE), ("defaults: all\n", &seven)]
     {
         let snapshot = configured(lines);
         assert_eq!(mutators(&snapshot, ""), all(expected, Mode::Enforce, Mode::Enforce), "{lines}");
@@ -61,6 +66,7 @@ fn a_mode_among_the_policies_wins_over_defaults() {
             ("default-seccomp-profile", Mode::Audit, Mode::Audit),
             ("default-no-privilege-escalation", Mode::Enforce, Mode::Enforce),
             ("default-no-token-automount", Mode::Off, Mode::Off),
+            ("default-namespace-labels", Mode::Enforce, Mode::Enforce),
             ("default-read-only-root", Mode::Enforce, Mode::Enforce),
         ]
     );
@@ -132,13 +138,13 @@ fn every_word_of_defaults_that_is_not_known_is_refused() {
 
 #[test]
 fn an_entry_that_weakens_a_mutator_must_say_so() {
-    let six = "default-drop-capabilities, default-no-privilege-escalation, default-no-token-automount, \
-               default-read-only-root, default-run-as-non-root, default-seccomp-profile";
+    let seven = "default-drop-capabilities, default-namespace-labels, default-no-privilege-escalation, \
+                 default-no-token-automount, default-read-only-root, default-run-as-non-root, default-seccomp-profile";
     let daring = "default-drop-capabilities, default-read-only-root, default-run-as-non-root";
     for (entry, weaker) in [
         ("defaults: safe", daring),
-        ("defaults: off", six),
-        ("ceiling: warn", six),
+        ("defaults: off", seven),
+        ("ceiling: warn", seven),
         ("policies: {default-run-as-non-root: {mode: audit}}", "default-run-as-non-root"),
         (
             "defaults: safe, policies: {default-run-as-non-root: {mode: enforce}}",
@@ -218,7 +224,11 @@ fn the_schema_covers_defaults_and_the_settings_of_mutators() {
             let settings = follow(&schema, &mutator["properties"]["settings"]);
             let names: Vec<&str> =
                 settings["properties"].as_object().into_iter().flatten().map(|(name, _)| name.as_str()).collect();
-            let expected: &[&str] = if id == "default-read-only-root" { &["paths", "tmp"] } else { &[] };
+            let expected: &[&str] = match id {
+                "default-read-only-root" => &["paths", "tmp"],
+                "default-namespace-labels" => &["audit", "enforce", "warn"],
+                _ => &[],
+            };
             assert_eq!((names.as_slice(), &settings["additionalProperties"]), (expected, &json!(false)), "{id}");
         }
         let settings = &top["policies"]["properties"]["default-read-only-root"]["properties"]["settings"];

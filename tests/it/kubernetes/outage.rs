@@ -17,6 +17,8 @@ use super::space::{Space, account};
 /// Objects that the API server creates at startup if missing (`K/plugin/pkg/auth/authorizer/rbac/bootstrappolicy`).
 const ROLE: &str = "/apis/rbac.authorization.k8s.io/v1/clusterroles/system:discovery";
 const PUBLIC: &str = "/api/v1/namespaces/kube-public";
+/// Policies that `hardened` does not enforce, on objects other than pods.
+const ENFORCED: &str = "policies:\n  unlabelled-namespaces: {mode: enforce}\n";
 
 #[test]
 fn a_dead_webhook_holds_up_neither_the_api_server_nor_its_own_return() {
@@ -27,7 +29,7 @@ fn a_dead_webhook_holds_up_neither_the_api_server_nor_its_own_return() {
     let elsewhere = Space::new(&plane, "it-elsewhere");
     // The probes that wait for the registration name it.
     Space::named(&plane.admin, "default").create("serviceaccounts", &account("web", None)).admitted();
-    let mut portcullis = Portcullis::guard(&plane, &[], &shipped(), &[]);
+    let mut portcullis = Portcullis::guard(&plane, &[], &(shipped() + ENFORCED), &[]);
     elsewhere.create("pods", &broken_pod("web")).refused();
     elsewhere.create("pods", &pod("before", spec())).admitted();
 
@@ -48,6 +50,33 @@ fn a_dead_webhook_holds_up_neither_the_api_server_nor_its_own_return() {
     // What is no workload is not asked about: accounts, NetworkPolicies, the webhooks themselves.
     elsewhere.create("serviceaccounts", &account("later", None)).admitted();
 
+    let answer = plane.admin.call(Method::POST, "/api/v1/namespaces", Some(&object("v1", "Namespace", "it-later")));
+    assert!(answer.message().contains("failed calling webhook \"enforce"), "{answer:#?}");
+    // Heartbeats and events …
+    for (path, object) in [
+        ("/api/v1/nodes", object("v1", "Node", "it-node")),
+        (
+            "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases",
+            object("coordination.k8s.io/v1", "Lease", "it-node"),
+        ),
+        (
+            "/apis/events.k8s.io/v1/namespaces/default/events",
+            json!({
+                "apiVersion": "events.k8s.io/v1", "kind": "Event", "metadata": {"name": "it-event"},
+                "eventTime": "2026-01-01T00:00:00.000000Z", "action": "Test", "reason": "Test", "type": "Normal",
+                "reportingController": "example.com/test", "reportingInstance": "test",
+                "regarding": {"apiVersion": "v1", "kind": "Pod", "namespace": "default", "name": "web"},
+            }),
+        ),
+    ] {
+        plane.admin.call(Method::POST, path, Some(&object)).admitted();
+    }
+    // … the Namespaces of the cluster and ours …
+    for name in ["kube-system", "portcullis"] {
+        let label = json!({"metadata": {"labels": {"it": "later"}}});
+        plane.admin.call(Method::PATCH, &format!("/api/v1/namespaces/{name}"), Some(&label)).admitted();
+    }
+
     // The cluster's own components, in order or not …
     let scale = json!({"spec": {"template": {"metadata": {"annotations": {"example.com/restarted": "now"}}}}});
     system.create("deployments", &holder("Deployment", "dns", broken_spec())).admitted();
@@ -67,6 +96,10 @@ fn a_dead_webhook_holds_up_neither_the_api_server_nor_its_own_return() {
     });
     answer.admitted();
     elsewhere.create("pods", &broken_pod("web")).refused();
+}
+
+fn object(api_version: &str, kind: &str, name: &str) -> serde_json::Value {
+    json!({"apiVersion": api_version, "kind": kind, "metadata": {"name": name}})
 }
 
 /// The configuration that `deploy/overlays/enforce` ships, without its head.
