@@ -342,7 +342,8 @@ fn judged(request: &Request<'_>, cap: Mode, outcome: &Outcome<'_>) -> Vec<ModedF
     let policy = outcome.policy;
     let configured = (policy.configured > policy.mode).then_some(policy.configured);
     let judged = |finding: &Finding, failed| {
-        let cap = if may_be_resolved_later(request, finding) { Mode::Warn } else { cap };
+        let warns = finding.only_warns || may_be_resolved_later(request, finding);
+        let cap = if warns { Mode::Warn } else { cap };
         let (place, message) = (finding.place.clone(), finding.message.clone());
         ModedFinding {
             meta: policy.meta,
@@ -373,7 +374,7 @@ fn judged(request: &Request<'_>, cap: Mode, outcome: &Outcome<'_>) -> Vec<ModedF
             // The fact that did not arrive in time is about another object.
             let depends_on_cluster = *failure == Failure::TimedOut;
             let (place, message) = (Place::object(), message.to_owned());
-            let finding = Finding { place, message, depends_on_cluster, alike: None, count: 1 };
+            let finding = Finding { place, message, depends_on_cluster, only_warns: false, alike: None, count: 1 };
             vec![judged(&finding, true)]
         }
     }

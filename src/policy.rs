@@ -87,10 +87,20 @@ pub struct Finding {
     pub message: String,
     /// Set where another object of the cluster could put it right: such a finding refuses Pods only.
     pub depends_on_cluster: bool,
+    /// Set where the finding is a warning at most, whatever the mode of its policy.
+    pub only_warns: bool,
     /// Text that is the same for a Pod and for the template that it was made from, where their messages differ.
     pub alike: Option<String>,
     /// Number of places that it stands for.
     pub count: usize,
+}
+
+/// A limit on what a finding does.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Limit {
+    None,
+    DependsOnCluster,
+    Warns,
 }
 
 /// Findings kept per policy; the rest are only counted.
@@ -106,24 +116,31 @@ pub struct Report {
     /// Number of findings that were not kept, and of those among them that depend on the cluster.
     more: usize,
     more_depending: usize,
+    /// Number of those that are warnings at most.
+    more_warning: usize,
 }
 
 impl Report {
     /// An empty report of a policy that may take so many steps: one for each item of a list that it looks at, and a few
     /// for each finding.
     pub fn with_budget(steps: u32) -> Self {
-        Self { allowance: Allowance::new(steps), findings: Vec::new(), more: 0, more_depending: 0 }
+        Self { allowance: Allowance::new(steps), findings: Vec::new(), more: 0, more_depending: 0, more_warning: 0 }
     }
 
     /// A finding that the object alone decides. Place and message are written out only if it is one of those kept, so hand
     /// in `format_args!` rather than a text.
     pub fn add(&mut self, place: impl Into<Place>, message: impl fmt::Display) {
-        self.push(place, message, false, None);
+        self.push(place, message, Limit::None, None);
+    }
+
+    /// A finding that is a warning at most, whatever the mode of its policy.
+    pub fn add_warning(&mut self, place: impl Into<Place>, message: impl fmt::Display) {
+        self.push(place, message, Limit::Warns, None);
     }
 
     /// A finding that depends on another object of the cluster.
     pub fn add_depending(&mut self, place: impl Into<Place>, message: impl fmt::Display) {
-        self.push(place, message, true, None);
+        self.push(place, message, Limit::DependsOnCluster, None);
     }
 
     /// The same as [`Self::add`], or as [`Self::add_depending`] where `depends_on_cluster`, for a finding whose message on a
@@ -135,30 +152,34 @@ impl Report {
         depends_on_cluster: bool,
         alike: impl fmt::Display,
     ) {
-        self.push(place, message, depends_on_cluster, Some(&alike));
+        let limit = if depends_on_cluster { Limit::DependsOnCluster } else { Limit::None };
+        self.push(place, message, limit, Some(&alike));
     }
 
     fn push(
         &mut self,
         place: impl Into<Place>,
         message: impl fmt::Display,
-        depends_on_cluster: bool,
+        limit: Limit,
         alike: Option<&dyn fmt::Display>,
     ) {
         if !steps::take(FINDING_STEPS) {
             return;
         }
+        let (depends_on_cluster, only_warns) = (limit == Limit::DependsOnCluster, limit == Limit::Warns);
         if self.findings.len() < FINDINGS {
             self.findings.push(Finding {
                 place: place.into(),
                 message: message.to_string(),
                 depends_on_cluster,
+                only_warns,
                 alike: alike.map(ToString::to_string),
                 count: 1,
             });
         } else {
             self.more += 1;
             self.more_depending += usize::from(depends_on_cluster);
+            self.more_warning += usize::from(only_warns);
         }
     }
 
@@ -179,6 +200,7 @@ impl Report {
                 place: Place { within: Within::Many, ..Place::object() },
                 message: format!("must be put right in {} more places", self.more),
                 depends_on_cluster: self.more == self.more_depending,
+                only_warns: self.more == self.more_warning,
                 alike: None,
                 count: self.more,
             });

@@ -4,6 +4,8 @@
 //! in `resource/`. It borrows from the request, and skips the fields that it does not name. Structs and lists inside it are read
 //! by the functions of `mapping`, so that an array is not taken for a struct and memory is bounded.
 
+mod ingress;
+mod service;
 mod service_account;
 
 use std::marker::PhantomData;
@@ -17,6 +19,8 @@ use super::read::parse;
 use super::{Unread, Unreadable, unchanged};
 use crate::operation::Operation;
 
+pub use ingress::Ingress;
+pub use service::Service;
 pub use service_account::ServiceAccount;
 
 /// Makes the constants of the table, and [`Content`] with a variant for each struct.
@@ -62,6 +66,26 @@ resources! {
         resource: "serviceaccounts",
         operations: &[Operation::Create],
         subresources: &[],
+        harmless: &[],
+        is_namespaced: true,
+    };
+    /// Services. An update of the status keeps new annotations.
+    SERVICES: Service<'a> = Resource {
+        group: "",
+        kind: "Service",
+        resource: "services",
+        operations: &[Operation::Create, Operation::Update],
+        subresources: &["status"],
+        harmless: &[],
+        is_namespaced: true,
+    };
+    /// Ingresses. An update of the status keeps new annotations.
+    INGRESSES: Ingress<'a> = Resource {
+        group: "networking.k8s.io",
+        kind: "Ingress",
+        resource: "ingresses",
+        operations: &[Operation::Create, Operation::Update],
+        subresources: &["status"],
         harmless: &[],
         is_namespaced: true,
     };

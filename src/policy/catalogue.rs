@@ -25,6 +25,8 @@ mod images {
 /// Policies on what a pod may talk to.
 #[path = "network"]
 mod network {
+    pub(super) mod exposed_services;
+    pub(super) mod ingress_snippets;
     pub(super) mod unisolated_pods;
 }
 
@@ -138,6 +140,8 @@ pub static CATALOGUE: &[Entry] = &[
     judges!("automounted-tokens", identity::automounted_tokens::AutomountedTokens),
     judges!("default-service-accounts", identity::default_service_accounts::DefaultServiceAccounts),
     judges!("unisolated-pods", network::unisolated_pods::UnisolatedPods),
+    judges!("exposed-services", network::exposed_services::ExposedServices, "service"),
+    judges!("ingress-snippets", network::ingress_snippets::IngressSnippets, "ingress"),
     judges!("unbounded-containers", pods::unbounded_containers::UnboundedContainers),
     judges!("missing-user-namespaces", pods::missing_user_namespaces::MissingUserNamespaces),
     sets!("default-seccomp-profile", defaults::seccomp_profile::DefaultSeccompProfile),

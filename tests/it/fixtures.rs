@@ -22,6 +22,11 @@ impl Fixture {
         self.name.starts_with("deny-")
     }
 
+    /// True if it is admitted with a warning, whatever the mode.
+    pub(crate) fn is_warned(&self) -> bool {
+        self.name.starts_with("warn-")
+    }
+
     /// True if it is patched, false if it is kept.
     pub(crate) fn is_patched(&self) -> bool {
         self.name.starts_with("patch-")
@@ -50,7 +55,7 @@ impl Fixture {
 }
 
 /// Beginnings of the names of fixtures; other files of a folder hold what else the tests know of the policy.
-const WORDS: [&str; 4] = ["admit-", "deny-", "patch-", "keep-"];
+const WORDS: [&str; 5] = ["admit-", "deny-", "warn-", "patch-", "keep-"];
 /// Those other files.
 const OTHERS: [&str; 4] = ["expected.txt", "flaw.yaml", "remedies.yaml", "bad-settings.yaml"];
 
