@@ -183,7 +183,7 @@ impl ExposedServices {
             report.add(
                 Place::field(place),
                 format_args!(
-                    "must not hold a public block of /{ipv4} (IPv6: /{ipv6}) or wider: {} do",
+                    "must not hold a public block of /{ipv4} (IPv6: /{ipv6}) or wider, as these do together: {}",
                     quoted(&listed.join(", "))
                 ),
             );
