@@ -1,5 +1,6 @@
 //! The submitted object, read once: its metadata, and the pods or pod templates in it.
 
+pub mod blocks;
 mod container;
 mod controller;
 mod image;

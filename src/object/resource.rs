@@ -4,9 +4,11 @@
 //! in `resource/`. It borrows from the request, and skips the fields that it does not name. Structs and lists inside it are read
 //! by the functions of `mapping`, so that an array is not taken for a struct and memory is bounded.
 
+mod ingress;
 mod network_policy;
 mod role;
 mod role_binding;
+mod service;
 mod service_account;
 
 use std::marker::PhantomData;
@@ -20,10 +22,12 @@ use super::read::parse;
 use super::{Unread, Unreadable, unchanged};
 use crate::operation::Operation;
 
+pub use ingress::Ingress;
 pub use network_policy::NetworkPolicy;
 pub(crate) use network_policy::{LabelSelector, Peer, Port, PortNumber};
 pub use role::{Aggregation, ClusterRole, Role, Rule};
 pub use role_binding::{ClusterRoleBinding, Grant, RoleBinding, RoleRef, Subject};
+pub use service::Service;
 pub use service_account::ServiceAccount;
 
 /// Makes the constants of the table, and [`Content`] with a variant for each struct.
@@ -145,6 +149,26 @@ resources! {
         subresources: &[],
         harmless: &[],
         is_namespaced: false,
+    };
+    /// Services. An update of the status keeps new annotations.
+    SERVICES: Service<'a> = Resource {
+        group: "",
+        kind: "Service",
+        resource: "services",
+        operations: &[Operation::Create, Operation::Update],
+        subresources: &["status"],
+        harmless: &[],
+        is_namespaced: true,
+    };
+    /// Ingresses. An update of the status keeps new annotations.
+    INGRESSES: Ingress<'a> = Resource {
+        group: "networking.k8s.io",
+        kind: "Ingress",
+        resource: "ingresses",
+        operations: &[Operation::Create, Operation::Update],
+        subresources: &["status"],
+        harmless: &[],
+        is_namespaced: true,
     };
 }
 

@@ -41,6 +41,8 @@ mod namespaces {
 mod network {
     pub(super) mod open_egress;
     pub(super) mod open_ingress;
+    pub(super) mod exposed_services;
+    pub(super) mod ingress_snippets;
     pub(super) mod unisolated_pods;
 }
 
@@ -162,6 +164,8 @@ pub static CATALOGUE: &[Entry] = &[
     judges!("powerful-bindings", access::powerful_bindings::PowerfulBindings, "clusterrolebinding"),
     judges!("open-egress", network::open_egress::OpenEgress, "networkpolicy"),
     judges!("open-ingress", network::open_ingress::OpenIngress, "networkpolicy"),
+    judges!("exposed-services", network::exposed_services::ExposedServices, "service"),
+    judges!("ingress-snippets", network::ingress_snippets::IngressSnippets, "ingress"),
     judges!("unbounded-containers", pods::unbounded_containers::UnboundedContainers),
     judges!("missing-user-namespaces", pods::missing_user_namespaces::MissingUserNamespaces),
     judges!("unlabelled-namespaces", namespaces::unlabelled_namespaces::UnlabelledNamespaces, "namespace"),

@@ -15,6 +15,7 @@ mod defaults;
 mod demo;
 pub(crate) mod discovery;
 mod existing;
+mod exposure;
 mod fields;
 mod hardened_tmp;
 mod isolation;

@@ -16,6 +16,7 @@ mod defaults;
 mod deploy;
 mod descriptors;
 mod exceptions;
+mod exposure;
 mod failures;
 mod fixtures;
 mod go_tool;

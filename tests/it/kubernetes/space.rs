@@ -78,7 +78,7 @@ impl Space {
         let group = match resource {
             "deployments" | "replicasets" | "statefulsets" | "daemonsets" => "apis/apps/v1",
             "jobs" | "cronjobs" => "apis/batch/v1",
-            "networkpolicies" => "apis/networking.k8s.io/v1",
+            "ingresses" | "networkpolicies" => "apis/networking.k8s.io/v1",
             _ => "api/v1",
         };
         format!("/{group}/namespaces/{}/{resource}", self.name)
