@@ -2,6 +2,7 @@
 
 mod container;
 mod controller;
+mod ephemeral;
 mod image;
 mod list;
 pub(crate) mod mapping;
@@ -37,6 +38,7 @@ use crate::redaction::{redact, shortened};
 
 pub use container::{Container, ContainerList};
 pub use controller::{Controller, Controllers, Owned};
+pub use ephemeral::EphemeralContainer;
 pub use image::{BadPattern, Image, ImagePattern, Malformed};
 pub use metadata::Metadata;
 pub use mount::BindOptions;
@@ -158,6 +160,11 @@ impl<'a> Object<'a> {
     /// Fields that policies read besides metadata and pods.
     pub(crate) fn content(&self) -> &Content<'a> {
         &self.content
+    }
+
+    /// The options of a CONNECT, if the object is that.
+    pub fn connect_options(&self) -> Option<&resource::ConnectOptions<'a>> {
+        resource::ConnectOptions::of(&self.content)
     }
 
     /// Fields that could not be read, and that the update left unchanged.

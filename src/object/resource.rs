@@ -4,6 +4,7 @@
 //! in `resource/`. It borrows from the request, and skips the fields that it does not name. Structs and lists inside it are read
 //! by the functions of `mapping`, so that an array is not taken for a struct and memory is bounded.
 
+mod connect;
 mod service_account;
 
 use std::marker::PhantomData;
@@ -17,7 +18,22 @@ use super::read::parse;
 use super::{Unread, Unreadable, unchanged};
 use crate::operation::Operation;
 
+pub use connect::{
+    ConnectOptions, NodeProxyOptions, PodAttachOptions, PodExecOptions, PodPortForwardOptions, PodProxyOptions,
+    ServiceProxyOptions,
+};
 pub use service_account::ServiceAccount;
+
+/// Ephemeral containers that are added to a Pod. No row of the table: the object is a Pod, which is read as such.
+pub const EPHEMERAL_CONTAINERS: &Resource = &Resource {
+    group: "",
+    kind: "Pod",
+    resource: "pods/ephemeralcontainers",
+    operations: &[Operation::Update],
+    subresources: &[],
+    harmless: &[],
+    is_namespaced: true,
+};
 
 /// Makes the constants of the table, and [`Content`] with a variant for each struct.
 macro_rules! resources {
@@ -64,6 +80,66 @@ resources! {
         subresources: &[],
         harmless: &[],
         is_namespaced: true,
+    };
+    /// Commands that are run in a container.
+    POD_EXEC: PodExecOptions<'a> = Resource {
+        group: "",
+        kind: "PodExecOptions",
+        resource: "pods/exec",
+        operations: &[Operation::Connect],
+        subresources: &[],
+        harmless: &[],
+        is_namespaced: true,
+    };
+    /// Connections to the process of a container.
+    POD_ATTACH: PodAttachOptions<'a> = Resource {
+        group: "",
+        kind: "PodAttachOptions",
+        resource: "pods/attach",
+        operations: &[Operation::Connect],
+        subresources: &[],
+        harmless: &[],
+        is_namespaced: true,
+    };
+    /// Connections to ports of a Pod.
+    POD_PORT_FORWARD: PodPortForwardOptions<'a> = Resource {
+        group: "",
+        kind: "PodPortForwardOptions",
+        resource: "pods/portforward",
+        operations: &[Operation::Connect],
+        subresources: &[],
+        harmless: &[],
+        is_namespaced: true,
+    };
+    /// HTTP requests to a Pod through the API server.
+    POD_PROXY: PodProxyOptions<'a> = Resource {
+        group: "",
+        kind: "PodProxyOptions",
+        resource: "pods/proxy",
+        operations: &[Operation::Connect],
+        subresources: &[],
+        harmless: &[],
+        is_namespaced: true,
+    };
+    /// HTTP requests to a Service through the API server.
+    SERVICE_PROXY: ServiceProxyOptions<'a> = Resource {
+        group: "",
+        kind: "ServiceProxyOptions",
+        resource: "services/proxy",
+        operations: &[Operation::Connect],
+        subresources: &[],
+        harmless: &[],
+        is_namespaced: true,
+    };
+    /// HTTP requests to a kubelet through the API server.
+    NODE_PROXY: NodeProxyOptions<'a> = Resource {
+        group: "",
+        kind: "NodeProxyOptions",
+        resource: "nodes/proxy",
+        operations: &[Operation::Connect],
+        subresources: &[],
+        harmless: &[],
+        is_namespaced: false,
     };
 }
 
@@ -180,8 +256,12 @@ mod tests {
             // The struct of a kind is read for the first row.
             let is_same = |other: &&Resource| (other.group, other.kind) == (row.group, row.kind);
             assert_eq!(Resource::all().position(|other| is_same(&other)), Some(position), "{row:?}");
-            // Objects are read on these alone: a CONNECT sends options, and a deletion the old object.
-            let is_read = |operation: &Operation| matches!(operation, Operation::Create | Operation::Update);
+            // A CONNECT sends options, which are a kind of their own, and a deletion the old object, which is not read.
+            let is_read = |operation: &Operation| match operation {
+                Operation::Create | Operation::Update => true,
+                Operation::Connect => row.operations.len() == 1 && !row.subresource().is_empty(),
+                Operation::Delete => false,
+            };
             assert!(row.operations.iter().all(is_read), "{row:?}");
             assert!(
                 row.subresources.iter().all(|below| row.harmless.iter().all(|(other, _)| other != below)),

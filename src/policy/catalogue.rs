@@ -9,6 +9,12 @@ use super::{Meta, Policy, Validator, defaults};
 use crate::document::typed::{self, TypedError};
 use crate::pod_security::Version;
 
+/// Policies on who may do what.
+#[path = "access"]
+mod access {
+    pub(super) mod interactive_access;
+}
+
 /// Policies on ServiceAccounts and their tokens.
 #[path = "identity"]
 mod identity {
@@ -138,6 +144,7 @@ pub static CATALOGUE: &[Entry] = &[
     judges!("automounted-tokens", identity::automounted_tokens::AutomountedTokens),
     judges!("default-service-accounts", identity::default_service_accounts::DefaultServiceAccounts),
     judges!("unisolated-pods", network::unisolated_pods::UnisolatedPods),
+    judges!("interactive-access", access::interactive_access::InteractiveAccess),
     judges!("unbounded-containers", pods::unbounded_containers::UnboundedContainers),
     judges!("missing-user-namespaces", pods::missing_user_namespaces::MissingUserNamespaces),
     sets!("default-seccomp-profile", defaults::seccomp_profile::DefaultSeccompProfile),

@@ -16,6 +16,7 @@ pub(crate) mod discovery;
 mod existing;
 mod fields;
 mod hardened_tmp;
+mod interactive;
 mod isolation;
 mod joined;
 mod labels;
