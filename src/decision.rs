@@ -279,8 +279,8 @@ pub fn decide_at_once(snapshot: &Snapshot, request: &Request<'_>, world: &dyn Wo
 pub fn mode_of_trouble(snapshot: &Snapshot, request: &Request<'_>) -> Mode {
     let (group, kind) = (&request.kind.group, &request.kind.kind);
     let holds_pods = kind.is_empty() || snapshot.workloads().find(group, kind).is_some();
-    let covers = |kinds: &Kinds| kinds.cover(request) && (holds_pods || *kinds != Kinds::Pods);
-    let mode = snapshot.strongest_of(request.governed_by(), |meta| meta.kinds.iter().any(covers));
+    let covers = |kinds: Kinds| kinds.cover(request) && (holds_pods || kinds != Kinds::Pods);
+    let mode = snapshot.strongest_on(request.governed_by(), covers);
     mode.min(cap(snapshot, request))
 }
 
@@ -346,9 +346,12 @@ fn conclude(
 fn judged(request: &Request<'_>, cap: Mode, outcome: &Outcome<'_>) -> Vec<ModedFinding> {
     let policy = outcome.policy;
     let configured = (policy.configured > policy.mode).then_some(policy.configured);
+    let covering = policy.meta.kinds.iter().filter(|kinds| kinds.cover(request));
+    let limit = covering.map(|kinds| policy.validator.limit(*kinds)).max().unwrap_or(Mode::Enforce);
+    let cap = cap.min(limit);
     let judged = |finding: &Finding, failed| {
         let warns = finding.only_warns || may_be_resolved_later(request, finding);
-        let cap = if warns { Mode::Warn } else { cap };
+        let cap = if warns { cap.min(Mode::Warn) } else { cap };
         let (place, message) = (finding.place.clone(), finding.message.clone());
         ModedFinding {
             meta: policy.meta,

@@ -3,6 +3,7 @@
 pub mod blocks;
 mod container;
 mod controller;
+mod ephemeral;
 mod image;
 mod list;
 pub(crate) mod mapping;
@@ -38,6 +39,7 @@ use crate::redaction::{redact, shortened};
 
 pub use container::{Container, ContainerList};
 pub use controller::{Controller, Controllers, Owned};
+pub use ephemeral::EphemeralContainer;
 pub use image::{BadPattern, Image, ImagePattern, Malformed};
 pub use metadata::{Metadata, REASON};
 pub use mount::BindOptions;
@@ -159,6 +161,11 @@ impl<'a> Object<'a> {
     /// Fields that policies read besides metadata and pods.
     pub(crate) fn content(&self) -> &Content<'a> {
         &self.content
+    }
+
+    /// The options of a CONNECT, if the object is that.
+    pub fn connect_options(&self) -> Option<&resource::ConnectOptions<'a>> {
+        resource::ConnectOptions::of(&self.content)
     }
 
     /// Fields that could not be read, and that the update left unchanged.

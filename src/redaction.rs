@@ -4,6 +4,7 @@
 //! authorization header, an e-mail address or a US social security number is replaced by a word for it. Secrets that look
 //! like none of these are not recognised: messages quote as little as possible to begin with.
 
+mod command;
 mod credentials;
 
 use std::borrow::Cow;
@@ -11,6 +12,7 @@ use std::sync::LazyLock;
 
 use regex::{Captures, Regex};
 
+pub(crate) use command::command;
 pub(crate) use credentials::shortened;
 
 /// One step of a redaction.
@@ -199,6 +201,7 @@ pub(crate) fn clean(text: &str, redacts: bool) -> Cow<'_, str> {
 pub(crate) fn prepare() {
     LazyLock::force(&RULES);
     LazyLock::force(&SUSPECT);
+    command::prepare();
 }
 
 #[cfg(test)]

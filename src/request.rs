@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::object::mapping;
-use crate::object::resource::{self, ClusterRole, ClusterRoleBinding, FromContent, Grant, Role, RoleBinding, Rule};
+use crate::object::resource::{
+    self, ClusterRole, ClusterRoleBinding, ConnectOptions, FromContent, Grant, Role, RoleBinding, Rule,
+};
 use crate::object::{Container, ImageUse, Object, Pod, Text, Unreadable, Workloads};
 
 pub use crate::operation::Operation;
@@ -149,6 +151,18 @@ impl<'a> Request<'a> {
         own.or_else(|| self.object_as::<ClusterRoleBinding<'a>>().map(ClusterRoleBinding::grant))
     }
 
+    /// The options of a CONNECT; `None` for other operations, and for options that are not known.
+    pub fn connect_options<'r>(&'r self) -> Option<&'r ConnectOptions<'a>> {
+        self.object.as_ref()?.connect_options()
+    }
+
+    /// True if the request is for access to something that runs: a CONNECT, or an ephemeral container.
+    pub fn is_access(&self) -> bool {
+        let is_of_pods = || *self.kind.group == *"" && *self.kind.kind == *"Pod";
+        self.operation == Operation::Connect
+            || self.operation == Operation::Update && self.subresource == "ephemeralcontainers" && is_of_pods()
+    }
+
     /// True for a CONNECT, which no policy on pods judges, and for a subresource through which no pod spec can change.
     pub fn is_out_of_scope(&self) -> bool {
         self.operation == Operation::Connect || HARMLESS.contains(&self.subresource.as_str())
@@ -158,8 +172,11 @@ impl<'a> Request<'a> {
     /// subresource.
     pub fn is_unread(&self) -> bool {
         let row = || resource::Resource::find(&self.kind.group, &self.kind.kind);
-        let changes = || row().is_some_and(|row| row.changes_through(&self.subresource));
-        self.is_out_of_scope() && (self.operation == Operation::Connect || !changes())
+        let is_of = |row: &resource::Resource| {
+            row.operations.contains(&Operation::Connect) == (self.operation == Operation::Connect)
+                && row.changes_through(&self.subresource)
+        };
+        self.is_out_of_scope() && !row().is_some_and(is_of)
     }
 
     /// The namespace whose configuration applies: a Namespace's own name for that object.

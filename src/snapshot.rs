@@ -177,6 +177,18 @@ impl Snapshot {
         judging.filter(|(meta, _)| which(meta)).map(|(_, mode)| mode).max().unwrap_or(Mode::Off)
     }
 
+    /// The strongest mode there of the validators on objects that `covers` picks, no mode above what a validator takes on such
+    /// objects, and of those too that labels may add.
+    pub fn strongest_on(&self, namespace: &str, covers: impl Fn(Kinds) -> bool) -> Mode {
+        let scope = self.scope(namespace);
+        let of_policy = |policy: &ActivePolicy| {
+            let covered = policy.meta.kinds.iter().filter(|kinds| covers(**kinds));
+            covered.map(|kinds| policy.mode.min(policy.validator.limit(*kinds))).max()
+        };
+        let labels = LABELS.kinds.iter().any(|kinds| covers(*kinds)).then_some(scope.labels);
+        scope.policies.iter().filter_map(of_policy).chain(labels).max().unwrap_or(Mode::Off)
+    }
+
     /// Every validator and every source of validators that acts somewhere, more than once where several entries set it.
     pub fn judging(&self) -> impl Iterator<Item = &'static Meta> {
         let of_scope = |scope: &Scope| {

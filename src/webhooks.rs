@@ -18,7 +18,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 
 use crate::mode::Mode;
 use crate::object::Workload;
-use crate::object::resource::Resource;
+use crate::object::resource::{EPHEMERAL_CONTAINERS, Resource};
 use crate::policy::{Kinds, Meta};
 use crate::snapshot::Snapshot;
 
@@ -41,7 +41,9 @@ const OBSERVE_TIMEOUT: i32 = 1;
 /// Seconds that setting defaults may cost a write.
 const MUTATE_TIMEOUT: i32 = 1;
 /// Subresources of Pods through which what policies judge can change.
-const POD_SUBRESOURCES: [&str; 2] = ["pods/ephemeralcontainers", "pods/resize"];
+const POD_SUBRESOURCES: [&str; 2] = [EPHEMERAL_CONTAINERS.resource, "pods/resize"];
+/// Ephemeral containers, where a policy judges who adds them.
+const EPHEMERAL: Kinds = Kinds::Resource(EPHEMERAL_CONTAINERS);
 
 /// Address at which the API server reaches the webhook.
 #[derive(Debug, Clone)]
@@ -65,7 +67,9 @@ impl Target {
 
 /// The configuration that sends `/validate` what the validators in force judge.
 pub fn validating(snapshot: &Snapshot, target: &Target) -> ValidatingWebhookConfiguration {
-    let strongest = |namespace: &str, kinds| snapshot.strongest_of(namespace, |meta| meta.kinds.contains(&kinds));
+    // Policies on Pods judge ephemeral containers too, so that one entry sends them for all policies.
+    let is_judged = |of: Kinds, kinds: Kinds| of == kinds || kinds == EPHEMERAL && of == Kinds::Pods;
+    let strongest = |namespace: &str, kinds| snapshot.strongest_on(namespace, |of| is_judged(of, kinds));
     let kinds = in_force(snapshot.judging());
     let webhooks = |name, part: RangeInclusive<Mode>, failure: &'static str, timeout| {
         let entries = entries(snapshot, &kinds, &part, &target.namespace, strongest);
@@ -164,6 +168,9 @@ fn entries(
         let modes = Modes::of(snapshot.named_namespaces(), |namespace| strongest(namespace, kinds));
         let Some(selector) = modes.select(part, own) else { continue };
         let holds_top = modes.holds_top(part);
+        if matches!(kinds, Kinds::Resource(row) if !is_sent(row, holds_top)) {
+            continue;
+        }
         match entries.iter_mut().find(|entry| entry.selector == selector && entry.holds_top == holds_top) {
             Some(entry) => entry.kinds.push(kinds),
             None => entries.push(Entry { kinds: vec![kinds], selector, holds_top }),
@@ -185,20 +192,24 @@ impl Entry {
     fn rules(&self, snapshot: &Snapshot, of_pods: fn(&Snapshot) -> Vec<RuleWithOperations>) -> Vec<RuleWithOperations> {
         let of_kinds = |kinds: &Kinds| match kinds {
             Kinds::Pods => scoped(of_pods(snapshot), self.holds_top),
-            Kinds::Resource(row) => of_resource(row, self.holds_top).into_iter().collect(),
+            Kinds::Resource(row) => vec![of_resource(row)],
         };
         self.kinds.iter().flat_map(of_kinds).collect()
     }
 }
 
-/// The rule of a resource. A namespaceSelector holds back no cluster-scoped object but a Namespace, so such objects are
-/// sent by the one entry that the top is in.
-fn of_resource(row: &Resource, holds_top: bool) -> Option<RuleWithOperations> {
-    let is_selected = row.is_namespaced || row.resource == "namespaces";
+/// A namespaceSelector holds back no cluster-scoped object but a Namespace, so such objects are sent by the one entry that the
+/// top is in.
+fn is_sent(row: &Resource, holds_top: bool) -> bool {
+    row.is_namespaced || row.resource == "namespaces" || holds_top
+}
+
+/// The rule of a resource.
+fn of_resource(row: &Resource) -> RuleWithOperations {
     let operations: Vec<&str> = row.operations.iter().map(|operation| operation.as_str()).collect();
     let rule = rule(row.group, &operations, row.names().collect());
     let scope = if row.is_namespaced { "Namespaced" } else { "Cluster" };
-    (is_selected || holds_top).then(|| RuleWithOperations { scope: Some(scope.to_owned()), ..rule })
+    RuleWithOperations { scope: Some(scope.to_owned()), ..rule }
 }
 
 /// A namespaceSelector holds back nothing that lives in no namespace, so only the part that the top is in takes such
@@ -224,7 +235,10 @@ fn match_conditions() -> Vec<MatchCondition> {
 /// Exactly the kinds, subresources and operations that are judged: one rule a group, and one for subresources.
 fn validating_rules(snapshot: &Snapshot) -> Vec<RuleWithOperations> {
     let mut rules = by_group(snapshot, &["CREATE", "UPDATE"], |_| true);
-    rules.push(rule("", &["UPDATE"], POD_SUBRESOURCES.map(str::to_owned).to_vec()));
+    let has_own_rule = snapshot.judging().any(|meta| meta.kinds.contains(&EPHEMERAL));
+    let subresources =
+        POD_SUBRESOURCES.into_iter().filter(|name| !has_own_rule || *name != EPHEMERAL_CONTAINERS.resource);
+    rules.push(rule("", &["UPDATE"], subresources.map(str::to_owned).collect()));
     rules
 }
 

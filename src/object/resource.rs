@@ -4,12 +4,15 @@
 //! in `resource/`. It borrows from the request, and skips the fields that it does not name. Structs and lists inside it are read
 //! by the functions of `mapping`, so that an array is not taken for a struct and memory is bounded.
 
+mod connect;
 mod ingress;
 mod network_policy;
 mod role;
 mod role_binding;
 mod service;
 mod service_account;
+#[cfg(test)]
+mod tests;
 
 use std::marker::PhantomData;
 
@@ -22,6 +25,21 @@ use super::read::parse;
 use super::{Unread, Unreadable, unchanged};
 use crate::operation::Operation;
 
+/// Ephemeral containers that are added to a Pod. No row of the table: the object is a Pod, which is read as such.
+pub const EPHEMERAL_CONTAINERS: &Resource = &Resource {
+    group: "",
+    kind: "Pod",
+    resource: "pods/ephemeralcontainers",
+    operations: &[Operation::Update],
+    subresources: &[],
+    harmless: &[],
+    is_namespaced: true,
+};
+
+pub use connect::{
+    ConnectOptions, NodeProxyOptions, PodAttachOptions, PodExecOptions, PodPortForwardOptions, PodProxyOptions,
+    ServiceProxyOptions,
+};
 pub use ingress::Ingress;
 pub use network_policy::NetworkPolicy;
 pub(crate) use network_policy::{LabelSelector, Peer, Port, PortNumber};
@@ -170,6 +188,66 @@ resources! {
         harmless: &[],
         is_namespaced: true,
     };
+    /// Commands that are run in a container.
+    POD_EXEC: PodExecOptions<'a> = Resource {
+        group: "",
+        kind: "PodExecOptions",
+        resource: "pods/exec",
+        operations: &[Operation::Connect],
+        subresources: &[],
+        harmless: &[],
+        is_namespaced: true,
+    };
+    /// Connections to the process of a container.
+    POD_ATTACH: PodAttachOptions<'a> = Resource {
+        group: "",
+        kind: "PodAttachOptions",
+        resource: "pods/attach",
+        operations: &[Operation::Connect],
+        subresources: &[],
+        harmless: &[],
+        is_namespaced: true,
+    };
+    /// Connections to ports of a Pod.
+    POD_PORT_FORWARD: PodPortForwardOptions<'a> = Resource {
+        group: "",
+        kind: "PodPortForwardOptions",
+        resource: "pods/portforward",
+        operations: &[Operation::Connect],
+        subresources: &[],
+        harmless: &[],
+        is_namespaced: true,
+    };
+    /// HTTP requests to a Pod through the API server.
+    POD_PROXY: PodProxyOptions<'a> = Resource {
+        group: "",
+        kind: "PodProxyOptions",
+        resource: "pods/proxy",
+        operations: &[Operation::Connect],
+        subresources: &[],
+        harmless: &[],
+        is_namespaced: true,
+    };
+    /// HTTP requests to a Service through the API server.
+    SERVICE_PROXY: ServiceProxyOptions<'a> = Resource {
+        group: "",
+        kind: "ServiceProxyOptions",
+        resource: "services/proxy",
+        operations: &[Operation::Connect],
+        subresources: &[],
+        harmless: &[],
+        is_namespaced: true,
+    };
+    /// HTTP requests to a kubelet through the API server.
+    NODE_PROXY: NodeProxyOptions<'a> = Resource {
+        group: "",
+        kind: "NodeProxyOptions",
+        resource: "nodes/proxy",
+        operations: &[Operation::Connect],
+        subresources: &[],
+        harmless: &[],
+        is_namespaced: false,
+    };
 }
 
 /// A resource of the API that policies judge by itself, and the operations that they are asked about.
@@ -249,91 +327,5 @@ impl<'a> Source<'a, '_> {
 impl Default for Content<'_> {
     fn default() -> Self {
         Self::None(PhantomData)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::value::RawValue;
-
-    use super::{FromContent as _, Resource, ServiceAccount};
-    use crate::object::{Object, Unreadable, Workloads};
-    use crate::operation::Operation;
-
-    fn raw(text: &str) -> &RawValue {
-        serde_json::from_str(text).expect("JSON")
-    }
-
-    fn read<'a>(text: &'a str, other: Option<&str>) -> Result<Object<'a>, Unreadable> {
-        Object::read_beside(raw(text), other.map(raw), Workloads::built_in().shape("", "ServiceAccount"))
-    }
-
-    #[test]
-    fn a_resource_is_read_into_its_struct() {
-        let text = r#"{"metadata":{"name":"web"},"secrets":[1],"automountServiceAccountToken":false}"#;
-        let object = read(text, None).expect("readable");
-        let account = ServiceAccount::from_content(object.content()).expect("a ServiceAccount");
-        assert_eq!((object.metadata().name(), account.automount_service_account_token()), ("web", Some(false)));
-        let other = Object::read(raw(text), Workloads::built_in().shape("example.com", "ServiceAccount"));
-        assert!(ServiceAccount::from_content(other.expect("readable").content()).is_none(), "of another group");
-    }
-
-    #[test]
-    fn every_row_is_of_a_kind_without_pods_and_one_of_a_kind_has_the_struct() {
-        for (position, row) in Resource::all().enumerate() {
-            assert!(Workloads::built_in().find(row.group, row.kind).is_none(), "{row:?} holds pod templates");
-            // The struct of a kind is read for the first row; a later one is of fewer operations.
-            let first = Resource::find(row.group, row.kind).expect("a row");
-            let is_first = Resource::all().position(|other| other == first) == Some(position);
-            let is_part = row.operations.iter().all(|operation| first.operations.contains(operation))
-                && row.operations.len() < first.operations.len()
-                && row.subresources.iter().all(|below| first.subresources.contains(below));
-            assert!(is_first || is_part && row.resource == first.resource, "{row:?}");
-            // Objects are read on these alone: a CONNECT sends options, and a deletion the old object.
-            let is_read = |operation: &Operation| matches!(operation, Operation::Create | Operation::Update);
-            assert!(row.operations.iter().all(is_read), "{row:?}");
-            assert!(
-                row.subresources.iter().all(|below| row.harmless.iter().all(|(other, _)| other != below)),
-                "{row:?}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_row_names_the_subresources_through_which_its_objects_change() {
-        let row = |resource| Resource {
-            group: "",
-            kind: "Namespace",
-            resource,
-            operations: &[Operation::Update],
-            subresources: &["status"],
-            harmless: &[("finalize", "It changes the finalizers alone.")],
-            is_namespaced: false,
-        };
-        let names: Vec<String> = row("namespaces").names().collect();
-        assert_eq!(names, ["namespaces", "namespaces/status"]);
-        for (resource, subresource, changes) in [
-            ("namespaces", "", true),
-            ("namespaces", "status", true),
-            ("namespaces", "unheard-of", true),
-            ("namespaces", "finalize", false),
-            ("namespaces/status", "status", true),
-            ("namespaces/status", "", false),
-        ] {
-            assert_eq!(row(resource).changes_through(subresource), changes, "{resource} {subresource}");
-        }
-    }
-
-    #[test]
-    fn a_field_of_the_wrong_type_is_refused_unless_the_update_left_it_unchanged() {
-        let text = r#"{"metadata":{"name":"web","uid":7},"automountServiceAccountToken":"no"}"#;
-        let changed = text.replace("no", "yes");
-        let place = |other| read(text, other).err().map(|error| error.path.to_string());
-        assert_eq!(place(None).as_deref(), Some("metadata.uid"));
-        assert_eq!(place(Some(&changed)).as_deref(), Some("automountServiceAccountToken"));
-        let unchanged = read(text, Some(text)).expect("readable");
-        let left: Vec<String> = unchanged.unread().iter().map(|field| field.place.shown()).collect();
-        assert_eq!(left, ["metadata.uid", "automountServiceAccountToken"]);
-        assert!(read("[false]", Some("[false]")).is_err(), "a list is not an object");
     }
 }

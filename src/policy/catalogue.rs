@@ -9,10 +9,11 @@ use super::{Meta, Policy, Validator, defaults};
 use crate::document::typed::{self, TypedError};
 use crate::pod_security::Version;
 
-/// Policies on Roles and their bindings.
+/// Policies on who may do what: Roles, their bindings, and access to what runs.
 #[path = "access"]
 mod access {
     pub(super) mod escalating_roles;
+    pub(super) mod interactive_access;
     pub(super) mod powerful_bindings;
     pub(super) mod wildcard_roles;
 }
@@ -39,10 +40,10 @@ mod namespaces {
 /// Policies on what a pod may talk to.
 #[path = "network"]
 mod network {
-    pub(super) mod open_egress;
-    pub(super) mod open_ingress;
     pub(super) mod exposed_services;
     pub(super) mod ingress_snippets;
+    pub(super) mod open_egress;
+    pub(super) mod open_ingress;
     pub(super) mod unisolated_pods;
 }
 
@@ -166,6 +167,7 @@ pub static CATALOGUE: &[Entry] = &[
     judges!("open-ingress", network::open_ingress::OpenIngress, "networkpolicy"),
     judges!("exposed-services", network::exposed_services::ExposedServices, "service"),
     judges!("ingress-snippets", network::ingress_snippets::IngressSnippets, "ingress"),
+    judges!("interactive-access", access::interactive_access::InteractiveAccess),
     judges!("unbounded-containers", pods::unbounded_containers::UnboundedContainers),
     judges!("missing-user-namespaces", pods::missing_user_namespaces::MissingUserNamespaces),
     judges!("unlabelled-namespaces", namespaces::unlabelled_namespaces::UnlabelledNamespaces, "namespace"),

@@ -40,6 +40,10 @@ impl fmt::Display for Kinds {
             Self::Pods => return out.write_str("Pods, and below the pod template in every kind that holds one"),
             Self::Resource(row) => row,
         };
+        if !row.subresource().is_empty() {
+            let operations: Vec<&str> = row.operations.iter().map(|operation| operation.as_str()).collect();
+            return write!(out, "{} requests to `{}`", operations.join(" and "), row.resource);
+        }
         let verbs = row.operations.iter().map(|operation| match operation {
             Operation::Create => "created",
             Operation::Update => "updated",

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::Review;
 use super::decode::V1BETA1;
-use crate::bound::{Limit, Room, cut};
+use crate::bound::{Limit, Room, cut, prefix};
 use crate::decision::{Decision, Endpoint, Exemption, FindingKind, FindingText, ModedFinding, Trouble};
 use crate::escape::escaped;
 use crate::mode::Mode;
@@ -78,6 +78,9 @@ enum Annotations<'a> {
         decision: &'a str,
         #[serde(skip_serializing_if = "String::is_empty")]
         policies: String,
+        /// Of access to what runs: the uid of the review, by which the record is found.
+        #[serde(skip_serializing_if = "str::is_empty")]
+        uid: &'a str,
     },
     Mutate(BTreeMap<String, String>),
 }
@@ -159,12 +162,17 @@ impl Draft {
     }
 }
 
-fn annotations<'a>(review: &Review<'_>, endpoint: Endpoint, decision: &'a Decision) -> Option<Annotations<'a>> {
+fn annotations<'a>(review: &'a Review<'_>, endpoint: Endpoint, decision: &'a Decision) -> Option<Annotations<'a>> {
     match endpoint {
         Endpoint::Validate => Some(Annotations::Validate {
             configuration: &decision.configuration,
             decision: decision.verdict.as_str(),
             policies: policies(decision),
+            uid: if review.request.is_access() {
+                prefix(&review.request.uid, Limit::JsonBytes(ANNOTATION))
+            } else {
+                ""
+            },
         }),
         Endpoint::Mutate if decision.patch.is_empty() => None,
         Endpoint::Mutate => {

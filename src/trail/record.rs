@@ -2,6 +2,7 @@
 //!
 //! Nothing here knows how records are chained, stored or delivered.
 
+mod access;
 mod class;
 mod event;
 mod redact;

@@ -1,6 +1,7 @@
 //! The fixtures of the policies (`tests/policies/<id>/*.yaml`): what is found in them, and what is set.
 
 use portcullis::decision::ModedFinding;
+use portcullis::object::resource::Resource;
 use portcullis::policy::Kinds;
 use portcullis::policy::catalogue::{CATALOGUE, Entry};
 use portcullis::request::Source;
@@ -51,6 +52,24 @@ impl Fixture {
     pub(crate) fn findings(&self, snapshot: &Snapshot, object: &Value, source: Source) -> Vec<ModedFinding> {
         let decision = judging::create(snapshot, object, &judging::world(&self.text), source);
         decision.unwrap_or_else(|error| panic!("{}: {error}", self.name)).findings
+    }
+
+    /// Findings in the one object, in the request that its row of the policy is asked about: a creation, or a CONNECT.
+    pub(crate) fn findings_of(&self, entry: &Entry, snapshot: &Snapshot, source: Source) -> Vec<ModedFinding> {
+        let object = self.object();
+        let decision = judging::ask_on(snapshot, &object, &judging::world(&self.text), source, self.row(entry));
+        decision.unwrap_or_else(|error| panic!("{}: {error}", self.name)).findings
+    }
+
+    /// The row of a policy that the one object is of.
+    pub(crate) fn row(&self, entry: &Entry) -> &'static Resource {
+        let object = self.object();
+        let rows = entry.meta.kinds.iter().filter_map(|kinds| match kinds {
+            Kinds::Resource(row) => Some(*row),
+            Kinds::Pods => None,
+        });
+        let row = rows.into_iter().find(|row| object["kind"] == row.kind);
+        row.unwrap_or_else(|| panic!("{}/{}: of no kind that the policy judges", entry.meta.id, self.name))
     }
 }
 

@@ -7,6 +7,7 @@ use portcullis::decision::{Decision, decide_at_once};
 use portcullis::document;
 use portcullis::facts::World;
 use portcullis::mutation::{Mutation, mutate};
+use portcullis::object::resource::Resource as Row;
 use portcullis::object::{Object, Unreadable};
 use portcullis::request::{Kind, Operation, Request, Resource, Source, User};
 use portcullis::review::{self, Review};
@@ -59,7 +60,7 @@ pub(crate) fn with_creation<T>(
     source: Source,
     each: impl FnOnce(&Request<'_>) -> T,
 ) -> Result<T, Unreadable> {
-    with_creation_of(snapshot, object, &object.to_string(), source, each)
+    with_creation_of(snapshot, object, &object.to_string(), source, None, each)
 }
 
 /// The decision about the creation of an object that was written out already.
@@ -70,7 +71,19 @@ pub(crate) fn create_written(
     world: &dyn World,
     source: Source,
 ) -> Result<Decision, Unreadable> {
-    with_creation_of(snapshot, object, written, source, |request| decide_at_once(snapshot, request, world))
+    with_creation_of(snapshot, object, written, source, None, |request| decide_at_once(snapshot, request, world))
+}
+
+/// The decision about the first operation of a row on an object: its creation, or a CONNECT with these options.
+pub(crate) fn ask_on(
+    snapshot: &Snapshot,
+    object: &Value,
+    world: &dyn World,
+    source: Source,
+    row: &Row,
+) -> Result<Decision, Unreadable> {
+    let decide = |request: &Request<'_>| decide_at_once(snapshot, request, world);
+    with_creation_of(snapshot, object, &object.to_string(), source, Some(row), decide)
 }
 
 fn with_creation_of<T>(
@@ -78,8 +91,10 @@ fn with_creation_of<T>(
     object: &Value,
     written: &str,
     source: Source,
+    row: Option<&Row>,
     each: impl FnOnce(&Request<'_>) -> T,
 ) -> Result<T, Unreadable> {
+    let resource = row.and_then(|row| row.resource.split('/').next()).unwrap_or_default();
     let text = |field: &str| object[field].as_str().unwrap_or_default().to_owned();
     let api_version = text("apiVersion");
     let (group, version) = api_version.rsplit_once('/').unwrap_or(("", &api_version));
@@ -87,10 +102,10 @@ fn with_creation_of<T>(
     let kind = text("kind");
     Ok(each(&Request {
         uid: String::new().into(),
-        operation: Operation::Create,
+        operation: row.map_or(Operation::Create, |row| row.operations[0]),
         kind: Kind { group: group.to_owned().into(), version: version.to_owned().into(), kind: kind.clone().into() },
-        resource: Resource::default(),
-        subresource: String::new().into(),
+        resource: Resource { resource: resource.to_owned().into(), ..Resource::default() },
+        subresource: row.map_or("", Row::subresource).to_owned().into(),
         name: object["metadata"]["name"].as_str().unwrap_or_default().to_owned().into(),
         namespace: "default".to_owned().into(),
         user: User::default(),

@@ -52,7 +52,7 @@ fn every_fixture_of_another_kind_says_what_is_expected_of_it() {
         let id = entry.meta.id;
         let mut expected = String::new();
         for fixture in fixtures::of(id) {
-            let findings = fixture.findings(&only(id), &fixture.object(), Source::ApiServer);
+            let findings = fixture.findings_of(entry, &only(id), Source::ApiServer);
             let refuses = findings.iter().any(|finding| finding.mode == Mode::Enforce);
             let said = (fixture.is_denied() || fixture.is_warned(), fixture.is_denied());
             assert_eq!((!findings.is_empty(), refuses), said, "{id}/{}: {findings:?}", fixture.name);

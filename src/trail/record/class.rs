@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::decision::Verdict;
-use crate::request::Operation;
+use crate::decision::{Endpoint, Verdict};
+use crate::request::{Operation, Request};
 
 /// Retention class of a record. Each class has a stream of its own in the spool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
@@ -13,7 +13,7 @@ pub enum Class {
     Allow,
     /// Objects that were refused, warned of, patched, or could not be judged; and changes of the configuration.
     Refused,
-    /// Access to a running pod.
+    /// Access to what runs: exec, attach, port-forward, proxy, and ephemeral containers.
     Access,
 }
 
@@ -31,10 +31,12 @@ impl Class {
     }
 
     /// The class of a decision.
-    pub fn of(operation: Operation, verdict: Verdict) -> Self {
-        match (operation, verdict) {
-            (Operation::Connect, _) => Self::Access,
-            (_, Verdict::Allow | Verdict::Unchanged) => Self::Allow,
+    pub fn of(request: &Request<'_>, endpoint: Endpoint, verdict: Verdict) -> Self {
+        // On `/mutate` defaults are set in an ephemeral container, and nobody is asked about its command.
+        let is_access = request.is_access() && endpoint == Endpoint::Validate;
+        match verdict {
+            _ if is_access || request.operation == Operation::Connect => Self::Access,
+            Verdict::Allow | Verdict::Unchanged => Self::Allow,
             _ => Self::Refused,
         }
     }

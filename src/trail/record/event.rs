@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::access::Access;
 use super::redact::Redaction;
 use super::time::micros;
 use crate::bound::{Limit, Room, prefix};
@@ -93,6 +94,8 @@ pub struct Event<'a> {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     patch_omitted: BTreeMap<&'static str, usize>,
     object: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    access: Option<Access>,
     configuration: &'a str,
     version: &'static str,
     micros: u64,
@@ -232,6 +235,7 @@ impl<'a> Event<'a> {
             patch,
             patch_omitted,
             object: sent.map(|raw| sha256(raw.get().as_bytes())),
+            access: (endpoint == Endpoint::Validate).then(|| Access::of(request, redaction)).flatten(),
             configuration: &decision.configuration,
             version: env!("CARGO_PKG_VERSION"),
             micros,

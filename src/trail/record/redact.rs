@@ -61,6 +61,17 @@ impl Redaction {
         redaction::clean(text, !self.is_off)
     }
 
+    /// The words of a command. Beside what is left out of any text: the word behind an option that names a secret, what
+    /// is attached to `-p` of clients that take a password there, and words that speak of a secret themselves and name
+    /// no file. A line break in a word is escaped. There may be fewer words afterwards.
+    pub fn command(&self, words: &[Cow<'_, str>]) -> Vec<String> {
+        let words: Vec<String> = words.iter().map(|word| word.replace('\n', "\\n").replace('\r', "\\r")).collect();
+        if self.is_off {
+            return words;
+        }
+        redaction::command(&words.join("\n")).split('\n').map(str::to_owned).collect()
+    }
+
     /// Returns true if identities become pseudonyms.
     pub fn makes_pseudonyms(&self) -> bool {
         self.pseudonyms.is_some()

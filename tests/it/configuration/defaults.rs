@@ -29,7 +29,7 @@ fn all(ids: &[&'static str], mode: Mode, configured: Mode) -> Vec<(&'static str,
 
 #[test]
 fn off_is_none_safe_is_four_and_all_is_seven() {
-    let seven = [SAFE, DARING].concat();
+    let seven = [&SAFE[..], &DARING[..]].concat();
     for (lines, expected) in
         [("", &[][..]), ("defaults: off\n", &[]), ("defaults: safe\n", &SAFE), ("defaults: all\n", &seven)]
     {
@@ -217,7 +217,7 @@ fn the_schema_covers_defaults_and_the_settings_of_mutators() {
     for way in ["/properties", "/properties/namespaces/items/properties"] {
         let top = schema.pointer(way).expect(way);
         assert_eq!(top["defaults"]["enum"], json!(["off", "safe", "all"]), "{way}");
-        for id in [SAFE, DARING].concat() {
+        for id in [&SAFE[..], &DARING[..]].concat() {
             let mutator = &top["policies"]["properties"][id];
             let keys: Vec<&str> = mutator["properties"].as_object().expect(id).keys().map(String::as_str).collect();
             assert_eq!((keys, &mutator["additionalProperties"]), (vec!["mode", "settings"], &json!(false)), "{id}");

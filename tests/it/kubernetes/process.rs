@@ -107,6 +107,11 @@ impl Portcullis {
         self.dir.path().join("trail.jsonl")
     }
 
+    /// What the process wrote to its log.
+    pub(crate) fn log(&self) -> String {
+        self.server.log()
+    }
+
     /// The answer of the admin port, status line and headers included.
     pub(crate) fn admin(&self, path: &str) -> String {
         get(self.server.admin, path).unwrap_or_default()

@@ -25,9 +25,10 @@ fn an_ephemeral_container_is_judged() {
 
     let shell = json!({"spec": {"ephemeralContainers": [ephemeral_container("shell")]}});
     let answer = space.patch("pods", "web/ephemeralcontainers", &shell);
-    assert_eq!(answer.warnings, [] as [&str; 0]);
+    assert_eq!(answer.warnings.len(), 1, "{answer:#?}");
+    assert!(answer.warns("interactive-access: spec.ephemeralContainers[0].name must "), "{answer:#?}");
     answer.admitted();
-    assert_eq!(portcullis.decision("Pod", "web")["decision"], "allow");
+    assert_eq!(portcullis.decision("Pod", "web")["decision"], "warn");
 }
 
 #[test]
