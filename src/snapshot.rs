@@ -167,14 +167,7 @@ impl Snapshot {
 
     /// Strongest mode of any validator in `namespace`, including those that labels may add.
     pub fn strongest(&self, namespace: &str) -> Mode {
-        self.strongest_of(namespace, |_| true)
-    }
-
-    /// The strongest mode there of the validators that `which` picks, of those too that labels may add.
-    pub fn strongest_of(&self, namespace: &str, which: impl Fn(&Meta) -> bool) -> Mode {
-        let scope = self.scope(namespace);
-        let judging = scope.policies.iter().map(|policy| (policy.meta, policy.mode)).chain([(&LABELS, scope.labels)]);
-        judging.filter(|(meta, _)| which(meta)).map(|(_, mode)| mode).max().unwrap_or(Mode::Off)
+        self.strongest_on(namespace, |_| true)
     }
 
     /// The strongest mode there of the validators on objects that `covers` picks, no mode above what a validator takes on such
@@ -183,7 +176,7 @@ impl Snapshot {
         let scope = self.scope(namespace);
         let of_policy = |policy: &ActivePolicy| {
             let covered = policy.meta.kinds.iter().filter(|kinds| covers(**kinds));
-            covered.map(|kinds| policy.mode.min(policy.validator.limit(*kinds))).max()
+            covered.map(|kinds| policy.mode_on(*kinds)).max()
         };
         let labels = LABELS.kinds.iter().any(|kinds| covers(*kinds)).then_some(scope.labels);
         scope.policies.iter().filter_map(of_policy).chain(labels).max().unwrap_or(Mode::Off)

@@ -327,29 +327,18 @@ mod tests {
 
     #[test]
     fn namespaces_are_partitioned() {
-        // The policy on Namespaces warns.
-        let namespaces = |without: &[&str]| row("observe-namespaces", "NotIn", without);
+        assert_eq!(selectors("profile: pss-restricted\n"), [row("enforce", "NotIn", &["portcullis"])]);
         assert_eq!(
-            selectors("profile: hardened\n"),
-            [row("enforce", "NotIn", &["portcullis"]), namespaces(&["portcullis"])]
+            selectors(
+                "profile: pss-restricted\nceiling: audit\nnamespaces:\n- {match: {names: [pay]}, ceiling: enforce}\n"
+            ),
+            [row("enforce", "In", &["pay"]), row("observe", "NotIn", &["pay", "portcullis"])]
         );
-        assert_eq!(
-            selectors("profile: hardened\nceiling: audit\nnamespaces:\n- {match: {names: [pay]}, ceiling: enforce}\n"),
-            [
-                row("enforce", "In", &["pay"]),
-                row("observe", "NotIn", &["pay", "portcullis"]),
-                namespaces(&["portcullis"])
-            ]
-        );
-        let relaxed = "profile: hardened\nnamespaces:\n- {match: {names: [kube-system]}, ceiling: warn, relax: true}\n\
+        let relaxed = "profile: pss-restricted\nnamespaces:\n- {match: {names: [kube-system]}, ceiling: warn, relax: true}\n\
                        - {match: {names: [free]}, ceiling: off, relax: true}\n";
         assert_eq!(
             selectors(relaxed),
-            [
-                row("enforce", "NotIn", &["free", "kube-system", "portcullis"]),
-                row("observe", "In", &["kube-system"]),
-                namespaces(&["free", "portcullis"])
-            ]
+            [row("enforce", "NotIn", &["free", "kube-system", "portcullis"]), row("observe", "In", &["kube-system"])]
         );
         assert_eq!(selectors("ceiling: off\n"), []);
     }

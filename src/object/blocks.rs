@@ -1,6 +1,6 @@
 //! Blocks of addresses in CIDR notation, and the public addresses that they hold together.
 
-use std::net::IpAddr;
+pub use std::net::IpAddr;
 
 /// Bits of an IPv4 address.
 const IPV4_BITS: u32 = 32;
@@ -116,7 +116,9 @@ mod tests {
 
     fn holds(blocks: &[&str]) -> bool {
         let mut set = Blocks::default();
-        blocks.iter().for_each(|block| assert!(set.add(block), "{block}"));
+        for block in blocks {
+            assert!(set.add(block), "{block}");
+        }
         set.hold_public(8, 16)
     }
 

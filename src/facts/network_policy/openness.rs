@@ -199,7 +199,9 @@ impl AtPort<'_, '_> {
             })
         });
         for (coverage, addresses) in coverages.iter_mut().zip(&group.addresses) {
-            addresses.iter().for_each(|span| coverage.change(*span, is_added));
+            for span in addresses {
+                coverage.change(*span, is_added);
+            }
         }
     }
 

@@ -126,7 +126,7 @@ impl Peers {
         let (mut addresses, mut pods) = (Addresses::default(), Vec::new());
         for peer in counted(peers) {
             if let Some(block) = &peer.ip_block {
-                let except = block.except.iter().map(|except| except.as_str());
+                let except = block.except.iter().map(crate::object::Text::as_str);
                 addresses.add(block.cidr.as_deref().unwrap_or_default(), except);
             } else if peer.namespace_selector.is_some() || peer.pod_selector.is_some() {
                 let namespaces = peer.namespace_selector.as_ref().map_or_else(|| only(namespace), Selector::from);

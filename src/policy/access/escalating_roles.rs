@@ -18,7 +18,7 @@ use serde::Deserialize;
 
 use self::power::{Holder, Match, POWERS, Power, reads_secrets};
 use crate::facts::{Facts, Pending};
-use crate::object::resource::{CLUSTER_ROLES, ClusterRole, ROLES};
+use crate::object::resource::{Aggregation, CLUSTER_ROLES, ClusterRole, ROLES};
 use crate::object::{Path, Place};
 use crate::policy::{Allowed, Control, Fields, Kinds, Meta, Policy, Report, Severity, Validator};
 use crate::request::Request;
@@ -90,7 +90,7 @@ impl Validator for EscalatingRoles {
                 is_refused |= found != Match::None;
                 match found {
                     Match::Named => {
-                        report.add(place(), format_args!("must not grant {}: {}", power.right, power.effect))
+                        report.add(place(), format_args!("must not grant {}: {}", power.right, power.effect));
                     }
                     Match::Wildcard => through_wildcards.push(power),
                     Match::None => {}
@@ -107,7 +107,7 @@ impl Validator for EscalatingRoles {
             }
         }
         let selectors = cluster_role.and_then(ClusterRole::aggregation_rule);
-        for (position, selector) in selectors.into_iter().flat_map(|rule| rule.selectors()).enumerate() {
+        for (position, selector) in selectors.into_iter().flat_map(Aggregation::selectors).enumerate() {
             let selected = AGGREGATED.iter().find(|(_, label)| {
                 selector.selects(&[(*label, "true"), ("kubernetes.io/bootstrapping", "rbac-defaults")])
             });

@@ -6,13 +6,11 @@
 //! load balancer is a public one. Blocks together count as what they hold together. An external IP takes traffic that is meant for
 //! that address away from others (CVE-2020-8554), so that it is refused for every type.
 
-use std::net::IpAddr;
-
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::facts::{Facts, Pending};
-use crate::object::blocks::Blocks;
+use crate::object::blocks::{Blocks, IpAddr};
 use crate::object::resource::{SERVICES, Service};
 use crate::object::{Object, Path, Place};
 use crate::policy::{Allowed, Fields, Kinds, Meta, Policy, Report, Severity, Validator, quoted};
@@ -124,7 +122,7 @@ impl Validator for ExposedServices {
         }
         match service.kind() {
             "NodePort" => {
-                report.add(Place::field(spec("type")), "must not be NodePort: its ports are open on every node")
+                report.add(Place::field(spec("type")), "must not be NodePort: its ports are open on every node");
             }
             "LoadBalancer" => {
                 self.judge_ranges(request, service, report);

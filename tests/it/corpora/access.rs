@@ -118,7 +118,9 @@ fn the_table_says_what_needs_an_exception_and_that_exception_admits_it() {
     let scratch = TempDir::new().expect("a temporary folder");
     let configuration = scratch.path().join("configuration.yaml");
     let mut text = format!("{HEAD}policies:\n");
-    POLICIES.iter().for_each(|policy| text.push_str(&format!("  {policy}: {{mode: enforce}}\n")));
+    for policy in POLICIES {
+        let _ = writeln!(text, "  {policy}: {{mode: enforce}}");
+    }
     text.push_str("exceptions:\n  maxLifetime: 876000h\n  entries:\n");
     for (number, exception) in exceptions.iter().enumerate() {
         let about = "expires: 2099-01-01T00:00:00Z, reason: of the project, owner: tests";

@@ -136,7 +136,9 @@ fn for_cyclonus(selector: &Value) -> Vec<Value> {
         }
         selectors = selectors
             .iter()
-            .flat_map(|before: &Vec<Value>| ways.iter().map(|way| [before.as_slice(), &[way.clone()]].concat()))
+            .flat_map(|before: &Vec<Value>| {
+                ways.iter().map(|way| [before.as_slice(), std::slice::from_ref(way)].concat())
+            })
             .collect();
     }
     selectors.into_iter().map(|expressions| json!({"matchExpressions": expressions})).collect()

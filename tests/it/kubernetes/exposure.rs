@@ -6,7 +6,9 @@ use super::plane::Plane;
 use super::process::Portcullis;
 use super::space::Space;
 
-const BOTH: &str = "policies:\n  exposed-services: {mode: enforce}\n  ingress-snippets: {mode: enforce}\n";
+/// With the policies of `hardened`, since a Pod is asked about until the webhooks are in force.
+const BOTH: &str =
+    "profile: hardened\npolicies:\n  exposed-services: {mode: enforce}\n  ingress-snippets: {mode: enforce}\n";
 
 fn service(name: &str, mut spec: Value) -> Value {
     spec["ports"] = json!([{"port": 443}]);
