@@ -182,7 +182,7 @@ mod tests {
 
     #[test]
     fn an_owner_is_listed_before_what_it_owns() {
-        let text = "apiVersion: portcullis.dev/v1alpha1\nkind: Configuration\nprofile: hardened\n\
+        let text = "apiVersion: portcullis.dev/v1alpha1\nkind: Configuration\nprofile: pss-restricted\n\
                     workloads: [{group: a.b, kind: Rollout, path: /spec/template}]\n";
         let snapshot = compile("c", text, None).expect("a configuration").snapshot;
         let kinds = kinds(&snapshot);
@@ -197,6 +197,6 @@ mod tests {
     fn without_a_policy_nothing_is_listed() {
         let text = "apiVersion: portcullis.dev/v1alpha1\nkind: Configuration\n";
         assert_eq!(kinds(&compile("c", text, None).expect("a configuration").snapshot), [""; 0]);
-        assert_eq!(kinds(&compile_profile("audit-only", None).expect("a profile").snapshot).len(), 10);
+        assert_eq!(kinds(&compile_profile("pss-restricted", None).expect("a profile").snapshot).len(), 10);
     }
 }

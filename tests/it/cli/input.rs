@@ -182,12 +182,12 @@ fn control_characters_never_reach_the_terminal() {
 
 #[test]
 fn other_kinds_pass_and_cluster_scoped_ones_have_no_namespace() {
-    let text = "apiVersion: v1\nkind: Namespace\nmetadata: {name: pay}\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\ndata: {a: b}\n";
+    let text = "apiVersion: v1\nkind: PersistentVolume\nmetadata: {name: pay}\n---\napiVersion: v1\nkind: ResourceQuota\nmetadata: {name: c}\nspec: {}\n";
     let ran = run_in(&repository(""), &["check", "--format", "json", "-"], text.as_bytes()).with_code(0);
     assert_eq!(
         ran.out,
-        "{\"file\":\"-\",\"line\":1,\"apiVersion\":\"v1\",\"kind\":\"Namespace\",\"namespace\":\"\",\"name\":\"pay\",\"decision\":\"allow\",\"findings\":[]}\n\
-         {\"file\":\"-\",\"line\":5,\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"namespace\":\"default\",\"name\":\"c\",\"decision\":\"allow\",\"findings\":[]}\n"
+        "{\"file\":\"-\",\"line\":1,\"apiVersion\":\"v1\",\"kind\":\"PersistentVolume\",\"namespace\":\"\",\"name\":\"pay\",\"decision\":\"allow\",\"findings\":[]}\n\
+         {\"file\":\"-\",\"line\":5,\"apiVersion\":\"v1\",\"kind\":\"ResourceQuota\",\"namespace\":\"default\",\"name\":\"c\",\"decision\":\"allow\",\"findings\":[]}\n"
     );
 }
 
