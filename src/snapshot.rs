@@ -167,14 +167,7 @@ impl Snapshot {
 
     /// Strongest mode of any validator in `namespace`, including those that labels may add.
     pub fn strongest(&self, namespace: &str) -> Mode {
-        self.strongest_of(namespace, |_| true)
-    }
-
-    /// The strongest mode there of the validators that `which` picks, of those too that labels may add.
-    pub fn strongest_of(&self, namespace: &str, which: impl Fn(&Meta) -> bool) -> Mode {
-        let scope = self.scope(namespace);
-        let judging = scope.policies.iter().map(|policy| (policy.meta, policy.mode)).chain([(&LABELS, scope.labels)]);
-        judging.filter(|(meta, _)| which(meta)).map(|(_, mode)| mode).max().unwrap_or(Mode::Off)
+        self.strongest_on(namespace, |_| true)
     }
 
     /// The strongest mode there of the validators on objects that `covers` picks, no mode above what a validator takes on such

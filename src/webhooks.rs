@@ -327,12 +327,12 @@ mod tests {
 
     #[test]
     fn namespaces_are_partitioned() {
-        assert_eq!(selectors("profile: hardened\n"), [row("enforce", "NotIn", &["portcullis"])]);
+        assert_eq!(selectors("profile: pss-restricted\n"), [row("enforce", "NotIn", &["portcullis"])]);
         assert_eq!(
-            selectors("profile: hardened\nceiling: audit\nnamespaces:\n- {match: {names: [pay]}, ceiling: enforce}\n"),
+            selectors("profile: pss-restricted\nceiling: audit\nnamespaces:\n- {match: {names: [pay]}, ceiling: enforce}\n"),
             [row("enforce", "In", &["pay"]), row("observe", "NotIn", &["pay", "portcullis"])]
         );
-        let relaxed = "profile: hardened\nnamespaces:\n- {match: {names: [kube-system]}, ceiling: warn, relax: true}\n\
+        let relaxed = "profile: pss-restricted\nnamespaces:\n- {match: {names: [kube-system]}, ceiling: warn, relax: true}\n\
                        - {match: {names: [free]}, ceiling: off, relax: true}\n";
         assert_eq!(
             selectors(relaxed),

@@ -15,9 +15,9 @@ static ATTACHED: LazyLock<Option<Regex>> = LazyLock::new(|| {
         .ok()
 });
 
-/// A word that speaks of a secret. In quotation marks it ends there.
+/// A word that speaks of a secret, or what stands for one that is gone already. In quotation marks a word ends there.
 static SPEAKING: LazyLock<Option<Regex>> =
-    LazyLock::new(|| Regex::new(&format!(r#"(?i)[^\s"'\\;&|=:()]*{NAME}[^\s"'\\;&|]*"#)).ok());
+    LazyLock::new(|| Regex::new(&format!(r#"(?i)\[redacted[a-z -]*\]|[^\s"'\\;&|=:()]*{NAME}[^\s"'\\;&|]*"#)).ok());
 
 /// The words of a command, one a line, without secrets.
 pub(crate) fn command(words: &str) -> String {
