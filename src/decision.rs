@@ -342,7 +342,7 @@ fn judged(request: &Request<'_>, cap: Mode, outcome: &Outcome<'_>) -> Vec<ModedF
     let policy = outcome.policy;
     let configured = (policy.configured > policy.mode).then_some(policy.configured);
     let covering = policy.meta.kinds.iter().filter(|kinds| kinds.cover(request));
-    let limit = covering.map(|kinds| policy.validator.limit(*kinds)).max().unwrap_or(Mode::Enforce);
+    let limit = covering.map(|kinds| policy.mode_on(*kinds)).max().unwrap_or(Mode::Enforce);
     let cap = cap.min(limit);
     let judged = |finding: &Finding, failed| {
         let cap = if may_be_resolved_later(request, finding) { cap.min(Mode::Warn) } else { cap };

@@ -10,7 +10,7 @@ use crate::facts::{Facts, Pending};
 use crate::mode::Mode;
 use crate::pod_security::Demand;
 use crate::policy::defaults::Mutator;
-use crate::policy::{Finding, Meta, Report, Validator};
+use crate::policy::{Finding, Kinds, Meta, Report, Validator};
 use crate::request::Request;
 use crate::steps::POLICY;
 
@@ -33,6 +33,13 @@ pub struct ActivePolicy {
     pub strict_updates: bool,
     /// The namespace label that asks for the policy; `None` if it is configured.
     pub label: Option<Demand>,
+}
+
+impl ActivePolicy {
+    /// The mode in force of findings on these objects.
+    pub fn mode_on(&self, kinds: Kinds) -> Mode {
+        if self.validator.only_warns(kinds) { self.mode.min(Mode::Warn) } else { self.mode }
+    }
 }
 
 /// A mutator in force, with its settings and modes.

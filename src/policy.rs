@@ -14,7 +14,6 @@ pub use kinds::Kinds;
 pub use meta::{Allowed, Change, Fields, Meta};
 
 use crate::facts::{Facts, Pending};
-use crate::mode::Mode;
 use crate::object::{Place, Within};
 use crate::pod_security::Version;
 use crate::redaction::shortened;
@@ -63,9 +62,9 @@ pub trait Validator: Send + Sync {
     /// [`Pending`] when a fact is not here yet; findings made before that are thrown away and the policy runs again.
     fn judge(&self, request: &Request<'_>, facts: &Facts<'_>, report: &mut Report) -> Result<(), Pending>;
 
-    /// Strongest mode that findings on these objects may have, whatever the mode of the policy.
-    fn limit(&self, _: Kinds) -> Mode {
-        Mode::Enforce
+    /// True if findings on these objects are warnings at most, whatever the mode of the policy.
+    fn only_warns(&self, _: Kinds) -> bool {
+        false
     }
 }
 

@@ -176,7 +176,7 @@ impl Snapshot {
         let scope = self.scope(namespace);
         let of_policy = |policy: &ActivePolicy| {
             let covered = policy.meta.kinds.iter().filter(|kinds| covers(**kinds));
-            covered.map(|kinds| policy.mode.min(policy.validator.limit(*kinds))).max()
+            covered.map(|kinds| policy.mode_on(*kinds)).max()
         };
         let labels = LABELS.kinds.iter().any(|kinds| covers(*kinds)).then_some(scope.labels);
         scope.policies.iter().filter_map(of_policy).chain(labels).max().unwrap_or(Mode::Off)

@@ -329,7 +329,9 @@ mod tests {
     fn namespaces_are_partitioned() {
         assert_eq!(selectors("profile: pss-restricted\n"), [row("enforce", "NotIn", &["portcullis"])]);
         assert_eq!(
-            selectors("profile: pss-restricted\nceiling: audit\nnamespaces:\n- {match: {names: [pay]}, ceiling: enforce}\n"),
+            selectors(
+                "profile: pss-restricted\nceiling: audit\nnamespaces:\n- {match: {names: [pay]}, ceiling: enforce}\n"
+            ),
             [row("enforce", "In", &["pay"]), row("observe", "NotIn", &["pay", "portcullis"])]
         );
         let relaxed = "profile: pss-restricted\nnamespaces:\n- {match: {names: [kube-system]}, ceiling: warn, relax: true}\n\

@@ -11,12 +11,12 @@ program knows of its policies, profiles and kinds. A test compares both for many
 {{- $configuration := $root.Values.configuration -}}
 {{- $rank := dict "off" 0 "false" 0 "audit" 1 "warn" 2 "enforce" 3 -}}
 {{- $profile := get $data.profiles ($configuration.profile | default "") | default dict -}}
-{{- $top := dict "modes" (deepCopy ($profile.modes | default dict)) -}}
+{{- $top := dict "modes" (deepCopy ($profile.modes | default dict)) "settings" dict -}}
 {{- include "portcullis.layer" (dict "layer" $top "written" $configuration "ceiling" ($profile.ceiling | default "enforce") "defaults" "off") -}}
 {{- $layers := list $top -}}
 {{- $byName := dict -}}
 {{- range $entry := $configuration.namespaces -}}
-  {{- $layer := dict "modes" (deepCopy $top.modes) -}}
+  {{- $layer := dict "modes" (deepCopy $top.modes) "settings" (deepCopy $top.settings) -}}
   {{- include "portcullis.layer" (dict "layer" $layer "written" $entry "ceiling" $top.ceiling "defaults" $top.defaults) -}}
   {{- $layers = append $layers $layer -}}
   {{- range $name := $entry.match.names -}}{{- $_ := set $byName $name $layer -}}{{- end -}}
@@ -34,7 +34,13 @@ program knows of its policies, profiles and kinds. A test compares both for many
     {{- $mode := 0 -}}
     {{- if $configured -}}{{- $mode = min (get $rank $configured) $ceiling -}}{{- end -}}
     {{- if $policy.defaults -}}{{- $mutate = max $mutate $mode -}}{{- end -}}
+    {{- $strongest := $mode -}}
     {{- range $kind := $policy.kinds -}}
+      {{- $mode := $strongest -}}
+      {{- with $policy.warns -}}
+        {{- $isRaised := eq (toString (get (get $layer.settings $policy.id | default dict) .unless)) "enforce" -}}
+        {{- if and (eq .kind $kind) (not $isRaised) -}}{{- $mode = min $mode 2 -}}{{- end -}}
+      {{- end -}}
       {{- if gt (int $mode) 0 -}}
         {{- if $policy.defaults -}}
           {{- $_ := set $set $kind true -}}
@@ -49,6 +55,8 @@ program knows of its policies, profiles and kinds. A test compares both for many
     {{- $_ := set $judged "pods" true -}}
     {{- $_ := set $kinds "pods" (max (get $kinds "pods" | default 0) $ceiling) -}}
   {{- end -}}
+  {{- /* Policies on Pods judge ephemeral containers too, so that one entry sends them for all policies. */ -}}
+  {{- $_ := set $kinds $data.ephemeral (max (get $kinds $data.ephemeral | default 0) (get $kinds "pods" | default 0)) -}}
   {{- $_ := set $layer "kinds" $kinds -}}
   {{- $_ := set $layer "mutate" $mutate -}}
 {{- end -}}
@@ -76,6 +84,7 @@ program knows of its policies, profiles and kinds. A test compares both for many
 {{- $_ := set $layer "defaults" (eq $defaults "false" | ternary "off" $defaults) -}}
 {{- range $id, $policy := .written.policies -}}
   {{- if hasKey ($policy | default dict) "mode" -}}{{- $_ := set $layer.modes $id (toString $policy.mode) -}}{{- end -}}
+  {{- if hasKey ($policy | default dict) "settings" -}}{{- $_ := set $layer.settings $id ($policy.settings | default dict) -}}{{- end -}}
 {{- end -}}
 {{- end -}}
 
@@ -131,6 +140,7 @@ program knows of its policies, profiles and kinds. A test compares both for many
 {{- $index := dict -}}
 {{- range $kind := .data.kinds -}}
   {{- if hasKey $given.inForce $kind.key -}}
+    {{- $isInNamespaces := or (eq $kind.key "pods") $kind.selected -}}
     {{- $in := dict "part" $part "kind" $kind.key -}}
     {{- $holdsTop := eq (include "portcullis.isIn" (merge (dict "layer" $given.top) $in)) "true" -}}
     {{- $names := list -}}
@@ -144,7 +154,7 @@ program knows of its policies, profiles and kinds. A test compares both for many
     {{- end -}}
     {{- if $holdsTop -}}{{- $names = append $names $given.own -}}{{- end -}}
     {{- $names = $names | uniq | sortAlpha -}}
-    {{- if $names -}}
+    {{- if and $names (or $isInNamespaces $holdsTop) -}}
       {{- $key := printf "%t %s" $holdsTop (join " " $names) -}}
       {{- $entry := get $index $key -}}
       {{- if $entry -}}
@@ -162,10 +172,10 @@ program knows of its policies, profiles and kinds. A test compares both for many
   {{- $rules := fromJsonArray "[]" -}}
   {{- range $kind := $entry.kinds -}}
     {{- if eq $kind.key "pods" -}}
-      {{- $made := dict "workloads" $given.workloads "holdsTop" $entry.holdsTop "rules" list -}}
+      {{- $made := dict "workloads" $given.workloads "holdsTop" $entry.holdsTop "rules" list "hasEphemeral" (hasKey $given.inForce $given.data.ephemeral) -}}
       {{- include $given.rules $made -}}
       {{- $rules = concat $rules $made.rules -}}
-    {{- else if or $kind.selected $entry.holdsTop -}}
+    {{- else -}}
       {{- $rules = append $rules $kind.rule -}}
     {{- end -}}
   {{- end -}}
@@ -201,7 +211,7 @@ program knows of its policies, profiles and kinds. A test compares both for many
 {{- define "portcullis.validatingRules" -}}
 {{- include "portcullis.byGroup" (dict "out" . "rows" .workloads "operations" (list "CREATE" "UPDATE")) -}}
 {{- $_ := set . "rules" (append .rules (dict "apiGroups" (list "") "apiVersions" (list "*") "operations" (list "UPDATE")
-    "resources" (list "pods/ephemeralcontainers" "pods/resize") "scope" "Namespaced")) -}}
+    "resources" (.hasEphemeral | ternary (list "pods/resize") (list "pods/ephemeralcontainers" "pods/resize")) "scope" "Namespaced")) -}}
 {{- end -}}
 
 {{/* Pods and what never changes are patched when they are created; other templates when they change too. */}}

@@ -13,7 +13,6 @@ use serde::Deserialize;
 
 use self::names::{Accounts, Groups, Namespaces, Users};
 use crate::facts::{Facts, Pending};
-use crate::mode::Mode;
 use crate::object::resource::{
     EPHEMERAL_CONTAINERS, NODE_PROXY, POD_ATTACH, POD_EXEC, POD_PORT_FORWARD, POD_PROXY, SERVICE_PROXY,
 };
@@ -99,9 +98,8 @@ impl Validator for InteractiveAccess {
         Ok(())
     }
 
-    fn limit(&self, kinds: Kinds) -> Mode {
-        let is_of_nodes = kinds == Kinds::Resource(NODE_PROXY);
-        if is_of_nodes && self.nodes == Nodes::Warn { Mode::Warn } else { Mode::Enforce }
+    fn only_warns(&self, kinds: Kinds) -> bool {
+        kinds == Kinds::Resource(NODE_PROXY) && self.nodes == Nodes::Warn
     }
 }
 

@@ -66,7 +66,7 @@ impl Redaction {
     /// no file. A line break in a word is escaped. There may be fewer words afterwards.
     pub fn command(&self, words: &[Cow<'_, str>]) -> Vec<String> {
         let words: Vec<String> = words.iter().map(|word| word.replace('\n', "\\n").replace('\r', "\\r")).collect();
-        if self.is_off {
+        if self.is_off || words.is_empty() {
             return words;
         }
         redaction::command(&words.join("\n")).split('\n').map(str::to_owned).collect()

@@ -99,7 +99,7 @@ fn what_is_never_refused_passes_and_what_only_claims_to_be_does_not() {
         ("delete-collection", "allow"),
         ("denied-pod", "deny"),
         ("denied-pod-with-a-mounted-token", "deny"),
-        ("exec", "allow"),
+        ("exec", "warn"),
         ("generated-name", "deny"),
         ("hostile-label", "error"),
         ("long-and-hostile-image", "deny"),

@@ -1,11 +1,16 @@
 //! Configurations that reach every branch of the derivation of webhooks, as the value `configuration` of the chart.
 
 /// `null` takes away what the chart's own values hold.
-pub(super) const CONFIGURATIONS: [&str; 57] = [
+pub(super) const CONFIGURATIONS: [&str; 61] = [
     // Profiles, ceilings and defaults.
     "{}",
     "{profile: null}",
     "{profile: null, defaults: null}",
+    // Access, which judges some of what policies on Pods do, and nodes by a setting.
+    "{profile: null, policies: {interactive-access: {mode: enforce}}}",
+    "{profile: null, policies: {interactive-access: {mode: enforce, settings: {nodes: enforce}}}}",
+    "{profile: hardened, policies: {interactive-access: {mode: enforce, settings: {groups: [sre]}}}}",
+    "{profile: null, namespaces: [{match: {names: [pay]}, policies: {interactive-access: {mode: enforce, settings: {nodes: enforce}}}}]}",
     "{profile: hardened}",
     "{profile: hardened, defaults: 'off'}",
     "{profile: hardened, defaults: off}",

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use portcullis::config::profile;
-use portcullis::object::resource::Resource;
+use portcullis::object::resource::{EPHEMERAL_CONTAINERS, NODE_PROXY, Resource};
 use portcullis::object::{Workload, Workloads, plural};
 use portcullis::pod_security::Version;
 use portcullis::policy::catalogue::{self, CATALOGUE};
@@ -20,6 +20,7 @@ fn the_chart_knows_the_policies_of_the_program() {
         "policies": CATALOGUE.iter().map(policy).collect::<Vec<_>>(),
         "profiles": profile::names().map(|name| (name.to_owned(), profile(name))).collect::<Map<_, _>>(),
         "kinds": kinds(),
+        "ephemeral": key(Kinds::Resource(EPHEMERAL_CONTAINERS)),
         "workloads": Workloads::built_in().iter().map(workload).collect::<Vec<_>>(),
         "plurals": {
             "words": plural::WORDS.iter().copied().collect::<BTreeMap<_, _>>(),
@@ -46,6 +47,10 @@ fn a_policy_judges_the_kinds_of_those_that_it_replaces() {
 
 fn policy(entry: &catalogue::Entry) -> Value {
     let mut policy = json!({"id": entry.meta.id, "kinds": keys(entry.meta)});
+    if entry.meta.kinds.contains(&Kinds::Resource(NODE_PROXY)) {
+        // Only a warning there, unless this setting is `enforce`.
+        policy["warns"] = json!({"kind": key(Kinds::Resource(NODE_PROXY)), "unless": "nodes"});
+    }
     if let Some(safety) = entry.safety {
         policy["defaults"] = json!(match safety {
             Safety::Safe => "safe",
@@ -63,6 +68,7 @@ fn keys(meta: &Meta) -> Vec<String> {
 fn key(kinds: Kinds) -> String {
     match kinds {
         Kinds::Pods => "pods".to_owned(),
+        Kinds::Resource(row) if row == EPHEMERAL_CONTAINERS => row.resource.to_owned(),
         Kinds::Resource(row) => {
             let place = Resource::all().position(|other| other == row).expect("a row");
             format!("{}.{}/{place}", row.resource, row.group)
@@ -85,7 +91,7 @@ fn profile(name: &str) -> Value {
 
 /// Every kind that some policy is asked about, in the order of webhooks and rules.
 fn kinds() -> Vec<Value> {
-    let mut rows: Vec<&Resource> = Resource::all().collect();
+    let mut rows: Vec<&Resource> = Resource::all().chain([EPHEMERAL_CONTAINERS]).collect();
     rows.sort_by_key(|row| (row.resource, row.group));
     let rows = rows.into_iter().map(|row| {
         json!({
