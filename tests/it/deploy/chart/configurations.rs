@@ -10,7 +10,7 @@ pub(super) const CONFIGURATIONS: [&str; 61] = [
     "{profile: null, policies: {interactive-access: {mode: enforce}}}",
     "{profile: null, policies: {interactive-access: {mode: enforce, settings: {nodes: enforce}}}}",
     "{profile: hardened, policies: {interactive-access: {mode: enforce, settings: {groups: [sre]}}}}",
-    "{profile: null, namespaces: [{match: {names: [pay]}, policies: {interactive-access: {mode: enforce, settings: {nodes: enforce}}}}]}",
+    "{profile: null, namespaces: [{match: {names: [pay]}, policies: {interactive-access: {mode: enforce, settings: {nodes: enforce}}}, relax: true}]}",
     "{profile: hardened}",
     "{profile: hardened, defaults: 'off'}",
     "{profile: hardened, defaults: off}",
