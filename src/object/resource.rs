@@ -4,6 +4,7 @@
 //! in `resource/`. It borrows from the request, and skips the fields that it does not name. Structs and lists inside it are read
 //! by the functions of `mapping`, so that an array is not taken for a struct and memory is bounded.
 
+mod config_map;
 mod service_account;
 
 use std::marker::PhantomData;
@@ -17,6 +18,7 @@ use super::read::parse;
 use super::{Unread, Unreadable, unchanged};
 use crate::operation::Operation;
 
+pub use config_map::ConfigMap;
 pub use service_account::ServiceAccount;
 
 /// Makes the constants of the table, and [`Content`] with a variant for each struct.
@@ -61,6 +63,16 @@ resources! {
         kind: "ServiceAccount",
         resource: "serviceaccounts",
         operations: &[Operation::Create],
+        subresources: &[],
+        harmless: &[],
+        is_namespaced: true,
+    };
+    /// ConfigMaps.
+    CONFIG_MAPS: ConfigMap<'a> = Resource {
+        group: "",
+        kind: "ConfigMap",
+        resource: "configmaps",
+        operations: &[Operation::Create, Operation::Update],
         subresources: &[],
         harmless: &[],
         is_namespaced: true,

@@ -53,6 +53,12 @@ mod pods {
     pub(super) mod writable_root_filesystems;
 }
 
+/// Policies on credentials, connections and settings.
+#[path = "secrets"]
+mod secrets {
+    pub(super) mod literal_secrets;
+}
+
 /// A policy of the catalogue.
 pub struct Entry {
     /// Its documentation.
@@ -140,6 +146,7 @@ pub static CATALOGUE: &[Entry] = &[
     judges!("unisolated-pods", network::unisolated_pods::UnisolatedPods),
     judges!("unbounded-containers", pods::unbounded_containers::UnboundedContainers),
     judges!("missing-user-namespaces", pods::missing_user_namespaces::MissingUserNamespaces),
+    judges!("literal-secrets", secrets::literal_secrets::LiteralSecrets),
     sets!("default-seccomp-profile", defaults::seccomp_profile::DefaultSeccompProfile),
     sets!("default-no-privilege-escalation", defaults::no_privilege_escalation::DefaultNoPrivilegeEscalation),
     sets!("default-no-token-automount", defaults::no_token_automount::DefaultNoTokenAutomount),

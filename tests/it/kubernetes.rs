@@ -22,6 +22,7 @@ mod labels;
 mod large;
 mod latecomers;
 mod leak;
+mod literal_secrets;
 mod modes;
 mod namespaces;
 pub(crate) mod objects;

@@ -25,6 +25,7 @@ mod judging;
 mod kubernetes;
 mod labels;
 mod large;
+mod literal_secrets;
 mod pages;
 mod plain;
 mod policies;
