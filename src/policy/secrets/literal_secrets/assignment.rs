@@ -24,8 +24,8 @@ pub(super) fn at(text: &str, at: usize) -> Option<&'static str> {
         return judge(word, content.get(..end)?);
     }
     let is_pair = matches!(word, "name" | "key" | "Key" | "Name");
-    let name = name::read(word);
-    if name.is_none() && !is_pair {
+    let is_signature = word == "sig";
+    if name::read(word).is_none() && !is_pair && !is_signature {
         return None;
     }
     let is_quoted = before.ends_with(['"', '\'']);
@@ -54,6 +54,9 @@ pub(super) fn at(text: &str, at: usize) -> Option<&'static str> {
     if is_pair {
         return pair(given, after);
     }
+    if is_signature {
+        return (given.len() >= 30 && value::is_random(given)).then_some("a shared access signature");
+    }
     judge(word, given)
 }
 
@@ -67,6 +70,10 @@ pub(super) fn option(text: &str, rest: &str) -> Option<&'static str> {
         let is_id =
             password.bytes().all(|byte| byte.is_ascii_digit()) && user.bytes().all(|byte| byte.is_ascii_digit());
         return (!is_id && value::is_written(password)).then_some("a user and a password");
+    }
+    if word == "-p" && text.contains("sshpass") {
+        let (given, _) = value_of(after, false)?;
+        return value::is_written(given).then_some("a password");
     }
     if !word.starts_with("--") || !after.starts_with(' ') {
         return None;
@@ -87,10 +94,8 @@ fn name_before(before: &str) -> Option<(&str, &str)> {
         end.bytes().rev().take(NAME).take_while(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(byte)).count();
     let (left, word) = end.split_at_checked(end.len() - length)?;
     // The letter of an escaped line break is not one of the name.
-    let (left, word) = match left.ends_with('\\') && word.starts_with(['n', 't', 'r']) && quoted.is_none() {
-        true => end.split_at_checked(end.len() - length + 1)?,
-        false => (left, word),
-    };
+    let is_escape = left.ends_with('\\') && word.starts_with(['n', 't', 'r']) && quoted.is_none();
+    let (left, word) = if is_escape { end.split_at_checked(left.len() + 1)? } else { (left, word) };
     (!word.is_empty()).then_some((word, left))
 }
 
@@ -113,6 +118,9 @@ fn value_of(rest: &str, is_yaml: bool) -> Option<(&str, &str)> {
         })?;
         let (given, after) = within.split_at_checked(end)?;
         return Some((given.trim_end_matches('\\'), after));
+    }
+    if is_yaml && mark == b'#' {
+        return None;
     }
     let ends = |byte: u8| byte.is_ascii_whitespace() || b"\"'`;&|<>,)}]\\".contains(&byte);
     let end = trimmed.bytes().take(VALUE).position(ends).unwrap_or(trimmed.len().min(VALUE));

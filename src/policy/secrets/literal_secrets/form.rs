@@ -57,6 +57,7 @@ const FORMS: &[Form] = &[
     Form("xapp-", Of::Token, 20, ANY, "a Slack token"),
     Form("hooks.slack.com/services/T", Of::Upper, 6, ANY, "a Slack webhook"),
     Form("hooks.slack.com/workflows/", Of::Word, 6, ANY, "a Slack webhook"),
+    Form("webhook.office.com/webhookb2/", Of::Token, 20, ANY, "a Teams webhook"),
     Form("discord.com/api/webhooks/", Of::Alnum, 16, ANY, "a Discord webhook"),
     Form("sk_live_", Of::Alnum, 16, ANY, "a Stripe key"),
     Form("rk_live_", Of::Alnum, 16, ANY, "a Stripe key"),
@@ -270,9 +271,15 @@ fn scheme(rest: &str) -> Option<&'static str> {
     let end = word.bytes().take(4096).position(|byte| !(byte.is_ascii_alphanumeric() || b"._~+/=-".contains(&byte)));
     let word = word.get(..end.unwrap_or(word.len().min(4096)))?;
     if is_bearer {
-        return (word.len() >= 16 && value::is_random(word)).then_some("a bearer token");
+        return (word.len() >= 16 && is_key(word)).then_some("a bearer token");
     }
     encoded::is_user_and_password(word).then_some("a user and a password")
+}
+
+/// True for a word that no author would write: random, or with many digits among letters.
+fn is_key(word: &str) -> bool {
+    let digits = word.bytes().filter(u8::is_ascii_digit).count();
+    value::is_random(word) || word.len() >= 20 && digits >= 4 && digits < word.len()
 }
 
 /// Lines of configuration files that separate the name by a space: Redis, and `.netrc`.

@@ -21,9 +21,10 @@ const CREDENTIALS: Name = Name { kind: "credentials", is_plain: false, takes_uui
 const AUTH: Name = Name { kind: "a user and a password", is_plain: false, takes_uuid: false, is_auth: true };
 
 /// Ends of names, whatever is before them.
-const ENDS: [(&str, Name); 16] = [
+const ENDS: [(&str, Name); 17] = [
     ("password", PASSWORD),
     ("passwd", PASSWORD),
+    ("bindpw", PASSWORD),
     ("passphrase", PASSWORD),
     ("passwort", PASSWORD),
     ("passcode", PASSWORD),

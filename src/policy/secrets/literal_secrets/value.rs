@@ -47,7 +47,7 @@ const OTHERS: [&str; 34] = [
     "todo",
 ];
 /// Parts of values that stand for a credential until somebody writes one.
-const PLACEHOLDERS: [&str; 13] = [
+const PLACEHOLDERS: [&str; 14] = [
     "changeme",
     "change-me",
     "change_me",
@@ -58,19 +58,18 @@ const PLACEHOLDERS: [&str; 13] = [
     "replace-me",
     "replaceme",
     "insecure",
+    "secretcookie",
     "minioadmin",
     "password",
     "topsecret",
 ];
 /// Beginnings of references, of hashes and of what was encrypted.
-const REFERENCES: [&str; 28] = [
+const REFERENCES: [&str; 26] = [
     "$",
     "%",
-    "@",
     "<",
     "{",
     "[",
-    "#",
     "&",
     "!",
     "file:",
@@ -149,7 +148,7 @@ pub(super) fn is_credential(name: &Name, value: &str) -> bool {
 /// True if a value is written out, and is not a reference, a template, a path, a flag or a hash.
 pub(super) fn is_written(value: &str) -> bool {
     let bytes = value.as_bytes();
-    if value.len() < 2 || bytes.iter().filter(|byte| **byte == b' ').count() > 2 || value.contains('\n') {
+    if value.len() < 2 || value.split(' ').nth(3).is_some() || value.contains('\n') {
         return false;
     }
     let starts = |start: &&str| value.get(..start.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(start));
@@ -163,6 +162,7 @@ pub(super) fn is_written(value: &str) -> bool {
     let is_masked =
         bytes.iter().all(|byte| matches!(byte, b'*' | b'-' | b'.' | b'_' | b'?' | b'=' | b'~' | b'|' | b'>'));
     !is_masked
+        && !(value.starts_with('@') && value.ends_with('@'))
         && !OTHERS.iter().any(|other| value.eq_ignore_ascii_case(other))
         && !REFERENCES.iter().any(starts)
         && !FILES.iter().any(ends)
