@@ -126,12 +126,10 @@ pub(super) fn read(name: &str) -> Option<Name> {
 
 /// The name without a number, or without one of the words that may follow: `PASSWORD_2`, `tokenValue`.
 fn without_addition(name: &str) -> Option<&str> {
-    let number = name.trim_end_matches(|character: char| character.is_ascii_digit());
-    if number.len() < name.len() {
-        return Some(number.trim_end_matches(is_separator));
-    }
     let added = |after: &&str| without_end(name, after).filter(|before| begins_word(name, before.len()));
-    AFTER.iter().find_map(added).map(|before| before.trim_end_matches(is_separator))
+    let number = || Some(name.trim_end_matches(|character: char| character.is_ascii_digit()));
+    let before = AFTER.iter().find_map(added).or_else(number).filter(|before| before.len() < name.len())?;
+    Some(before.trim_end_matches(is_separator))
 }
 
 fn ending(name: &str) -> Option<Name> {
