@@ -118,7 +118,7 @@ async fn ask(args: &Args, client: &Client) -> Result<(), String> {
         return Err("the answer is not an AdmissionReview with the uid of the request".to_owned());
     }
     if response["allowed"] != true {
-        return Err("it refuses a ConfigMap, which no policy is for".to_owned());
+        return Err("it refuses a ConfigMap without content".to_owned());
     }
     Ok(())
 }

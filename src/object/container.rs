@@ -206,6 +206,20 @@ impl<'r, 'a> Container<'r, 'a> {
         })
     }
 
+    /// The environment variables whose value is written here: position in `env`, name and value. Empty values are left out.
+    pub fn variables(&self) -> impl Iterator<Item = (usize, &'r str, &'r str)> + use<'r, 'a> {
+        counted(self.spec.env.iter())
+            .map(|variable| (variable.position, variable.name.as_str(), variable.value.as_str()))
+    }
+
+    /// The words of `command` and of `args`: the list that holds each, its position there, and the word.
+    pub fn words(&self) -> impl Iterator<Item = (&'static str, usize, &'r str)> + use<'r, 'a> {
+        let lists = [("command", &self.spec.command), ("args", &self.spec.args)];
+        lists.into_iter().flat_map(|(list, words)| {
+            counted(words.iter()).enumerate().map(move |(position, word)| (list, position, word.as_str()))
+        })
+    }
+
     /// True if the container itself has a limit of `resource`.
     pub fn limits(&self, resource: &str) -> bool {
         self.spec.resources.limits(resource)

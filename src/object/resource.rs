@@ -4,6 +4,7 @@
 //! in `resource/`. It borrows from the request, and skips the fields that it does not name. Structs and lists inside it are read
 //! by the functions of `mapping`, so that an array is not taken for a struct and memory is bounded.
 
+mod config_map;
 mod connect;
 mod ingress;
 mod network_policy;
@@ -36,6 +37,7 @@ pub const EPHEMERAL_CONTAINERS: &Resource = &Resource {
     is_namespaced: true,
 };
 
+pub use config_map::ConfigMap;
 pub use connect::{
     ConnectOptions, NodeProxyOptions, PodAttachOptions, PodExecOptions, PodPortForwardOptions, PodProxyOptions,
     ServiceProxyOptions,
@@ -247,6 +249,16 @@ resources! {
         subresources: &[],
         harmless: &[],
         is_namespaced: false,
+    };
+    /// ConfigMaps.
+    CONFIG_MAPS: ConfigMap<'a> = Resource {
+        group: "",
+        kind: "ConfigMap",
+        resource: "configmaps",
+        operations: &[Operation::Create, Operation::Update],
+        subresources: &[],
+        harmless: &[],
+        is_namespaced: true,
     };
 }
 

@@ -72,6 +72,12 @@ mod pods {
     pub(super) mod writable_root_filesystems;
 }
 
+/// Policies on credentials, connections and settings.
+#[path = "secrets"]
+mod secrets {
+    pub(super) mod literal_secrets;
+}
+
 /// A policy of the catalogue.
 pub struct Entry {
     /// Its documentation.
@@ -171,6 +177,7 @@ pub static CATALOGUE: &[Entry] = &[
     judges!("unbounded-containers", pods::unbounded_containers::UnboundedContainers),
     judges!("missing-user-namespaces", pods::missing_user_namespaces::MissingUserNamespaces),
     judges!("unlabelled-namespaces", namespaces::unlabelled_namespaces::UnlabelledNamespaces, "namespace"),
+    judges!("literal-secrets", secrets::literal_secrets::LiteralSecrets),
     sets!("default-seccomp-profile", defaults::seccomp_profile::DefaultSeccompProfile),
     sets!("default-no-privilege-escalation", defaults::no_privilege_escalation::DefaultNoPrivilegeEscalation),
     sets!("default-no-token-automount", defaults::no_token_automount::DefaultNoTokenAutomount),

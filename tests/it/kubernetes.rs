@@ -26,6 +26,7 @@ mod labels;
 mod large;
 mod latecomers;
 mod leak;
+mod literal_secrets;
 mod modes;
 mod namespaces;
 mod network_policies;

@@ -27,6 +27,7 @@ mod judging;
 mod kubernetes;
 mod labels;
 mod large;
+mod literal_secrets;
 mod namespace_labels;
 mod pages;
 mod plain;

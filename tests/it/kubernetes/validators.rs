@@ -220,7 +220,7 @@ fn an_object_of_another_kind_is_none_of_our_business() {
     let plane = Plane::shared();
     let space = Space::new(plane, "it-others");
     let portcullis = Portcullis::hardened(plane, &space);
-    let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "map"}});
-    space.create("configmaps", &map).admitted();
-    assert!(portcullis.records().iter().all(|record| record["name"] != "map"));
+    let quota = json!({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "quota"}});
+    space.create("resourcequotas", &quota).admitted();
+    assert!(portcullis.records().iter().all(|record| record["name"] != "quota"));
 }
