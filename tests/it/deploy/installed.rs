@@ -49,7 +49,10 @@ fn a_new_configuration_waits_for_its_webhooks() {
     replace(&program.file(), &configuration("deploy/overlays/enforce"));
     let missing = "ValidatingWebhookConfiguration portcullis has no webhook enforce.portcullis.dev";
     let other = "ValidatingWebhookConfiguration portcullis: observe.portcullis.dev has another namespaceSelector";
-    lags(&program, &[missing, other]);
+    // Access is only warned of, so that it is in an entry of its own where policies on Pods refuse.
+    let rules = "ValidatingWebhookConfiguration portcullis: observe.portcullis.dev has another rules";
+    let access = "ValidatingWebhookConfiguration portcullis has no webhook observe-nodes-proxy.portcullis.dev";
+    lags(&program, &[missing, rules, other, access]);
     let in_force = recorded(&program).expect("it is recorded")["configuration"].clone();
     assert!(program.admin("/readyz?verbose").1.contains(in_force.as_str().expect("a digest")));
 
@@ -65,7 +68,12 @@ fn a_new_configuration_waits_for_its_webhooks() {
     replace(&program.file(), &configuration("deploy/overlays/audit-only"));
     lags(
         &program,
-        &[other, "ValidatingWebhookConfiguration portcullis has a webhook too many: enforce.portcullis.dev"],
+        &[
+            rules,
+            other,
+            "ValidatingWebhookConfiguration portcullis has a webhook too many: enforce.portcullis.dev",
+            "ValidatingWebhookConfiguration portcullis has a webhook too many: observe-nodes-proxy.portcullis.dev",
+        ],
     );
 }
 
