@@ -49,10 +49,10 @@ fn a_new_configuration_waits_for_its_webhooks() {
     replace(&program.file(), &configuration("deploy/overlays/enforce"));
     let missing = "ValidatingWebhookConfiguration portcullis has no webhook enforce.portcullis.dev";
     let other = "ValidatingWebhookConfiguration portcullis: observe.portcullis.dev has another namespaceSelector";
-    // The policy on Namespaces warns, and shares a webhook with the Pods where those are only recorded.
+    // What is only warned of, where policies on Pods refuse, has a webhook of its own.
     let rules = "ValidatingWebhookConfiguration portcullis: observe.portcullis.dev has another rules";
-    let of_namespaces = "ValidatingWebhookConfiguration portcullis has no webhook observe-namespaces.portcullis.dev";
-    lags(&program, &[missing, rules, other, of_namespaces]);
+    let warned = "ValidatingWebhookConfiguration portcullis has no webhook observe-configmaps.portcullis.dev";
+    lags(&program, &[missing, rules, other, warned]);
     let in_force = recorded(&program).expect("it is recorded")["configuration"].clone();
     assert!(program.admin("/readyz?verbose").1.contains(in_force.as_str().expect("a digest")));
 
@@ -72,7 +72,7 @@ fn a_new_configuration_waits_for_its_webhooks() {
             rules,
             other,
             "ValidatingWebhookConfiguration portcullis has a webhook too many: enforce.portcullis.dev",
-            "ValidatingWebhookConfiguration portcullis has a webhook too many: observe-namespaces.portcullis.dev",
+            "ValidatingWebhookConfiguration portcullis has a webhook too many: observe-configmaps.portcullis.dev",
         ],
     );
 }
