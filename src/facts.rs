@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex};
 use crate::lock::lock;
 
 pub use namespace::Namespace;
-pub use network_policy::{Direction, NetworkPolicy, Operator, Requirement, Selector, Widest, allow_everything};
+pub use network_policy::{Direction, NetworkPolicy, Operator, Requirement, Selector, allow_everything};
 pub use owner::OwnerKind;
 
 /// The policy asked for a fact that is not at hand yet.

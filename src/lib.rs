@@ -34,6 +34,7 @@
 //! 12. No annotation or label of the evaluated object turns a policy off or vouches for it. The labels of its namespace,
 //!     where they count at all, only tighten ([`pod_security`]).
 
+pub mod addresses;
 pub mod backstop;
 mod bound;
 pub mod cli;

@@ -1,6 +1,5 @@
 //! The submitted object, read once: its metadata, and the pods or pod templates in it.
 
-pub mod blocks;
 mod container;
 mod controller;
 mod ephemeral;

@@ -1,7 +1,6 @@
 //! A NetworkPolicy (`networking.k8s.io/v1`), reduced to the pods that it selects, the directions in which it isolates them, and
 //! what it lets through.
 
-mod blocks;
 mod coverage;
 mod openness;
 mod rules;
@@ -12,7 +11,7 @@ use serde::Deserialize;
 use crate::object::resource::{LabelSelector, NetworkPolicy as Written};
 use crate::steps::{counted, take, uncounted};
 
-pub use openness::{Widest, allow_everything};
+pub use openness::allow_everything;
 use rules::Rule;
 
 /// A direction of traffic, as seen from the pod.

@@ -1,38 +1,8 @@
 //! The addresses that are allowed at one port, while ports are swept from the first to the last one: ranges of addresses are
 //! added and removed, and each time the question is whether what is allowed holds a wide block.
 
-use super::blocks::{Family, Span, merged};
+use crate::addresses::{Span, Wide};
 use crate::steps::{counted, take};
-
-/// Size of the blocks of one family that are wide.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Wide {
-    pub(super) family: Family,
-    /// Length of their prefix.
-    pub(super) length: u8,
-}
-
-impl Wide {
-    /// True if a range of addresses holds a block of that size that is not wholly of addresses that are not public. Addresses
-    /// that are not public are taken as allowed: `except: [10.0.0.0/8]` makes no block of 8.0.0.0/6 narrower.
-    fn is_in(self, span: Span) -> bool {
-        let bits = self.family.bits().saturating_sub(self.length.into());
-        let mask = 1_u128.checked_shl(bits).map_or(u128::MAX, |size| size - 1);
-        // A block of all addresses has no mask of its own in 32 of 128 bits.
-        let (up, down) = (span.first & mask == 0, span.last & mask == mask);
-        let first = if up { Some(span.first) } else { (span.first | mask).checked_add(1) };
-        let last = if down { Some(span.last) } else { (span.last & !mask).checked_sub(1) };
-        let (Some(first), Some(last)) = (first, last) else { return false };
-        let is_special = |special: &Span| special.first <= first && last <= special.last;
-        first <= last && !self.family.special().iter().any(is_special)
-    }
-
-    /// True if addresses, in any order, hold such a block.
-    pub(super) fn is_among(self, addresses: &[Span]) -> bool {
-        let with_special = addresses.iter().chain(self.family.special()).copied().collect();
-        !addresses.is_empty() && counted(merged(with_special)).any(|span| self.is_in(span))
-    }
-}
 
 /// A segment tree over the ranges between the ends of all blocks.
 pub(super) struct Coverage {

@@ -7,71 +7,12 @@
 
 use std::collections::BTreeSet;
 
-use schemars::JsonSchema;
-use serde::Deserialize;
-
-use super::blocks::{Family, Span, merged};
-use super::coverage::{Coverage, Wide};
+use super::coverage::Coverage;
 use super::rules::{LAST_PORT, PROTOCOLS, Peers, PodPeer, Ports, Rule};
 use super::selection::is_everybody;
 use super::{Direction, NetworkPolicy};
+use crate::addresses::{Family, Span, Widest, merged};
 use crate::steps::counted;
-
-/// Length of the prefixes of the smallest public blocks that count as everywhere.
-#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
-#[serde(try_from = "Lengths")]
-#[schemars(with = "Lengths")]
-pub struct Widest {
-    ipv4: u8,
-    ipv6: u8,
-}
-
-/// Lengths as they are written.
-#[derive(Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields, rename = "Widest")]
-struct Lengths {
-    /// Length of an IPv4 prefix, 0 to 32: at 8, an allowed 8.0.0.0/8 is everywhere and 8.0.0.0/9 is not.
-    #[schemars(range(min = 0, max = 32))]
-    ipv4: u8,
-    /// Length of an IPv6 prefix, 0 to 128.
-    #[schemars(range(min = 0, max = 128))]
-    ipv6: u8,
-}
-
-impl Default for Lengths {
-    fn default() -> Self {
-        Self { ipv4: 8, ipv6: 16 }
-    }
-}
-
-impl Default for Widest {
-    fn default() -> Self {
-        let Lengths { ipv4, ipv6 } = Lengths::default();
-        Self { ipv4, ipv6 }
-    }
-}
-
-impl TryFrom<Lengths> for Widest {
-    type Error = String;
-
-    fn try_from(Lengths { ipv4, ipv6 }: Lengths) -> Result<Self, String> {
-        match (ipv4, ipv6) {
-            (33.., _) => Err(format!("ipv4: {ipv4} must be the length of a prefix, 0 to 32")),
-            (_, 129..) => Err(format!("ipv6: {ipv6} must be the length of a prefix, 0 to 128")),
-            _ => Ok(Self { ipv4, ipv6 }),
-        }
-    }
-}
-
-impl Widest {
-    fn of(self, family: Family) -> Wide {
-        let length = match family {
-            Family::V4 => self.ipv4,
-            Family::V6 => self.ipv6,
-        };
-        Wide { family, length }
-    }
-}
 
 /// What the rules with the same ports allow together.
 struct Group<'r> {

@@ -1,8 +1,8 @@
 //! Rules of a NetworkPolicy: the ports that each allows, and the peers.
 
-use super::blocks::Addresses;
 use super::selection::NAMESPACE_NAME;
 use super::{Operator, Requirement, Selector};
+use crate::addresses::Addresses;
 use crate::object::resource::{Peer as WrittenPeer, Port as WrittenPort, PortNumber};
 use crate::steps::counted;
 

@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::{Direction, NetworkPolicy, Widest, allow_everything};
+use super::{Direction, NetworkPolicy, allow_everything};
+use crate::addresses::Widest;
 use crate::steps::{Allowance, POLICY};
 
 fn read(egress: &Value) -> NetworkPolicy {

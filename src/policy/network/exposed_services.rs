@@ -9,8 +9,8 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::addresses::{Addresses, IpAddr, Widest, address};
 use crate::facts::{Facts, Pending};
-use crate::object::blocks::{Blocks, IpAddr};
 use crate::object::resource::{SERVICES, Service};
 use crate::object::{Object, Path, Place};
 use crate::policy::{Allowed, Fields, Kinds, Meta, Policy, Report, Severity, Validator, quoted};
@@ -31,10 +31,8 @@ pub(crate) struct ExposedServices {
     /// Addresses that externalIPs may name.
     #[serde(rename = "externalIPs")]
     external_ips: Vec<IpAddr>,
-    /// Length of prefix from which on a public IPv4 block is as good as everything.
-    widest_ipv4: u8,
-    /// Length of prefix from which on a public IPv6 block is as good as everything.
-    widest_ipv6: u8,
+    /// Smallest public blocks that count as everything.
+    widest: Widest,
 }
 
 /// A provider of load balancers.
@@ -66,7 +64,7 @@ const INTERNAL: [(Provider, &str, &str); 10] = [
 
 impl Default for ExposedServices {
     fn default() -> Self {
-        Self { internal: vec![], balancer_node_ports: true, external_ips: vec![], widest_ipv4: 8, widest_ipv6: 16 }
+        Self { internal: vec![], balancer_node_ports: true, external_ips: vec![], widest: Widest::default() }
     }
 }
 
@@ -109,13 +107,13 @@ impl Validator for ExposedServices {
     fn judge(&self, request: &Request<'_>, _: &Facts<'_>, report: &mut Report) -> Result<(), Pending> {
         let Some(service) = request.object_as::<Service<'_>>() else { return Ok(()) };
         let spec = |field: &str| Path::root().fields("spec").fields(field);
-        for (position, address) in service.external_ips().enumerate() {
-            if !address.parse().is_ok_and(|address| self.external_ips.contains(&address)) {
+        for (position, written) in service.external_ips().enumerate() {
+            if !address(written).is_some_and(|address| self.external_ips.contains(&address)) {
                 report.add(
                     Place::field(spec("externalIPs").index(position)),
                     format_args!(
                         "must not name {}: the Service would take the traffic for that address",
-                        quoted(address)
+                        quoted(written)
                     ),
                 );
             }
@@ -150,7 +148,7 @@ impl ExposedServices {
             return;
         }
         let field = Path::root().fields("spec.loadBalancerSourceRanges");
-        let mut blocks = Blocks::default();
+        let mut blocks = Addresses::default();
         let mut listed: Vec<&str> = Vec::new();
         let place = if service.source_ranges().next().is_some() {
             for (position, range) in service.source_ranges().enumerate() {
@@ -175,13 +173,13 @@ impl ExposedServices {
             }
             place
         };
-        if blocks.hold_public(self.widest_ipv4, self.widest_ipv6) {
+        if blocks.are_everywhere(self.widest) {
             listed.sort_unstable();
-            let (ipv4, ipv6) = (self.widest_ipv4, self.widest_ipv6);
             report.add(
                 Place::field(place),
                 format_args!(
-                    "must not hold a public block of /{ipv4} (IPv6: /{ipv6}) or wider, as these do together: {}",
+                    "must not hold a public block of {} or wider, as these do together: {}",
+                    self.widest,
                     quoted(&listed.join(", "))
                 ),
             );
@@ -190,8 +188,8 @@ impl ExposedServices {
 }
 
 /// Adds a block, or the finding that it is not one.
-fn add(blocks: &mut Blocks, range: &str, place: impl Fn() -> Path, report: &mut Report) {
-    if !blocks.add(range) {
+fn add(blocks: &mut Addresses, range: &str, place: impl Fn() -> Path, report: &mut Report) {
+    if !blocks.add(range.trim(), std::iter::empty()) {
         let message = format!("must be a block of addresses such as 192.0.2.0/24: {} is not one", quoted(range.trim()));
         report.add(Place::field(place()), message);
     }

@@ -6,7 +6,8 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::facts::{Direction, Facts, NetworkPolicy, Pending, Widest, allow_everything};
+use crate::addresses::Widest;
+use crate::facts::{Direction, Facts, NetworkPolicy, Pending, allow_everything};
 use crate::object::resource::{self, NETWORK_POLICIES};
 use crate::object::{Object, Path, Place, REASON};
 use crate::policy::{Allowed, Control, Fields, Kinds, Meta, Policy, Report, Severity, Validator};

@@ -6,7 +6,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::open_egress::judge_direction;
-use crate::facts::{Direction, Facts, Pending, Widest};
+use crate::addresses::Widest;
+use crate::facts::{Direction, Facts, Pending};
 use crate::object::resource::NETWORK_POLICIES;
 use crate::policy::{Allowed, Control, Fields, Kinds, Meta, Policy, Report, Severity, Validator};
 use crate::request::Request;

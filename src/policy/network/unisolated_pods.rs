@@ -9,7 +9,8 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::facts::{Direction, Facts, Lookup, NetworkPolicy, Pending, Widest, allow_everything};
+use crate::addresses::Widest;
+use crate::facts::{Direction, Facts, Lookup, NetworkPolicy, Pending, allow_everything};
 use crate::object::Pod;
 use crate::policy::{Allowed, Control, Fields, Kinds, Meta, Policy, Report, Severity, Validator, quoted};
 use crate::request::Request;

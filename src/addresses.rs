@@ -1,21 +1,28 @@
-//! Address blocks as ranges of numbers, and the addresses that are not public.
+//! Blocks of IP addresses as ranges of numbers, the addresses that are not public, and what counts as everywhere.
 
-use std::net::IpAddr;
-
-use ipnet::IpNet;
+mod block;
+#[cfg(test)]
+mod tests;
+mod widest;
 
 use crate::steps::counted;
 
+pub use std::net::IpAddr;
+
+pub use block::address;
+pub(crate) use widest::Wide;
+pub use widest::Widest;
+
 /// Addresses from the first to the last one, both included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Span {
-    pub(super) first: u128,
-    pub(super) last: u128,
+pub(crate) struct Span {
+    pub(crate) first: u128,
+    pub(crate) last: u128,
 }
 
 /// An address family.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Family {
+pub(crate) enum Family {
     V4,
     V6,
 }
@@ -66,18 +73,27 @@ const fn v6(network: u128, length: u32) -> Span {
 }
 
 impl Family {
-    pub(super) const ALL: [Self; 2] = [Self::V4, Self::V6];
+    pub(crate) const ALL: [Self; 2] = [Self::V4, Self::V6];
 
     /// The number of bits of an address.
-    pub(super) const fn bits(self) -> u32 {
+    pub(crate) const fn bits(self) -> u32 {
         match self {
             Self::V4 => 32,
             Self::V6 => 128,
         }
     }
 
+    /// The bits of an address that a prefix of that length leaves open; `None` if there are no such prefixes.
+    const fn host(self, length: u32) -> Option<u128> {
+        match self.bits().checked_sub(length) {
+            Some(128) => Some(u128::MAX),
+            Some(open) => Some((1 << open) - 1),
+            None => None,
+        }
+    }
+
     /// The last address.
-    pub(super) const fn last(self) -> u128 {
+    pub(crate) const fn last(self) -> u128 {
         match self {
             Self::V4 => 0xffff_ffff,
             Self::V6 => u128::MAX,
@@ -85,7 +101,7 @@ impl Family {
     }
 
     /// The addresses that are not public, in order.
-    pub(super) const fn special(self) -> &'static [Span] {
+    pub(crate) const fn special(self) -> &'static [Span] {
         match self {
             Self::V4 => &SPECIAL_V4,
             Self::V6 => &SPECIAL_V6,
@@ -95,25 +111,25 @@ impl Family {
 
 /// Addresses of both families, in any order, perhaps several times.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Addresses {
+pub struct Addresses {
     v4: Vec<Span>,
     v6: Vec<Span>,
 }
 
 impl Addresses {
-    pub(super) fn of(&self, family: Family) -> &[Span] {
+    pub(crate) fn of(&self, family: Family) -> &[Span] {
         match family {
             Family::V4 => &self.v4,
             Family::V6 => &self.v6,
         }
     }
 
-    /// Adds the addresses of a block that are in none of the exceptions. A block that an API server would refuse has none, and
-    /// an exception that it would refuse takes none away.
-    pub(super) fn add<'t>(&mut self, block: &str, except: impl Iterator<Item = &'t str>) {
-        let Some((family, block)) = parse(block) else { return };
+    /// Adds the addresses of a block in CIDR notation that are in none of the exceptions. False if an API server would refuse the
+    /// block: then nothing is added. An exception that it would refuse takes nothing away.
+    pub fn add<'t>(&mut self, block: &str, except: impl Iterator<Item = &'t str>) -> bool {
+        let Some((family, block)) = block::read(block) else { return false };
         let of_family = |(of, except): (Family, Span)| (of == family).then_some(except);
-        let except = merged(counted(except).filter_map(parse).filter_map(of_family).collect());
+        let except = merged(counted(except).filter_map(block::read).filter_map(of_family).collect());
         let left = subtracted(block, &except);
         match family {
             Family::V4 => self.v4.extend(left),
@@ -122,6 +138,12 @@ impl Addresses {
                 self.v6.extend(left);
             }
         }
+        true
+    }
+
+    /// True if they hold, together, a block that counts as everywhere.
+    pub fn are_everywhere(&self, widest: Widest) -> bool {
+        Family::ALL.into_iter().any(|family| widest.of(family).is_among(self.of(family)))
     }
 }
 
@@ -132,29 +154,8 @@ fn translated(span: Span) -> Option<Span> {
     (first <= last).then(|| Span { first: low(first), last: low(last) })
 }
 
-/// A block in CIDR notation. Bits below its prefix do not count, and IPv4 written as IPv6 (`::ffff:0:0/96`) is IPv4: Go reads
-/// it so.
-fn parse(text: &str) -> Option<(Family, Span)> {
-    let block: IpNet = text.parse().ok()?;
-    let mapped = match block {
-        IpNet::V6(block) if block.prefix_len() >= 96 => block.network().to_ipv4_mapped(),
-        _ => None,
-    };
-    Some(match (block.network(), block.broadcast(), mapped) {
-        (_, _, Some(first)) => {
-            let first = u128::from(u32::from(first));
-            (Family::V4, Span { first, last: first | ((1 << (128 - block.prefix_len())) - 1) })
-        }
-        (IpAddr::V4(first), IpAddr::V4(last), _) => {
-            (Family::V4, Span { first: u32::from(first).into(), last: u32::from(last).into() })
-        }
-        (IpAddr::V6(first), IpAddr::V6(last), _) => (Family::V6, Span { first: first.into(), last: last.into() }),
-        _ => return None,
-    })
-}
-
 /// The same addresses, in order, each once, in spans that are not adjacent.
-pub(super) fn merged(mut spans: Vec<Span>) -> Vec<Span> {
+pub(crate) fn merged(mut spans: Vec<Span>) -> Vec<Span> {
     spans.sort_unstable();
     let mut merged: Vec<Span> = Vec::with_capacity(spans.len());
     for span in counted(spans) {
