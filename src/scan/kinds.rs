@@ -190,13 +190,13 @@ mod tests {
         let place = |kind: &str| kinds.iter().position(|known| known == kind).expect(kind);
         assert!(place("Rollout") < place("PodTemplate"));
         assert!(place("Deployment") < place("ReplicaSet") && place("CronJob") < place("Job"));
-        assert_eq!(kinds.len(), 11);
+        assert_eq!(kinds.len(), 10);
     }
 
     #[test]
     fn without_a_policy_nothing_is_listed() {
         let text = "apiVersion: portcullis.dev/v1alpha1\nkind: Configuration\n";
         assert_eq!(kinds(&compile("c", text, None).expect("a configuration").snapshot), [""; 0]);
-        assert_eq!(kinds(&compile_profile("pss-restricted", None).expect("a profile").snapshot).len(), 10);
+        assert_eq!(kinds(&compile_profile("pss-restricted", None).expect("a profile").snapshot).len(), 9);
     }
 }

@@ -58,7 +58,7 @@ fn settings_of_exposed_services_decide() {
         ("{widest: {ipv4: 24}}", ranges(&["20.0.0.0/25"]), 0),
         ("{widest: {ipv4: 32, ipv6: 128}}", ranges(&["20.0.0.0/32"]), 1),
         ("{widest: {ipv6: 48}}", ranges(&["2a00::/48"]), 1),
-        ("{widest: {ipv6: 0}}", ranges(&["::/2"]), 0),
+        ("{widest: {ipv6: 0}}", ranges(&["2000::/4"]), 0),
         // All that is public is in it.
         ("{widest: {ipv6: 0}}", ranges(&["::/1"]), 1),
         ("{}", ranges(&["not a block"]), 1),

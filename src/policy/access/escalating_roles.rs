@@ -108,6 +108,12 @@ impl Validator for EscalatingRoles {
         }
         let selectors = cluster_role.and_then(ClusterRole::aggregation_rule);
         for (position, selector) in selectors.into_iter().flat_map(Aggregation::selectors).enumerate() {
+            if selector.selects(&[("kubernetes.io/bootstrapping", "rbac-defaults")]) {
+                let path = Path::root().fields("aggregationRule.clusterRoleSelectors").index(position);
+                report
+                    .add(Place::field(path), "must not select ClusterRole \"cluster-admin\", which may do everything");
+                continue;
+            }
             let selected = AGGREGATED.iter().find(|(_, label)| {
                 selector.selects(&[(*label, "true"), ("kubernetes.io/bootstrapping", "rbac-defaults")])
             });

@@ -12,11 +12,12 @@ use crate::policy::{Allowed, Control, Fields, Kinds, Meta, Policy, Report, Sever
 use crate::request::Request;
 
 /// Users and groups that are no one in particular, or everything, and what a binding to them means.
-const NOBODY: [(&str, &str); 4] = [
+const NOBODY: [(&str, &str); 5] = [
     ("system:masters", "its members are administrators already, whatever is bound or not"),
     ("system:anonymous", "it is everybody who reaches the API server"),
     ("system:unauthenticated", "it is everybody who reaches the API server"),
     ("system:authenticated", "it is everybody who has signed in, and every ServiceAccount"),
+    ("system:serviceaccounts", "it is every ServiceAccount, and so every Pod with a token"),
 ];
 /// ClusterRoles of Kubernetes that read every Secret where they are bound.
 const READERS: [&str; 2] = ["admin", "edit"];

@@ -192,11 +192,18 @@ impl Power {
             Excuse::Never => false,
             Excuse::Named => true,
             Excuse::Roles => names.all(|name| name != "cluster-admin" && !name.starts_with("system:")),
-            Excuse::Identities => names.all(|name| !name.starts_with("system:")),
+            Excuse::Identities => names.all(|name| !is_administrator(name)),
             Excuse::Accounts => holder == Holder::Role,
             Excuse::Signers => names.all(|name| !name.starts_with("kubernetes.io/")),
         }
     }
+}
+
+/// True for users and groups of Kubernetes itself, and for the administrators that kubeadm makes.
+fn is_administrator(name: &str) -> bool {
+    name.starts_with("system:")
+        || name.starts_with("kubeadm:")
+        || ["kubernetes-admin", "kubernetes-super-admin"].contains(&name)
 }
 
 /// True if a rule reads Secrets of any name.

@@ -11,6 +11,8 @@ const VALUE: usize = 4096;
 const LINE: usize = 64;
 /// Spaces between a name, the separator and the value.
 const SPACES: usize = 32;
+/// Bytes before an option in which its command is looked for.
+const COMMAND: usize = 256;
 
 /// The kind of the credential that the separator at this position gives to a name.
 pub(super) fn at(text: &str, at: usize) -> Option<&'static str> {
@@ -61,17 +63,19 @@ pub(super) fn at(text: &str, at: usize) -> Option<&'static str> {
 }
 
 /// The kind of the credential behind an option of a command: `--password hunter2`, `-u user:hunter2`.
-pub(super) fn option(text: &str, rest: &str) -> Option<&'static str> {
+pub(super) fn option(before: &str, rest: &str) -> Option<&'static str> {
+    // The command stands near its option: to look through all that is before each option would take quadratic time.
+    let near = before.get(before.ceil_char_boundary(before.len().saturating_sub(COMMAND))..).unwrap_or_default();
     let (word, after) =
         rest.split_at_checked(rest.bytes().take(NAME).position(|byte| byte == b' ' || byte == b'=')?)?;
-    if matches!(word, "-u" | "--user" | "--proxy-user") && text.contains("curl") {
+    if matches!(word, "-u" | "--user" | "--proxy-user") && near.contains("curl") {
         let (given, _) = value_of(after.get(1..)?, false)?;
         let (user, password) = given.split_once(':')?;
         let is_id =
             password.bytes().all(|byte| byte.is_ascii_digit()) && user.bytes().all(|byte| byte.is_ascii_digit());
         return (!is_id && value::is_written(password)).then_some("a user and a password");
     }
-    if word == "-p" && text.contains("sshpass") {
+    if word == "-p" && near.contains("sshpass") {
         let (given, _) = value_of(after, false)?;
         return value::is_written(given).then_some("a password");
     }
@@ -123,13 +127,18 @@ fn value_of(rest: &str, is_yaml: bool) -> Option<(&str, &str)> {
         return None;
     }
     let ends = |byte: u8| byte.is_ascii_whitespace() || b"\"'`;&|<>,)}]\\".contains(&byte);
-    let end = trimmed.bytes().take(VALUE).position(ends).unwrap_or(trimmed.len().min(VALUE));
+    // Code, and not a value: `password=get_password(`.
+    let is_code = |byte: u8| b"([{".contains(&byte);
+    let end = trimmed.bytes().take(VALUE).position(|byte| ends(byte) || is_code(byte));
+    if end.and_then(|end| trimmed.as_bytes().get(end)).is_some_and(|byte| is_code(*byte)) {
+        return None;
+    }
+    let end = end.unwrap_or(trimmed.len().min(VALUE));
     let (given, after) = trimmed.split_at_checked(end)?;
     let near = after.get(..after.floor_char_boundary(LINE)).unwrap_or_default();
     let line = near.split(['\n', '\r']).next().unwrap_or_default().trim_start();
     let is_sentence = is_yaml && !line.is_empty() && !line.starts_with(['#', ',', '}', ']', '"', '\'', '\\']);
-    // Code, and not a value: `password=get_password(`.
-    (!is_sentence && !given.contains(['(', '[', '{'])).then_some((given, after))
+    (!is_sentence).then_some((given, after))
 }
 
 /// `name: DB_PASSWORD`, and in the next line its `value`.

@@ -67,7 +67,7 @@ fn dash(text: &str, at: usize, previous: u8) -> Option<&'static str> {
         return form::is_private_key(rest).then_some("a private key");
     }
     if previous.is_ascii_whitespace() || matches!(previous, b'"' | b'\'') {
-        return assignment::option(text, rest);
+        return assignment::option(text.get(..at).unwrap_or_default(), rest);
     }
     None
 }
