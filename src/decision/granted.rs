@@ -54,6 +54,10 @@ impl<'r> Granted<'r> {
                 is_same_role: new.role() == old.role(),
             },
             _ if is_role(request) => {
+                // A role that is aggregated into another one grants its rules there.
+                if is_newly_aggregated(request, before) {
+                    return Some(Self::none());
+                }
                 let is_same = |(sent, old)| is_same_in(sent, old, &["aggregationRule"]);
                 Of::Rules {
                     new: request.rules().collect(),
@@ -64,6 +68,12 @@ impl<'r> Granted<'r> {
             _ => return None,
         };
         Some(Self { of, left: Cell::new(COMPARISONS), known: RefCell::default() })
+    }
+
+    /// Nothing was granted before.
+    fn none() -> Self {
+        let of = Of::Subjects { new: Vec::new(), old: Vec::new(), is_same_role: false };
+        Self { of, left: Cell::new(0), known: RefCell::default() }
     }
 
     /// True if all that is at that place was granted before.
@@ -106,6 +116,15 @@ impl<'r> Granted<'r> {
         self.left.set(left.unwrap_or(0));
         left.is_some()
     }
+}
+
+/// True if a label that it did not have selects it for an aggregated ClusterRole of Kubernetes, or may.
+fn is_newly_aggregated(request: &Request<'_>, before: &Request<'_>) -> bool {
+    let (Some(new), Some(old)) = (&request.object, &before.object) else { return true };
+    let is_new = |(key, value): (&str, &str)| {
+        key.starts_with("rbac.authorization.k8s.io/aggregate-to-") && old.metadata().label(key) != Some(value)
+    };
+    new.metadata().labels().any(is_new)
 }
 
 fn is_role(request: &Request<'_>) -> bool {

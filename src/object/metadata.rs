@@ -69,6 +69,11 @@ impl Metadata<'_> {
         self.annotations.iter()
     }
 
+    /// Every label.
+    pub fn labels(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.labels.iter()
+    }
+
     /// True if a controller owns the object (an ownerReference with `controller: true`).
     pub fn has_controller(&self) -> bool {
         self.has_controller
