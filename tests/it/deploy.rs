@@ -112,7 +112,7 @@ fn kubectl(plane: &Plane, arguments: &[&str]) -> String {
 }
 
 /// `kubectl`, in a folder.
-fn kubectl_in(plane: &Plane, folder: &Path, arguments: &[&str]) -> Output {
+pub(crate) fn kubectl_in(plane: &Plane, folder: &Path, arguments: &[&str]) -> Output {
     let cache = tempfile::tempdir().expect("a folder");
     Command::new(&plane.place.kubectl)
         .args(arguments)

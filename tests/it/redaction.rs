@@ -4,7 +4,8 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::serve::{HARDENED, Serve, review, run, until, waiting};
+use crate::serve::{HARDENED, Serve, review, run, until};
+use crate::server_start;
 use crate::trail_redaction::{CANARIES, pod_with};
 
 /// A Pod that holds a text also where it is called and labelled, and in what its containers are given.
@@ -126,8 +127,7 @@ fn no_canary_of_a_configuration_is_printed_or_logged() {
             assert_eq!(code, Some(2), "{out}{err}");
             said += &(out + &err);
         }
-        let (log, answer) = waiting(&file);
-        said += &(log + &answer);
+        said += &server_start::start(Serve::new(&wrong)).said().concat();
         let refused = |server: &crate::serve::Server| server.stderr().matches("the last good one stays").count();
         let before = refused(&server);
         fs::write(server.path("config.yaml"), &wrong).expect("written");

@@ -16,7 +16,6 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::deploy::program::get;
 use client::{Answer, Client, Protocol};
 pub(crate) use output::{Output, json_lines, text};
 use pki::Authority;
@@ -318,22 +317,6 @@ pub(crate) fn run(args: &[&str], stdin: &str) -> (Option<i32>, String, String) {
     let output = output.expect("its end");
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
     (output.status.code(), text(output.stdout), text(output.stderr))
-}
-
-/// The log of a server that was started with a configuration file that has errors, and that waits for another one, and the
-/// answer of its `/readyz`.
-pub(crate) fn waiting(config: &str) -> (String, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
-    command.args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--config", config]);
-    let (_child, stdout, stderr) = spawn(command.args(["--tls-cert", "a", "--tls-key", "b"]));
-    let waits = |line: &Value| {
-        line["message"].as_str().is_some_and(|text| text.starts_with("the configuration cannot be used"))
-    };
-    let line = until("its words", || json_lines(&stderr).into_iter().find(waits));
-    let admin = line["admin"].as_str().and_then(|text| text.parse().ok()).expect("an address");
-    let (_, answer) = until("its answer", || Some(get(admin, "/readyz")).filter(|(status, _)| *status == 503));
-    assert_eq!(text(&stdout), "", "it records nothing");
-    (text(&stderr), answer)
 }
 
 /// Exit code and output of `trail verify` on a file.

@@ -15,14 +15,15 @@ const BAD: &str = "apiVersion: portcullis.dev/v1alpha1\nkind: Configuration\npro
 const FALLBACK: &str = "--fallback-to-last-good=last-good.yaml";
 
 /// A server that was started with an unusable configuration, and its admin port.
-struct Waiting {
+pub(crate) struct Waiting {
     program: Program,
     admin: SocketAddr,
     config: PathBuf,
     _serve: Serve,
 }
 
-fn start(serve: Serve) -> Waiting {
+/// Starts a server, and waits until it has refused its configuration.
+pub(crate) fn start(serve: Serve) -> Waiting {
     let program = Program::spawn(&mut serve.command());
     let line = program.says(&["the configuration cannot be used"]);
     let line: Value = serde_json::from_str(&line).expect("JSON");
@@ -31,6 +32,13 @@ fn start(serve: Serve) -> Waiting {
 }
 
 impl Waiting {
+    /// Its log, and the answer of its `/readyz`.
+    pub(crate) fn said(&self) -> [String; 2] {
+        let (_, answer) = until("its answer", || Some(get(self.admin, "/readyz")).filter(|(status, _)| *status == 503));
+        assert!(self.program.records().is_empty(), "it records nothing");
+        [self.program.log(), answer]
+    }
+
     /// Waits until `/readyz` answers 503 with a text that holds this.
     #[track_caller]
     fn not_ready(&self, part: &str) {

@@ -2,7 +2,8 @@
 
 use serde_json::json;
 
-use crate::serve::{HARDENED, Serve, good_pod, review, run, until, waiting};
+use crate::serve::{HARDENED, Serve, good_pod, review, run, until};
+use crate::server_start;
 use crate::sinks::receiver::{Receiver, Reply};
 use crate::sinks::{CLUSTER, Spooled, block_on, caught_up, settings};
 
@@ -48,7 +49,7 @@ fn every_command_refuses_what_the_server_refuses_about_sinks() {
     for (sink, wanted) in WRONG {
         let config = format!("{HARDENED}trail:\n  spool: {{directory: s}}\n  sinks:\n  - {{name: it, {sink}}}\n");
         let file = path("config.yaml");
-        std::fs::write(&file, config).expect("written");
+        std::fs::write(&file, &config).expect("written");
         let check = ["check", "--config", &file, &path("pod.yaml")];
         let answer = ["review", "--config", &file, &path("review.json")];
         for args in [&check[..], &answer[..], &["webhooks", "--config", &file][..]] {
@@ -57,8 +58,7 @@ fn every_command_refuses_what_the_server_refuses_about_sinks() {
             assert!(stderr.contains(wanted) && stderr.contains("config.yaml:9:"), "{args:?} {sink}: {stderr}");
             assert!(!stderr.contains("hunter2") && stdout.is_empty(), "{args:?} {sink}: {stderr}");
         }
-        let (log, answer) = waiting(&file);
-        for said in [log, answer] {
+        for said in server_start::start(Serve::new(&config)).said() {
             assert!(said.contains(wanted) && said.contains("config.yaml:9:"), "{sink}: {said}");
             assert!(!said.contains("hunter2"), "{sink}: {said}");
         }

@@ -16,6 +16,7 @@ use super::client::Client;
 use super::eventually;
 use super::plane::Plane;
 use super::process::PROGRAM;
+use crate::deploy::kubectl_in;
 use crate::golden::repository;
 
 /// The group of those whom the backstop judges, who may do everything by RBAC.
@@ -139,10 +140,7 @@ fn policies(configuration: &Path, groups: &[&str], more: &[&str]) -> String {
 /// Applies manifests as the administrator.
 fn apply(plane: &Plane, manifests: &str) {
     let dir = tempfile::tempdir().expect("a folder");
-    let file = dir.path().join("manifests.yaml");
-    std::fs::write(&file, manifests).expect("written");
-    let mut kubectl = Command::new(&plane.place.kubectl);
-    kubectl.args(["apply", "--filename"]).arg(file).arg("--kubeconfig").arg(&plane.place.kubeconfig);
-    let output = kubectl.arg("--cache-dir").arg(dir.path().join("cache")).output().expect("kubectl runs");
+    std::fs::write(dir.path().join("manifests.yaml"), manifests).expect("written");
+    let output = kubectl_in(plane, dir.path(), &["apply", "--filename", "manifests.yaml"]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }

@@ -1,5 +1,6 @@
 //! Rotation under load: certificates and CAs that live for half a minute, two replicas behind their Service, and an API server
-//! that admits nothing without them, with each form of the backstop loaded. Three rotations in the suite, more with `PORTCULLIS_ROTATIONS`.
+//! that admits nothing without them, with each form of the backstop loaded. Three rotations in the suite, more with
+//! `PORTCULLIS_ROTATIONS`.
 
 use std::net::SocketAddr;
 use std::sync::Mutex;
