@@ -10,6 +10,7 @@ use crate::object::mapping;
 use crate::object::resource::{
     self, ClusterRole, ClusterRoleBinding, ConnectOptions, FromContent, Grant, Role, RoleBinding, Rule,
 };
+use crate::object::unchanged::value_in;
 use crate::object::{Container, ImageUse, Object, Pod, Text, Unreadable, Workloads};
 
 pub use crate::operation::Operation;
@@ -229,6 +230,11 @@ impl<'a> Request<'a> {
         let shape = workloads.shape(&self.kind.group, &self.kind.kind);
         let object = Some(Object::read_beside(old, self.sent, shape)?);
         Ok(Some(Request { object, sent: Some(old), ..self.again() }))
+    }
+
+    /// The value of the object as received at the path `names`; `None` if it is absent or cannot be found.
+    pub(crate) fn raw(&self, names: &[&str]) -> Option<&'a str> {
+        value_in(self.sent?, names).map(RawValue::get)
     }
 
     /// The same request without its objects.

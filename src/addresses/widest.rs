@@ -85,7 +85,7 @@ impl Wide {
     pub(crate) fn is_in(self, span: Span) -> bool {
         let bits = self.family.bits().saturating_sub(self.length.into());
         let mask = 1_u128.checked_shl(bits).map_or(u128::MAX, |size| size - 1);
-        // A block of all addresses has no mask of its own in 32 of 128 bits.
+        // A shift by all 128 bits, of the block of all IPv6 addresses, has no result.
         let (up, down) = (span.first & mask == 0, span.last & mask == mask);
         let first = if up { Some(span.first) } else { (span.first | mask).checked_add(1) };
         let last = if down { Some(span.last) } else { (span.last & !mask).checked_sub(1) };

@@ -14,8 +14,10 @@ use crate::request::{Operation, Request};
 
 /// Comparisons of strings for one update. Whatever takes more is judged.
 const COMPARISONS: usize = 4_000_000;
-/// The controller that fills in the rules of aggregated ClusterRoles.
-const AGGREGATOR: &str = "system:serviceaccount:kube-system:clusterrole-aggregation-controller";
+/// The controller that fills in the rules of aggregated ClusterRoles: its ServiceAccount, and the user that it is where
+/// kube-controller-manager runs without `--use-service-account-credentials`.
+const AGGREGATORS: [&str; 2] =
+    ["system:serviceaccount:kube-system:clusterrole-aggregation-controller", "system:kube-controller-manager"];
 
 /// True for what the clusterrole-aggregation-controller exists for: an update of a ClusterRole that had an aggregationRule, and has
 /// the same one and the same labels after it.
@@ -26,7 +28,7 @@ pub(super) fn is_aggregation(request: &Request<'_>) -> bool {
             && is_same_in(sent, old, &["metadata", "labels"])
     };
     request.operation == Operation::Update
-        && request.user.name() == AGGREGATOR
+        && AGGREGATORS.contains(&request.user.name())
         && request.object_as::<ClusterRole<'_>>().is_some()
         && request.sent.zip(request.old).is_some_and(|(sent, old)| is_own(sent, old))
 }

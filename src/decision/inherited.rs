@@ -25,7 +25,8 @@ pub(super) fn mark(
     findings: &mut [Vec<ModedFinding>],
 ) {
     let Ok(Some(before)) = request.before(snapshot.workloads()) else { return };
-    // Pods will be created from the whole template, so that only a template equal byte for byte inherits.
+    // Pods will be created from the whole template, so that only a template equal byte for byte inherits. What the object has
+    // beside its template is compared as in other objects.
     let is_template = request.pods().iter().any(crate::object::Pod::is_template);
     let unchanged = request.has_templates_of(&before) && !existing::is_released(snapshot, request, &before);
 
@@ -37,10 +38,13 @@ pub(super) fn mark(
             continue;
         }
         if is_template {
-            for finding in findings {
-                finding.inherited = unchanged;
+            findings
+                .iter_mut()
+                .filter(|finding| !is_outside(finding))
+                .for_each(|finding| finding.inherited = unchanged);
+            if !findings.iter().any(is_outside) {
+                continue;
             }
-            continue;
         }
         // What is granted already is inherited, and nothing else, whatever the messages say.
         if let Some(granted) = &granted {
@@ -64,7 +68,8 @@ pub(super) fn mark(
         };
         let may_inherit =
             |finding: &ModedFinding| finding.place.within != Within::Many || *is_all_same.get_or_init(compare);
-        for finding in findings.iter_mut().filter(|finding| may_inherit(finding)) {
+        let is_left = |finding: &ModedFinding| !is_template || is_outside(finding);
+        for finding in findings.iter_mut().filter(|finding| is_left(finding) && may_inherit(finding)) {
             let key = (finding.place.within.clone(), finding.message.clone());
             if let Some(left) = had.get_mut(&key).filter(|left| **left > 0) {
                 *left -= 1;
@@ -72,6 +77,11 @@ pub(super) fn mark(
             }
         }
     }
+}
+
+/// True for a finding on the object, outside any template of it.
+fn is_outside(finding: &ModedFinding) -> bool {
+    matches!(finding.place.within, Within::Object { .. })
 }
 
 /// True if two objects are equal in every field of the top level that a path begins with, such as `spec` or `rules`. Of

@@ -3,6 +3,7 @@
 use super::container::{Container, ContainerList};
 use super::path::Path;
 use super::pod::{Pod, VolumeUse};
+use crate::digest::sha256;
 
 /// The place of a finding in an object.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -23,6 +24,18 @@ impl Place {
     pub fn field(path: Path) -> Self {
         let within = Within::Object { field: path.without_positions() };
         Self { path, within }
+    }
+
+    /// The same place, told apart by the values there: an update inherits a finding only while they stay the same. For a place
+    /// outside any pod.
+    pub fn holding<'v>(mut self, values: impl IntoIterator<Item = &'v str>) -> Self {
+        if let Within::Object { field } = &mut self.within {
+            for value in values {
+                field.push('\n');
+                field.push_str(&sha256(value.as_bytes()));
+            }
+        }
+        self
     }
 
     /// The path as messages print it; `.` for the object as a whole.
@@ -52,7 +65,7 @@ pub enum Within {
     },
     /// The object, outside any pod.
     Object {
-        /// The field below it, without list positions.
+        /// The field below it, without list positions, and the digests of values that tell it apart, a line each.
         field: String,
     },
     /// No single place, of a finding that stands for many.

@@ -59,6 +59,12 @@ impl Known {
         }
     }
 
+    /// True for a kind that could not be listed.
+    pub fn is_unreadable(&self, kind: &Listed) -> bool {
+        FACTS.iter().any(|(group, _, name, _)| (*group, *name) == (&*kind.group, &*kind.kind))
+            && self.unreadable.contains_key(&kind.kind)
+    }
+
     /// The objects, with the LimitRanges of each namespace.
     pub fn objects(&self) -> &Manifests {
         &self.objects

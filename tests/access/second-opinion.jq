@@ -19,7 +19,9 @@ def escalates($is_small): . as $rule | any(
   (("roles", "clusterroles") as $roles | ($rule | grants("rbac.authorization.k8s.io"; $roles; "bind"))
     and (($rule | is_named | not) or ($rule.resourceNames | any(. == "cluster-admin" or startswith("system:"))))),
   ((any(("users", "groups", "uids") as $who | ($rule | takes_on($who)); .) or ($rule | takes_on_extra))
-    and (($rule | is_named | not) or ($rule.resourceNames | any(startswith("system:"))))),
+    and (($rule | is_named | not) or ($rule.resourceNames | any(startswith("system:") or startswith("kubeadm:")
+      or IN("kubernetes-admin", "kubernetes-super-admin"))))),
+  (($rule | impersonates) and has($rule.apiGroups; "authentication.k8s.io") and on($rule.resources; "nodes")),
   (($rule | (takes_on("serviceaccounts") or grants(""; "serviceaccounts/token"; "create")))
     and (($rule | is_named | not) or ($is_small | not))),
   (($rule.verbs // []) | length > 0) and has($rule.apiGroups; "") and on($rule.resources; "nodes/proxy"),
@@ -29,7 +31,9 @@ def escalates($is_small): . as $rule | any(
   (("validatingwebhookconfigurations", "mutatingwebhookconfigurations", "validatingadmissionpolicies",
     "validatingadmissionpolicybindings", "mutatingadmissionpolicies", "mutatingadmissionpolicybindings") as $kind
     | ("create", "update", "patch", "delete", "deletecollection") as $verb
-    | ($rule | grants("admissionregistration.k8s.io"; $kind; $verb) and (is_named | not)));
+    | ($rule | grants("admissionregistration.k8s.io"; $kind; $verb))
+    and (($rule | is_named | not)
+      or (($rule.resourceNames | any(startswith("portcullis"))) and ($rule.verbs | any(IN("delete", "*"))))));
   .);
 
 def wildcards:
@@ -44,18 +48,19 @@ def of_role($kind; $namespace):
        elif $kind == "ClusterRole" and (is_named | not) and (("get", "list", "watch") as $verb | grants(""; "secrets"; $verb))
        then "escalating-roles\twarn\trules[\($at)]" else empty end)),
   ((.aggregationRule.clusterRoleSelectors // []) | to_entries[] | .key as $at | .value
-    | select(
-        any(("admin", "edit") as $what | ((.matchExpressions // []) | length == 0)
-          and ((.matchLabels // {}) | to_entries | all(
-            (.key == "rbac.authorization.k8s.io/aggregate-to-" + $what and .value == "true")
-            or (.key == "kubernetes.io/bootstrapping" and .value == "rbac-defaults"))); .))
-    | "escalating-roles\twarn\taggregationRule.clusterRoleSelectors[\($at)]");
+    | select((.matchExpressions // []) | length == 0)
+    | ((.matchLabels // {}) | to_entries | map(select((.key == "kubernetes.io/bootstrapping" and .value == "rbac-defaults") | not))) as $others
+    | if $others == [] then "enforce"
+      elif any(("admin", "edit") as $what
+        | $others | all(.key == "rbac.authorization.k8s.io/aggregate-to-" + $what and .value == "true"); .) then "warn"
+      else empty end
+    | "escalating-roles\t\(.)\taggregationRule.clusterRoleSelectors[\($at)]");
 
 def of_binding($kind; $namespace):
   .roleRef as $role
   | ((.subjects // []) | to_entries[] | .key as $at | .value
     | select(
-        ((.kind != "ServiceAccount" and (.name | IN("system:masters", "system:anonymous", "system:unauthenticated", "system:authenticated")))
+        ((.kind != "ServiceAccount" and (.name | IN("system:masters", "system:anonymous", "system:unauthenticated", "system:authenticated", "system:serviceaccounts")))
           or ($role.kind == "ClusterRole" and $role.name == "cluster-admin"))
         and ((.kind == "Group" and .name == "kubeadm:cluster-admins") | not)
         and ((.kind == "User" and .name == "system:anonymous" and $role.kind == "Role" and $namespace == "kube-public"

@@ -45,6 +45,26 @@ fn an_internal_load_balancer_counts_where_its_provider_is_set() {
 }
 
 #[test]
+fn an_internal_annotation_beside_one_that_says_otherwise_does_not_count() {
+    for (provider, annotations) in [
+        (
+            "google",
+            json!({"networking.gke.io/load-balancer-type": "External", "cloud.google.com/load-balancer-type": "Internal"}),
+        ),
+        ("google", json!({"networking.gke.io/load-balancer-type": "INTERNAL"})),
+        (
+            "aws",
+            json!({"service.beta.kubernetes.io/aws-load-balancer-scheme": "internet-facing",
+                "service.beta.kubernetes.io/aws-load-balancer-internal": "true"}),
+        ),
+    ] {
+        let settings = format!("{{internal: [{provider}]}}");
+        let found = found("exposed-services", &settings, &balancer(annotations.clone(), json!({})));
+        assert_eq!(found.len(), 1, "{annotations}");
+    }
+}
+
+#[test]
 fn settings_of_exposed_services_decide() {
     let ranges = |ranges: &[&str]| balancer(json!({}), json!({"loadBalancerSourceRanges": ranges}));
     let external = |address: &str| {

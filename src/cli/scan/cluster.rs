@@ -30,7 +30,9 @@ async fn whole(scan: &mut Scan<'_>, args: &Args, client: kube::Client) -> Result
     for error in errors {
         scan.cannot(&error.to_string());
     }
-    for kind in &served.kinds {
+    // What could not be listed as a fact is reported once.
+    let kinds: Vec<&Listed> = served.kinds.iter().filter(|kind| !known.is_unreadable(kind)).collect();
+    for kind in kinds {
         let known = &mut known;
         if let Err(error) = each(&client, kind, args.page_size, &mut Judging { scan, known }).await {
             scan.cannot(&error.to_string());

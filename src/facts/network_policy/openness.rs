@@ -150,7 +150,7 @@ impl AtPort<'_, '_> {
         let selecting = || self.selecting.iter().filter_map(|index| self.groups.get(*index));
         !self.open.is_empty()
             || self.coverages.iter().flatten().any(Coverage::is_wide)
-            // A group by itself is no more than it was.
+            // Each group by itself was looked at in `Group::of`.
             || self.selecting.len() > 1 && is_everybody(selecting().flat_map(|group| group.pods.iter().copied()))
     }
 }

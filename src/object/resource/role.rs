@@ -50,7 +50,7 @@ impl<'a> ClusterRole<'a> {
     }
 }
 
-/// A rule: verbs on resources, or on URLs that are no resources.
+/// A rule: verbs on resources, or on non-resource URLs.
 #[derive(Debug, Default, Deserialize, PartialEq)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Rule<'a> {

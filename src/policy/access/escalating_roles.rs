@@ -1,4 +1,4 @@
-//! `escalating-roles`: a role whose holder can make himself more than it says.
+//! `escalating-roles`: forbids rights with which the holder of a role can gain further rights.
 //!
 //! The powers are those of "Role Based Access Control Good Practices" of Kubernetes' documentation that a role shows. A rule
 //! counts where the RBAC authorizer matches it, in a Role as in a ClusterRole. A `*` counts as everything that it stands for, in one
@@ -37,7 +37,7 @@ pub(crate) struct EscalatingRoles {}
 impl Policy for EscalatingRoles {
     const META: &'static Meta = &Meta {
         id: "escalating-roles",
-        title: "a Role or ClusterRole whose holder can become more than it says",
+        title: "a Role or ClusterRole that allows privilege escalation",
         severity: Severity::Critical,
         since: "0.1.0",
         why: "Whoever may escalate, bind, impersonate, make tokens, reach the kubelet, approve certificates or write admission \
@@ -52,7 +52,7 @@ impl Policy for EscalatingRoles {
             Fields::of(&["rules[*].apiGroups", "rules[*].resources", "rules[*].verbs"]).allow(&[
                 Allowed::Words(
                     "not `escalate` or `bind` on roles and clusterroles; not `impersonate` (or `impersonate:MODE`, but for \
-                     `impersonate:associated-node`) on users, groups, serviceaccounts, uids and userextras; not `create` on \
+                     `impersonate:associated-node`) on users, groups, serviceaccounts, uids, userextras and nodes; not `create` on \
                      serviceaccounts/token; nothing on nodes/proxy; \
                      not `update` or `patch` on certificatesigningrequests/approval; not `approve` or `sign` on signers; no \
                      writing of validating or mutating webhook configurations, admission policies and their bindings; \
@@ -61,13 +61,13 @@ impl Policy for EscalatingRoles {
             ]),
             Fields::of(&["rules[*].resourceNames"]).allow(&[Allowed::Words(
                 "what excuses `bind`: names other than `cluster-admin` and `system:*`; `impersonate`: names other than \
-                 `system:*`, and of serviceaccounts only in a Role outside `kube-system`, as for serviceaccounts/token; \
-                 `approve` and `sign`: signers other than `kubernetes.io/*`; writing admission configurations: any names, which \
+                 `system:*`, `kubeadm:*` and the users that kubeadm makes, and of serviceaccounts only in a Role outside `kube-system`, as for serviceaccounts/token; \
+                 `approve` and `sign`: signers other than `kubernetes.io/*`; writing admission configurations: any names (to delete, none that begins with `portcullis`), which \
                  lets a program keep its own certificate there (and widen its own webhook: guard who can be it)",
             )]),
             Fields::of(&["aggregationRule.clusterRoleSelectors"]).allow(&[Allowed::Words(
                 "selectors that do not select `system:aggregate-to-admin` or `system:aggregate-to-edit`, which read Secrets: a \
-                 warning at most (other ClusterRoles that are selected are judged themselves)",
+                 warning at most; and selectors that do not select `cluster-admin`",
             )]),
         ],
         changes: &[],
@@ -90,7 +90,7 @@ impl Validator for EscalatingRoles {
                 is_refused |= found != Match::None;
                 match found {
                     Match::Named => {
-                        report.add(place(), format_args!("must not grant {}: {}", power.right, power.effect));
+                        report.add(place(), format_args!("must not grant {} ({})", power.right, power.effect));
                     }
                     Match::Wildcard => through_wildcards.push(power),
                     Match::None => {}
@@ -102,7 +102,7 @@ impl Validator for EscalatingRoles {
             if !is_refused && holder == Holder::ClusterRole && reads_secrets(rule) {
                 report.add_warning(
                     place(),
-                    "must not read Secrets without resourceNames, which is those of every namespace",
+                    "must name the Secrets that it reads (resourceNames): without names it reads those of every namespace",
                 );
             }
         }
@@ -143,7 +143,7 @@ struct Stands<'p>(&'p [&'static Power]);
 
 impl fmt::Display for Stands<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("must not hold a wildcard that stands for ")?;
+        out.write_str("must not hold a wildcard, which includes ")?;
         let last = self.0.len().saturating_sub(1);
         for (position, power) in self.0.iter().enumerate() {
             let before = match position {

@@ -1,4 +1,4 @@
-//! `interactive-access`: nobody enters what runs but those whom the settings name.
+//! `interactive-access`: only those whom the settings list open shells, port-forwards and proxies to what runs.
 //!
 //! Shells, port-forwards and proxies are CONNECT requests, of which an API server sends the options; a debugging container
 //! is an update of a Pod. Who may is told by namespace, group, user and ServiceAccount, each by its exact name: an API
@@ -20,7 +20,7 @@ use crate::object::{Container, ContainerList, Place, Workloads};
 use crate::policy::{Allowed, Control, Fields, Kinds, Meta, Policy, Report, Severity, Validator, quoted};
 use crate::request::{Operation, Request};
 
-/// Settings: whom access is left to. Without any, it is left to nobody.
+/// Settings: who may. Without any, nobody may.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub(crate) struct InteractiveAccess {
@@ -47,7 +47,7 @@ enum Nodes {
 impl Policy for InteractiveAccess {
     const META: &'static Meta = &Meta {
         id: "interactive-access",
-        title: "an exec, attach, port-forward, proxy or ephemeral container by somebody whom the settings do not name",
+        title: "an exec, attach, port-forward, proxy or ephemeral container by somebody whom the settings do not list",
         severity: Severity::Medium,
         since: "0.1.0",
         why: "Whoever runs commands in a container reads its secrets and changes what nobody reviewed. Shell access is \
@@ -87,12 +87,17 @@ impl Validator for InteractiveAccess {
                 ("nodes", _) => "sends a request to a kubelet",
                 _ => "sends a request through the API server",
             };
-            report.add(Place::object(), format_args!("must be left to those whom the settings name: {who} {does}"));
+            report.add(
+                Place::object(),
+                format_args!("must come from a user, group or ServiceAccount that the settings list: {who} {does}"),
+            );
             return Ok(());
         }
         for container in added(request) {
             let name = quoted(container.name());
-            let message = format_args!("must be left to those whom the settings name: {who} adds container {name}");
+            let message = format_args!(
+                "must come from a user, group or ServiceAccount that the settings list: {who} adds container {name}"
+            );
             report.add(container.at("name"), message);
         }
         Ok(())
@@ -104,7 +109,7 @@ impl Validator for InteractiveAccess {
 }
 
 impl InteractiveAccess {
-    /// True if the settings leave the access to the user, or to everybody in the namespace.
+    /// True if the settings list the user, or the namespace.
     fn allows(&self, request: &Request<'_>) -> bool {
         let user = &request.user;
         self.namespaces.hold(&request.namespace)

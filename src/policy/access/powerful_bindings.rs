@@ -1,4 +1,4 @@
-//! `powerful-bindings`: nobody is made the administrator of the cluster by the way, and nobody unknown is given a role.
+//! `powerful-bindings`: forbids bindings to `cluster-admin`, and bindings to users and groups that mean everybody.
 //!
 //! Each subject is judged by itself, so that an update that adds none is an update that grants nothing new.
 
@@ -11,9 +11,9 @@ use crate::object::{Path, Place};
 use crate::policy::{Allowed, Control, Fields, Kinds, Meta, Policy, Report, Severity, Validator, quoted};
 use crate::request::Request;
 
-/// Users and groups that are no one in particular, or everything, and what a binding to them means.
+/// Users and groups that must not be subjects, and the reason.
 const NOBODY: [(&str, &str); 5] = [
-    ("system:masters", "its members are administrators already, whatever is bound or not"),
+    ("system:masters", "members of this group bypass RBAC"),
     ("system:anonymous", "it is everybody who reaches the API server"),
     ("system:unauthenticated", "it is everybody who reaches the API server"),
     ("system:authenticated", "it is everybody who has signed in, and every ServiceAccount"),
@@ -32,13 +32,32 @@ pub(crate) struct PowerfulBindings {
 
 /// A subject, and the role that it may have.
 #[derive(Debug, Deserialize, JsonSchema)]
+#[serde(try_from = "Entry")]
+struct Bound(Entry);
+
+impl TryFrom<Entry> for Bound {
+    type Error = &'static str;
+
+    fn try_from(entry: Entry) -> Result<Self, &'static str> {
+        match (entry.kind, &entry.namespace) {
+            (SubjectKind::ServiceAccount, None) => Err(
+                "a ServiceAccount must have a namespace: without one, an account of that name in any namespace would be allowed",
+            ),
+            (SubjectKind::User | SubjectKind::Group, Some(_)) => Err("a User or Group must not have a namespace"),
+            _ => Ok(Self(entry)),
+        }
+    }
+}
+
+/// An entry of the setting `allow`.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
-struct Bound {
+struct Entry {
     /// Kind of the subject.
     kind: SubjectKind,
     /// Name of the subject.
     name: String,
-    /// Namespace of a ServiceAccount; of any if it is left out.
+    /// Namespace of a ServiceAccount.
     #[serde(default)]
     namespace: Option<String>,
     /// The role, as in the binding.
@@ -95,12 +114,14 @@ impl RoleKind {
 impl Default for PowerfulBindings {
     /// `K/cmd/kubeadm/app`: the group of the administrator's kubeconfig, and the one ConfigMap that whoever joins reads first.
     fn default() -> Self {
-        let bound = |kind, name: &str, role_kind, role: &str, namespace: Option<&str>| Bound {
-            kind,
-            name: name.to_owned(),
-            namespace: None,
-            role_ref: Named { kind: role_kind, name: role.to_owned() },
-            binding_namespace: namespace.map(str::to_owned),
+        let bound = |kind, name: &str, role_kind, role: &str, namespace: Option<&str>| {
+            Bound(Entry {
+                kind,
+                name: name.to_owned(),
+                namespace: None,
+                role_ref: Named { kind: role_kind, name: role.to_owned() },
+                binding_namespace: namespace.map(str::to_owned),
+            })
         };
         let admins = bound(SubjectKind::Group, "kubeadm:cluster-admins", RoleKind::ClusterRole, "cluster-admin", None);
         let role = "kubeadm:bootstrap-signer-clusterinfo";
@@ -178,14 +199,13 @@ impl Validator for PowerfulBindings {
 
 impl PowerfulBindings {
     fn allows(&self, request: &Request<'_>, role: &RoleRef<'_>, subject: &Subject<'_>) -> bool {
-        let is_in = |wanted: &Option<String>, namespace: &str| wanted.as_deref().is_none_or(|one| one == namespace);
-        self.allow.iter().any(|allowed| {
+        self.allow.iter().any(|Bound(allowed)| {
             allowed.kind.as_str() == subject.kind()
                 && allowed.name == subject.name()
-                && is_in(&allowed.namespace, subject.namespace())
+                && allowed.namespace.as_deref().is_none_or(|namespace| namespace == subject.namespace())
                 && allowed.role_ref.kind.as_str() == role.kind()
                 && allowed.role_ref.name == role.name()
-                && is_in(&allowed.binding_namespace, &request.namespace)
+                && allowed.binding_namespace.as_deref().is_none_or(|namespace| namespace == &*request.namespace)
         })
     }
 }

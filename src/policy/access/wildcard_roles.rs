@@ -1,4 +1,4 @@
-//! `wildcard-roles`: a role says what it grants.
+//! `wildcard-roles`: forbids wildcards in Roles and ClusterRoles.
 //!
 //! A wildcard is what the RBAC authorizer matches as one (`K/pkg/apis/rbac/v1/evaluation_helpers.go`). `*` alone is one in verbs,
 //! API groups and resources. `*/scale` is one too: it is the subresource of every resource, of those to come as well. `pods/*`

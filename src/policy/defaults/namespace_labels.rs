@@ -1,4 +1,4 @@
-//! `default-namespace-labels`: a new Namespace asks to be told of Pods below a level of the Pod Security Standards.
+//! `default-namespace-labels`: sets the `warn` and `audit` labels of the Pod Security Standards on new Namespaces.
 //!
 //! On Namespaces when they are created; never on those whose names begin with `kube-`, which are Kubernetes' own.
 

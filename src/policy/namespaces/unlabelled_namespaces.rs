@@ -124,7 +124,9 @@ impl Validator for UnlabelledNamespaces {
             let place = || place(name);
             if let Some(text) = text.filter(|text| Level::read(text).is_none()) {
                 report.add(place(), format_args!("must be privileged, baseline or restricted, not {}", quoted(text)));
-            } else if strongest < wanted {
+            } else if strongest < wanted
+                && !(lowered.is_some() && before.and_then(|before| label(before, name)) == text)
+            {
                 let least = Least(wanted);
                 match text {
                     Some(text) => report.add(place(), format_args!("must be {least}, not {}", quoted(text))),

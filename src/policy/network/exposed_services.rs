@@ -24,7 +24,7 @@ const SOURCE_RANGES: &str = "service.beta.kubernetes.io/load-balancer-source-ran
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub(crate) struct ExposedServices {
-    /// Providers of this cluster: load balancers that are internal by an annotation of theirs need no source ranges.
+    /// Providers of this cluster: load balancers that are internal by all their annotations of this kind need no source ranges.
     internal: Vec<Provider>,
     /// Whether a load balancer may also open a port on every node.
     balancer_node_ports: bool,
@@ -48,18 +48,18 @@ enum Provider {
     Oracle,
 }
 
-/// Annotations, and the value with which the provider's load balancer is an internal one.
-const INTERNAL: [(Provider, &str, &str); 10] = [
-    (Provider::Alibaba, "service.beta.kubernetes.io/alibaba-cloud-loadbalancer-address-type", "intranet"),
-    (Provider::Aws, "service.beta.kubernetes.io/aws-load-balancer-internal", "true"),
-    (Provider::Aws, "service.beta.kubernetes.io/aws-load-balancer-scheme", "internal"),
-    (Provider::Azure, "service.beta.kubernetes.io/azure-load-balancer-internal", "true"),
-    (Provider::Google, "networking.gke.io/load-balancer-type", "Internal"),
-    (Provider::Google, "cloud.google.com/load-balancer-type", "Internal"),
-    (Provider::Ibm, "service.kubernetes.io/ibm-load-balancer-cloud-provider-ip-type", "private"),
-    (Provider::Openstack, "service.beta.kubernetes.io/openstack-internal-load-balancer", "true"),
-    (Provider::Oracle, "service.beta.kubernetes.io/oci-load-balancer-internal", "true"),
-    (Provider::Oracle, "oci-network-load-balancer.oraclecloud.com/internal", "true"),
+/// Annotations, and the values with which the provider's load balancer is an internal one. Providers compare them exactly.
+const INTERNAL: [(Provider, &str, &[&str]); 10] = [
+    (Provider::Alibaba, "service.beta.kubernetes.io/alibaba-cloud-loadbalancer-address-type", &["intranet"]),
+    (Provider::Aws, "service.beta.kubernetes.io/aws-load-balancer-internal", &["true"]),
+    (Provider::Aws, "service.beta.kubernetes.io/aws-load-balancer-scheme", &["internal"]),
+    (Provider::Azure, "service.beta.kubernetes.io/azure-load-balancer-internal", &["true"]),
+    (Provider::Google, "networking.gke.io/load-balancer-type", &["Internal", "internal"]),
+    (Provider::Google, "cloud.google.com/load-balancer-type", &["Internal", "internal"]),
+    (Provider::Ibm, "service.kubernetes.io/ibm-load-balancer-cloud-provider-ip-type", &["private"]),
+    (Provider::Openstack, "service.beta.kubernetes.io/openstack-internal-load-balancer", &["true"]),
+    (Provider::Oracle, "service.beta.kubernetes.io/oci-load-balancer-internal", &["true"]),
+    (Provider::Oracle, "oci-network-load-balancer.oraclecloud.com/internal", &["true"]),
 ];
 
 impl Default for ExposedServices {
@@ -141,10 +141,16 @@ impl ExposedServices {
     fn judge_ranges(&self, request: &Request<'_>, service: &Service<'_>, report: &mut Report) {
         let metadata = request.object.as_ref().map(Object::metadata);
         let annotation = |key: &str| metadata.and_then(|metadata| metadata.annotation(key));
-        let is_internal = |(provider, key, value): &(Provider, &str, &str)| {
-            self.internal.contains(provider) && annotation(key).is_some_and(|found| found.eq_ignore_ascii_case(value))
+        // Of several annotations of a provider one wins, so that all of them have to say it.
+        let is_internal = |provider: &Provider| {
+            let mut said = INTERNAL
+                .iter()
+                .filter(|(of, ..)| of == provider)
+                .filter_map(|(_, key, values)| annotation(key).map(|found| values.contains(&found)))
+                .peekable();
+            said.peek().is_some() && said.all(|is_internal| is_internal)
         };
-        if INTERNAL.iter().any(is_internal) {
+        if self.internal.iter().any(is_internal) {
             return;
         }
         let field = Path::root().fields("spec.loadBalancerSourceRanges");
@@ -176,7 +182,7 @@ impl ExposedServices {
         if blocks.are_everywhere(self.widest) {
             listed.sort_unstable();
             report.add(
-                Place::field(place),
+                Place::field(place).holding(listed.iter().copied()),
                 format_args!(
                     "must not hold a public block of {} or wider, as these do together: {}",
                     self.widest,

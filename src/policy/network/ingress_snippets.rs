@@ -18,8 +18,11 @@ use crate::request::Request;
 const ENDS: [&str; 2] = ["-snippet", "-snippets"];
 /// Prefixes of haproxy-ingress; the second is its older one.
 const HAPROXY: [&str; 2] = ["haproxy-ingress.github.io", "ingress.kubernetes.io"];
-/// Begin of the names that haproxy-ingress pastes.
+/// Prefix of the annotation names that haproxy-ingress pastes.
 const CONFIG: &str = "config-";
+/// Prefixes of names that are haproxy-ingress' own, whatever `--annotations-prefix` it was given.
+const SECTIONS: [&str; 6] =
+    ["config-backend", "config-defaults", "config-frontend", "config-global", "config-proxy", "config-tcp"];
 
 /// Settings.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -40,7 +43,7 @@ impl Policy for IngressSnippets {
         fix: "remove the annotation, and use the controller's annotation for that purpose, such as custom-headers or a rate limit",
         kinds: &[Kinds::Resource(INGRESSES), Kinds::Resource(SERVICES)],
         fields: &[Fields::of(&["metadata.annotations[*]"])
-            .allow(&[Allowed::Words("names that do not end in `-snippet` or `-snippets`, or that the settings list")])],
+            .allow(&[Allowed::Words("names that neither end in `-snippet` or `-snippets` nor are a `config-…` of haproxy-ingress, or that the settings list")])],
         changes: &[],
         controls: &[],
     };
@@ -51,7 +54,7 @@ impl Validator for IngressSnippets {
         let metadata = request.object.as_ref().map(Object::metadata);
         for (key, value) in metadata.iter().flat_map(|metadata| metadata.annotations()) {
             if is_snippet(key) && !value.trim().is_empty() && !self.allow.iter().any(|allowed| allowed == key) {
-                let place = Place::field(Path::root().fields("metadata.annotations").key(key));
+                let place = Place::field(Path::root().fields("metadata.annotations").key(key)).holding([value]);
                 let name = quoted(key);
                 let message = format_args!(
                     "must not have {name}, which is pasted into the configuration of the ingress controller"
@@ -66,5 +69,7 @@ impl Validator for IngressSnippets {
 /// True for an annotation that a controller pastes into its configuration.
 fn is_snippet(key: &str) -> bool {
     let Some((prefix, name)) = key.split_once('/') else { return false };
-    ENDS.iter().any(|end| name.ends_with(end)) || HAPROXY.contains(&prefix) && name.starts_with(CONFIG)
+    ENDS.iter().any(|end| name.ends_with(end))
+        || HAPROXY.contains(&prefix) && name.starts_with(CONFIG)
+        || SECTIONS.iter().any(|section| name.starts_with(section))
 }

@@ -62,7 +62,10 @@ pub(super) fn judge_direction(direction: Direction, widest: Widest, request: &Re
     match request.object.as_ref().and_then(|object: &Object<'_>| object.metadata().annotation(REASON)).map(str::trim) {
         Some(reason) if !reason.is_empty() => report.state(reason),
         _ => report.add(
-            Place::field(Path::root().fields("spec").fields(direction.noun())),
+            // An old policy may stay open for the Pods that it selects, and no wider.
+            Place::field(Path::root().fields("spec").fields(direction.noun())).holding(
+                ["podSelector", direction.noun()].map(|field| request.raw(&["spec", field]).unwrap_or_default()),
+            ),
             format_args!("must not allow all {} without a reason in the annotation {REASON}", direction.noun()),
         ),
     }

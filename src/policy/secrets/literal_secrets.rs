@@ -44,7 +44,7 @@ impl Policy for LiteralSecrets {
         severity: Severity::High,
         since: "0.1.0",
         why: "Manifests are copied to repositories, logs and chats, and whoever may read pods or ConfigMaps may not read \
-              Secrets. What looks like a credential may be none, so the policy guesses.",
+              Secrets. The policy is a heuristic: some of its findings are false.",
         fix: "delete it from the manifest, change it where it is used, and give the container a Secret through \
               valueFrom.secretKeyRef, envFrom.secretRef or a volume",
         kinds: &[Kinds::Pods, Kinds::Resource(CONFIG_MAPS)],
@@ -93,7 +93,7 @@ fn judge_container(container: &Container<'_, '_>, report: &mut Report) {
         if let Some(kind) = given.or_else(|| text(word)) {
             report.add(
                 container.at_item(list, position, ""),
-                format_args!("must not hold a credential: it looks like {kind}"),
+                format_args!("must not hold a credential (it looks like {kind})"),
             );
         }
         // `--password` and its value are two words.
@@ -177,6 +177,6 @@ struct Named<'n> {
 
 impl std::fmt::Display for Named<'_> {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(out, "must not hold a credential: the value of {} looks like {}", quoted(self.name), self.kind)
+        write!(out, "must not hold a credential (the value of {} looks like {})", quoted(self.name), self.kind)
     }
 }

@@ -12,9 +12,9 @@ use crate::object::EphemeralContainer;
 use crate::redaction::shortened;
 use crate::request::{Operation, Request};
 
-/// Accesses of one request that a record tells: an update may add several ephemeral containers.
+/// Maximum number of accesses of one request in a record: an update may add several ephemeral containers.
 const ACCESSES: usize = 4;
-/// Words of a command that a record tells, and characters of one word.
+/// Maximum number of words of a command in a record, and of characters of one word.
 const WORDS: usize = 32;
 const WORD: usize = 256;
 /// Bytes of all commands of a record, and the place that each word has in any case. There is no patch beside them.
@@ -23,7 +23,7 @@ const LEAST: usize = 32;
 /// Bytes of the name of a container, and of the path of a proxy.
 const NAME: usize = 256;
 const PATH: usize = 512;
-/// Ports of a port-forward that a record tells.
+/// Maximum number of ports of a port-forward in a record.
 const PORTS: usize = 16;
 
 /// One access.
@@ -124,6 +124,30 @@ mod tests {
             (&["mysql", "--password=hunter2"], &["mysql", "--password=[redacted]"]),
             (&["mysqldump", "-phunter2", "shop"], &["mysqldump", "-p[redacted]", "shop"]),
             (&["/usr/bin/sshpass", "-phunter2"], &["/usr/bin/sshpass", "-p[redacted]"]),
+            (
+                &["sshpass", "-p", "hunter2", "ssh", "-p", "22", "a"],
+                &["sshpass", "-p", "[redacted]", "ssh", "-p", "22", "a"],
+            ),
+            (&["mongosh", "-u", "root", "-p", "hunter2"], &["mongosh", "-u", "root", "-p", "[redacted]"]),
+            (&["mongodump", "-p", "hunter2"], &["mongodump", "-p", "[redacted]"]),
+            (&["cqlsh", "-u", "a", "-p", "hunter2"], &["cqlsh", "-u", "a", "-p", "[redacted]"]),
+            (&["redis-cli", "-a", "hunter2", "ping"], &["redis-cli", "-a", "[redacted]", "ping"]),
+            (&["redis-cli", "--pass", "hunter2"], &["redis-cli", "--pass", "[redacted]"]),
+            (
+                &["ldapsearch", "-p", "389", "-D", "cn=x", "-w", "hunter2"],
+                &["ldapsearch", "-p", "389", "-D", "cn=x", "-w", "[redacted]"],
+            ),
+            (&["docker", "login", "-u", "a", "-p", "hunter2"], &["docker", "login", "-u", "a", "-p", "[redacted]"]),
+            (&["docker", "run", "-p", "80:80", "web"], &["docker", "run", "-p", "80:80", "web"]),
+            (&["openssl", "rsa", "-passin", "pass:hunter2"], &["openssl", "rsa", "-passin", "pass:[redacted]"]),
+            (&["smbclient", "-U", "jane%hunter2", "//a/b"], &["smbclient", "-U", "jane%[redacted]", "//a/b"]),
+            (&["sqlcmd", "-U", "sa", "-P", "hunter2"], &["sqlcmd", "-U", "sa", "-P", "[redacted]"]),
+            (&["rabbitmqctl", "add_user", "jane", "hunter2"], &["rabbitmqctl", "add_user", "jane", "[redacted]"]),
+            (
+                &["/bin/htpasswd", "-b", "file", "jane", "hunter2"],
+                &["/bin/htpasswd", "-b", "file", "jane", "[redacted]"],
+            ),
+            (&["sh", "-c", "sshpass -p 'hunter2' ssh a"], &["sh", "-c", "sshpass -p '[redacted]' ssh a"]),
             (&["mkdir", "-p", "a"], &["mkdir", "-p", "a"]),
             (&["env", "PGPASSWORD=hunter2", "psql"], &["env", "PGPASSWORD=[redacted]", "psql"]),
             (

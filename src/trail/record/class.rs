@@ -32,7 +32,7 @@ impl Class {
 
     /// The class of a decision.
     pub fn of(request: &Request<'_>, endpoint: Endpoint, verdict: Verdict) -> Self {
-        // On `/mutate` defaults are set in an ephemeral container, and nobody is asked about its command.
+        // On `/mutate` defaults are set in an ephemeral container, and access is not judged.
         let is_access = request.is_access() && endpoint == Endpoint::Validate;
         match verdict {
             _ if is_access || request.operation == Operation::Connect => Self::Access,

@@ -22,9 +22,9 @@ use crate::ports::Port;
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_portcullis");
 const REGISTRATION: &str = "/apis/admissionregistration.k8s.io/v1";
 const HEAD: &str = "apiVersion: portcullis.dev/v1alpha1\nkind: Configuration\n";
-/// Holds for what lives in a namespace, and for a dry run of anything else.
-const IN_NAMESPACES: &str =
-    "has(request.namespace) && request.namespace != '' || has(request.dryRun) && request.dryRun == true";
+/// Holds for what lives in a namespace, and for a dry run of anything else or a connection to it.
+const IN_NAMESPACES: &str = "has(request.namespace) && request.namespace != '' || has(request.dryRun) && request.dryRun == true || \
+                             request.operation == 'CONNECT'";
 /// Seconds from SIGTERM to the end, of which it goes on accepting for a quarter.
 const GRACE: &str = "4";
 

@@ -80,7 +80,8 @@ fn a_kind_of_another_project_is_judged_where_it_is_served() {
     let rows = "workloads: [{group: scan.example.com, kind: Rollout, path: /spec/template},\
                 {group: absent.example.com, kind: Absent, path: /spec/template}]\n";
     let ran = scanned(plane, &format!("profile: hardened\n{rows}"), &[]);
-    let found = rows_in(&ran, "it-scan-kinds");
+    let mut found = rows_in(&ran, "it-scan-kinds");
+    found.retain(|row| row["kind"] != "NetworkPolicy");
     let [row] = found.as_slice() else { panic!("{found:#?}") };
     assert_eq!(
         (&row["decision"], &row["kind"], &row["owner"]),

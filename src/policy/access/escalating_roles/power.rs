@@ -41,8 +41,8 @@ pub(super) struct Power {
 enum Excuse {
     /// Names do not limit it.
     Never,
-    /// Any names: each is the holder's own.
-    Named,
+    /// Any names, but for the deletion of Portcullis' own configurations: each is the holder's own.
+    Configurations,
     /// Roles that are not Kubernetes' own.
     Roles,
     /// Identities that are not Kubernetes' own.
@@ -64,7 +64,7 @@ pub(super) enum Match {
 }
 
 /// Every power, in the order of findings.
-pub(super) const POWERS: [Power; 9] = [
+pub(super) const POWERS: [Power; 10] = [
     Power {
         right: "escalate",
         effect: "its holder can write any right into a role",
@@ -98,6 +98,14 @@ pub(super) const POWERS: [Power; 9] = [
         excuse: Excuse::Accounts,
     },
     Power {
+        right: "impersonate:arbitrary-node on nodes",
+        effect: "its holder can act as any node (KEP-5284)",
+        groups: &["authentication.k8s.io"],
+        resources: &["nodes"],
+        verbs: &["impersonate:"],
+        excuse: Excuse::Never,
+    },
+    Power {
         right: "create on serviceaccounts/token",
         effect: "its holder can act as any ServiceAccount",
         groups: &[""],
@@ -115,7 +123,7 @@ pub(super) const POWERS: [Power; 9] = [
     },
     Power {
         right: "update or patch on certificatesigningrequests/approval",
-        effect: "its holder can let anybody sign in under any name",
+        effect: "its holder can issue a client certificate for any user",
         groups: &["certificates.k8s.io"],
         resources: &["certificatesigningrequests/approval"],
         verbs: &["update", "patch"],
@@ -123,7 +131,7 @@ pub(super) const POWERS: [Power; 9] = [
     },
     Power {
         right: "approve or sign on signers",
-        effect: "its holder can let anybody sign in under any name",
+        effect: "its holder can issue a client certificate for any user",
         groups: &["certificates.k8s.io"],
         resources: &["signers"],
         verbs: &["approve", "sign"],
@@ -142,7 +150,7 @@ pub(super) const POWERS: [Power; 9] = [
             "mutatingadmissionpolicybindings",
         ],
         verbs: &["create", "update", "patch", "delete", "deletecollection"],
-        excuse: Excuse::Named,
+        excuse: Excuse::Configurations,
     },
 ];
 
@@ -180,7 +188,7 @@ impl Power {
 
     fn has_verb(&self, own: &str) -> bool {
         self.verbs.iter().any(|verb| match verb.strip_suffix(':') {
-            // An agent of a node acts as that node, which is less than the node's own rights.
+            // An agent on a node acts as the node that it runs on, which is less than the rights of any node.
             Some(_) => own.starts_with(verb) && own != "impersonate:associated-node",
             None => own == *verb,
         })
@@ -190,13 +198,18 @@ impl Power {
         let Some(mut names) = rule.limit() else { return false };
         match self.excuse {
             Excuse::Never => false,
-            Excuse::Named => true,
+            Excuse::Configurations => names.all(|name| !name.starts_with("portcullis")) || !deletes(rule),
             Excuse::Roles => names.all(|name| name != "cluster-admin" && !name.starts_with("system:")),
             Excuse::Identities => names.all(|name| !is_administrator(name)),
             Excuse::Accounts => holder == Holder::Role,
             Excuse::Signers => names.all(|name| !name.starts_with("kubernetes.io/")),
         }
     }
+}
+
+/// True if a rule deletes what it names.
+fn deletes(rule: &Rule<'_>) -> bool {
+    rule.verbs().any(|verb| ["delete", "*"].contains(&verb))
 }
 
 /// True for users and groups of Kubernetes itself, and for the administrators that kubeadm makes.

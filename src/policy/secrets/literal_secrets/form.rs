@@ -273,7 +273,7 @@ fn scheme(rest: &str) -> Option<&'static str> {
     let end = word.bytes().take(4096).position(|byte| !(byte.is_ascii_alphanumeric() || b"._~+/=-".contains(&byte)));
     let word = word.get(..end.unwrap_or(word.len().min(4096)))?;
     if is_bearer {
-        return (word.len() >= 16 && is_key(word)).then_some("a bearer token");
+        return (word.len() >= 16 && is_key(word)).then_some("a token for HTTP");
     }
     encoded::is_user_and_password(word).then_some("a user and a password")
 }

@@ -33,7 +33,7 @@ fn a_scan_needs_the_rights_that_are_listed_and_no_others() {
     let text = std::fs::read_to_string(repository("deploy/scan/rbac.yaml")).expect("RBAC");
     let role = documents(&text).remove(0);
     let all = resources(&role);
-    assert_eq!(all.len(), 17);
+    assert_eq!(all.len(), 20);
     plane.admin.call(Method::POST, ROLES, Some(&role)).admitted();
     let name = role["metadata"]["name"].as_str().expect("a name");
     let binding = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding",
@@ -64,7 +64,7 @@ fn a_scan_needs_the_rights_that_are_listed_and_no_others() {
         // What was granted before may count for a moment, and what was not.
         let is_alone =
             |ran: &Scanned| ran.err.contains(&expected) && ran.err.matches(": forbidden: grant").count() == 1;
-        let ran = eventually("this right alone is gone", || Some(run()).filter(is_alone));
+        let ran = eventually(&format!("the right {qualified} alone is gone"), || Some(run()).filter(is_alone));
         assert_eq!(ran.code, 2, "{resource}: {}", ran.err);
         assert_eq!(ran.summary()["unreadable"], 1);
     }
