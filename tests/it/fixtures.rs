@@ -28,6 +28,11 @@ impl Fixture {
         self.name.starts_with("warn-")
     }
 
+    /// True if newer API servers, or all, refuse it before any webhook is asked.
+    pub(crate) fn is_invalid(&self) -> bool {
+        self.name.contains("-invalid")
+    }
+
     /// True if it is patched, false if it is kept.
     pub(crate) fn is_patched(&self) -> bool {
         self.name.starts_with("patch-")

@@ -182,6 +182,20 @@ fn blocks(policies: &[Value]) -> Vec<String> {
     blocks
 }
 
+/// What is left of a span without others, which are in order.
+fn without(span: Span, others: &[Span]) -> Vec<Span> {
+    let (mut left, mut next) = (Vec::new(), span.0);
+    for (from, to) in others {
+        if *from > next {
+            left.push((next, (*from - 1).min(span.1)));
+        }
+        next = next.max(to + 1);
+    }
+    left.push((next, span.1));
+    left.retain(|span| span.0 <= span.1);
+    left
+}
+
 /// Labels of a Pod or of a namespace, of which `z` stands for every value that no selector names.
 fn labelled(key: &str) -> Vec<BTreeMap<String, &'static str>> {
     let with = |value| BTreeMap::from([(key.to_owned(), value)]);
@@ -227,15 +241,23 @@ impl Cells {
     /// True if the peers that are allowed at a port are everybody, by their addresses and by their Pods.
     fn are_open(&self, allowed: &str, public: &[Vec<Span>; 2], widest: [u8; 2]) -> (bool, bool) {
         let bits = allowed.as_bytes();
+        // Where a cluster has a translator (RFC 6052), 64:ff9b::/96 leads to all of IPv4.
+        let (first, last) = (0x64_ff9b << 96, (0x64_ff9b << 96) + u128::from(u32::MAX));
+        let open = self.addresses.iter().zip(bits).filter(|((of, _), bit)| *of == 1 && **bit == b'1');
+        let translated: Vec<Span> = open
+            .map(|((_, span), _)| (span.0.max(first), span.1.min(last)))
+            .filter(|span| span.0 <= span.1)
+            .map(|span| (span.0 - first, span.1 - first))
+            .collect();
         let is_wide = |family: usize| {
+            let translated: &[Span] = if family == 0 { &translated } else { &[] };
             let cells = self.addresses.iter().zip(bits).filter(|((of, _), bit)| *of == family && **bit == b'0');
             let closed: Vec<Span> = cells
-                .flat_map(|((_, span), _)| {
-                    public[family].iter().map(|public| (public.0.max(span.0), public.1.min(span.1)))
-                })
+                .flat_map(|((_, span), _)| without(*span, translated))
+                .flat_map(|span| public[family].iter().map(move |public| (public.0.max(span.0), public.1.min(span.1))))
                 .filter(|span| span.0 <= span.1)
                 .collect();
-            is_wide(&public[family], &closed, (0, last(family)), widest[family])
+            is_wide(&public[family], &closed, (0, self::last(family)), widest[family])
         };
         (is_wide(0) || is_wide(1), bits[self.addresses.len()..].iter().all(|bit| *bit == b'1'))
     }

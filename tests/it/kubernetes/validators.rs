@@ -151,12 +151,28 @@ fn every_validator_of_another_kind_denies_and_admits() {
             } else {
                 format!("{api}/{}?dryRun=All", row.resource)
             };
+            // The webhooks match this namespace alone.
+            let is_exempt = object["metadata"]["name"].as_str().is_some_and(|name| name == "kube-system");
+            if row.kind == "Namespace" && !is_exempt {
+                object["metadata"]["name"] = space.name.as_str().into();
+            }
             let answer = plane.admin.call(Method::POST, &path, Some(&object));
+            if fixture.is_invalid() && answer.code == 422 {
+                continue;
+            }
+            // It was admitted, and then there is a Namespace of that name already.
+            if !fixture.is_denied() && answer.code == 409 {
+                continue;
+            }
             if fixture.is_denied() {
                 let message = answer.refused();
                 let is_its_own =
                     |line: &str| line.starts_with(&format!("{id}: ")) && line.ends_with(&format!("({fix})"));
                 assert!(message.lines().all(is_its_own), "{id}/{}: {message}", fixture.name);
+            } else if fixture.name == "admit-other-direction.yaml" {
+                // It is the other one of `open-egress` and `open-ingress` that refuses it.
+                let message = answer.refused();
+                assert!(!message.contains(&format!("{id}: ")), "{id}/{}: {message}", fixture.name);
             } else if fixture.is_warned() {
                 assert!(answer.warns(&format!("{id}: ")), "{id}/{}: {answer:#?}", fixture.name);
                 answer.admitted();
