@@ -3,8 +3,11 @@
 //! A load balancer is open to everyone unless it has source ranges: those of the field count, and where the field is empty those
 //! of the old annotation, which is how cloud providers read them (`K/staging/src/k8s.io/cloud-provider/service/helpers`). An
 //! annotation for an internal load balancer counts only if the settings name its provider: elsewhere it means nothing, and the
-//! load balancer is a public one. Blocks together count as what they hold together. An external IP takes traffic that is meant for
-//! that address away from others (CVE-2020-8554), so that it is refused for every type.
+//! load balancer is a public one. Blocks together count as what they hold together.
+//!
+//! An external IP takes traffic that is meant for that address away from others (CVE-2020-8554), so that it is refused for every
+//! type. The addresses in `status.loadBalancer` do the same and are not judged: nobody but the cloud's controller should have the
+//! right to write `services/status`.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
