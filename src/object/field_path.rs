@@ -65,7 +65,7 @@ pub enum FieldPathError {
     #[error("must have a field behind each dot")]
     NoField,
     /// `*` without brackets.
-    #[error("must have every item of a list, or value of a map, as [*]")]
+    #[error("must have [*] for every item of a list, or value of a map")]
     Star,
     /// A position in a list.
     #[error(
@@ -98,7 +98,7 @@ impl FieldPath {
         if text.len() > LENGTH {
             return Err(FieldPathError::TooLong);
         }
-        if text.starts_with('/') {
+        if text.starts_with('/') || text.contains('/') && !text.contains(['.', '[']) {
             return Err(FieldPathError::Pointer);
         }
         if text.starts_with(['.', '[', '$', '{']) {
@@ -187,7 +187,6 @@ fn field(text: &str) -> Result<(Step, &str), FieldPathError> {
     match name {
         "" => Err(FieldPathError::NoField),
         _ if name.contains('*') => Err(FieldPathError::Star),
-        _ if name.contains('/') && !text.contains('.') => Err(FieldPathError::Pointer),
         _ if name.contains(']') => Err(FieldPathError::Bracket),
         _ if !name.chars().all(is_plain) => Err(FieldPathError::Character),
         _ if name.bytes().all(|byte| byte.is_ascii_digit()) => Err(FieldPathError::Item(name.to_owned())),

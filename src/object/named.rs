@@ -57,7 +57,7 @@ pub enum NamedKindError {
     )]
     Subresource(String),
     /// The kind is refused by name, for a reason.
-    #[error("must not be {0}: {1}")]
+    #[error("must not be {0}, because {1}")]
     Refused(String, &'static str),
     /// The core group, by a name that it does not have.
     #[error("must have an empty group, or none, for a kind of the core group")]
@@ -81,8 +81,8 @@ pub enum NamedKindError {
     #[error("must have the resource as in the API's paths, in lower case and without its group, such as widgets")]
     Resource,
     /// A known kind with the resource of another, or the other way round.
-    #[error("must not have kind {0} and resource {1}: {2} is {3}")]
-    Contradiction(String, String, String, String),
+    #[error("must not have kind {0} and resource {1}: {2}")]
+    Contradiction(String, String, String),
     /// Names that are too long for the name of a webhook.
     #[error("must have a group and a resource of at most {NAMES} bytes together")]
     TooLong,
@@ -182,8 +182,10 @@ impl NamedKind {
 }
 
 fn contradiction(kind: &str, resource: &str, known: &Known) -> NamedKindError {
-    let (wrong, right) = if known.kind == kind { (kind, known.resource) } else { (resource, known.kind) };
-    NamedKindError::Contradiction(shown(kind), shown(resource), shown(wrong), right.to_owned())
+    let (own, other) = (known.kind, known.resource);
+    let right =
+        if own == kind { format!("the resource of {own} is {other}") } else { format!("the kind of {other} is {own}") };
+    NamedKindError::Contradiction(shown(kind), shown(resource), right)
 }
 
 /// A name as errors quote it.

@@ -6,7 +6,6 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::quoted;
 use crate::object::{NamedKind, NamedKindError};
 use crate::redaction::{redact, shortened};
 use crate::request::Request;
@@ -196,14 +195,14 @@ impl TryFrom<Vec<KindSetting>> for KindList {
     }
 }
 
-/// `: it is …`, the value under a key as messages quote it; nothing for a value of a Secret, for the copy of an object, and where
+/// `: it is …`, the value under a key as messages show it; nothing for a value of a Secret, for the copy of an object, and where
 /// key or value look like those of a secret.
-pub(crate) fn it_is(kind: &NamedKind, key: &str, value: &str) -> impl fmt::Display {
+pub(crate) fn it_is(kind: &NamedKind, key: &str, value: &str, shown: impl fmt::Display) -> impl fmt::Display {
     fmt::from_fn(move |out| {
         let begin = format!("{key}={}", shortened(value, LOOKED_AT));
         if kind.is_secret() || key == LAST_APPLIED || redact(&begin) != begin {
             return Ok(());
         }
-        write!(out, ": it is {}", quoted(value))
+        write!(out, ": it is {shown}")
     })
 }

@@ -196,7 +196,8 @@ program knows of its policies, profiles and kinds. A test compares both for many
       {{- $_ := set $known "operations" (concat $known.operations $one.operations | uniq) -}}
       {{- if $source.named -}}{{- $_ := set $known "plain" false -}}{{- end -}}
       {{- if and $source.resource (not $known.resource) -}}
-        {{- $moved := merge (dict "source" $source.key "resource" $source.resource "scope" $one.scope "alone" false) $known -}}
+        {{- $moved := merge (dict "source" $source.key "resource" $source.resource "scope" $one.scope) $known -}}
+        {{- $_ := set $moved "alone" false -}}
         {{- $_ := set $known "gone" true -}}
         {{- $_ := set $index $place $moved -}}
         {{- $all = append $all $moved -}}
@@ -269,8 +270,10 @@ program knows of its policies, profiles and kinds. A test compares both for many
   {{- end -}}
   {{- $first := first $entry.sent -}}
   {{- $name := printf "%s-%s.%s" $part.name ($first.name | replace "/" "-") ($first.group | default "core") -}}
-  {{- if $plain -}}
-    {{- $name = $plain.resource | ternary (printf "%s-%s" $part.name ($plain.resource | replace "/" "-")) $part.name -}}
+  {{- if and $plain $plain.resource -}}
+    {{- $name = printf "%s-%s" $part.name ($plain.resource | replace "/" "-") -}}
+  {{- else if $plain -}}
+    {{- $name = $part.name -}}
   {{- end -}}
   {{- $client := dict "service" (dict "name" "portcullis" "namespace" $given.own "path" $given.path "port" 443) -}}
   {{- with $given.root.Values.certificate.caBundle -}}{{- $_ := set $client "caBundle" (b64enc .) -}}{{- end -}}

@@ -1,3 +1,5 @@
+//! Where a path leads, and what is not one.
+
 use serde_json::value::RawValue;
 
 use super::{FieldPath, FieldPathError, Reached, Scalar};

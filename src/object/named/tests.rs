@@ -1,3 +1,5 @@
+//! What settings may name, and what they must not.
+
 use super::known::{KNOWN, refusal};
 use super::{NamedKind, NamedKindError, Scope};
 use crate::object::resource::Resource;
@@ -47,7 +49,7 @@ fn a_kind_whose_requests_nobody_may_hold_up_is_refused_however_it_is_spelt() {
         assert!(named(Some(group), "Other", Some(resource)).is_err(), "{group} {resource}");
         assert!(named(Some(group), kind, Some("others")).is_err(), "{group} {kind}");
     }
-    assert_eq!(refused, 24);
+    assert_eq!(refused, 27);
     for (group, kind, resource) in [
         ("coordination.k8s.io", "Later", "laters"),
         ("events.k8s.io", "EventLater", "eventlaters"),
@@ -95,8 +97,8 @@ fn what_could_never_match_is_refused() {
         (Some("example.com"), "Widget", None, "such as widgets"),
         (Some("example.com"), "Widget", Some("Widgets"), "in lower case"),
         (Some("example.com"), "Widget", Some("widgets.example.com"), "without its group"),
-        (Some("apps"), "Deploymnet", Some("deployments"), "deployments is Deployment"),
-        (Some("apps"), "Deployment", Some("deployment"), "Deployment is deployments"),
+        (Some("apps"), "Deploymnet", Some("deployments"), "the kind of deployments is Deployment"),
+        (Some("apps"), "Deployment", Some("deployment"), "the resource of Deployment is deployments"),
         (Some("example.com"), "", Some("widgets"), "the kind alone"),
         (Some("example.com"), "Wid get", Some("widgets"), "the kind alone"),
         (Some("example.com"), "Widget", Some(""), "the resource"),

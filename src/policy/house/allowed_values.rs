@@ -272,7 +272,7 @@ impl Rule {
                 None => add(format_args!("must be {wanted} (instance {name}), not a list or an object")),
                 Some(value) if !wanted.takes(&value) => {
                     let text = value.to_string();
-                    let it_is = it_is(kind, path.last(), &text);
+                    let it_is = it_is(kind, path.last(), &text, shown(&value));
                     add(format_args!("must be {wanted} (instance {name}){it_is}"));
                 }
                 Some(_) => {}

@@ -12,7 +12,7 @@ use crate::facts::{Facts, Pending};
 use crate::object::{NamedKind, Object, Path, Place};
 use crate::policy::anchored::Anchored;
 use crate::policy::instances::{Instance, InstanceMode, Instances, KindList, Name, it_is};
-use crate::policy::{Allowed, Fields, Kinds, Meta, Policy, Report, Severity, Validator};
+use crate::policy::{Allowed, Fields, Kinds, Meta, Policy, Report, Severity, Validator, quoted};
 use crate::request::Request;
 use crate::steps;
 
@@ -161,7 +161,7 @@ impl Validator for RequiredMetadata {
                 match value {
                     None => add(format_args!("must be set, to a value that matches {pattern} (instance {name})")),
                     Some(value) if !pattern.matches(value) => {
-                        let it_is = it_is(kind, key, value);
+                        let it_is = it_is(kind, key, value, quoted(value));
                         add(format_args!("must match {pattern} (instance {name}){it_is}"));
                     }
                     Some(_) => {}
