@@ -74,7 +74,7 @@ fn rule(name: &str, path: &str, refuses: bool) -> Value {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1_000))]
+    #![proptest_config(ProptestConfig::with_cases(250))]
 
     #[test]
     fn a_path_finds_what_a_second_implementation_finds(value in value(), steps in steps(), refuses in any::<bool>()) {

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use axum::http::Method;
 use portcullis::object::NamedKind;
 use portcullis::policy::Kinds;
+use portcullis::policy::catalogue::Entry;
 use portcullis::request::Operation;
 use serde_json::{Value, json};
 
@@ -124,16 +125,26 @@ fn denies(space: &Space, portcullis: &Portcullis, resource: &str, flawed: &Value
 /// Each fixture of a policy on another kind, created as a dry run.
 #[test]
 fn every_validator_of_another_kind_denies_and_admits() {
-    if fixtures::other_validators().next().is_none() {
-        return;
+    let entries: Vec<&Entry> = fixtures::other_validators().filter(|entry| entry.settings.is_none()).collect();
+    deny_and_admit("it-other-kinds", &entries);
+}
+
+/// The same of those whose rules are all in their settings, each alone: their rules hold for the objects of the others.
+#[test]
+fn every_validator_with_settings_of_its_fixtures_denies_and_admits() {
+    for entry in fixtures::other_validators().filter(|entry| entry.settings.is_some()) {
+        deny_and_admit(&format!("it-{}-fixtures", entry.meta.id), &[entry]);
     }
+}
+
+fn deny_and_admit(name: &str, entries: &[&Entry]) {
     let plane = Plane::shared();
-    let space = Space::new(plane, "it-other-kinds");
-    let ids: Vec<&str> = fixtures::other_validators().map(|entry| entry.meta.id).collect();
-    let enforced: Vec<String> = ids.iter().map(|id| format!("  {id}: {}\n", fixtures::enforced(id))).collect();
+    let space = Space::new(plane, name);
+    let ids = entries.iter().map(|entry| entry.meta.id);
+    let enforced: Vec<String> = ids.map(|id| format!("  {id}: {}\n", fixtures::enforced(id))).collect();
     let configuration = format!("profile: hardened\npolicies:\n{}", enforced.concat());
     let _portcullis = Portcullis::guard(plane, &[&space], &configuration, &[]);
-    for entry in fixtures::other_validators() {
+    for entry in entries {
         let (id, fix) = (entry.meta.id, entry.meta.fix);
         for fixture in &fixtures::of(id) {
             let mut object = fixture.object();
@@ -151,7 +162,7 @@ fn every_validator_of_another_kind_denies_and_admits() {
             let api = if api.contains('/') { format!("/apis/{api}") } else { format!("/api/{api}") };
             let path = if is_namespaced {
                 object["metadata"]["namespace"] = space.name.as_str().into();
-                format!("{api}/namespaces/{}/{}?dryRun=All", space.name, resource)
+                format!("{api}/namespaces/{}/{resource}?dryRun=All", space.name)
             } else {
                 format!("{api}/{resource}?dryRun=All")
             };
