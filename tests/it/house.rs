@@ -195,6 +195,6 @@ fn the_work_on_one_object_is_bounded() {
     let decision = create(&snapshot, &large);
     let spent = start.elapsed();
     assert!(!decision.allowed && decision.findings.len() == 129, "{}", decision.findings.len());
-    assert!(spent < Duration::from_secs(60), "{spent:?}");
+    assert!(spent < Duration::from_mins(1), "{spent:?}");
     println!("a ConfigMap of {} KiB, 8 instances: {spent:?}", large.to_string().len() >> 10);
 }
