@@ -279,7 +279,7 @@ pub fn decide_at_once(snapshot: &Snapshot, request: &Request<'_>, world: &dyn Wo
 pub fn mode_of_trouble(snapshot: &Snapshot, request: &Request<'_>) -> Mode {
     let (group, kind) = (&request.kind.group, &request.kind.kind);
     let holds_pods = kind.is_empty() || snapshot.workloads().find(group, kind).is_some();
-    let covers = |kinds: Kinds| kinds.cover(request) && (holds_pods || kinds != Kinds::Pods);
+    let covers = |kinds: Kinds<'_>| kinds.cover(request) && (holds_pods || kinds != Kinds::Pods);
     let mode = snapshot.strongest_on(request.governed_by(), covers);
     mode.min(cap(snapshot, request))
 }
@@ -346,8 +346,8 @@ fn conclude(
 fn judged(request: &Request<'_>, cap: Mode, outcome: &Outcome<'_>) -> Vec<ModedFinding> {
     let policy = outcome.policy;
     let configured = (policy.configured > policy.mode).then_some(policy.configured);
-    let covering = policy.meta.kinds.iter().filter(|kinds| kinds.cover(request));
-    let limit = covering.map(|kinds| policy.mode_on(*kinds)).max().unwrap_or(Mode::Enforce);
+    let covering = policy.kinds().filter(|kinds| kinds.cover(request));
+    let limit = covering.map(|kinds| policy.mode_on(kinds)).max().unwrap_or(Mode::Enforce);
     let cap = cap.min(limit);
     let judged = |finding: &Finding, failed| {
         let warns = finding.only_warns || may_be_resolved_later(request, finding);

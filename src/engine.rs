@@ -36,8 +36,19 @@ pub struct ActivePolicy {
 }
 
 impl ActivePolicy {
+    /// The objects that it judges: of its documentation, and of its settings.
+    pub fn kinds(&self) -> impl Iterator<Item = Kinds<'_>> {
+        let own = self.meta.kinds.iter().copied().filter(|kinds| *kinds != Kinds::Settings);
+        own.chain(self.validator.named().iter().map(Kinds::Named))
+    }
+
+    /// The paths that it reads, of its documentation and of its settings.
+    pub fn paths(&self) -> impl Iterator<Item = String> {
+        self.meta.paths().chain(self.validator.paths().into_iter().map(str::to_owned))
+    }
+
     /// The mode in force of findings on these objects.
-    pub fn mode_on(&self, kinds: Kinds) -> Mode {
+    pub fn mode_on(&self, kinds: Kinds<'_>) -> Mode {
         if self.validator.only_warns(kinds) { self.mode.min(Mode::Warn) } else { self.mode }
     }
 }
@@ -113,8 +124,7 @@ pub async fn ask(facts: &Facts<'_>, deadline: Instant) -> bool {
 
 /// Runs every policy once that is on and judges such requests, with the facts at hand. A policy that asks for more fails.
 pub fn judge_at_once<'p>(policies: &'p [ActivePolicy], request: &Request<'_>, facts: &Facts<'_>) -> Vec<Outcome<'p>> {
-    let is_asked =
-        |policy: &&ActivePolicy| policy.mode > Mode::Off && policy.meta.kinds.iter().any(|kinds| kinds.cover(request));
+    let is_asked = |policy: &&ActivePolicy| policy.mode > Mode::Off && policy.kinds().any(|kinds| kinds.cover(request));
     policies.iter().filter(is_asked).map(|policy| run(policy, request, facts)).collect()
 }
 

@@ -1,7 +1,9 @@
 //! Policies: each is a documented, pure function of (request, facts, settings).
 
+mod anchored;
 pub mod catalogue;
 pub mod defaults;
+mod instances;
 pub mod kinds;
 mod meta;
 pub mod page;
@@ -14,7 +16,7 @@ pub use kinds::Kinds;
 pub use meta::{Allowed, Change, Fields, Meta};
 
 use crate::facts::{Facts, Pending};
-use crate::object::{Place, Within};
+use crate::object::{NamedKind, Place, Within};
 use crate::pod_security::Version;
 use crate::redaction::shortened;
 use crate::request::Request;
@@ -63,8 +65,18 @@ pub trait Validator: Send + Sync {
     fn judge(&self, request: &Request<'_>, facts: &Facts<'_>, report: &mut Report) -> Result<(), Pending>;
 
     /// True if findings on these objects are warnings at most, whatever the mode of the policy.
-    fn only_warns(&self, _: Kinds) -> bool {
+    fn only_warns(&self, _: Kinds<'_>) -> bool {
         false
+    }
+
+    /// The kinds that its settings name, beside those of its documentation.
+    fn named(&self) -> &[NamedKind] {
+        &[]
+    }
+
+    /// The paths that its settings name, beside those of its documentation.
+    fn paths(&self) -> Vec<&str> {
+        Vec::new()
     }
 }
 

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use crate::engine::{ActiveMutator, ActivePolicy};
 use crate::exception::Exceptions;
 use crate::mode::Mode;
-use crate::object::Workloads;
+use crate::object::{NamedKind, Workloads};
 use crate::pod_security::{Demand, Version};
 use crate::policy::{Kinds, Meta, Severity};
 
@@ -172,11 +172,11 @@ impl Snapshot {
 
     /// The strongest mode there of the validators on objects that `covers` picks, no mode above what a validator takes on such
     /// objects, and of those too that labels may add.
-    pub fn strongest_on(&self, namespace: &str, covers: impl Fn(Kinds) -> bool) -> Mode {
+    pub fn strongest_on(&self, namespace: &str, covers: impl Fn(Kinds<'_>) -> bool) -> Mode {
         let scope = self.scope(namespace);
         let of_policy = |policy: &ActivePolicy| {
-            let covered = policy.meta.kinds.iter().filter(|kinds| covers(**kinds));
-            covered.map(|kinds| policy.mode_on(*kinds)).max()
+            let covered = policy.kinds().filter(|kinds| covers(*kinds));
+            covered.map(|kinds| policy.mode_on(kinds)).max()
         };
         let labels = LABELS.kinds.iter().any(|kinds| covers(*kinds)).then_some(scope.labels);
         scope.policies.iter().filter_map(of_policy).chain(labels).max().unwrap_or(Mode::Off)
@@ -190,6 +190,21 @@ impl Snapshot {
             policies.chain(labels).collect::<Vec<_>>()
         };
         self.scopes.iter().flat_map(of_scope)
+    }
+
+    /// The objects that some validator judges somewhere, more than once where several do.
+    pub fn judged(&self) -> impl Iterator<Item = Kinds<'_>> {
+        let policies = self.scopes.iter().flat_map(|scope| &scope.policies).filter(|policy| policy.mode > Mode::Off);
+        let counts_labels = self.scopes.iter().any(|scope| scope.labels > Mode::Off);
+        policies.flat_map(ActivePolicy::kinds).chain(LABELS.kinds.iter().copied().filter(move |_| counts_labels))
+    }
+
+    /// The kinds that settings name, more than once where several do.
+    pub fn named_kinds(&self) -> impl Iterator<Item = &NamedKind> {
+        self.judged().filter_map(|kinds| match kinds {
+            Kinds::Named(named) => Some(named),
+            _ => None,
+        })
     }
 
     /// Every mutator that acts somewhere, more than once where several entries set it.

@@ -4,23 +4,29 @@
 //! can refuse, `observe` (`Ignore`) where one can only warn or record. They are split by namespace name, and never cover
 //! our own namespace, whose Pods must be able to start while nobody answers.
 
+mod entry;
 mod namespaces;
+mod sent;
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 use k8s_openapi::ByteString;
 use k8s_openapi::api::admissionregistration::v1::{
-    MatchCondition, MutatingWebhook, MutatingWebhookConfiguration, RuleWithOperations, ServiceReference,
-    ValidatingWebhook, ValidatingWebhookConfiguration, WebhookClientConfig,
+    MatchCondition, MutatingWebhook, MutatingWebhookConfiguration, ServiceReference, ValidatingWebhook,
+    ValidatingWebhookConfiguration, WebhookClientConfig,
 };
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::mode::Mode;
 use crate::object::Workload;
-use crate::object::resource::{EPHEMERAL_CONTAINERS, Resource};
-use crate::policy::{Kinds, Meta};
+use crate::object::resource::EPHEMERAL_CONTAINERS;
+use crate::operation::Operation;
+use crate::policy::Kinds;
 use crate::snapshot::Snapshot;
+
+use entry::entries;
+use sent::{OfPods, sent};
 
 pub(crate) use namespaces::Modes;
 
@@ -40,10 +46,10 @@ const ENFORCE_TIMEOUT: i32 = 3;
 const OBSERVE_TIMEOUT: i32 = 1;
 /// Seconds that setting defaults may cost a write.
 const MUTATE_TIMEOUT: i32 = 1;
+/// Operations on objects that are stored.
+const BOTH: [Operation; 2] = [Operation::Create, Operation::Update];
 /// Subresources of Pods through which what policies judge can change.
 const POD_SUBRESOURCES: [&str; 2] = [EPHEMERAL_CONTAINERS.resource, "pods/resize"];
-/// Ephemeral containers, where a policy judges who adds them.
-const EPHEMERAL: Kinds = Kinds::Resource(EPHEMERAL_CONTAINERS);
 
 /// Address at which the API server reaches the webhook.
 #[derive(Debug, Clone)]
@@ -67,12 +73,10 @@ impl Target {
 
 /// The configuration that sends `/validate` what the validators in force judge.
 pub fn validating(snapshot: &Snapshot, target: &Target) -> ValidatingWebhookConfiguration {
-    // Policies on Pods judge ephemeral containers too, so that one entry sends them for all policies.
-    let is_judged = |of: Kinds, kinds: Kinds| of == kinds || kinds == EPHEMERAL && of == Kinds::Pods;
-    let strongest = |namespace: &str, kinds| snapshot.strongest_on(namespace, |of| is_judged(of, kinds));
-    let kinds = in_force(snapshot.judging());
+    let strongest = |namespace: &str, kinds: &[Kinds<'_>]| snapshot.strongest_on(namespace, |of| kinds.contains(&of));
+    let sent = sent(snapshot.judged(), &of_pods(snapshot));
     let webhooks = |name, part: RangeInclusive<Mode>, failure: &'static str, timeout| {
-        let entries = entries(snapshot, &kinds, &part, &target.namespace, strongest);
+        let entries = entries(snapshot, &sent, &part, &target.namespace, strongest);
         entries.into_iter().map(move |entry| ValidatingWebhook {
             name: entry.name(name),
             admission_review_versions: vec!["v1".to_owned()],
@@ -80,7 +84,7 @@ pub fn validating(snapshot: &Snapshot, target: &Target) -> ValidatingWebhookConf
             failure_policy: Some(failure.to_owned()),
             match_conditions: Some(match_conditions()),
             match_policy: Some("Equivalent".to_owned()),
-            rules: Some(entry.rules(snapshot, validating_rules)),
+            rules: Some(entry.rules()),
             namespace_selector: Some(entry.selector),
             side_effects: "None".to_owned(),
             timeout_seconds: Some(timeout),
@@ -99,9 +103,9 @@ pub fn validating(snapshot: &Snapshot, target: &Target) -> ValidatingWebhookConf
 /// answered, the validators see.
 pub fn mutating(snapshot: &Snapshot, target: &Target) -> MutatingWebhookConfiguration {
     // A mutator costs a namespace no second webhook: all kinds are sent wherever some mutator acts.
-    let strongest = |namespace: &str, _| snapshot.strongest_default(namespace);
-    let kinds = in_force(snapshot.setting());
-    let entries = entries(snapshot, &kinds, &(Mode::Audit..=Mode::Enforce), &target.namespace, strongest);
+    let strongest = |namespace: &str, _: &[Kinds<'_>]| snapshot.strongest_default(namespace);
+    let sent = sent(snapshot.setting().flat_map(|meta| meta.kinds).copied(), &patched_of_pods(snapshot));
+    let entries = entries(snapshot, &sent, &(Mode::Audit..=Mode::Enforce), &target.namespace, strongest);
     let webhooks = entries.into_iter().map(|entry| MutatingWebhook {
         name: entry.name("defaults"),
         admission_review_versions: vec!["v1".to_owned()],
@@ -110,7 +114,7 @@ pub fn mutating(snapshot: &Snapshot, target: &Target) -> MutatingWebhookConfigur
         match_conditions: Some(match_conditions()),
         match_policy: Some("Equivalent".to_owned()),
         reinvocation_policy: Some("IfNeeded".to_owned()),
-        rules: Some(entry.rules(snapshot, mutating_rules)),
+        rules: Some(entry.rules()),
         namespace_selector: Some(entry.selector),
         side_effects: "None".to_owned(),
         timeout_seconds: Some(MUTATE_TIMEOUT),
@@ -131,99 +135,6 @@ fn metadata(snapshot: &Snapshot) -> ObjectMeta {
     }
 }
 
-/// The kinds of some policies, each once: Pods, then the resources by name, so that the order of the catalogue changes no rule
-/// and no webhook's name.
-fn in_force(metas: impl Iterator<Item = &'static Meta>) -> Vec<Kinds> {
-    let mut found = Vec::new();
-    for kinds in metas.flat_map(|meta| meta.kinds).copied() {
-        if !found.contains(&kinds) {
-            found.push(kinds);
-        }
-    }
-    found.sort_by_key(|kinds| match kinds {
-        Kinds::Pods => None,
-        Kinds::Resource(row) => Some((row.resource, row.group)),
-    });
-    found
-}
-
-/// The kinds that are sent from the same namespaces: one webhook.
-struct Entry {
-    kinds: Vec<Kinds>,
-    selector: LabelSelector,
-    /// Set where cluster-scoped objects are sent too.
-    holds_top: bool,
-}
-
-/// Groups the kinds by the namespaces in which their strongest mode is in `part`.
-fn entries(
-    snapshot: &Snapshot,
-    kinds: &[Kinds],
-    part: &RangeInclusive<Mode>,
-    own: &str,
-    strongest: impl Fn(&str, Kinds) -> Mode,
-) -> Vec<Entry> {
-    let mut entries: Vec<Entry> = Vec::new();
-    for kinds in kinds.iter().copied() {
-        let modes = Modes::of(snapshot.named_namespaces(), |namespace| strongest(namespace, kinds));
-        let Some(selector) = modes.select(part, own) else { continue };
-        let holds_top = modes.holds_top(part);
-        if matches!(kinds, Kinds::Resource(row) if !is_sent(row, holds_top)) {
-            continue;
-        }
-        match entries.iter_mut().find(|entry| entry.selector == selector && entry.holds_top == holds_top) {
-            Some(entry) => entry.kinds.push(kinds),
-            None => entries.push(Entry { kinds: vec![kinds], selector, holds_top }),
-        }
-    }
-    entries
-}
-
-impl Entry {
-    /// `enforce.portcullis.dev` for the one with the Pods; others name their first resource too.
-    fn name(&self, name: &str) -> String {
-        match self.kinds.first() {
-            Some(Kinds::Resource(row)) => format!("{name}-{}.portcullis.dev", row.resource.replace('/', "-")),
-            Some(Kinds::Pods) | None => format!("{name}.portcullis.dev"),
-        }
-    }
-
-    /// The rules of its kinds; `of_pods` are those of Pods and of what holds pod templates.
-    fn rules(&self, snapshot: &Snapshot, of_pods: fn(&Snapshot) -> Vec<RuleWithOperations>) -> Vec<RuleWithOperations> {
-        let of_kinds = |kinds: &Kinds| match kinds {
-            Kinds::Pods => scoped(of_pods(snapshot), self.holds_top),
-            Kinds::Resource(row) => vec![of_resource(row)],
-        };
-        self.kinds.iter().flat_map(of_kinds).collect()
-    }
-}
-
-/// A namespaceSelector holds back no cluster-scoped object but a Namespace, so such objects are sent by the one entry that the
-/// top is in.
-fn is_sent(row: &Resource, holds_top: bool) -> bool {
-    row.is_namespaced || row.resource == "namespaces" || holds_top
-}
-
-/// The rule of a resource.
-fn of_resource(row: &Resource) -> RuleWithOperations {
-    let operations: Vec<&str> = row.operations.iter().map(|operation| operation.as_str()).collect();
-    let rule = rule(row.group, &operations, row.names().collect());
-    let scope = if row.is_namespaced { "Namespaced" } else { "Cluster" };
-    RuleWithOperations { scope: Some(scope.to_owned()), ..rule }
-}
-
-/// A namespaceSelector holds back nothing that lives in no namespace, so only the part that the top is in takes such
-/// objects; of Kubernetes' own kinds with pod templates there are none.
-fn scoped(mut rules: Vec<RuleWithOperations>, holds_top: bool) -> Vec<RuleWithOperations> {
-    let is_added = |rule: &RuleWithOperations| {
-        rule.api_groups.iter().flatten().any(|group| !["", "apps", "batch"].contains(&group.as_str()))
-    };
-    for rule in rules.iter_mut().filter(|rule| holds_top && is_added(rule)) {
-        rule.scope = Some("*".to_owned());
-    }
-    rules
-}
-
 /// The API server is not asked about its own writes: they keep it able to start.
 fn match_conditions() -> Vec<MatchCondition> {
     vec![MatchCondition {
@@ -232,46 +143,19 @@ fn match_conditions() -> Vec<MatchCondition> {
     }]
 }
 
-/// Exactly the kinds, subresources and operations that are judged: one rule a group, and one for subresources.
-fn validating_rules(snapshot: &Snapshot) -> Vec<RuleWithOperations> {
-    let mut rules = by_group(snapshot, &["CREATE", "UPDATE"], |_| true);
-    let has_own_rule = snapshot.judging().any(|meta| meta.kinds.contains(&EPHEMERAL));
-    let subresources =
-        POD_SUBRESOURCES.into_iter().filter(|name| !has_own_rule || *name != EPHEMERAL_CONTAINERS.resource);
-    rules.push(rule("", &["UPDATE"], subresources.map(str::to_owned).collect()));
-    rules
+/// The kinds and subresources that policies on Pods judge.
+fn of_pods(snapshot: &Snapshot) -> Vec<OfPods<'_>> {
+    let rows = snapshot.workloads().iter().map(|row| OfPods::of(row, &BOTH));
+    rows.chain(POD_SUBRESOURCES.map(OfPods::below)).collect()
 }
 
 /// Exactly what may be patched: Pods when they are created, ephemeral containers when they are added, templates when
 /// they are new or change (a Job's never does).
-fn mutating_rules(snapshot: &Snapshot) -> Vec<RuleWithOperations> {
-    let is_fixed = |row: &Workload| row.is_pod() || row.is_immutable;
-    let mut rules = by_group(snapshot, &["CREATE"], is_fixed);
-    rules.extend(by_group(snapshot, &["CREATE", "UPDATE"], |row| !is_fixed(row)));
-    rules.push(rule("", &["UPDATE"], vec!["pods/ephemeralcontainers".to_owned()]));
-    rules
-}
-
-fn by_group(snapshot: &Snapshot, operations: &[&str], takes: impl Fn(&Workload) -> bool) -> Vec<RuleWithOperations> {
-    let rows: Vec<&Workload> = snapshot.workloads().iter().filter(|row| takes(row)).collect();
-    let mut groups: Vec<(&str, Vec<String>)> = Vec::new();
-    for row in rows {
-        match groups.iter_mut().find(|(group, _)| *group == row.group) {
-            Some((_, resources)) => resources.push(row.resource.to_string()),
-            None => groups.push((&row.group, vec![row.resource.to_string()])),
-        }
-    }
-    groups.into_iter().map(|(group, resources)| rule(group, operations, resources)).collect()
-}
-
-fn rule(group: &str, operations: &[&str], resources: Vec<String>) -> RuleWithOperations {
-    RuleWithOperations {
-        api_groups: Some(vec![group.to_owned()]),
-        api_versions: Some(vec!["*".to_owned()]),
-        operations: Some(operations.iter().map(|operation| (*operation).to_owned()).collect()),
-        resources: Some(resources),
-        scope: Some("Namespaced".to_owned()),
-    }
+fn patched_of_pods(snapshot: &Snapshot) -> Vec<OfPods<'_>> {
+    let is_fixed = |row: &&Workload| row.is_pod() || row.is_immutable;
+    let fixed = snapshot.workloads().iter().filter(is_fixed).map(|row| OfPods::of(row, &BOTH[..1]));
+    let others = snapshot.workloads().iter().filter(|row| !is_fixed(row)).map(|row| OfPods::of(row, &BOTH));
+    fixed.chain(others).chain([OfPods::below(EPHEMERAL_CONTAINERS.resource)]).collect()
 }
 
 fn client_config(target: &Target, path: &str) -> WebhookClientConfig {

@@ -11,6 +11,7 @@ use crate::engine::{self, Outcome};
 use crate::facts::Facts;
 use crate::object::Within;
 use crate::object::unchanged::is_same_in;
+use crate::policy::Kinds;
 use crate::request::Request;
 use crate::snapshot::Snapshot;
 
@@ -37,6 +38,8 @@ pub(super) fn mark(
         if outcome.policy.strict_updates || outcome.result.is_err() || findings.is_empty() {
             continue;
         }
+        // What settings name is about the object itself, whatever is below its template or in its rules.
+        let is_of_settings = outcome.policy.meta.kinds.contains(&Kinds::Settings);
         if is_template {
             findings
                 .iter_mut()
@@ -47,7 +50,7 @@ pub(super) fn mark(
             }
         }
         // What is granted already is inherited, and nothing else, whatever the messages say.
-        if let Some(granted) = &granted {
+        if let Some(granted) = granted.as_ref().filter(|_| !is_of_settings) {
             for finding in findings {
                 finding.inherited = granted.covers(&finding.place);
             }
@@ -63,7 +66,7 @@ pub(super) fn mark(
         // A finding that stands for many is inherited only if everything that the policy reads is unchanged.
         let is_all_same = OnceCell::new();
         let compare = || match (request.sent, request.old) {
-            (Some(sent), Some(old)) => are_same_at(outcome.policy.meta.paths(), sent, old),
+            (Some(sent), Some(old)) => are_same_at(outcome.policy.paths(), sent, old),
             _ => false,
         };
         let may_inherit =

@@ -5,7 +5,7 @@ use std::cell::LazyCell;
 use std::sync::Arc;
 
 use super::ModedFinding;
-use crate::engine::Outcome;
+use crate::engine::{ActivePolicy, Outcome};
 use crate::exception::{Containers, Exception, Seen, Shared, Spot, Subject};
 use crate::object::{Object, Within};
 use crate::policy::{Kinds, Meta};
@@ -80,9 +80,9 @@ fn seen(
     }
     // Policies on pods run on every object, and have nothing to say of one without.
     let has_pods = !request.pods().is_empty();
-    let is_for = |kinds: &Kinds| kinds.cover(request) && (has_pods || *kinds != Kinds::Pods);
-    let is_asked = |meta: &Meta| is_own(meta) && meta.kinds.iter().any(is_for);
-    let mut judged = outcomes.iter().filter(|outcome| is_asked(outcome.policy.meta)).peekable();
+    let is_for = |kinds: Kinds<'_>| kinds.cover(request) && (has_pods || kinds != Kinds::Pods);
+    let is_asked = |policy: &ActivePolicy| is_own(policy.meta) && policy.kinds().any(is_for);
+    let mut judged = outcomes.iter().filter(|outcome| is_asked(outcome.policy)).peekable();
     judged.peek()?;
     // A finding that stands for many does not say where they are.
     let is_known = object.unread().is_empty() && own.all(|(finding, _)| finding.place.within != Within::Many);

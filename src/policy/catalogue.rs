@@ -18,6 +18,13 @@ mod access {
     pub(super) mod wildcard_roles;
 }
 
+/// Rules of a house, which settings write.
+#[path = "house"]
+mod house {
+    pub(super) mod allowed_values;
+    pub(super) mod required_metadata;
+}
+
 /// Policies on ServiceAccounts and their tokens.
 #[path = "identity"]
 mod identity {
@@ -86,6 +93,8 @@ pub struct Entry {
     pub admitted: &'static str,
     /// A manifest that it denies, or patches, in YAML.
     pub denied: &'static str,
+    /// Settings that the manifests are judged with, in YAML; `None` for those that it has by itself.
+    pub settings: Option<&'static str>,
     /// Which half of the defaults it belongs to; `None` for a validator.
     pub safety: Option<Safety>,
     /// Workloads that it breaks; `None` for a validator, which sets nothing.
@@ -104,16 +113,24 @@ pub enum Built {
     Set(Arc<dyn Mutator>),
 }
 
-/// The entry of a policy. Its page shows two of its fixtures, which are Pods unless another kind is named.
+/// The entry of a policy. Its page shows two of its fixtures, which are Pods unless another kind is named, and their settings where
+/// it has none of its own.
 macro_rules! judges {
     ($id:literal, $policy:ty) => {
         judges!($id, $policy, "pod")
     };
     ($id:literal, $policy:ty, $shown:literal) => {
+        judges!(@ $id, $policy, $shown, None)
+    };
+    ($id:literal, $policy:ty, $shown:literal, settings) => {
+        judges!(@ $id, $policy, $shown, Some(include_str!(concat!("../../tests/policies/", $id, "/settings.yaml"))))
+    };
+    (@ $id:literal, $policy:ty, $shown:literal, $settings:expr) => {
         Entry {
             meta: <$policy as Policy>::META,
             admitted: include_str!(concat!("../../tests/policies/", $id, "/admit-", $shown, ".yaml")),
             denied: include_str!(concat!("../../tests/policies/", $id, "/deny-", $shown, ".yaml")),
+            settings: $settings,
             safety: None,
             breakage: None,
             build: validator::<$policy>,
@@ -133,6 +150,7 @@ macro_rules! sets {
             meta: <$policy as Defaulter>::META,
             admitted: include_str!(concat!("../../tests/policies/", $id, "/keep-", $shown, ".yaml")),
             denied: include_str!(concat!("../../tests/policies/", $id, "/patch-", $shown, ".yaml")),
+            settings: None,
             safety: Some(<$policy as Defaulter>::SAFETY),
             breakage: Some(<$policy as Defaulter>::BREAKAGE),
             build: mutator::<$policy>,
@@ -178,6 +196,8 @@ pub static CATALOGUE: &[Entry] = &[
     judges!("missing-user-namespaces", pods::missing_user_namespaces::MissingUserNamespaces),
     judges!("unlabelled-namespaces", namespaces::unlabelled_namespaces::UnlabelledNamespaces, "namespace"),
     judges!("literal-secrets", secrets::literal_secrets::LiteralSecrets),
+    judges!("required-metadata", house::required_metadata::RequiredMetadata, "service", settings),
+    judges!("allowed-values", house::allowed_values::AllowedValues, "persistentvolumeclaim", settings),
     sets!("default-seccomp-profile", defaults::seccomp_profile::DefaultSeccompProfile),
     sets!("default-no-privilege-escalation", defaults::no_privilege_escalation::DefaultNoPrivilegeEscalation),
     sets!("default-no-token-automount", defaults::no_token_automount::DefaultNoTokenAutomount),

@@ -3,25 +3,32 @@
 
 use std::fmt;
 
+use crate::object::NamedKind;
 use crate::object::resource::Resource;
 use crate::request::{Operation, Request};
 
 /// Objects that a policy acts on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kinds {
+pub enum Kinds<'k> {
     /// Pods and every kind that holds a pod template, created or updated.
     Pods,
     /// One resource of the table in `src/object/resource.rs`.
     Resource(&'static Resource),
+    /// The kinds that the settings name, in the documentation of a policy. Where they are set, each is a `Named` one.
+    Settings,
+    /// One kind that settings name, created or updated.
+    Named(&'k NamedKind),
 }
 
-impl Kinds {
+impl Kinds<'_> {
     /// True if a policy on these objects is asked about the request. A request whose kind could not be read is taken for
     /// any.
     pub fn cover(self, request: &Request<'_>) -> bool {
         match self {
             Self::Pods => !request.is_out_of_scope() && request.operation != Operation::Delete,
             Self::Resource(row) => is_of(row, request),
+            Self::Settings => false,
+            Self::Named(named) => is_of_kind(named, request),
         }
     }
 }
@@ -34,10 +41,23 @@ fn is_of(row: &Resource, request: &Request<'_>) -> bool {
     row.operations.contains(&request.operation) && (request.kind.kind.is_empty() || is_same)
 }
 
-impl fmt::Display for Kinds {
+/// True if a request creates or updates an object of a kind that settings name, or changes it through a subresource that is not
+/// known to be harmless.
+fn is_of_kind(named: &NamedKind, request: &Request<'_>) -> bool {
+    let is_same = named.is(&request.kind.group, &request.kind.kind);
+    matches!(request.operation, Operation::Create | Operation::Update)
+        && !request.is_out_of_scope()
+        && (request.kind.kind.is_empty() || is_same)
+}
+
+impl fmt::Display for Kinds<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let row = match self {
             Self::Pods => return out.write_str("Pods, and below the pod template in every kind that holds one"),
+            Self::Settings => {
+                return out.write_str("objects of the kinds that the settings name, when they are created or updated");
+            }
+            Self::Named(named) => return write!(out, "{} objects, when they are created or updated", named.kind),
             Self::Resource(row) => row,
         };
         if !row.subresource().is_empty() {

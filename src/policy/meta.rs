@@ -25,7 +25,7 @@ pub struct Meta {
     /// The remedy, in the imperative.
     pub fix: &'static str,
     /// The objects and operations that it acts on.
-    pub kinds: &'static [Kinds],
+    pub kinds: &'static [Kinds<'static>],
     /// The fields that it reads, and the values that it allows in them.
     pub fields: &'static [Fields],
     /// The changes of the Pod Security Standards that it follows, oldest first.

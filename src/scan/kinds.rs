@@ -4,7 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::APIGroup;
 use kube::Client;
 
 use super::list::{ListError, fetch};
-use crate::object::Workload;
+use crate::object::{NamedKind, Scope, Workload};
 use crate::policy::Kinds;
 use crate::request::Operation;
 use crate::snapshot::Snapshot;
@@ -65,6 +65,11 @@ impl Listed {
         }
     }
 
+    /// True for Secrets, of which the metadata alone is listed.
+    pub fn is_secret(&self) -> bool {
+        self.group.is_empty() && self.resource == "secrets"
+    }
+
     /// `apiVersion` of its objects.
     pub fn api_version(&self) -> String {
         if self.group.is_empty() { self.version.clone() } else { format!("{}/{}", self.group, self.version) }
@@ -79,7 +84,7 @@ impl Listed {
 /// Group, kind and resource of each kind that some policy judges when it is created, in the order of lists.
 fn judged(snapshot: &Snapshot) -> Vec<(String, String, String)> {
     let mut kinds: Vec<(String, String, String)> = Vec::new();
-    for row in snapshot.judging().flat_map(|meta| meta.kinds) {
+    for row in snapshot.judged() {
         match row {
             Kinds::Pods => {
                 kinds.extend(snapshot.workloads().iter().map(|Workload { group, kind, resource, .. }| {
@@ -89,7 +94,10 @@ fn judged(snapshot: &Snapshot) -> Vec<(String, String, String)> {
             Kinds::Resource(row) if row.operations.contains(&Operation::Create) && !row.resource.contains('/') => {
                 kinds.push((row.group.to_owned(), row.kind.to_owned(), row.resource.to_owned()));
             }
-            Kinds::Resource(_) => {}
+            Kinds::Named(NamedKind { group, kind, resource, .. }) => {
+                kinds.push((group.clone().into_owned(), kind.clone().into_owned(), resource.clone().into_owned()));
+            }
+            Kinds::Resource(_) | Kinds::Settings => {}
         }
     }
     let order = |kind: &str| ORDER.iter().position(|known| *known == kind).map_or(0, |place| place + 1);
@@ -119,14 +127,14 @@ pub async fn served(client: &Client, snapshot: &Snapshot) -> Result<Served, List
         Err(error) => return Err(error),
     };
     for (group, kind, resource) in judged {
-        let row = snapshot.workloads().added().find(|row| row.group == group && row.kind == kind);
+        let is_added = is_added(snapshot, &group, &kind);
         let group_served = groups.as_ref().and_then(|groups| groups.iter().find(|known| known.name == group));
         let version = match (&groups, group_served) {
             _ if group.is_empty() => Some(CORE.to_owned()),
-            (None, _) if row.is_none() => Some(CORE.to_owned()),
+            (None, _) if !is_added => Some(CORE.to_owned()),
             (None, _) => continue,
             (Some(_), None) => None,
-            (Some(_), Some(known)) if row.is_none() => preferred(known).first().map(|version| (*version).to_owned()),
+            (Some(_), Some(known)) if !is_added => preferred(known).first().map(|version| (*version).to_owned()),
             (Some(_), Some(known)) => match serving(client, known, &kind, &resource).await {
                 Ok(version) => version,
                 Err(error) => {
@@ -141,6 +149,13 @@ pub async fn served(client: &Client, snapshot: &Snapshot) -> Result<Served, List
         }
     }
     Ok(served)
+}
+
+/// True for a kind of another project, which the configuration names.
+fn is_added(snapshot: &Snapshot, group: &str, kind: &str) -> bool {
+    let mut rows = snapshot.workloads().added();
+    let is_named = |named: &NamedKind| named.scope == Scope::Unknown && named.is(group, kind);
+    rows.any(|row| row.group == group && row.kind == kind) || snapshot.named_kinds().any(is_named)
 }
 
 /// The versions of a group, the preferred one first.

@@ -26,6 +26,8 @@ const PATIENCE: Duration = Duration::from_mins(2);
 const ATTEMPTS: u32 = 4;
 /// Pause after the first failed attempt; it doubles with each.
 const PAUSE: Duration = Duration::from_millis(500);
+/// The metadata of objects alone, in a list.
+const METADATA: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
 /// Times that a list may expire before it counts as unreadable.
 const EXPIRIES: usize = 16;
 
@@ -190,7 +192,8 @@ async fn page(client: &Client, kind: &Listed, place: &Place) -> Result<Answer, L
     }
     let what = kind.qualified();
     retry(&what, || async {
-        let request = Request::get(&path).header("accept", "application/json").body(Body::empty());
+        let accept = if kind.is_secret() { METADATA } else { "application/json" };
+        let request = Request::get(&path).header("accept", accept).body(Body::empty());
         let request = request.map_err(|error| Attempt::Final(ListError::Failed(what.clone(), error.to_string())))?;
         let response = client.send(request).await.map_err(|error| Attempt::of(&what, error))?;
         let status = response.status();

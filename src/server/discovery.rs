@@ -1,6 +1,7 @@
 //! Checks that the API server serves the kinds that the configuration adds, under the names that the webhooks are registered
 //! with. A row that matches nothing has nothing judged, and nobody would hear of it otherwise.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -10,7 +11,8 @@ use kube::Client;
 
 use super::App;
 use crate::lock::lock;
-use crate::object::{Workload, Workloads};
+use crate::object::Scope;
+use crate::snapshot::Snapshot;
 use crate::trail::{Class, Record};
 
 /// Time between two questions to the API server. A CRD may come at any time, and discovery is cheap: one question, and one
@@ -34,7 +36,7 @@ impl Discovery {
 pub async fn watch(app: Arc<App>, client: Client) {
     loop {
         let snapshot = app.snapshot.load_full();
-        match missing(&client, snapshot.workloads()).await {
+        match missing(&client, &snapshot).await {
             Ok(missing) => {
                 app.metrics.workloads_missing.set(missing.len().try_into().unwrap_or(i64::MAX));
                 let last = std::mem::replace(&mut *lock(&app.discovery.missing), missing.clone());
@@ -61,9 +63,26 @@ async fn tell(app: &App, configuration: &str, missing: &[String]) {
     }
 }
 
+/// A kind that the configuration adds.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Row<'r> {
+    group: &'r str,
+    kind: &'r str,
+    resource: &'r str,
+}
+
+/// The rows of `workloads`, and the kinds of other projects that settings name.
+fn rows(snapshot: &Snapshot) -> BTreeSet<Row<'_>> {
+    let added = snapshot.workloads().added();
+    let added = added.map(|row| Row { group: &row.group, kind: &row.kind, resource: &row.resource });
+    let named = snapshot.named_kinds().filter(|named| named.scope == Scope::Unknown);
+    let named = named.map(|row| Row { group: &row.group, kind: &row.kind, resource: &row.resource });
+    added.chain(named).collect()
+}
+
 /// Errors of the rows that the configuration added.
-async fn missing(client: &Client, workloads: &Workloads) -> kube::Result<Vec<String>> {
-    let rows: Vec<&Workload> = workloads.added().collect();
+async fn missing(client: &Client, snapshot: &Snapshot) -> kube::Result<Vec<String>> {
+    let rows = rows(snapshot);
     if rows.is_empty() {
         return Ok(Vec::new());
     }
@@ -82,7 +101,7 @@ async fn missing(client: &Client, workloads: &Workloads) -> kube::Result<Vec<Str
             Some(group) => resources(client, group).await?,
             None => Vec::new(),
         };
-        missing.extend(complaint(row, &resources));
+        missing.extend(complaint(&row, &resources));
     }
     Ok(missing)
 }
@@ -102,8 +121,8 @@ async fn resources(client: &Client, group: &APIGroup) -> kube::Result<Vec<APIRes
 }
 
 /// The error of a row, given the resources that its group serves.
-fn complaint(row: &Workload, served: &[APIResource]) -> Option<String> {
-    let Workload { group, kind, resource, .. } = row;
+fn complaint(row: &Row<'_>, served: &[APIResource]) -> Option<String> {
+    let Row { group, kind, resource } = row;
     let is_row = |found: &&APIResource| found.name == *resource && found.kind == *kind;
     if served.iter().any(|found| is_row(&found)) {
         return None;
@@ -124,8 +143,7 @@ fn complaint(row: &Workload, served: &[APIResource]) -> Option<String> {
 mod tests {
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::APIResource;
 
-    use super::complaint;
-    use crate::object::Workload;
+    use super::{Row, complaint};
 
     #[test]
     fn a_row_is_served_under_its_kind_and_its_resource() {
@@ -134,14 +152,7 @@ mod tests {
             kind: kind.to_owned(),
             ..APIResource::default()
         };
-        let row = |kind: &str, resource: &str| Workload {
-            group: "a.b".into(),
-            kind: kind.to_owned().into(),
-            resource: resource.to_owned().into(),
-            is_guessed: true,
-            templates: Vec::new(),
-            is_immutable: false,
-        };
+        let row = |kind: &'static str, resource: &'static str| Row { group: "a.b", kind, resource };
         let served = [resource("sandboxes", "Sandbox"), resource("rollouts", "Rollout")];
         assert_eq!(complaint(&row("Sandbox", "sandboxes"), &served), None);
         for (kind, name, expected) in [

@@ -24,6 +24,10 @@ pub(crate) fn shown(entry: &Entry) -> String {
     match entry.meta.kinds {
         [Kinds::Pods, ..] if entry.safety.is_some() => "deployment".to_owned(),
         [Kinds::Resource(row), ..] => row.kind.to_lowercase(),
+        [Kinds::Settings, ..] => {
+            let settings = crate::judging::documents(entry.settings.expect("settings of its fixtures")).remove(0);
+            settings["instances"][0]["kinds"][0]["kind"].as_str().expect("a kind").to_lowercase()
+        }
         _ => "pod".to_owned(),
     }
 }

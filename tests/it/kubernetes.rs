@@ -18,6 +18,7 @@ mod existing;
 mod exposure;
 mod fields;
 mod hardened_tmp;
+mod house;
 mod interactive;
 mod isolation;
 mod joined;

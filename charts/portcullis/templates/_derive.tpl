@@ -22,6 +22,7 @@ program knows of its policies, profiles and kinds. A test compares both for many
   {{- range $name := $entry.match.names -}}{{- $_ := set $byName $name $layer -}}{{- end -}}
 {{- end -}}
 {{- $judged := dict -}}
+{{- $named := dict -}}
 {{- $set := dict -}}
 {{- range $layer := $layers -}}
   {{- $ceiling := get $rank $layer.ceiling -}}
@@ -50,13 +51,23 @@ program knows of its policies, profiles and kinds. A test compares both for many
         {{- end -}}
       {{- end -}}
     {{- end -}}
+    {{- if and $policy.instances (gt (int $mode) 0) -}}
+      {{- range $instance := (get $layer.settings $policy.id | default dict).instances -}}
+        {{- range $kind := $instance.kinds -}}
+          {{- $row := dict "kind" $kind "data" $data -}}
+          {{- include "portcullis.namedKind" $row -}}
+          {{- $strongest := min $mode (get $rank ($instance.mode | default "enforce")) -}}
+          {{- if $row.row.warns -}}{{- $strongest = min $strongest 2 -}}{{- end -}}
+          {{- $_ := set $named $row.key $row.row -}}
+          {{- $_ := set $kinds $row.key (max (get $kinds $row.key | default 0) $strongest) -}}
+        {{- end -}}
+      {{- end -}}
+    {{- end -}}
   {{- end -}}
   {{- if and (eq ($configuration.podSecurityLabels | default "ignore") "tighten") (gt (int $ceiling) 0) -}}
     {{- $_ := set $judged "pods" true -}}
     {{- $_ := set $kinds "pods" (max (get $kinds "pods" | default 0) $ceiling) -}}
   {{- end -}}
-  {{- /* Policies on Pods judge ephemeral containers too, so that one entry sends them for all policies. */ -}}
-  {{- $_ := set $kinds $data.ephemeral (max (get $kinds $data.ephemeral | default 0) (get $kinds "pods" | default 0)) -}}
   {{- $_ := set $layer "kinds" $kinds -}}
   {{- $_ := set $layer "mutate" $mutate -}}
 {{- end -}}
@@ -65,12 +76,12 @@ program knows of its policies, profiles and kinds. A test compares both for many
 {{- $given := dict "data" $data "own" $root.Release.Namespace "top" $top "byName" $byName "workloads" $workloads.rows "root" $root -}}
 {{- $validating := list -}}
 {{- range $part := list (dict "name" "enforce" "from" 3 "to" 3 "failure" "Fail" "timeout" 3) (dict "name" "observe" "from" 1 "to" 2 "failure" "Ignore" "timeout" 1) -}}
-  {{- $entries := merge (dict "part" $part "inForce" $judged "path" "/validate" "rules" "portcullis.validatingRules") $given -}}
+  {{- $entries := merge (dict "part" $part "inForce" $judged "named" $named "path" "/validate" "ofPods" "portcullis.judgedOfPods") $given -}}
   {{- include "portcullis.entries" $entries -}}
   {{- $validating = concat $validating $entries.webhooks -}}
 {{- end -}}
 {{- $part := dict "name" "defaults" "from" 1 "to" 3 "failure" "Ignore" "timeout" 1 "mutates" true -}}
-{{- $entries := merge (dict "part" $part "inForce" $set "path" "/mutate" "rules" "portcullis.mutatingRules") $given -}}
+{{- $entries := merge (dict "part" $part "inForce" $set "named" dict "path" "/mutate" "ofPods" "portcullis.patchedOfPods") $given -}}
 {{- include "portcullis.entries" $entries -}}
 {{- $_ := set $out "validating" $validating -}}
 {{- $_ := set $out "mutating" $entries.webhooks -}}
@@ -132,55 +143,138 @@ program knows of its policies, profiles and kinds. A test compares both for many
 {{- $plural -}}
 {{- end -}}
 
-{{/* Sets `webhooks`: one for the kinds that are sent from the same namespaces, those whose strongest mode is in `part`. */}}
+{{/* Sets `key` and `row` of a kind that an instance names (src/object/named.rs). */}}
+{{- define "portcullis.namedKind" -}}
+{{- $kind := .kind -}}
+{{- $known := get .data.named (toString $kind.kind) -}}
+{{- if and $known (or (not (hasKey $kind "group")) (eq (toString ($kind.group | default "")) $known.group)) -}}
+  {{- $_ := set . "row" $known -}}
+{{- else -}}
+  {{- $_ := set . "row" (dict "group" ($kind.group | default "") "resource" ($kind.resource | default "") "scope" "" "below" list) -}}
+{{- end -}}
+{{- $_ := set . "key" (printf "named %s %s" .row.group .row.resource) -}}
+{{- end -}}
+
+{{/* Sets `sent`: the resources of the kinds in force, each once (src/webhooks/sent.rs). One that a row of the table and others
+     judge stands in the rule of the row, else in that of Pods. */}}
+{{- define "portcullis.sent" -}}
+{{- $given := . -}}
+{{- $sources := dict -}}
+{{- range $kind := .data.kinds -}}
+  {{- if hasKey $given.inForce $kind.key -}}
+    {{- $found := list -}}
+    {{- if eq $kind.key "pods" -}}
+      {{- $made := dict "workloads" $given.workloads -}}
+      {{- include $given.ofPods $made -}}
+      {{- $found = $made.found -}}
+      {{- $_ := set $sources "" (dict "key" "pods" "found" $found) -}}
+    {{- else -}}
+      {{- $group := first $kind.rule.apiGroups -}}
+      {{- range $name := $kind.rule.resources -}}
+        {{- $found = append $found (dict "group" $group "name" $name "operations" $kind.rule.operations "scope" $kind.rule.scope) -}}
+      {{- end -}}
+      {{- $_ := set $sources (printf "%s %s 0 %s" $kind.resource $group $kind.key) (dict "key" $kind.key "found" $found "resource" $kind.resource) -}}
+    {{- end -}}
+  {{- end -}}
+{{- end -}}
+{{- range $key, $row := .named -}}
+  {{- $found := list (dict "group" $row.group "name" $row.resource "operations" (list "CREATE" "UPDATE") "scope" $row.scope "alone" $row.alone) -}}
+  {{- range $name := $row.below -}}
+    {{- $found = append $found (dict "group" $row.group "name" $name "operations" (list "UPDATE") "scope" $row.scope) -}}
+  {{- end -}}
+  {{- $_ := set $sources (printf "%s %s 1" $row.resource $row.group) (dict "key" $key "found" $found "named" true) -}}
+{{- end -}}
+{{- $all := list -}}
+{{- $index := dict -}}
+{{- range $order := keys $sources | sortAlpha -}}
+  {{- $source := get $sources $order -}}
+  {{- range $one := $source.found -}}
+    {{- $place := printf "%s %s" $one.group $one.name -}}
+    {{- $known := get $index $place -}}
+    {{- if $known -}}
+      {{- $_ := set $known "kinds" (append $known.kinds $source.key) -}}
+      {{- $_ := set $known "operations" (concat $known.operations $one.operations | uniq) -}}
+      {{- if $source.named -}}{{- $_ := set $known "plain" false -}}{{- end -}}
+      {{- if and $source.resource (not $known.resource) -}}
+        {{- $moved := merge (dict "source" $source.key "resource" $source.resource "scope" $one.scope) $known -}}
+        {{- $_ := set $moved "alone" false -}}
+        {{- $_ := set $known "gone" true -}}
+        {{- $_ := set $index $place $moved -}}
+        {{- $all = append $all $moved -}}
+      {{- end -}}
+    {{- else -}}
+      {{- $new := merge (dict "source" $source.key "resource" ($source.resource | default "") "kinds" (list $source.key) "plain" (not $source.named)) $one -}}
+      {{- $_ := set $index $place $new -}}
+      {{- $all = append $all $new -}}
+    {{- end -}}
+  {{- end -}}
+{{- end -}}
+{{- $sent := list -}}
+{{- range $one := $all -}}{{- if not $one.gone -}}{{- $sent = append $sent $one -}}{{- end -}}{{- end -}}
+{{- $_ := set . "sent" $sent -}}
+{{- end -}}
+
+{{/* Sets `webhooks`: one for what is sent from the same namespaces, those where its strongest mode is in `part`
+     (src/webhooks/entry.rs). */}}
 {{- define "portcullis.entries" -}}
 {{- $given := . -}}
 {{- $part := .part -}}
 {{- $entries := list -}}
 {{- $index := dict -}}
-{{- range $kind := .data.kinds -}}
-  {{- if hasKey $given.inForce $kind.key -}}
-    {{- $isInNamespaces := or (eq $kind.key "pods") $kind.selected -}}
-    {{- $in := dict "part" $part "kind" $kind.key -}}
-    {{- $holdsTop := eq (include "portcullis.isIn" (merge (dict "layer" $given.top) $in)) "true" -}}
-    {{- $names := list -}}
-    {{- range $name, $layer := $given.byName -}}
-      {{- $isIn := eq (include "portcullis.isIn" (merge (dict "layer" $layer) $in)) "true" -}}
-      {{- if $holdsTop -}}
-        {{- if not $isIn -}}{{- $names = append $names $name -}}{{- end -}}
-      {{- else if and $isIn (ne $name $given.own) -}}
-        {{- $names = append $names $name -}}
-      {{- end -}}
+{{- include "portcullis.sent" . -}}
+{{- range $one := .sent -}}
+  {{- $isSelected := or (ne $one.scope "Cluster") (and (eq $one.group "") (eq (first (splitList "/" $one.name)) "namespaces")) -}}
+  {{- $in := dict "part" $part "kinds" $one.kinds -}}
+  {{- $holdsTop := eq (include "portcullis.isIn" (merge (dict "layer" $given.top) $in)) "true" -}}
+  {{- $names := list -}}
+  {{- range $name, $layer := $given.byName -}}
+    {{- $isIn := eq (include "portcullis.isIn" (merge (dict "layer" $layer) $in)) "true" -}}
+    {{- if $holdsTop -}}
+      {{- if not $isIn -}}{{- $names = append $names $name -}}{{- end -}}
+    {{- else if and $isIn (ne $name $given.own) -}}
+      {{- $names = append $names $name -}}
     {{- end -}}
-    {{- if $holdsTop -}}{{- $names = append $names $given.own -}}{{- end -}}
-    {{- $names = $names | uniq | sortAlpha -}}
-    {{- if and $names (or $isInNamespaces $holdsTop) -}}
-      {{- $key := printf "%t %s" $holdsTop (join " " $names) -}}
-      {{- $entry := get $index $key -}}
-      {{- if $entry -}}
-        {{- $_ := set $entry "kinds" (append $entry.kinds $kind) -}}
-      {{- else -}}
-        {{- $entry = dict "kinds" (list $kind) "names" $names "holdsTop" $holdsTop -}}
-        {{- $_ := set $index $key $entry -}}
-        {{- $entries = append $entries $entry -}}
-      {{- end -}}
+  {{- end -}}
+  {{- if $holdsTop -}}{{- $names = append $names $given.own -}}{{- end -}}
+  {{- $names = $names | uniq | sortAlpha -}}
+  {{- if and $names (or $isSelected $holdsTop) -}}
+    {{- $key := printf "%t %s" $holdsTop (join " " $names) -}}
+    {{- if $one.alone -}}{{- $key = printf "alone %s" $one.name -}}{{- end -}}
+    {{- $entry := get $index $key -}}
+    {{- if $entry -}}
+      {{- $_ := set $entry "sent" (append $entry.sent $one) -}}
+    {{- else -}}
+      {{- $entry = dict "sent" (list $one) "names" $names "holdsTop" $holdsTop -}}
+      {{- $_ := set $index $key $entry -}}
+      {{- $entries = append $entries $entry -}}
     {{- end -}}
   {{- end -}}
 {{- end -}}
 {{- $webhooks := list -}}
 {{- range $entry := $entries -}}
   {{- $rules := fromJsonArray "[]" -}}
-  {{- range $kind := $entry.kinds -}}
-    {{- if eq $kind.key "pods" -}}
-      {{- $made := dict "workloads" $given.workloads "holdsTop" $entry.holdsTop "rules" list "hasEphemeral" (hasKey $given.inForce $given.data.ephemeral) -}}
-      {{- include $given.rules $made -}}
-      {{- $rules = concat $rules $made.rules -}}
+  {{- $ruled := dict -}}
+  {{- $plain := dict -}}
+  {{- range $one := $entry.sent -}}
+    {{- if and $one.plain (not $plain) -}}{{- $plain = $one -}}{{- end -}}
+    {{- $key := printf "%s/%s/%s" $one.source $one.group (join " " $one.operations) -}}
+    {{- $rule := get $ruled $key -}}
+    {{- if $rule -}}
+      {{- $_ := set $rule "resources" (append $rule.resources $one.name) -}}
     {{- else -}}
-      {{- $rules = append $rules $kind.rule -}}
+      {{- $scope := $one.scope | default (ternary "*" "Namespaced" $entry.holdsTop) -}}
+      {{- $rule = dict "apiGroups" (list $one.group) "apiVersions" (list "*") "operations" $one.operations "resources" (list $one.name) "scope" $scope -}}
+      {{- $_ := set $ruled $key $rule -}}
+      {{- $rules = append $rules $rule -}}
     {{- end -}}
   {{- end -}}
-  {{- $first := first $entry.kinds -}}
-  {{- $name := eq $first.key "pods" | ternary $part.name (printf "%s-%s" $part.name ($first.resource | default "" | replace "/" "-")) -}}
+  {{- $first := first $entry.sent -}}
+  {{- $name := printf "%s-%s.%s" $part.name ($first.name | replace "/" "-") ($first.group | default "core") -}}
+  {{- if and $plain $plain.resource -}}
+    {{- $name = printf "%s-%s" $part.name ($plain.resource | replace "/" "-") -}}
+  {{- else if $plain -}}
+    {{- $name = $part.name -}}
+  {{- end -}}
   {{- $client := dict "service" (dict "name" "portcullis" "namespace" $given.own "path" $given.path "port" 443) -}}
   {{- with $given.root.Values.certificate.caBundle -}}{{- $_ := set $client "caBundle" (b64enc .) -}}{{- end -}}
   {{- $webhook := dict
@@ -201,45 +295,43 @@ program knows of its policies, profiles and kinds. A test compares both for many
 {{- $_ := set . "webhooks" $webhooks -}}
 {{- end -}}
 
-{{/* true if the strongest mode of `kind` in `layer` is in `part`. A mutator costs a namespace no second webhook: all kinds are
+{{/* true if the strongest mode of `kinds` in `layer` is in `part`. A mutator costs a namespace no second webhook: all kinds are
      sent wherever some mutator acts. */}}
 {{- define "portcullis.isIn" -}}
-{{- $mode := .part.mutates | default false | ternary .layer.mutate (get .layer.kinds .kind | default 0) | int -}}
-{{- and (ge $mode .part.from) (le $mode .part.to) -}}
+{{- $layer := .layer -}}
+{{- $mode := .part.mutates | default false | ternary $layer.mutate 0 | int -}}
+{{- if not .part.mutates -}}
+  {{- range $kind := .kinds -}}{{- $mode = max $mode (get $layer.kinds $kind | default 0) -}}{{- end -}}
+{{- end -}}
+{{- and (ge (int $mode) .part.from) (le (int $mode) .part.to) -}}
 {{- end -}}
 
-{{- define "portcullis.validatingRules" -}}
-{{- include "portcullis.byGroup" (dict "out" . "rows" .workloads "operations" (list "CREATE" "UPDATE")) -}}
-{{- $_ := set . "rules" (append .rules (dict "apiGroups" (list "") "apiVersions" (list "*") "operations" (list "UPDATE")
-    "resources" (.hasEphemeral | ternary (list "pods/resize") (list "pods/ephemeralcontainers" "pods/resize")) "scope" "Namespaced")) -}}
+{{/* Sets `found`: what policies on Pods judge. */}}
+{{- define "portcullis.judgedOfPods" -}}
+{{- include "portcullis.ofPods" (dict "out" . "rows" .workloads "operations" (list "CREATE" "UPDATE") "found" list) -}}
+{{- range $name := list "pods/ephemeralcontainers" "pods/resize" -}}
+  {{- $_ := set $ "found" (append $.found (dict "group" "" "name" $name "operations" (list "UPDATE") "scope" "Namespaced")) -}}
+{{- end -}}
 {{- end -}}
 
-{{/* Pods and what never changes are patched when they are created; other templates when they change too. */}}
-{{- define "portcullis.mutatingRules" -}}
+{{/* Sets `found`: Pods and what never changes are patched when they are created; other templates when they change too. */}}
+{{- define "portcullis.patchedOfPods" -}}
 {{- $fixed := list -}}
 {{- $others := list -}}
 {{- range $row := .workloads -}}
   {{- if $row.fixed -}}{{- $fixed = append $fixed $row -}}{{- else -}}{{- $others = append $others $row -}}{{- end -}}
 {{- end -}}
-{{- include "portcullis.byGroup" (dict "out" . "rows" $fixed "operations" (list "CREATE")) -}}
-{{- include "portcullis.byGroup" (dict "out" . "rows" $others "operations" (list "CREATE" "UPDATE")) -}}
-{{- $_ := set . "rules" (append .rules (dict "apiGroups" (list "") "apiVersions" (list "*") "operations" (list "UPDATE")
-    "resources" (list "pods/ephemeralcontainers") "scope" "Namespaced")) -}}
+{{- include "portcullis.ofPods" (dict "out" . "rows" $fixed "operations" (list "CREATE") "found" list) -}}
+{{- include "portcullis.ofPods" (dict "out" . "rows" $others "operations" (list "CREATE" "UPDATE") "found" .found) -}}
+{{- $_ := set . "found" (append .found (dict "group" "" "name" "pods/ephemeralcontainers" "operations" (list "UPDATE") "scope" "Namespaced")) -}}
 {{- end -}}
 
-{{/* Adds one rule for each group of `rows` to `out.rules`. A namespaceSelector holds back nothing that lives in no namespace,
-     so only the part that the top is in takes such objects. */}}
-{{- define "portcullis.byGroup" -}}
-{{- $out := .out -}}
-{{- $groups := list -}}
-{{- $resources := dict -}}
+{{/* Sets `out.found` to `found` and each of `rows`. Kubernetes' own kinds with pods live in namespaces, others may not. */}}
+{{- define "portcullis.ofPods" -}}
+{{- $found := .found -}}
 {{- range $row := .rows -}}
-  {{- if not (has $row.group $groups) -}}{{- $groups = append $groups $row.group -}}{{- end -}}
-  {{- $_ := set $resources $row.group (append (get $resources $row.group | default list) $row.resource) -}}
+  {{- $scope := has $row.group (list "" "apps" "batch") | ternary "Namespaced" "" -}}
+  {{- $found = append $found (dict "group" $row.group "name" $row.resource "operations" $.operations "scope" $scope) -}}
 {{- end -}}
-{{- range $group := $groups -}}
-  {{- $isAdded := not (has $group (list "" "apps" "batch")) -}}
-  {{- $_ := set $out "rules" (append $out.rules (dict "apiGroups" (list $group) "apiVersions" (list "*") "operations" $.operations
-      "resources" (get $resources $group) "scope" (and $isAdded $out.holdsTop | ternary "*" "Namespaced"))) -}}
-{{- end -}}
+{{- $_ := set .out "found" $found -}}
 {{- end -}}

@@ -6,7 +6,7 @@ use crate::golden;
 const HEAD: &str = "apiVersion: portcullis.dev/v1alpha1\nkind: Configuration\n";
 
 /// Configurations by the name of their golden file: the lines below the head.
-const CONFIGURATIONS: [(&str, &str); 11] = [
+const CONFIGURATIONS: [(&str, &str); 13] = [
     ("hardened", "profile: hardened\n"),
     ("audit-only", "profile: audit-only\n"),
     // Whatever the policies' own modes, a label may refuse: but in kube-system.
@@ -43,6 +43,22 @@ const CONFIGURATIONS: [(&str, &str); 11] = [
          - match: {names: [try]}\n  defaults: all\n  ceiling: audit\n  relax: true\n\
          - match: {names: [free]}\n  defaults: all\n  ceiling: off\n  relax: true\n",
     ),
+    // Kinds that settings name, with modes that differ from those of Pods and of Services.
+    (
+        "house",
+        "policies:\n  root-users: {mode: warn}\n  exposed-services: {mode: warn}\n  \
+         required-metadata: {mode: enforce, settings: {instances: [{name: a, labels: {team: .+}, kinds: [{kind: Deployment}, \
+         {kind: Service}, {kind: Secret}, {kind: ServiceAccount}, {kind: Namespace}, {kind: StorageClass}]}]}}\n  \
+         allowed-values: {mode: enforce, settings: {instances: [{name: a, path: spec.x, values: [a], kinds: [{kind: Pod}]}, \
+         {name: b, path: spec.x, values: [a], kinds: [{group: example.com, kind: Widget, resource: widgets}], mode: warn}]}}\n",
+    ),
+    (
+        "house-in-namespaces",
+        "policies:\n  required-metadata: {mode: enforce, settings: {instances: [{name: a, labels: {team: .+}, kinds: \
+         [{group: example.com, kind: Widget, resource: widgets}, {kind: Service}]}]}}\nnamespaces:\n\
+         - {match: {names: [kube-system]}, ceiling: audit, relax: true}\n- match: {names: [pay]}\n  relax: true\n  policies:\n    \
+         required-metadata: {settings: {instances: [{name: b, labels: {team: .+}, kinds: [{kind: ConfigMap}]}]}}\n",
+    ),
     // ServiceAccounts are asked about for one of the defaults alone.
     (
         "one-default",
@@ -56,7 +72,7 @@ fn the_webhooks_follow_from_the_configuration() {
     for (name, lines) in CONFIGURATIONS {
         let folder = folder(&[("c.yaml", &format!("{HEAD}{lines}"))]);
         let ran = run_in(folder.path(), &["webhooks", "--config", "c.yaml"], b"").with_code(0);
-        let enforces = ran.out.contains("name: enforce.portcullis.dev");
+        let enforces = ran.out.contains("name: enforce");
         let holds_kube_system = ran.err.starts_with("note: kube-system is enforced too: ");
         assert!(ran.err.is_empty() || enforces && holds_kube_system, "{name}: {}", ran.err);
         golden::assert_holds(&format!("tests/webhooks/{name}.yaml"), &ran.out);

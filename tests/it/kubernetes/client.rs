@@ -80,8 +80,10 @@ impl Answer {
         assert_eq!(self.code, 403, "should have been refused: {self:#?}");
         assert_eq!(self.body["reason"], "Forbidden");
         let message = self.message();
-        let by_portcullis = "admission webhook \"enforce.portcullis.dev\" denied the request: ";
-        message.strip_prefix(by_portcullis).unwrap_or_else(|| panic!("refused by somebody else: {message}"))
+        // Some kinds have a webhook of their own, whose name says more.
+        let by_portcullis = message.strip_prefix("admission webhook \"enforce");
+        let said = by_portcullis.and_then(|rest| rest.split_once(".portcullis.dev\" denied the request: "));
+        said.unwrap_or_else(|| panic!("refused by somebody else: {message}")).1
     }
 
     pub(crate) fn message(&self) -> &str {

@@ -18,7 +18,11 @@ use super::space::{Space, account};
 const ROLE: &str = "/apis/rbac.authorization.k8s.io/v1/clusterroles/system:discovery";
 const PUBLIC: &str = "/api/v1/namespaces/kube-public";
 /// Policies that `hardened` does not enforce, on objects other than pods.
-const ENFORCED: &str = "policies:\n  unlabelled-namespaces: {mode: enforce}\n";
+const ENFORCED: &str = "policies:\n  unlabelled-namespaces: {mode: enforce}\n  \
+    required-metadata: {mode: enforce, settings: {instances: [{name: owner, labels: {team: '.+'}, kinds: [{kind: ConfigMap}, \
+    {kind: Secret}, {kind: Namespace}, {kind: StorageClass}]}]}}\n  \
+    allowed-values: {mode: enforce, settings: {instances: [{name: types, path: spec.type, values: [ClusterIP], kinds: \
+    [{kind: Service}]}]}}\n";
 
 #[test]
 fn a_dead_webhook_holds_up_neither_the_api_server_nor_its_own_return() {
@@ -70,6 +74,31 @@ fn a_dead_webhook_holds_up_neither_the_api_server_nor_its_own_return() {
         ),
     ] {
         plane.admin.call(Method::POST, path, Some(&object)).admitted();
+    }
+    // A heartbeat is an update too.
+    let beat = json!({"metadata": {"labels": {"it": "later"}}});
+    for path in [
+        "/api/v1/nodes/it-node",
+        "/api/v1/nodes/it-node/status",
+        "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/it-node",
+    ] {
+        plane.admin.call(Method::PATCH, path, Some(&beat)).admitted();
+    }
+    // What settings name cannot be written elsewhere, and can in these namespaces …
+    let named = [
+        ("configmaps", object("v1", "ConfigMap", "it-named")),
+        ("secrets", object("v1", "Secret", "it-named")),
+        (
+            "services",
+            json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "it-named"},
+            "spec": {"type": "NodePort", "ports": [{"port": 80}]}}),
+        ),
+    ];
+    for (resource, object) in &named {
+        let answer = elsewhere.create(resource, object);
+        assert!(answer.message().contains("failed calling webhook \"enforce"), "{resource}: {answer:#?}");
+        system.create(resource, object).admitted();
+        own.create(resource, object).admitted();
     }
     // … the Namespaces of the cluster and ours …
     for name in ["kube-system", "portcullis"] {

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use axum::http::Method;
+use portcullis::object::NamedKind;
 use portcullis::policy::Kinds;
+use portcullis::policy::catalogue::Entry;
 use portcullis::request::Operation;
 use serde_json::{Value, json};
 
@@ -123,37 +125,50 @@ fn denies(space: &Space, portcullis: &Portcullis, resource: &str, flawed: &Value
 /// Each fixture of a policy on another kind, created as a dry run.
 #[test]
 fn every_validator_of_another_kind_denies_and_admits() {
-    if fixtures::other_validators().next().is_none() {
-        return;
+    let entries: Vec<&Entry> = fixtures::other_validators().filter(|entry| entry.settings.is_none()).collect();
+    deny_and_admit("it-other-kinds", &entries);
+}
+
+/// The same of those whose rules are all in their settings, each alone: their rules hold for the objects of the others.
+#[test]
+fn every_validator_with_settings_of_its_fixtures_denies_and_admits() {
+    for entry in fixtures::other_validators().filter(|entry| entry.settings.is_some()) {
+        deny_and_admit(&format!("it-{}-fixtures", entry.meta.id), &[entry]);
     }
+}
+
+fn deny_and_admit(name: &str, entries: &[&Entry]) {
     let plane = Plane::shared();
-    let space = Space::new(plane, "it-other-kinds");
-    let ids: Vec<&str> = fixtures::other_validators().map(|entry| entry.meta.id).collect();
-    let enforced: Vec<String> = ids.iter().map(|id| format!("  {id}: {{mode: enforce}}\n")).collect();
+    let space = Space::new(plane, name);
+    let ids = entries.iter().map(|entry| entry.meta.id);
+    let enforced: Vec<String> = ids.map(|id| format!("  {id}: {}\n", fixtures::enforced(id))).collect();
     let configuration = format!("profile: hardened\npolicies:\n{}", enforced.concat());
     let _portcullis = Portcullis::guard(plane, &[&space], &configuration, &[]);
-    for entry in fixtures::other_validators() {
+    for entry in entries {
         let (id, fix) = (entry.meta.id, entry.meta.fix);
         for fixture in &fixtures::of(id) {
             let mut object = fixture.object();
-            let is_its_row = |kinds: &&Kinds| matches!(kinds, Kinds::Resource(row) if object["kind"] == row.kind);
-            let Some(Kinds::Resource(row)) = entry.meta.kinds.iter().find(is_its_row) else {
-                panic!("{id}/{}: of no kind that the policy judges", fixture.name)
+            let (resource, is_namespaced) = if entry.meta.kinds == [Kinds::Settings] {
+                let known = NamedKind::all_known().find(|known| object["kind"] == known.kind).expect("a known kind");
+                (known.resource, known.is_namespaced)
+            } else {
+                let row = fixture.row(entry);
+                if !row.operations.contains(&Operation::Create) {
+                    continue;
+                }
+                (row.resource, row.is_namespaced)
             };
-            if !row.operations.contains(&Operation::Create) {
-                continue;
-            }
             let api = object["apiVersion"].as_str().expect("a version");
             let api = if api.contains('/') { format!("/apis/{api}") } else { format!("/api/{api}") };
-            let path = if row.is_namespaced {
+            let path = if is_namespaced {
                 object["metadata"]["namespace"] = space.name.as_str().into();
-                format!("{api}/namespaces/{}/{}?dryRun=All", space.name, row.resource)
+                format!("{api}/namespaces/{}/{resource}?dryRun=All", space.name)
             } else {
-                format!("{api}/{}?dryRun=All", row.resource)
+                format!("{api}/{resource}?dryRun=All")
             };
             // The webhooks match this namespace alone.
             let is_exempt = object["metadata"]["name"].as_str().is_some_and(|name| name == "kube-system");
-            if row.kind == "Namespace" && !is_exempt {
+            if object["kind"] == "Namespace" && !is_exempt {
                 object["metadata"]["name"] = space.name.as_str().into();
             }
             let answer = plane.admin.call(Method::POST, &path, Some(&object));

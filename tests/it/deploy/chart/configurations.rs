@@ -1,7 +1,7 @@
 //! Configurations that reach every branch of the derivation of webhooks, as the value `configuration` of the chart.
 
 /// `null` takes away what the chart's own values hold.
-pub(super) const CONFIGURATIONS: [&str; 61] = [
+pub(super) const CONFIGURATIONS: [&str; 72] = [
     // Profiles, ceilings and defaults.
     "{}",
     "{profile: null}",
@@ -74,6 +74,40 @@ pub(super) const CONFIGURATIONS: [&str; 61] = [
       {group: example.org, kind: Fleet, path: /spec/other, immutable: true}]}",
     "{profile: hardened, workloads: [{group: apps, kind: Fleet, resource: fleet, path: /spec/template},
       {group: batch, kind: Wave, path: /spec/template, immutable: true}, {group: a.example.org, kind: Ship, path: /spec/a}]}",
+    // Kinds that settings name: alone, beside Pods and rows of the table, in namespaces, and with modes of their own.
+    "{profile: null, defaults: off, policies: {required-metadata: {mode: enforce, settings: {instances: [{name: a, kinds:
+      [{kind: Service}, {kind: Deployment}, {kind: Namespace}, {kind: StorageClass}, {kind: Secret}, {kind: ServiceAccount},
+      {kind: Pod}], labels: {team: x}}]}}}}",
+    "{profile: hardened, ceiling: warn, policies: {required-metadata: {mode: enforce, settings: {instances: [{name: a, kinds:
+      [{kind: Deployment}, {kind: Service}, {kind: Pod}], labels: {team: x}}]}}}, namespaces: [{match: {names: [pay]}, ceiling:
+      enforce}]}",
+    "{profile: hardened, policies: {root-users: {mode: warn}, required-metadata: {mode: warn, settings: {instances: [{name: a,
+      kinds: [{kind: Deployment}, {kind: Pod}, {kind: Service}, {kind: Role}, {kind: Namespace}], labels: {team: x}}]}}}}",
+    "{profile: audit-only, ceiling: enforce, policies: {exposed-services: {mode: audit}, required-metadata: {mode: enforce, settings:
+      {instances: [{name: a, kinds: [{kind: Service}, {kind: Ingress}, {kind: CronJob}, {kind: PodTemplate}], labels: {team: x}},
+      {name: b, kinds: [{kind: Service}], labels: {team: x}, mode: warn}]}}}}",
+    "{profile: pss-restricted, ceiling: enforce, policies: {root-users: {mode: audit}, allowed-values: {mode: enforce, settings:
+      {instances: [{name: a, kinds: [{kind: Pod}], path: spec.x, values: [a], mode: warn}]}}, interactive-access: {mode:
+      audit}}}",
+    "{profile: null, defaults: off, policies: {interactive-access: {mode: audit}, allowed-values: {mode: enforce, settings:
+      {instances: [{name: a, kinds: [{kind: Pod}], path: spec.x, values: [a]}]}}}}",
+    "{profile: null, policies: {required-metadata: {mode: enforce, settings: {instances: [{name: a, kinds: [{group: example.org,
+      kind: Fleet, resource: fleets}, {group: other.example.org, kind: Fleet, resource: fleets}], labels: {team: x}}]}},
+      allowed-values: {mode: warn, settings: {instances: [{name: a, kinds: [{group: example.org, kind: Fleet, resource: fleets},
+      {kind: IngressClass}], path: spec.x, values: [a]}]}}}}",
+    "{profile: null, defaults: off, policies: {required-metadata: {mode: enforce, settings: {instances: [{name: a, kinds: [{group:
+      example.org, kind: Fleet, resource: fleets}], labels: {team: x}, mode: warn}, {name: b, kinds: [{group: other.example.org,
+      kind: Fleet, resource: fleets}, {kind: Secret}], labels: {team: x}}]}}}, namespaces: [{match: {names: [pay]}, ceiling: warn,
+      relax: true}, {match: {names: [shop]}, policies: {required-metadata: {mode: enforce, settings: {instances: [{name: c, kinds:
+      [{kind: ConfigMap}], labels: {team: x}}]}}}, relax: true}]}",
+    "{profile: hardened, workloads: [{group: example.org, kind: Fleet, path: /spec/template}], policies: {root-users: {mode: warn},
+      required-metadata: {mode: enforce, settings: {instances: [{name: a, kinds: [{group: example.org, kind: Fleet, resource:
+      fleets}], labels: {team: x}}]}}}, ceiling: warn, namespaces: [{match: {names: [pay]}, ceiling: enforce}]}",
+    "{profile: hardened, policies: {required-metadata: {mode: enforce}, allowed-values: {mode: off, settings: {instances: [{name: a,
+      kinds: [{kind: Service}], path: spec.x, values: [a]}]}}}}",
+    "{profile: null, defaults: off, policies: {required-metadata: {mode: warn, settings: {instances: [{name: a, kinds: [{kind:
+      Secret}, {kind: ConfigMap}, {group: serving.knative.dev, kind: Service, resource: services}, {group: '', kind: Service}],
+      labels: {team: x}}]}}}}",
     // What the derivation does not read.
     "{profile: hardened, exceptions: [{name: old, policies: [unpinned-images], match: {namespace: shop}, expires:
       2027-01-31T00:00:00Z, reason: migration, owner: shop}]}",

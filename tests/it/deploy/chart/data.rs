@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use portcullis::config::profile;
 use portcullis::object::resource::{EPHEMERAL_CONTAINERS, NODE_PROXY, Resource};
-use portcullis::object::{Workload, Workloads, plural};
+use portcullis::object::{Known, NamedKind, Workload, Workloads, plural};
 use portcullis::pod_security::Version;
 use portcullis::policy::catalogue::{self, CATALOGUE};
 use portcullis::policy::defaults::Safety;
@@ -20,7 +20,7 @@ fn the_chart_knows_the_policies_of_the_program() {
         "policies": CATALOGUE.iter().map(policy).collect::<Vec<_>>(),
         "profiles": profile::names().map(|name| (name.to_owned(), profile(name))).collect::<Map<_, _>>(),
         "kinds": kinds(),
-        "ephemeral": key(Kinds::Resource(EPHEMERAL_CONTAINERS)),
+        "named": NamedKind::all_known().map(named).collect::<Map<_, _>>(),
         "workloads": Workloads::built_in().iter().map(workload).collect::<Vec<_>>(),
         "plurals": {
             "words": plural::WORDS.iter().copied().collect::<BTreeMap<_, _>>(),
@@ -51,6 +51,9 @@ fn policy(entry: &catalogue::Entry) -> Value {
         // Only a warning there, unless this setting is `enforce`.
         policy["warns"] = json!({"kind": key(Kinds::Resource(NODE_PROXY)), "unless": "nodes"});
     }
+    if entry.meta.kinds.contains(&Kinds::Settings) {
+        policy["instances"] = true.into();
+    }
     if let Some(safety) = entry.safety {
         policy["defaults"] = json!(match safety {
             Safety::Safe => "safe",
@@ -61,13 +64,14 @@ fn policy(entry: &catalogue::Entry) -> Value {
 }
 
 fn keys(meta: &Meta) -> Vec<String> {
-    meta.kinds.iter().copied().map(key).collect()
+    meta.kinds.iter().copied().filter(|kinds| *kinds != Kinds::Settings).map(key).collect()
 }
 
 /// The name of a kind in the data.
-fn key(kinds: Kinds) -> String {
+fn key(kinds: Kinds<'_>) -> String {
     match kinds {
         Kinds::Pods => "pods".to_owned(),
+        Kinds::Settings | Kinds::Named(_) => panic!("{kinds} are not in the table"),
         Kinds::Resource(row) if row == EPHEMERAL_CONTAINERS => row.resource.to_owned(),
         Kinds::Resource(row) => {
             let place = Resource::all().position(|other| other == row).expect("a row");
@@ -108,6 +112,21 @@ fn kinds() -> Vec<Value> {
         })
     });
     std::iter::once(json!({"key": "pods"})).chain(rows).collect()
+}
+
+/// A kind of Kubernetes' own that an instance may name by its kind alone.
+fn named(known: &Known) -> (String, Value) {
+    let named = NamedKind::new(None, known.kind, None).expect("a known kind");
+    let below: Vec<String> = named.names().skip(1).map(|(name, _)| name.into_owned()).collect();
+    let row = json!({
+        "group": known.group,
+        "resource": known.resource,
+        "scope": if known.is_namespaced { "Namespaced" } else { "Cluster" },
+        "below": below,
+        "warns": named.is_service_account(),
+        "alone": named.is_secret(),
+    });
+    (known.kind.to_owned(), row)
 }
 
 fn workload(row: &Workload) -> Value {
