@@ -149,10 +149,8 @@ impl OtherPolicies {
         let mut gaps = self.unread();
         for (kind, stored) in self.each() {
             let (name, stored) = (kind.qualified(), lock(stored));
-            if stored.state == State::Served
-                && let Some(since) = broken.get(&name)
-            {
-                gaps.push(format!("{name}: out of touch for {} s; the last state is kept", since.elapsed().as_secs()));
+            if stored.state == State::Served && broken.contains_key(&name) {
+                gaps.push(format!("{name}: the watch is broken; the last state is kept"));
             }
             let of = &stored.objects.misread;
             if let Some(((namespace, object), error)) = of.first_key_value() {

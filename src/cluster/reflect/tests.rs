@@ -27,7 +27,8 @@ fn policy(namespace: &str, name: &str) -> NetworkPolicy {
 }
 
 fn names(cluster: &Cluster, namespace: &str) -> Vec<String> {
-    let mut names: Vec<String> = cluster.isolation(namespace).iter().map(|policy| policy.name.clone()).collect();
+    let mut names: Vec<String> =
+        cluster.isolation(namespace).policies.iter().map(|policy| policy.name.clone()).collect();
     names.sort();
     names
 }
@@ -67,19 +68,18 @@ async fn what_was_made_of_policies_goes_when_one_changes() {
 }
 
 #[test]
-fn of_a_namespace_its_pod_security_labels_alone_are_kept() {
+fn of_a_namespace_its_name_and_labels_alone_are_kept() {
     let read = |object: serde_json::Value| serde_json::from_value::<Namespace>(object).expect("a Namespace");
-    let enforce = json!({"pod-security.kubernetes.io/enforce": "baseline"});
+    let labels = json!({"pod-security.kubernetes.io/enforce": "baseline", "team": "shop"});
     let mut namespace = read(json!({
         "metadata": {
-            "name": "a", "uid": "u", "annotations": {"a": "b"}, "managedFields": [{"manager": "m"}],
-            "labels": {"pod-security.kubernetes.io/enforce": "baseline", "kubernetes.io/metadata.name": "a"},
+            "name": "a", "uid": "u", "annotations": {"a": "b"}, "managedFields": [{"manager": "m"}], "labels": labels,
         },
         "spec": {"finalizers": ["kubernetes"]},
         "status": {"phase": "Active"},
     }));
     labels_alone(&mut namespace);
-    assert_eq!(namespace, read(json!({"metadata": {"name": "a", "labels": enforce}})));
+    assert_eq!(namespace, read(json!({"metadata": {"name": "a", "labels": labels}})));
 }
 
 #[tokio::test]
@@ -98,7 +98,7 @@ async fn a_watch_is_broken_until_it_brings_something_or_is_silent_for_long() {
     let follow = async |events: Vec<watcher::Result<Event<ServiceAccount>>>, resumed| {
         // It stays open, in silence.
         let events = stream::iter(events).chain(stream::pending());
-        let followed = cluster.follow(events, resumed, |_, _| {});
+        let followed = cluster.follow("ServiceAccount", events, resumed, |_| {}, |_| {});
         assert!(tokio::time::timeout(Duration::from_millis(100), followed).await.is_err());
     };
     let long = Duration::from_mins(10);

@@ -313,7 +313,7 @@ fn what_is_open_agrees_with_cyclonus() {
         let pod = json!({
             "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web", "labels": labels}, "spec": {},
         });
-        let found = !missing(snapshot, &pod, &Here(read.into())).is_empty();
+        let found = !missing(snapshot, &pod, &Here(std::sync::Arc::new(read.into()))).is_empty();
         if expected && !found && !by_addresses && has_several(&policies) {
             unseen += 1;
             continue;
