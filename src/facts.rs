@@ -18,7 +18,7 @@ use crate::lock::lock;
 pub use namespace::Namespace;
 pub use network_policy::{
     Direction, Isolation, Misread, NetworkPolicies, NetworkPolicy, Operator, PolicyKind, Requirement, Scope, Selector,
-    Subject, allow_everything, isolation,
+    Subject, allow_everything,
 };
 pub use owner::OwnerKind;
 

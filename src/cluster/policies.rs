@@ -21,6 +21,8 @@ use crate::lock::lock;
 /// Time between two questions for what is served. Discovery is cheap: one question, and one for each version of a group that is
 /// there.
 const ASK: Duration = Duration::from_secs(10);
+/// The same after a question that was not answered.
+const AGAIN: Duration = Duration::from_secs(1);
 /// Number of kinds.
 const KINDS: usize = PolicyKind::ALL.len();
 /// Maximum number of objects whose error is kept.
@@ -168,6 +170,8 @@ impl OtherPolicies {
         loop {
             let served = served(&cluster.client).await;
             let others = &cluster.others;
+            // An API server that does not answer will, and nothing is complete before.
+            let is_forbidden = matches!(&served, Err(kube::Error::Api(status)) if status.code == 403);
             let undiscovered = match &served {
                 Ok(_) => None,
                 Err(error) => {
@@ -200,8 +204,9 @@ impl OtherPolicies {
                     }
                 }
             }
-            others.settle(undiscovered.is_some());
-            tokio::time::sleep(ASK).await;
+            others.settle(is_forbidden);
+            let is_over = undiscovered.is_none() || is_forbidden;
+            tokio::time::sleep(if is_over { ASK } else { AGAIN }).await;
         }
     }
 

@@ -189,7 +189,7 @@ impl Cluster {
         let label = |key: &str| labels(known.as_ref()?)?.get(key).map(String::as_str);
         let has_own = self.others.add(namespace, known.is_some().then_some(&label), &mut policies);
         let is_kept = known.is_some() || !policies.is_empty() && has_own;
-        let made = Arc::new(NetworkPolicies { policies, unread: self.others.unread() });
+        let made = Arc::new(NetworkPolicies::new(policies, self.others.unread()));
         if is_kept && !made.policies.is_empty() {
             isolation.insert(namespace.to_owned(), Arc::clone(&made));
         }

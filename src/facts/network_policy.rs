@@ -9,6 +9,7 @@ mod expression;
 mod isolation;
 mod kinds;
 mod openness;
+mod policies;
 mod rules;
 mod selection;
 mod selector;
@@ -23,15 +24,16 @@ use crate::steps::{counted, take, uncounted};
 
 pub use expression::Subject;
 use expression::{Bearer, Expression};
-pub use isolation::{Isolation, isolation};
+pub use isolation::Isolation;
 pub use kinds::{PolicyKind, Scope};
 pub use openness::allow_everything;
+pub use policies::NetworkPolicies;
 use rules::Rule;
 use selection::NAMESPACE_NAME;
 pub use written::Misread;
 
 /// A direction of traffic, as seen from the pod.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Direction {
     /// Into the pod.
@@ -62,21 +64,6 @@ pub struct NetworkPolicy {
     place: Place,
     ingress: Option<Side>,
     egress: Option<Side>,
-}
-
-/// The network policies that concern a namespace.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct NetworkPolicies {
-    /// Those that could be read.
-    pub policies: Vec<NetworkPolicy>,
-    /// Kinds of policies that are served and could not be read, each with the reason.
-    pub unread: Vec<String>,
-}
-
-impl From<Vec<NetworkPolicy>> for NetworkPolicies {
-    fn from(policies: Vec<NetworkPolicy>) -> Self {
-        Self { policies, unread: Vec::new() }
-    }
 }
 
 /// A condition on what a policy selects.

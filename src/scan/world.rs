@@ -110,7 +110,7 @@ impl World for Known {
             Some(why) => Some(Answer::Unavailable(why.clone())),
             None => match self.objects.known(question) {
                 Some(Answer::NetworkPolicies(found)) if !self.unread.is_empty() => {
-                    let found = NetworkPolicies { unread: self.unread.clone(), ..NetworkPolicies::clone(&found) };
+                    let found = NetworkPolicies::new(found.policies.clone(), self.unread.clone());
                     Some(Answer::NetworkPolicies(Arc::new(found)))
                 }
                 answer => answer,

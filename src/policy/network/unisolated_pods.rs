@@ -13,7 +13,7 @@ use serde::Deserialize;
 
 use crate::addresses::Widest;
 use crate::facts::{
-    Direction, Facts, Isolation, Lookup, NetworkPolicies, NetworkPolicy, Pending, ServiceAccount, Subject, isolation,
+    Direction, Facts, Isolation, Lookup, NetworkPolicies, NetworkPolicy, Pending, ServiceAccount, Subject,
 };
 use crate::object::Pod;
 use crate::policy::{Allowed, Control, Fields, Kinds, Meta, Policy, Report, Severity, Validator, quoted};
@@ -108,7 +108,7 @@ impl UnisolatedPods {
                 Lookup::LeftOut => return Ok(()),
                 Lookup::Found(policies) => {
                     let account = account(namespace, pod, facts, &policies)?;
-                    missing = self.missing(pod, account.as_deref(), &policies.policies);
+                    missing = self.missing(pod, account.as_deref(), &policies);
                     (unknown, unread) = (None, policies.unread.join("; "));
                 }
                 Lookup::Unavailable(why) => unknown = Some(why),
@@ -135,7 +135,7 @@ impl UnisolatedPods {
         Ok(())
     }
 
-    fn missing(&self, pod: &Pod<'_>, account: Option<&ServiceAccount>, policies: &[NetworkPolicy]) -> Vec<Missing> {
+    fn missing(&self, pod: &Pod<'_>, account: Option<&ServiceAccount>, policies: &NetworkPolicies) -> Vec<Missing> {
         let label = |key: &str| pod.metadata().and_then(|metadata| metadata.label(key));
         let account_label = |key: &str| account.and_then(|account| account.labels.get(key)).map(String::as_str);
         let subject = Subject {
@@ -143,8 +143,9 @@ impl UnisolatedPods {
             account: pod.service_account(),
             account_labels: account.is_some().then_some(&account_label),
         };
-        let selecting: Vec<&NetworkPolicy> = policies.iter().filter(|policy| policy.selects(&subject)).collect();
-        let missing = |direction: Direction| match isolation(&selecting, direction, self.counts_open, self.widest) {
+        let selecting = policies.selecting(&subject);
+        let state = |direction| policies.isolation(&selecting, direction, self.counts_open, self.widest);
+        let missing = |direction: Direction| match state(direction) {
             Isolation::Isolated => None,
             found => Some(Missing { direction, is_open: found == Isolation::Open }),
         };

@@ -251,7 +251,11 @@ fn has_several(policies: &[Value]) -> bool {
     let rules = |policy: &Value| ["ingress", "egress"].map(|direction| policy["spec"][direction].as_array().cloned());
     policies.iter().flat_map(rules).flatten().flatten().any(|rule| {
         let peers = ["from", "to"].into_iter().filter_map(|peers| rule[peers].as_array()).flatten();
-        peers.into_iter().any(|peer| count(&peer["namespaceSelector"]) + count(&peer["podSelector"]) > 1)
+        peers.into_iter().any(|peer| {
+            // Without a selector of namespaces it is the policy's own.
+            let own = usize::from(peer.get("podSelector").is_some() && peer.get("namespaceSelector").is_none());
+            own + count(&peer["namespaceSelector"]) + count(&peer["podSelector"]) > 1
+        })
     })
 }
 
