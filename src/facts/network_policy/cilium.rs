@@ -69,7 +69,7 @@ pub(super) fn read(object: Object<'_>, name: &str, namespace: Option<&str>) -> R
 fn policy(spec: Object<'_>, name: &str, namespace: Option<&str>) -> Result<NetworkPolicy, Misread> {
     // A policy for nodes selects no Pods.
     let scope = match spec.selector("endpointSelector")? {
-        Some(written) => subject(&written, namespace),
+        Some(written) => subject(&written, spec.object("endpointSelector")?.object("matchLabels")?, namespace),
         None => Expression::Never,
     };
     let defaults = spec.object("enableDefaultDeny")?;
@@ -93,12 +93,13 @@ fn policy(spec: Object<'_>, name: &str, namespace: Option<&str>) -> Result<Netwo
     })
 }
 
-/// The Pods that `endpointSelector` selects: of a policy in a namespace those of that one, whatever namespace it names.
-fn subject(written: &Selector, namespace: Option<&str>) -> Expression {
+/// The Pods that `endpointSelector` selects: of a policy in a namespace those of that one, whatever namespace its labels name.
+fn subject(written: &Selector, labels: Object<'_>, namespace: Option<&str>) -> Expression {
     let mut parts = Vec::new();
     for requirement in counted(&written.0) {
         let (source, key) = parted(&requirement.key);
-        if namespace.is_some() && SOURCES.contains(&source) && key == POD_NAMESPACE {
+        let is_label = || matches!(requirement.operator, Operator::In(_)) && labels.has(&requirement.key);
+        if namespace.is_some() && SOURCES.contains(&source) && key == POD_NAMESPACE && is_label() {
             continue;
         }
         // The name of the cluster is not known here.

@@ -44,7 +44,12 @@ enum Engine {
 }
 
 /// The state of a Pod that these policies select. With `counts_open` the default deny of one of them is enough.
-pub fn isolation(selecting: &[&NetworkPolicy], direction: Direction, counts_open: bool, widest: Widest) -> Isolation {
+pub(super) fn isolation(
+    selecting: &[&NetworkPolicy],
+    direction: Direction,
+    counts_open: bool,
+    widest: Widest,
+) -> Isolation {
     let here: Vec<&NetworkPolicy> = selecting.iter().copied().filter(|one| one.side(direction).is_some()).collect();
     let mut found = Isolation::Unselected;
     for engine in engines(&here) {

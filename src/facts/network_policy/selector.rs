@@ -135,6 +135,11 @@ fn key(text: &str) -> Result<(&str, &str), Malformed> {
     if key.is_empty() { Err(Malformed) } else { Ok((key, rest)) }
 }
 
+/// A condition on part of a value. Every value holds the empty text.
+fn part(text: String, operator: fn(String) -> Operator) -> Operator {
+    if text.is_empty() { Operator::Exists } else { operator(text) }
+}
+
 struct Parser<'p, 't> {
     tokens: &'p [Token<'t>],
     label: &'p dyn Fn(Requirement) -> Expression,
@@ -203,9 +208,9 @@ impl<'p, 't> Parser<'p, 't> {
         let operator = match self.next().ok_or(Malformed)? {
             Token::Equal => Operator::In(vec![self.text()?]),
             Token::Unequal => Operator::NotIn(vec![self.text()?]),
-            Token::Contains => Operator::Contains(self.text()?),
-            Token::StartsWith => Operator::StartsWith(self.text()?),
-            Token::EndsWith => Operator::EndsWith(self.text()?),
+            Token::Contains => part(self.text()?, Operator::Contains),
+            Token::StartsWith => part(self.text()?, Operator::StartsWith),
+            Token::EndsWith => part(self.text()?, Operator::EndsWith),
             Token::In => Operator::In(self.set()?),
             Token::NotIn => Operator::NotIn(self.set()?),
             _ => return Err(Malformed),

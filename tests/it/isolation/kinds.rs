@@ -86,6 +86,14 @@ fn a_policy_of_cilium_isolates_whom_its_endpoint_selector_selects() {
             ("ie", "endpointSelector: {matchLabels: {app: shop}}"),
             ("ie", "endpointSelector: {matchLabels: {\"reserved:init\": \"\"}}"),
             ("-", "endpointSelector: {matchLabels: {\"k8s:io.kubernetes.pod.namespace\": other}}"),
+            (
+                "ie",
+                "endpointSelector: {matchExpressions: [{key: \"k8s:io.kubernetes.pod.namespace\", operator: In, values: [other]}]}",
+            ),
+            (
+                "ie",
+                "endpointSelector: {matchExpressions: [{key: io.kubernetes.pod.namespace, operator: NotIn, values: [default]}]}",
+            ),
             ("-", "endpointSelector: {matchExpressions: [{key: app, operator: In, values: [web, shop]}]}"),
             ("ie", "endpointSelector: {matchExpressions: [{key: \"k8s:app\", operator: DoesNotExist}]}"),
             ("-", "endpointSelector: {matchExpressions: [{key: \"reserved:host\", operator: DoesNotExist}]}"),

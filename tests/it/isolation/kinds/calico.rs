@@ -134,6 +134,7 @@ fn the_rules_of_calico_are_taken_in_order() {
                  {action: Allow, source: {selector: \"!has(app)\", namespaceSelector: all()}}",
             ),
             ("i", "{action: Allow, source: {selector: \"has(app) || !has(app)\", namespaceSelector: all()}}"),
+            ("i", "{action: Allow, source: {selector: \"app contains '' || !has(app)\", namespaceSelector: all()}}"),
             ("i", "{action: Allow, source: {notSelector: has(app)}}"),
             ("-", "{action: Allow, source: {serviceAccounts: {names: [web]}}}"),
             ("-", "{action: Allow, source: {services: {name: web, namespace: default}}}"),
