@@ -17,8 +17,8 @@ use crate::lock::lock;
 
 pub use namespace::Namespace;
 pub use network_policy::{
-    Direction, Isolation, Misread, NetworkPolicies, NetworkPolicy, Operator, PolicyKind, Requirement, Scope, Selector,
-    Subject, allow_everything,
+    Direction, Isolation, Label, Misread, NetworkPolicies, NetworkPolicy, Operator, PolicyKind, Requirement, Scope,
+    Selector, Subject, allow_everything,
 };
 pub use owner::OwnerKind;
 

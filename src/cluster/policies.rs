@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 
 use super::Cluster;
 use super::reflect::{RESUMED, reason, resource};
-use crate::facts::{NetworkPolicy, PolicyKind, Scope};
+use crate::facts::{Label, NetworkPolicy, PolicyKind, Scope};
 use crate::lock::lock;
 
 /// Time between two questions for what is served. Discovery is cheap: one question, and one for each version of a group that is
@@ -120,12 +120,7 @@ impl OtherPolicies {
     }
 
     /// Adds the policies that concern a namespace with these labels. True if some of them are in it.
-    pub(super) fn add<'l>(
-        &self,
-        namespace: &str,
-        label: Option<&dyn Fn(&str) -> Option<&'l str>>,
-        policies: &mut Vec<NetworkPolicy>,
-    ) -> bool {
+    pub(super) fn add(&self, namespace: &str, label: Option<Label<'_, '_>>, policies: &mut Vec<NetworkPolicy>) -> bool {
         let mut has_own = !policies.is_empty();
         for (kind, stored) in self.each() {
             let stored = lock(stored);
@@ -186,21 +181,20 @@ impl OtherPolicies {
                     let is_watching = watching.as_ref().is_some_and(|task| !task.is_finished());
                     match served {
                         Ok(true) if !is_watching => *watching = Some(tokio::spawn(follow(Arc::clone(&cluster), kind))),
-                        Ok(true) => {}
                         Ok(false) => {
                             if let Some(task) = watching.take() {
                                 task.abort();
                             }
                             lock(&cluster.broken).remove(&kind.qualified());
                             let last = std::mem::take(&mut *lock(stored));
-                            others.set(&cluster, stored, State::Absent, &last.state);
+                            Self::set(&cluster, stored, State::Absent, &last.state);
                         }
                         // A version that an aggregated API server does not answer for; the last state is kept.
                         Err(error) if !is_watching => {
                             let last = lock(stored).state.clone();
-                            others.set(&cluster, stored, State::Unread(reason(&error)), &last);
+                            Self::set(&cluster, stored, State::Unread(reason(&error)), &last);
                         }
-                        Err(_) => {}
+                        Ok(true) | Err(_) => {}
                     }
                 }
             }
@@ -210,7 +204,7 @@ impl OtherPolicies {
         }
     }
 
-    fn set(&self, cluster: &Cluster, stored: &Mutex<Stored>, state: State, last: &State) {
+    fn set(cluster: &Cluster, stored: &Mutex<Stored>, state: State, last: &State) {
         let changed = state != *last;
         lock(stored).state = state;
         if changed {
@@ -237,7 +231,7 @@ async fn follow(cluster: Arc<Cluster>, kind: PolicyKind) {
     let failed = |error: &watcher::Error| {
         let last = lock(stored).state.clone();
         if last != State::Served {
-            cluster.others.set(&cluster, stored, State::Unread(why(error)), &last);
+            OtherPolicies::set(&cluster, stored, State::Unread(why(error)), &last);
         }
         cluster.others.settle(false);
     };

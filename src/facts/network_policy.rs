@@ -22,8 +22,8 @@ use serde::Deserialize;
 use crate::object::resource::{LabelSelector, NetworkPolicy as Written};
 use crate::steps::{counted, take, uncounted};
 
-pub use expression::Subject;
 use expression::{Bearer, Expression};
+pub use expression::{Label, Subject};
 pub use isolation::Isolation;
 pub use kinds::{PolicyKind, Scope};
 pub use openness::allow_everything;
@@ -185,7 +185,7 @@ impl NetworkPolicy {
     /// The same policy for the Pods of a namespace with these labels, or of one whose labels are not known; `None` if it selects
     /// none of them.
     #[must_use]
-    pub fn within<'l>(&self, namespace: &str, label: Option<&dyn Fn(&str) -> Option<&'l str>>) -> Option<Self> {
+    pub fn within(&self, namespace: &str, label: Option<Label<'_, '_>>) -> Option<Self> {
         let name = |key: &str| (key == NAMESPACE_NAME).then_some(namespace);
         let scope = match label {
             Some(label) => self.scope.0.within(&|key| name(key).or_else(|| label(key))),

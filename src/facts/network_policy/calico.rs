@@ -28,7 +28,7 @@ pub(super) fn read(object: Object<'_>, name: &str, namespace: Option<&str>) -> R
     let is_for_nodes = spec.flag("preDNAT")? == Some(true) || spec.flag("doNotTrack")? == Some(true);
     let mut parts = vec![parsed(spec, "selector", of_pod)?, parsed(spec, "serviceAccountSelector", of_account)?];
     match namespace {
-        Some(namespace) => parts.push(in_namespace(namespace)),
+        Some(namespace) => parts.push(Some(in_namespace(namespace))),
         None => parts.push(parsed(spec, "namespaceSelector", of_namespace)?),
     }
     let scope = if is_for_nodes { Expression::Never } else { Expression::every(parts.into_iter().flatten()) };
@@ -54,8 +54,8 @@ pub(super) fn read(object: Object<'_>, name: &str, namespace: Option<&str>) -> R
     }])
 }
 
-fn in_namespace(namespace: &str) -> Option<Expression> {
-    Some(Expression::label(Bearer::Namespace, NAMESPACE_NAME, Operator::In(vec![namespace.to_owned()])))
+fn in_namespace(namespace: &str) -> Expression {
+    Expression::label(Bearer::Namespace, NAMESPACE_NAME, Operator::In(vec![namespace.to_owned()]))
 }
 
 /// The condition in a field; `None` without one.
@@ -227,7 +227,7 @@ fn peers(end: Object<'_>, version: Option<i64>, action: Action, namespace: Optio
     }
     let scope = match namespaces {
         Some(namespaces) => Some(namespaces),
-        None => namespace.and_then(in_namespace),
+        None => namespace.map(in_namespace),
     };
     let condition = Expression::every([selected, not_selected.map(Expression::not), scope].into_iter().flatten());
     Ok(Peers::Some { addresses: Addresses::default(), pods: condition.peers() })

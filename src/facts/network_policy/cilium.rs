@@ -246,7 +246,9 @@ fn as_block(text: &str) -> String {
 fn entity(name: &str) -> Peers {
     let world = |families: &[Family]| {
         let mut addresses = Addresses::default();
-        families.iter().for_each(|family| addresses.extend(Addresses::all().only(*family)));
+        for family in families {
+            addresses.extend(Addresses::all().only(*family));
+        }
         Peers::Some { addresses, pods: Vec::new() }
     };
     match name {

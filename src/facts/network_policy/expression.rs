@@ -34,14 +34,17 @@ pub(super) enum Bearer {
     AccountName,
 }
 
+/// The value of a label, by its key.
+pub type Label<'f, 'l> = &'f dyn Fn(&str) -> Option<&'l str>;
+
 /// The labels that conditions are about. `None` stands for an object whose labels are not known.
 pub struct Subject<'s> {
     /// Labels of the Pod.
-    pub pod: &'s dyn Fn(&str) -> Option<&'s str>,
+    pub pod: Label<'s, 's>,
     /// The name of its ServiceAccount.
     pub account: &'s str,
     /// Labels of the ServiceAccount.
-    pub account_labels: Option<&'s dyn Fn(&str) -> Option<&'s str>>,
+    pub account_labels: Option<Label<'s, 's>>,
 }
 
 impl Expression {
@@ -88,12 +91,15 @@ impl Expression {
     }
 
     /// The same condition in a namespace with these labels.
-    pub(super) fn within<'l>(&self, label: &dyn Fn(&str) -> Option<&'l str>) -> Self {
+    pub(super) fn within(&self, label: Label<'_, '_>) -> Self {
         match self {
-            Self::Label(Bearer::Namespace, requirement) => match requirement.holds(label(&requirement.key)) {
-                true => Self::Always,
-                false => Self::Never,
-            },
+            Self::Label(Bearer::Namespace, requirement) => {
+                if requirement.holds(label(&requirement.key)) {
+                    Self::Always
+                } else {
+                    Self::Never
+                }
+            }
             Self::Every(parts) => Self::every(parts.iter().map(|part| part.within(label))),
             Self::Any(parts) => Self::any(parts.iter().map(|part| part.within(label))),
             Self::Not(part) => Self::not(part.within(label)),

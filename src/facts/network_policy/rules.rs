@@ -239,9 +239,10 @@ impl Peers {
             Self::All => (Addresses::all().without(without), vec![PodPeer::everybody()]),
             Self::Some { addresses, pods } => (addresses.without(without), pods.clone()),
         };
-        let pods: Vec<PodPeer> = match is_everybody(others.iter()) {
-            true => Vec::new(),
-            false => counted(pods).filter(|pod| !counted(others).any(|other| other == pod)).collect(),
+        let pods: Vec<PodPeer> = if is_everybody(others.iter()) {
+            Vec::new()
+        } else {
+            counted(pods).filter(|pod| !counted(others).any(|other| other == pod)).collect()
         };
         (!addresses.is_empty() || !pods.is_empty()).then_some(Self::Some { addresses, pods })
     }
