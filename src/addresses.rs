@@ -141,6 +141,45 @@ impl Addresses {
         true
     }
 
+    /// All addresses of both families.
+    pub(crate) fn all() -> Self {
+        let all = |family: Family| vec![Span { first: 0, last: family.last() }];
+        Self { v4: all(Family::V4), v6: all(Family::V6) }
+    }
+
+    /// The addresses of one of the families alone.
+    pub(crate) fn only(self, family: Family) -> Self {
+        match family {
+            Family::V4 => Self { v6: Vec::new(), ..self },
+            Family::V6 => Self { v4: Vec::new(), ..self },
+        }
+    }
+
+    /// The addresses that are not among the others.
+    pub(crate) fn without(&self, others: &Self) -> Self {
+        let left = |family: Family| {
+            let others = merged(others.of(family).to_vec());
+            counted(self.of(family)).flat_map(|span| subtracted(*span, &others)).collect()
+        };
+        Self { v4: left(Family::V4), v6: left(Family::V6) }
+    }
+
+    /// True if every address of a family is among them.
+    pub(crate) fn are_all(&self, family: Family) -> bool {
+        merged(self.of(family).to_vec()) == [Span { first: 0, last: family.last() }]
+    }
+
+    /// Adds the others.
+    pub(crate) fn extend(&mut self, others: Self) {
+        self.v4.extend(others.v4);
+        self.v6.extend(others.v6);
+    }
+
+    /// True if there are none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.v4.is_empty() && self.v6.is_empty()
+    }
+
     /// True if they hold, together, a block that counts as everywhere.
     pub fn are_everywhere(&self, widest: Widest) -> bool {
         Family::ALL.into_iter().any(|family| widest.of(family).is_among(self.of(family)))

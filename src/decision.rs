@@ -375,7 +375,8 @@ fn judged(request: &Request<'_>, cap: Mode, outcome: &Outcome<'_>) -> Vec<ModedF
             let message = match failure {
                 Failure::Panicked => "could not be judged: the policy failed on this object; please report it",
                 Failure::Exhausted => {
-                    "could not be judged: the object holds more than the policy may look at; split it into smaller ones"
+                    "could not be judged: the object, or the network policies that are for it, hold more than the policy may look at; split \
+                     them into smaller ones"
                 }
                 Failure::TimedOut => "could not be judged: the cluster did not answer in time; try again",
             };

@@ -16,7 +16,10 @@ use std::sync::{Arc, Mutex};
 use crate::lock::lock;
 
 pub use namespace::Namespace;
-pub use network_policy::{Direction, NetworkPolicy, Operator, Requirement, Selector, allow_everything};
+pub use network_policy::{
+    Direction, Isolation, Label, Misread, NetworkPolicies, NetworkPolicy, Operator, PolicyKind, Requirement, Scope,
+    Selector, Subject, allow_everything,
+};
 pub use owner::OwnerKind;
 
 /// The policy asked for a fact that is not at hand yet.
@@ -38,7 +41,7 @@ pub enum Question {
         /// Its name.
         name: String,
     },
-    /// The NetworkPolicies of a namespace.
+    /// The NetworkPolicies of a namespace, and the policies of other kinds that may select its Pods.
     NetworkPolicies {
         /// The namespace.
         namespace: String,
@@ -64,7 +67,7 @@ pub enum Answer {
     /// The ServiceAccount.
     ServiceAccount(Arc<ServiceAccount>),
     /// The NetworkPolicies.
-    NetworkPolicies(Arc<[NetworkPolicy]>),
+    NetworkPolicies(Arc<NetworkPolicies>),
     /// JSON of the object.
     Object(Arc<str>),
     /// The input files hold no object of this kind, and do not describe the cluster.
@@ -80,6 +83,8 @@ pub enum Answer {
 pub struct ServiceAccount {
     /// `automountServiceAccountToken`
     pub automount_token: Option<bool>,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
 }
 
 /// The state of an object that a policy asked for.
@@ -159,7 +164,7 @@ impl<'w> Facts<'w> {
     ///
     /// # Errors
     /// [`Pending`] if the answer is not at hand yet.
-    pub fn network_policies(&self, namespace: &str, live: bool) -> Result<Lookup<Arc<[NetworkPolicy]>>, Pending> {
+    pub fn network_policies(&self, namespace: &str, live: bool) -> Result<Lookup<Arc<NetworkPolicies>>, Pending> {
         let question = Question::NetworkPolicies { namespace: namespace.to_owned(), live };
         let answer = self.answer(question)?;
         Ok(known(answer, |answer| if let Answer::NetworkPolicies(policies) = answer { Some(policies) } else { None }))

@@ -102,6 +102,8 @@ pub struct Metrics {
     pub webhooks_repairs: IntCounter,
     /// Rows of `workloads` whose kind the API server does not serve.
     pub workloads_missing: IntGauge,
+    /// Gaps in what is known of network policies of other kinds than NetworkPolicy.
+    pub network_policies_unread: IntGauge,
     exceptions: ExceptionMetrics,
     /// 1 while the configuration file has errors: the last good configuration is in force, or none.
     pub configuration_refused: IntGauge,
@@ -230,6 +232,10 @@ impl Metrics {
                 "Webhook configurations that do not exist, or are empty, and should ask for reviews.",
             ),
             webhooks_repairs: counter("webhooks_repairs_total", "Repairs of webhook configurations."),
+            network_policies_unread: gauge(
+                "network_policies_unread",
+                "Kinds of network policies that the API server serves and that cannot be read, or not wholly.",
+            ),
             workloads_missing: gauge(
                 "workloads_missing",
                 "Rows of workloads whose kind the API server does not serve.",

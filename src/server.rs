@@ -16,6 +16,7 @@ pub mod discovery;
 mod drain;
 pub mod exceptions;
 mod frames;
+pub mod gaps;
 mod headers;
 mod http;
 pub mod installed;

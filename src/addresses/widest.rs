@@ -9,7 +9,7 @@ use super::{Family, Span, merged};
 use crate::steps::counted;
 
 /// Length of the prefixes of the smallest public blocks that count as everywhere.
-#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, JsonSchema)]
 #[serde(try_from = "Lengths")]
 #[schemars(with = "Lengths")]
 pub struct Widest {

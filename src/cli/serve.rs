@@ -18,7 +18,6 @@ use crate::cluster::{Cluster, NoCluster};
 use crate::config::{Configuration, Contents};
 use crate::server::certs::{Source, TlsSettings};
 use crate::server::counting;
-use crate::server::discovery;
 use crate::server::exceptions;
 use crate::server::installed::{self, Installed, Reached};
 use crate::server::last_good::LastGood;
@@ -30,6 +29,7 @@ use crate::server::strangers;
 use crate::server::tokens::{self, Tokens};
 use crate::server::unconfigured::{self, First};
 use crate::server::{App, Callers, Drain, Listeners, TrailParts, listen};
+use crate::server::{discovery, gaps};
 use crate::telemetry;
 use crate::trail::{self, Beginning, Redaction, Sampler, Settings};
 use crate::webhooks::{NAME, Target};
@@ -216,6 +216,7 @@ async fn serve(args: Args) -> Result<(), String> {
     }
     if let Some(client) = client {
         tokio::spawn(discovery::watch(Arc::clone(&app), client.clone()));
+        tokio::spawn(gaps::watch(Arc::clone(&app)));
         tokio::spawn(installed::watch(Arc::clone(&app), client));
     }
     let every = SignedDuration::from_secs(args.record_exceptions_every.into());

@@ -10,14 +10,20 @@ use serde_json::value::RawValue;
 use super::LimitRange;
 use super::owners::{StoredOwners, Wanted};
 use crate::document::{Node, Value};
-use crate::facts::{Answer, Namespace, NetworkPolicy, OwnerKind, Question, ServiceAccount, World};
+use crate::facts::{
+    Answer, Namespace, NetworkPolicies, NetworkPolicy, OwnerKind, PolicyKind, Question, Scope, ServiceAccount, World,
+};
 
 /// The objects among the inputs that policies may ask for.
 #[derive(Default)]
 pub struct Manifests {
     namespaces: HashMap<String, Arc<Namespace>>,
+    /// All labels of each, for selectors of namespaces.
+    labels: HashMap<String, BTreeMap<String, String>>,
     service_accounts: HashMap<(String, String), Arc<ServiceAccount>>,
     network_policies: HashMap<String, Vec<NetworkPolicy>>,
+    /// Those for all namespaces.
+    clusterwide: Vec<NetworkPolicy>,
     /// Keyed by namespace and name.
     limit_ranges: HashMap<String, BTreeMap<String, LimitRange>>,
     owners: Option<StoredOwners>,
@@ -64,25 +70,26 @@ impl Manifests {
         }
         match (api_version, kind, text("name")) {
             ("v1", "Namespace", Some(name)) => {
-                let labels = match object.get("metadata").and_then(|node| node.get("labels")).map(|node| &node.value) {
-                    Some(Value::Map(map)) => map.entries.as_slice(),
-                    _ => &[],
-                };
-                let written = labels.iter().filter_map(|(key, node)| Some((key.name.as_str(), node.as_text()?)));
+                let labels = labels(object);
+                let written = labels.iter().map(|(key, value)| (key.as_str(), value.as_str()));
                 self.namespaces.insert(name.to_owned(), Arc::new(Namespace::labelled(written)));
+                self.labels.insert(name.to_owned(), labels);
             }
             ("v1", "ServiceAccount", Some(name)) => {
                 let automount_token = match object.get("automountServiceAccountToken").map(|node| &node.value) {
                     Some(Value::Bool(value)) => Some(*value),
                     _ => None,
                 };
-                let account = Arc::new(ServiceAccount { automount_token });
+                let account = Arc::new(ServiceAccount { automount_token, labels: labels(object) });
                 self.service_accounts.insert((namespace, name.to_owned()), account);
             }
             ("networking.k8s.io/v1", "NetworkPolicy", _) => {
                 // The API server would refuse an invalid NetworkPolicy: it isolates nothing.
                 let read = serde_json::to_value(object).and_then(NetworkPolicy::read);
                 self.network_policies.entry(namespace).or_default().extend(read);
+            }
+            (api_version, kind, _) if PolicyKind::find(api_version, kind).is_some() => {
+                self.add_policy(api_version, kind, object, namespace);
             }
             ("v1", "LimitRange", Some(name)) => {
                 if let Ok(range) = serde_json::to_value(object).and_then(LimitRange::read) {
@@ -91,6 +98,25 @@ impl Manifests {
             }
             _ => {}
         }
+    }
+
+    /// Adds a policy of another kind than NetworkPolicy. An API server, or the engine, would refuse one that is invalid.
+    fn add_policy(&mut self, api_version: &str, kind: &str, object: &Node, namespace: String) {
+        let Some(kind) = PolicyKind::find(api_version, kind) else { return };
+        let read = serde_json::to_value(object).ok().and_then(|object| kind.read(&object, &namespace).ok());
+        let policies = match kind.scope {
+            Scope::Namespaced => self.network_policies.entry(namespace).or_default(),
+            Scope::Clusterwide => &mut self.clusterwide,
+        };
+        policies.extend(read.into_iter().flatten());
+    }
+
+    /// The policies that concern a namespace. One without a manifest has no labels but its name.
+    fn policies(&self, namespace: &str) -> NetworkPolicies {
+        let labels = self.labels.get(namespace);
+        let label = |key: &str| labels.and_then(|labels| labels.get(key)).map(String::as_str);
+        let here = self.network_policies.get(namespace).into_iter().flatten().chain(&self.clusterwide);
+        here.filter_map(|policy| policy.within(namespace, Some(&label))).collect::<Vec<_>>().into()
     }
 
     /// Adds an object of a cluster that owns others.
@@ -111,6 +137,14 @@ impl Manifests {
     }
 }
 
+/// The labels of an object.
+fn labels(object: &Node) -> BTreeMap<String, String> {
+    let labels = object.get("metadata").and_then(|node| node.get("labels")).map(|node| &node.value);
+    let Some(Value::Map(map)) = labels else { return BTreeMap::new() };
+    let written = map.entries.iter().filter_map(|(key, node)| Some((key.name.clone(), node.as_text()?.to_owned())));
+    written.collect()
+}
+
 impl World for Manifests {
     fn known(&self, question: &Question) -> Option<Answer> {
         Some(match question {
@@ -121,11 +155,12 @@ impl World for Manifests {
                 let found = self.service_accounts.get(&(namespace.clone(), name.clone()));
                 found.map_or(Answer::NotFound, |account| Answer::ServiceAccount(Arc::clone(account)))
             }
-            Question::NetworkPolicies { .. } if self.network_policies.is_empty() && !self.is_whole => Answer::LeftOut,
-            Question::NetworkPolicies { namespace, .. } => {
-                let found = self.network_policies.get(namespace).cloned().unwrap_or_default();
-                Answer::NetworkPolicies(found.into())
+            Question::NetworkPolicies { .. }
+                if self.network_policies.is_empty() && self.clusterwide.is_empty() && !self.is_whole =>
+            {
+                Answer::LeftOut
             }
+            Question::NetworkPolicies { namespace, .. } => Answer::NetworkPolicies(Arc::new(self.policies(namespace))),
             Question::Owner { kind, namespace, name } => {
                 let found = self.owners.as_ref().and_then(|owners| owners.find(*kind, namespace, name));
                 found.unwrap_or(Answer::NotFound)

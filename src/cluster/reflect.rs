@@ -1,6 +1,6 @@
 //! The world of an API server: reflectors' stores, and live questions for objects that a store lacks.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Debug;
 use std::future::Future;
 use std::pin::Pin;
@@ -11,33 +11,38 @@ use futures::{Stream, StreamExt};
 use k8s_openapi::api::core::v1::{Namespace as ApiNamespace, ServiceAccount as ApiServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy as ApiNetworkPolicy;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::core::{ApiResource, DynamicObject};
 use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 
 use super::live::Live;
+use super::policies::OtherPolicies;
 use super::stored::{self, Unread};
-use crate::facts::{Answer, Namespace, NetworkPolicy, Question, ServiceAccount, World};
+use crate::facts::{
+    Answer, Namespace, NetworkPolicies, NetworkPolicy, PolicyKind, Question, Scope, ServiceAccount, World,
+};
 use crate::lock::lock;
-use crate::pod_security::PREFIX;
 
 /// Time without errors after which a broken watch counts as resumed: longer than the longest pause between two attempts
 /// (30 s, doubled by jitter) and the longest attempt (30 s). A watch that resumes where it broke off sends no event.
-const RESUMED: Duration = Duration::from_mins(2);
+pub(super) const RESUMED: Duration = Duration::from_mins(2);
 
 /// A connected cluster.
 pub struct Cluster {
-    client: Client,
+    pub(super) client: Client,
     namespaces: Store<ApiNamespace>,
     accounts: Store<ApiServiceAccount>,
     policies: Store<ApiNetworkPolicy>,
-    /// The NetworkPolicies of each namespace as the engine reads them, cached on first use and dropped when one changes. A
-    /// namespace without any has no entry, so that invented names take no memory.
-    isolation: Mutex<HashMap<String, Arc<[NetworkPolicy]>>>,
+    /// Policies of other kinds, as far as the API server serves them.
+    pub(super) others: OtherPolicies,
+    /// The policies that concern each namespace as the engine reads them, cached on first use and dropped when one changes. A
+    /// namespace that is not known has no entry, so that invented names take no memory.
+    isolation: Mutex<HashMap<String, Arc<NetworkPolicies>>>,
     live: Live,
     /// Start of the outage of each broken watch.
-    broken: Mutex<HashMap<String, Instant>>,
+    pub(super) broken: Mutex<HashMap<String, Instant>>,
 }
 
 impl Cluster {
@@ -47,9 +52,10 @@ impl Cluster {
         let (accounts, account_writer) = reflector::store();
         let (policies, policy_writer) = reflector::store();
         let cluster = Arc::new(Self::over(client, namespaces, accounts, policies));
-        cluster.reflect(namespace_writer, labels_alone, |_, _| {});
+        cluster.reflect(namespace_writer, labels_alone, Self::namespaces_changed);
         cluster.reflect(account_writer, unmanaged, |_, _| {});
         cluster.reflect(policy_writer, unmanaged, Self::policies_changed);
+        tokio::spawn(OtherPolicies::watch(Arc::clone(&cluster)));
         cluster
     }
 
@@ -60,10 +66,10 @@ impl Cluster {
         policies: Store<ApiNetworkPolicy>,
     ) -> Self {
         let (isolation, live, broken) = (Mutex::default(), Live::new(), Mutex::default());
-        Self { client, namespaces, accounts, policies, isolation, live, broken }
+        Self { client, namespaces, accounts, policies, others: OtherPolicies::new(), isolation, live, broken }
     }
 
-    /// Waits until every store has been complete once.
+    /// Waits until every store has been complete once, or is known not to be readable where others than Kubernetes define its kind.
     pub async fn ready(&self) {
         let ready = futures::try_join!(
             self.namespaces.wait_until_ready(),
@@ -73,6 +79,12 @@ impl Cluster {
         if ready.is_err() {
             std::future::pending::<()>().await;
         }
+        self.others.settled().await;
+    }
+
+    /// Kinds of network policies that are served and cannot be read, or not wholly; each with the reason.
+    pub fn unread(&self) -> Vec<String> {
+        self.others.gaps(&lock(&self.broken))
     }
 
     /// Duration of the longest current outage of a watch; zero without one.
@@ -94,36 +106,38 @@ impl Cluster {
                 .default_backoff()
                 .modify(trim)
                 .reflect(writer);
-            cluster.follow(events, RESUMED, changed).await;
+            cluster.follow(&K::kind(&()), events, RESUMED, |event| changed(&cluster, event), |_| {}).await;
         });
     }
 
     /// Handles every event of a watch after the store has applied it, and records outages.
-    async fn follow<K: Resource<DynamicType = ()>>(
+    pub(super) async fn follow<K>(
         &self,
+        kind: &str,
         events: impl Stream<Item = watcher::Result<watcher::Event<K>>>,
         resumed: Duration,
-        changed: fn(&Self, &watcher::Event<K>),
+        changed: impl Fn(&watcher::Event<K>),
+        failed: impl Fn(&watcher::Error),
     ) {
-        let kind = K::kind(&());
         let mut events = std::pin::pin!(events);
         loop {
-            let is_broken = lock(&self.broken).contains_key(&*kind);
+            let is_broken = lock(&self.broken).contains_key(kind);
             let silence = if is_broken { resumed } else { Duration::MAX };
             match tokio::time::timeout(silence, events.next()).await {
                 // The start of a list is not yet the list.
-                Ok(Some(Ok(watcher::Event::Init))) => {}
+                Ok(Some(Ok(event @ watcher::Event::Init))) => changed(&event),
                 Ok(Some(Ok(event))) => {
-                    lock(&self.broken).remove(&*kind);
-                    changed(self, &event);
+                    lock(&self.broken).remove(kind);
+                    changed(&event);
                 }
                 Ok(Some(Err(error))) => {
                     tracing::warn!(%error, %kind, "a watch is broken; the last state is kept");
-                    lock(&self.broken).entry(kind.to_string()).or_insert_with(Instant::now);
+                    lock(&self.broken).entry(kind.to_owned()).or_insert_with(Instant::now);
+                    failed(&error);
                 }
                 Ok(None) => break,
                 Err(_) => {
-                    lock(&self.broken).remove(&*kind);
+                    lock(&self.broken).remove(kind);
                 }
             }
         }
@@ -143,18 +157,71 @@ impl Cluster {
         }
     }
 
-    fn isolation(&self, namespace: &str) -> Arc<[NetworkPolicy]> {
+    /// Drops the cached policies of a namespace, or of all: policies of another kind, or what is known of them, changed.
+    pub(super) fn forget_policies(&self, namespace: Option<&str>) {
+        let mut isolation = lock(&self.isolation);
+        match namespace {
+            Some(namespace) => drop(isolation.remove(namespace)),
+            None => isolation.clear(),
+        }
+    }
+
+    /// Drops the cached policies of a namespace whose labels may have changed.
+    fn namespaces_changed(&self, event: &watcher::Event<ApiNamespace>) {
+        match event {
+            watcher::Event::Apply(namespace) | watcher::Event::Delete(namespace) => {
+                self.forget_policies(Some(&namespace.name_any()));
+            }
+            watcher::Event::Init | watcher::Event::InitApply(_) => {}
+            watcher::Event::InitDone => self.forget_policies(None),
+        }
+    }
+
+    fn isolation(&self, namespace: &str) -> Arc<NetworkPolicies> {
         let mut isolation = lock(&self.isolation);
         if let Some(made) = isolation.get(namespace) {
             return Arc::clone(made);
         }
         let state = self.policies.state();
         let here = state.iter().filter(|policy| policy.namespace().as_deref() == Some(namespace));
-        let made = network_policies(here.map(|policy| &**policy));
-        if !made.is_empty() {
+        let mut policies = network_policies(here.map(|policy| &**policy));
+        let known = self.namespaces.get(&ObjectRef::new(namespace));
+        let label = |key: &str| labels(known.as_ref()?)?.get(key).map(String::as_str);
+        let has_own = self.others.add(namespace, known.is_some().then_some(&label), &mut policies);
+        let is_kept = known.is_some() || !policies.is_empty() && has_own;
+        let made = Arc::new(NetworkPolicies::new(policies, self.others.unread()));
+        if is_kept && !made.policies.is_empty() {
             isolation.insert(namespace.to_owned(), Arc::clone(&made));
         }
         made
+    }
+
+    /// The policies of other kinds that concern a namespace, as they are now.
+    async fn listed(&self, namespace: &str, found: &mut NetworkPolicies) -> Result<(), Unread> {
+        let kinds = self.others.served();
+        if kinds.is_empty() {
+            return Ok(());
+        }
+        let metadata = Api::<ApiNamespace>::all(self.client.clone()).get_metadata_opt(namespace).await?;
+        let labels = metadata.as_ref().and_then(|found| found.metadata.labels.as_ref());
+        let label = |key: &str| labels?.get(key).map(String::as_str);
+        for kind in kinds {
+            let resource = resource(kind);
+            let api: Api<DynamicObject> = match kind.scope {
+                Scope::Namespaced => Api::namespaced_with(self.client.clone(), namespace, &resource),
+                Scope::Clusterwide => Api::all_with(self.client.clone(), &resource),
+            };
+            match api.list(&kube::api::ListParams::default()).await {
+                Ok(list) => {
+                    let objects = list.items.iter().filter_map(|object| serde_json::to_value(object).ok());
+                    let read = objects.filter_map(|object| kind.read(&object, namespace).ok()).flatten();
+                    found.policies.extend(read.filter_map(|policy| policy.within(namespace, Some(&label))));
+                }
+                Err(kube::Error::Api(status)) if status.code == 404 => {}
+                Err(error) => found.unread.push(format!("{}: {}", kind.qualified(), reason(&error))),
+            }
+        }
+        Ok(())
     }
 
     async fn fetch(&self, question: &Question) -> Answer {
@@ -177,7 +244,9 @@ impl Cluster {
             Question::NetworkPolicies { namespace, .. } => {
                 let api: Api<ApiNetworkPolicy> = Api::namespaced(self.client.clone(), namespace);
                 let list = api.list(&kube::api::ListParams::default()).await?;
-                Answer::NetworkPolicies(network_policies(list.items.iter()))
+                let mut found = NetworkPolicies::from(network_policies(list.items.iter()));
+                self.listed(namespace, &mut found).await?;
+                Answer::NetworkPolicies(Arc::new(found))
             }
             Question::Owner { kind, namespace, name } => stored::get(&self.client, &kind.path(namespace, name)).await?,
         })
@@ -189,13 +258,35 @@ fn unmanaged<K: Resource>(object: &mut K) {
     object.managed_fields_mut().clear();
 }
 
-/// Keeps only the name and the Pod Security labels of a Namespace.
+/// Keeps only the name and the labels of a Namespace: those for Pod Security, and those that policies select namespaces by.
 fn labels_alone(namespace: &mut ApiNamespace) {
     let metadata = std::mem::take(&mut namespace.metadata);
-    let mut labels = metadata.labels.unwrap_or_default();
-    labels.retain(|key, _| key.starts_with(PREFIX));
-    let metadata = ObjectMeta { name: metadata.name, labels: Some(labels), ..ObjectMeta::default() };
+    let metadata = ObjectMeta { name: metadata.name, labels: metadata.labels, ..ObjectMeta::default() };
     *namespace = ApiNamespace { metadata, ..ApiNamespace::default() };
+}
+
+fn labels(namespace: &ApiNamespace) -> Option<&BTreeMap<String, String>> {
+    namespace.metadata.labels.as_ref()
+}
+
+/// The kind, as kube's client asks for it.
+pub(super) fn resource(kind: PolicyKind) -> ApiResource {
+    ApiResource {
+        group: kind.group.to_owned(),
+        version: kind.version.to_owned(),
+        api_version: format!("{}/{}", kind.group, kind.version),
+        kind: kind.kind.to_owned(),
+        plural: kind.resource.to_owned(),
+    }
+}
+
+/// The reason why a kind could not be read, in a few words.
+pub(super) fn reason(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) if status.code == 403 => "forbidden: grant list and watch on it".to_owned(),
+        kube::Error::Api(status) => format!("the API server answered with {}", status.code),
+        _ => "the API server did not answer".to_owned(),
+    }
 }
 
 fn namespace(metadata: &ObjectMeta) -> Answer {
@@ -204,10 +295,13 @@ fn namespace(metadata: &ObjectMeta) -> Answer {
 }
 
 fn service_account(account: &ApiServiceAccount) -> Answer {
-    Answer::ServiceAccount(Arc::new(ServiceAccount { automount_token: account.automount_service_account_token }))
+    Answer::ServiceAccount(Arc::new(ServiceAccount {
+        automount_token: account.automount_service_account_token,
+        labels: account.metadata.labels.clone().unwrap_or_default(),
+    }))
 }
 
-fn network_policies<'p>(policies: impl Iterator<Item = &'p ApiNetworkPolicy>) -> Arc<[NetworkPolicy]> {
+fn network_policies<'p>(policies: impl Iterator<Item = &'p ApiNetworkPolicy>) -> Vec<NetworkPolicy> {
     policies.filter_map(|policy| NetworkPolicy::read(serde_json::to_value(policy).ok()?).ok()).collect()
 }
 
@@ -233,122 +327,4 @@ impl World for Cluster {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-    use std::time::Duration;
-
-    use futures::{StreamExt, stream};
-    use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
-    use k8s_openapi::api::networking::v1::NetworkPolicy;
-    use kube::runtime::watcher::{Error, Event};
-    use kube::runtime::{reflector, watcher};
-    use serde_json::json;
-
-    use super::{Cluster, labels_alone};
-
-    /// A cluster without an API server, and the writer of its store of NetworkPolicies.
-    fn cluster() -> (Cluster, reflector::store::Writer<NetworkPolicy>) {
-        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let nobody = kube::Config::new("http://127.0.0.1:9".parse().expect("a URL"));
-        let (namespaces, _) = reflector::store();
-        let (accounts, _) = reflector::store();
-        let (policies, writer) = reflector::store();
-        (Cluster::over(nobody.try_into().expect("a client"), namespaces, accounts, policies), writer)
-    }
-
-    fn policy(namespace: &str, name: &str) -> NetworkPolicy {
-        serde_json::from_value(json!({"metadata": {"namespace": namespace, "name": name}})).expect("a NetworkPolicy")
-    }
-
-    fn names(cluster: &Cluster, namespace: &str) -> Vec<String> {
-        let mut names: Vec<String> = cluster.isolation(namespace).iter().map(|policy| policy.name.clone()).collect();
-        names.sort();
-        names
-    }
-
-    #[tokio::test]
-    async fn what_was_made_of_policies_goes_when_one_changes() {
-        let (cluster, mut writer) = cluster();
-        let mut tell = |event: Event<NetworkPolicy>| {
-            writer.apply_watcher_event(&event);
-            cluster.policies_changed(&event);
-        };
-        for event in [Event::Init, Event::InitApply(policy("a", "one")), Event::InitApply(policy("b", "one"))] {
-            tell(event);
-        }
-        assert_eq!(names(&cluster, "a"), [""; 0], "a list counts once it is whole");
-        tell(Event::InitDone);
-        assert_eq!(names(&cluster, "a"), ["one"]);
-        let (a, b) = (cluster.isolation("a"), cluster.isolation("b"));
-        assert!(Arc::ptr_eq(&a, &cluster.isolation("a")), "made once");
-
-        tell(Event::Apply(policy("a", "two")));
-        assert_eq!(names(&cluster, "a"), ["one", "two"]);
-        assert!(Arc::ptr_eq(&b, &cluster.isolation("b")), "another namespace's stay");
-        tell(Event::Delete(policy("a", "one")));
-        tell(Event::Delete(policy("a", "two")));
-        assert_eq!(names(&cluster, "a"), [""; 0]);
-        tell(Event::Apply(policy("a", "three")));
-        assert_eq!(names(&cluster, "a"), ["three"]);
-
-        // The watch fell out of history and listed again: whatever happened meanwhile is in the new list.
-        for event in [Event::Init, Event::InitApply(policy("c", "one")), Event::InitDone] {
-            tell(event);
-        }
-        assert_eq!(names(&cluster, "a"), [""; 0]);
-        assert_eq!(names(&cluster, "b"), [""; 0]);
-        assert_eq!(names(&cluster, "c"), ["one"]);
-    }
-
-    #[test]
-    fn of_a_namespace_its_pod_security_labels_alone_are_kept() {
-        let read = |object: serde_json::Value| serde_json::from_value::<Namespace>(object).expect("a Namespace");
-        let enforce = json!({"pod-security.kubernetes.io/enforce": "baseline"});
-        let mut namespace = read(json!({
-            "metadata": {
-                "name": "a", "uid": "u", "annotations": {"a": "b"}, "managedFields": [{"manager": "m"}],
-                "labels": {"pod-security.kubernetes.io/enforce": "baseline", "kubernetes.io/metadata.name": "a"},
-            },
-            "spec": {"finalizers": ["kubernetes"]},
-            "status": {"phase": "Active"},
-        }));
-        labels_alone(&mut namespace);
-        assert_eq!(namespace, read(json!({"metadata": {"name": "a", "labels": enforce}})));
-    }
-
-    #[tokio::test]
-    async fn names_that_callers_make_up_take_no_room() {
-        let (cluster, _) = cluster();
-        for number in 0..100 {
-            cluster.isolation(&format!("made-up-{number}"));
-        }
-        assert!(super::lock(&cluster.isolation).is_empty());
-    }
-
-    #[tokio::test]
-    async fn a_watch_is_broken_until_it_brings_something_or_is_silent_for_long() {
-        let (cluster, _) = cluster();
-        let is_broken = || super::lock(&cluster.broken).contains_key("ServiceAccount");
-        let follow = async |events: Vec<watcher::Result<Event<ServiceAccount>>>, resumed| {
-            // It stays open, in silence.
-            let events = stream::iter(events).chain(stream::pending());
-            let followed = cluster.follow(events, resumed, |_, _| {});
-            assert!(tokio::time::timeout(Duration::from_millis(100), followed).await.is_err());
-        };
-        let long = Duration::from_mins(10);
-        let account = ServiceAccount::default;
-        follow(vec![Ok(Event::Init), Ok(Event::InitDone)], long).await;
-        assert_eq!(cluster.staleness(), Duration::ZERO);
-        follow(vec![Err(Error::NoResourceVersion)], long).await;
-        assert!(is_broken() && cluster.staleness() > Duration::ZERO);
-        follow(vec![Ok(Event::Init)], long).await;
-        assert!(is_broken(), "a list has begun, and may fail");
-        follow(vec![Ok(Event::Init), Ok(Event::InitApply(account()))], long).await;
-        assert!(!is_broken());
-        follow(vec![Err(Error::NoResourceVersion), Ok(Event::Apply(account()))], long).await;
-        assert!(!is_broken());
-        // Resumed where it broke off, in a cluster where nothing happens.
-        follow(vec![Err(Error::NoResourceVersion)], Duration::from_millis(10)).await;
-        assert_eq!(cluster.staleness(), Duration::ZERO);
-    }
-}
+mod tests;

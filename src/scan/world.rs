@@ -3,22 +3,25 @@
 use std::collections::HashMap;
 use std::future::{Future, ready};
 use std::pin::Pin;
+use std::sync::Arc;
 
 use kube::Client;
 use serde_json::value::RawValue;
 
 use super::kinds::Listed;
-use super::list::{ListError, Visitor, each};
+use super::list::{ListError, Visitor, each, fetch};
 use super::references::{Owners, References};
 use crate::cluster::Manifests;
 use crate::document::Node;
-use crate::facts::{Answer, OwnerKind, Question, World};
+use crate::facts::{Answer, NetworkPolicies, OwnerKind, PolicyKind, Question, World};
 
 /// The objects that policies ask for, as a cluster holds them.
 pub struct Known {
     objects: Manifests,
     /// The reason why a kind could not be listed.
     unreadable: HashMap<String, String>,
+    /// Kinds of policies, beside NetworkPolicy, that could not be listed.
+    unread: Vec<String>,
 }
 
 /// Group, version, kind and resource of the objects that policies ask for, and that complete others.
@@ -49,7 +52,24 @@ impl Known {
                 errors.push(error);
             }
         }
-        (Self { objects, unreadable }, errors)
+        let mut unread = Vec::new();
+        for kind in PolicyKind::ALL {
+            let listed = Listed::new(kind.group, kind.version, kind.kind, kind.resource);
+            match serves(client, &listed).await {
+                Ok(true) => {}
+                Ok(false) => continue,
+                Err(error) => {
+                    errors.push(error);
+                    continue;
+                }
+            }
+            let mut learner = Learner { objects: &mut objects, owners, told: visitor };
+            if let Err(error) = each(client, &listed, limit, &mut learner).await {
+                unread.push(format!("{} could not be listed", kind.qualified()));
+                errors.push(error);
+            }
+        }
+        (Self { objects, unreadable, unread }, errors)
     }
 
     /// Adds an object that may own others. Owners must come before what they own.
@@ -71,6 +91,19 @@ impl Known {
     }
 }
 
+/// True if the API server serves a kind.
+async fn serves(client: &Client, listed: &Listed) -> Result<bool, ListError> {
+    let version = listed.api_version();
+    fetch(&version, || async {
+        match client.list_api_group_resources(&version).await {
+            Ok(list) => Ok(list.resources.iter().any(|one| one.name == listed.resource)),
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(false),
+            Err(error) => Err(error),
+        }
+    })
+    .await
+}
+
 impl World for Known {
     fn known(&self, question: &Question) -> Option<Answer> {
         let kind = match question {
@@ -81,7 +114,13 @@ impl World for Known {
         };
         match self.unreadable.get(kind) {
             Some(why) => Some(Answer::Unavailable(why.clone())),
-            None => self.objects.known(question),
+            None => match self.objects.known(question) {
+                Some(Answer::NetworkPolicies(found)) if !self.unread.is_empty() => {
+                    let found = NetworkPolicies::new(found.policies.clone(), self.unread.clone());
+                    Some(Answer::NetworkPolicies(Arc::new(found)))
+                }
+                answer => answer,
+            },
         }
     }
 

@@ -84,6 +84,7 @@ impl App {
             Check::shown("webhooks", lag, "as configured, or not seen".to_owned()),
             Check::shown("webhook-objects", missing, "exist, or not seen".to_owned()),
             Check::shown("drift", drift, edited),
+            Check::shown("network-policies", self.unread(), "read, or not served".to_owned()),
             Check::shown("workloads", self.workloads(), "as served, or not seen".to_owned()),
             exceptions::check(self.snapshot.load().exceptions(), Timestamp::now()),
             Check::shown("connections", self.crowding.amiss(), format!("{} open", self.metrics.connections.get())),
@@ -97,6 +98,12 @@ impl App {
         let is_fallback = self.metrics.configuration_fallback.get() == 1;
         let since = if is_fallback { ", since the start" } else { "" };
         Some(format!("has errors; the last good configuration is in force{since}: {errors}"))
+    }
+
+    /// Kinds of network policies that are served and cannot be read: what they isolate, or open, is not seen.
+    fn unread(&self) -> Option<String> {
+        let unread = self.cluster.as_ref()?.unread();
+        (!unread.is_empty()).then(|| unread.join("; "))
     }
 
     /// Rows of `workloads` that match nothing. Their kinds may come later.

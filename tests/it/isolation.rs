@@ -3,6 +3,7 @@
 
 mod files;
 mod judged;
+mod kinds;
 mod model;
 mod oracle;
 
@@ -10,7 +11,7 @@ use std::future::{Future, ready};
 use std::pin::Pin;
 use std::sync::Arc;
 
-use portcullis::facts::{Answer, NetworkPolicy, Question, World};
+use portcullis::facts::{Answer, NetworkPolicies, NetworkPolicy, Question, World};
 use portcullis::request::Source;
 use portcullis::snapshot::Snapshot;
 use serde_json::{Value, json};
@@ -22,7 +23,7 @@ const PAIRS: usize = 60_000;
 const DIRECTIONS: [&str; 2] = ["ingress", "egress"];
 
 /// The policies of the namespace `default`, known at once.
-struct Here(Arc<[NetworkPolicy]>);
+struct Here(Arc<NetworkPolicies>);
 
 impl World for Here {
     fn known(&self, question: &Question) -> Option<Answer> {
@@ -81,7 +82,7 @@ fn what_is_found_agrees_with_the_model() {
 
         let here = policies.iter().filter(|policy| model::is_in_default(policy));
         let read: Vec<NetworkPolicy> = here.filter_map(|policy| NetworkPolicy::read(policy.clone()).ok()).collect();
-        assert_eq!(missing(snapshot, &pod, &Here(read.into())), expected, "{}", context());
+        assert_eq!(missing(snapshot, &pod, &Here(Arc::new(read.into()))), expected, "{}", context());
         *(if expected.is_empty() { &mut covered } else { &mut uncovered }) += 1;
 
         // From files, which takes longer: they are YAML.

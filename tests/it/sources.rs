@@ -26,7 +26,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("telemetry", &["escape", "lock"]),
     ("object", &["digest", "escape", "operation", "redaction", "steps"]),
     ("facts", &["addresses", "lock", "object", "pod_security", "steps"]),
-    ("cluster", &["document", "facts", "lock", "object", "pod_security"]),
+    ("cluster", &["document", "facts", "lock", "object"]),
     ("patch", &["object"]),
     ("request", &["object", "operation"]),
     ("policy", &["addresses", "document", "facts", "object", "pod_security", "redaction", "request", "steps"]),

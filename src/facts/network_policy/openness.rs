@@ -31,7 +31,11 @@ pub fn allow_everything<'p>(
     direction: Direction,
     widest: Widest,
 ) -> bool {
-    let mut rules: Vec<&Rule> = counted(policies).flat_map(|policy| counted(policy.rules(direction))).collect();
+    are_everything(counted(policies).flat_map(|policy| counted(policy.rules(direction))).collect(), widest)
+}
+
+/// True if these rules together let everything through.
+pub(super) fn are_everything(mut rules: Vec<&Rule>, widest: Widest) -> bool {
     rules.sort_by(|one, other| one.ports.cmp(&other.ports));
     let groups = rules.chunk_by(|one, other| one.ports == other.ports);
     let groups: Vec<Group<'_>> = groups.filter_map(|rules| Group::of(rules, widest)).collect();

@@ -1,8 +1,8 @@
 //! Rules of a NetworkPolicy: the ports that each allows, and the peers.
 
-use super::selection::NAMESPACE_NAME;
+use super::selection::{NAMESPACE_NAME, is_everybody};
 use super::{Operator, Requirement, Selector};
-use crate::addresses::Addresses;
+use crate::addresses::{Addresses, Family};
 use crate::object::resource::{Peer as WrittenPeer, Port as WrittenPort, PortNumber};
 use crate::steps::counted;
 
@@ -15,8 +15,20 @@ pub(super) type PortRange = (u16, u16);
 /// A rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Rule {
+    pub(super) action: Action,
     pub(super) ports: Ports,
     pub(super) peers: Peers,
+}
+
+/// What a rule does with the traffic that it names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Action {
+    /// It is let through.
+    Allow,
+    /// It is stopped.
+    Deny,
+    /// The next tier decides.
+    Pass,
 }
 
 /// The ports that a rule allows.
@@ -54,7 +66,24 @@ impl Rule {
         ports: impl Iterator<Item = &'w WrittenPort<'a>>,
         namespace: &str,
     ) -> Self {
-        Self { ports: Ports::of(ports), peers: Peers::of(peers, namespace) }
+        Self { action: Action::Allow, ports: Ports::of(ports), peers: Peers::of(peers, namespace) }
+    }
+
+    /// A rule that lets everything through.
+    pub(super) fn everything() -> Self {
+        Self { action: Action::Allow, ports: Ports::All, peers: Peers::All }
+    }
+
+    /// What this rule names and the other one does not: at its ports that the other one leaves out, and at the others without the
+    /// other one's peers.
+    pub(super) fn without(&self, other: &Self) -> Vec<Self> {
+        let (outside, inside) = self.ports.parted(&other.ports);
+        let outside = outside.map(|ports| Self { ports, ..self.clone() });
+        let inside = inside.and_then(|ports| {
+            let peers = self.peers.without(&other.peers)?;
+            Some(Self { ports, peers, action: self.action })
+        });
+        outside.into_iter().chain(inside).collect()
     }
 }
 
@@ -75,6 +104,38 @@ impl Ports {
         Self::Some(by_protocol.map(merged))
     }
 
+    /// Ports of each protocol, in any order.
+    pub(super) fn from_ranges(ranges: [Vec<PortRange>; PROTOCOLS]) -> Self {
+        Self::Some(ranges.map(merged))
+    }
+
+    /// These ports without the others, and those of them that are among the others; `None` where there are none.
+    fn parted(&self, others: &Self) -> (Option<Self>, Option<Self>) {
+        if *others == Self::All {
+            return (None, Some(self.clone()));
+        }
+        let (mut outside, mut inside): ([Vec<PortRange>; PROTOCOLS], [Vec<PortRange>; PROTOCOLS]) = Default::default();
+        for (protocol, (outside, inside)) in outside.iter_mut().zip(&mut inside).enumerate() {
+            for (first, last) in counted(self.of_protocol(protocol)) {
+                let mut next = u32::from(*first);
+                for (from, to) in counted(others.of_protocol(protocol)) {
+                    let (from, to) = ((*from).max(*first), (*to).min(*last));
+                    if from > to {
+                        continue;
+                    }
+                    outside.extend(between(next, u32::from(from)));
+                    inside.push((from, to));
+                    next = u32::from(to) + 1;
+                }
+                outside.extend(between(next, u32::from(*last) + 1));
+            }
+        }
+        let some = |ranges: [Vec<PortRange>; PROTOCOLS]| {
+            ranges.iter().any(|ranges| !ranges.is_empty()).then_some(Self::Some(ranges))
+        };
+        (some(outside), some(inside))
+    }
+
     /// The ports of a protocol.
     pub(super) fn of_protocol(&self, protocol: usize) -> &[PortRange] {
         match self {
@@ -84,8 +145,14 @@ impl Ports {
     }
 }
 
+/// The ports from one to before another.
+fn between(from: u32, end: u32) -> Option<PortRange> {
+    let last = end.checked_sub(1).filter(|last| *last >= from)?;
+    Some((u16::try_from(from).ok()?, u16::try_from(last).ok()?))
+}
+
 /// Index of a protocol; `None` for one that Kubernetes does not know.
-fn index(protocol: Option<&str>) -> Option<usize> {
+pub(super) fn index(protocol: Option<&str>) -> Option<usize> {
     match protocol {
         None | Some("TCP") => Some(0),
         Some("UDP") => Some(1),
@@ -138,8 +205,58 @@ impl Peers {
     }
 }
 
+impl Peers {
+    /// No peer.
+    pub(super) fn none() -> Self {
+        Self::Some { addresses: Addresses::default(), pods: Vec::new() }
+    }
+
+    /// Everybody at these addresses: Pods too, where every address is among them. To let through all of one family is enough, and
+    /// to stop it is not.
+    pub(super) fn at(addresses: Addresses, is_allowed: bool) -> Self {
+        let mut families = Family::ALL.into_iter().map(|family| addresses.are_all(family));
+        let are_all = if is_allowed { families.any(|all| all) } else { families.all(|all| all) };
+        Self::Some { addresses, pods: are_all.then(PodPeer::everybody).into_iter().collect() }
+    }
+
+    /// These peers and the others.
+    pub(super) fn with(self, others: Self) -> Self {
+        match (self, others) {
+            (Self::Some { mut addresses, mut pods }, Self::Some { addresses: more, pods: others }) => {
+                addresses.extend(more);
+                pods.extend(others);
+                Self::Some { addresses, pods }
+            }
+            _ => Self::All,
+        }
+    }
+
+    /// These peers but for the others; `None` if none is left. Pods that selectors leave out are not taken away: everything but
+    /// some Pods is no less than everything but some addresses.
+    fn without(&self, others: &Self) -> Option<Self> {
+        let Self::Some { addresses: without, pods: others } = others else { return None };
+        let (addresses, pods) = match self {
+            Self::All => (Addresses::all().without(without), vec![PodPeer::everybody()]),
+            Self::Some { addresses, pods } => (addresses.without(without), pods.clone()),
+        };
+        let pods: Vec<PodPeer> = if is_everybody(others.iter()) {
+            Vec::new()
+        } else {
+            counted(pods).filter(|pod| !counted(others).any(|other| other == pod)).collect()
+        };
+        (!addresses.is_empty() || !pods.is_empty()).then_some(Self::Some { addresses, pods })
+    }
+}
+
+impl PodPeer {
+    /// All Pods of all namespaces.
+    pub(super) fn everybody() -> Self {
+        Self { namespaces: Selector::default(), pods: Selector::default() }
+    }
+}
+
 /// The selector of one namespace.
-fn only(namespace: &str) -> Selector {
+pub(super) fn only(namespace: &str) -> Selector {
     let operator = Operator::In(vec![namespace.to_owned()]);
     Selector(vec![Requirement { key: NAMESPACE_NAME.to_owned(), operator }])
 }

@@ -66,7 +66,8 @@ impl<'p> Values<'p> {
             }
             Operator::Exists => self.leave_out(BTreeSet::new()),
             Operator::DoesNotExist => self.absent = true,
-            Operator::Invalid => {}
+            // How these add up is not computed.
+            Operator::Contains(_) | Operator::StartsWith(_) | Operator::EndsWith(_) | Operator::Invalid => {}
         }
     }
 

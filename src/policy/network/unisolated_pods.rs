@@ -3,14 +3,18 @@
 //! The semantics are those of `networking.k8s.io/v1`: a pod is isolated in a direction if some NetworkPolicy of its
 //! namespace selects it and has that direction among its policyTypes, even one without any entry, which denies all.
 //! With `countsOpen: false` it is not where those that select it together allow everything in that direction
-//! (`src/facts/network_policy/openness.rs` says what everything is). Cilium's and Calico's own kinds (CiliumNetworkPolicy,
-//! GlobalNetworkPolicy, …) are not read.
+//! (`src/facts/network_policy/openness.rs` says what everything is). Cilium's and Calico's own kinds and ClusterNetworkPolicies count
+//! where the API server serves them (`src/facts/network_policy/isolation.rs` says how they add up).
+
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::addresses::Widest;
-use crate::facts::{Direction, Facts, Lookup, NetworkPolicy, Pending, allow_everything};
+use crate::facts::{
+    Direction, Facts, Isolation, Lookup, NetworkPolicies, NetworkPolicy, Pending, ServiceAccount, Subject,
+};
 use crate::object::Pod;
 use crate::policy::{Allowed, Control, Fields, Kinds, Meta, Policy, Report, Severity, Validator, quoted};
 use crate::request::Request;
@@ -48,8 +52,15 @@ impl Policy for UnisolatedPods {
         severity: Severity::High,
         since: "0.1.0",
         why: "Without a NetworkPolicy a pod reaches, and is reached by, everything in the cluster, so one broken \
-              container is a way to all others. Policies of Cilium's and Calico's own kinds are not seen: where they \
-              isolate pods, turn this off.",
+              container is a way to all others. Policies of Cilium (CiliumNetworkPolicy, \
+              CiliumClusterwideNetworkPolicy), of Calico (NetworkPolicy, GlobalNetworkPolicy) and ClusterNetworkPolicies \
+              count too, where the API server serves them. Each engine's policies are added up with the NetworkPolicies, \
+              which it applies as well: what one of Cilium's denies is denied, Calico's are taken by tier, order and \
+              name, and a ClusterNetworkPolicy, which denies nothing that it does not name, isolates a pod only if what \
+              it leaves is not everything (in its ingress rules only pods can be named, so one that denies all of \
+              them is enough; for egress it has to deny 0.0.0.0/0 and ::/0). Not computed: the order of Calico's tiers \
+              (what any tier allows counts as allowed) and a tier's default action, NetworkSets, Cilium's \
+              `fromRequires` and its filter of labels, and layer 7 rules, which allow less than everything.",
         fix: "create a NetworkPolicy in the namespace whose podSelector selects the pod and whose policyTypes name \
               Ingress and Egress (podSelector: {} without entries denies all by default), and leave hostNetwork off",
         kinds: &[Kinds::Pods],
@@ -89,15 +100,16 @@ impl UnisolatedPods {
         let namespace: &str = &request.namespace;
         let none = |direction| Missing { direction, is_open: false };
         let mut missing: Vec<Missing> = self.directions.iter().copied().map(none).collect();
-        let mut unknown = None;
+        let (mut unknown, mut unread) = (None, String::new());
         // A store may not have heard yet of a policy that was created a moment ago: before a finding, the API server
         // itself is asked.
         for live in [false, true] {
             match facts.network_policies(namespace, live)? {
                 Lookup::LeftOut => return Ok(()),
                 Lookup::Found(policies) => {
-                    missing = self.missing(pod, &policies);
-                    unknown = None;
+                    let account = account(namespace, pod, facts, &policies)?;
+                    missing = self.missing(pod, account.as_deref(), &policies);
+                    (unknown, unread) = (None, policies.unread.join("; "));
                 }
                 Lookup::Unavailable(why) => unknown = Some(why),
                 Lookup::Absent => {}
@@ -107,6 +119,7 @@ impl UnisolatedPods {
             }
         }
         let namespace = quoted(namespace);
+        let unread = if unread.is_empty() { unread } else { format!(" (not read: {unread})") };
         // A finding for each direction: a change that isolates one of two leaves the other as it was.
         for Missing { direction, is_open } in missing {
             let reason = match &unknown {
@@ -116,19 +129,42 @@ impl UnisolatedPods {
             };
             let requirement = format!("must be selected by a NetworkPolicy for {}", direction.noun());
             // Not to be selected is no better than to be selected by policies that allow everything.
-            report.add_alike(pod.at("metadata.labels"), format_args!("{requirement}: {reason}"), true, &requirement);
+            let message = format_args!("{requirement}: {reason}{unread}");
+            report.add_alike(pod.at("metadata.labels"), message, true, &requirement);
         }
         Ok(())
     }
 
-    fn missing(&self, pod: &Pod<'_>, policies: &[NetworkPolicy]) -> Vec<Missing> {
+    fn missing(&self, pod: &Pod<'_>, account: Option<&ServiceAccount>, policies: &NetworkPolicies) -> Vec<Missing> {
         let label = |key: &str| pod.metadata().and_then(|metadata| metadata.label(key));
-        let selecting: Vec<&NetworkPolicy> = policies.iter().filter(|policy| policy.selector.selects(label)).collect();
-        let missing = |direction: Direction| {
-            let is_isolated = selecting.iter().any(|policy| policy.isolates(direction));
-            let is_open = || !self.counts_open && allow_everything(selecting.iter().copied(), direction, self.widest);
-            (!is_isolated || is_open()).then_some(Missing { direction, is_open: is_isolated })
+        let account_label = |key: &str| account.and_then(|account| account.labels.get(key)).map(String::as_str);
+        let subject = Subject {
+            pod: &label,
+            account: pod.service_account(),
+            account_labels: account.is_some().then_some(&account_label),
+        };
+        let selecting = policies.selecting(&subject);
+        let state = |direction| policies.isolation(&selecting, direction, self.counts_open, self.widest);
+        let missing = |direction: Direction| match state(direction) {
+            Isolation::Isolated => None,
+            found => Some(Missing { direction, is_open: found == Isolation::Open }),
         };
         self.directions.iter().copied().filter_map(missing).collect()
     }
+}
+
+/// The ServiceAccount of a Pod, where a policy asks for its labels.
+fn account(
+    namespace: &str,
+    pod: &Pod<'_>,
+    facts: &Facts<'_>,
+    policies: &NetworkPolicies,
+) -> Result<Option<Arc<ServiceAccount>>, Pending> {
+    if !policies.policies.iter().any(NetworkPolicy::asks_for_account) {
+        return Ok(None);
+    }
+    Ok(match facts.service_account(namespace, pod.service_account())? {
+        Lookup::Found(account) => Some(account),
+        Lookup::Absent | Lookup::Unavailable(_) | Lookup::LeftOut => None,
+    })
 }

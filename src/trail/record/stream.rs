@@ -188,6 +188,18 @@ pub enum Record<'a> {
         #[serde(flatten, serialize_with = "missing_list")]
         missing: &'a [String],
     },
+    /// The kinds of network policies that are served and cannot be read have changed.
+    #[serde(rename = "network-policies")]
+    NetworkPolicies {
+        /// Now.
+        #[serde(serialize_with = "micros")]
+        time: Timestamp,
+        /// Digest of the configuration in force.
+        configuration: &'a str,
+        /// One line each for what cannot be read; empty when all can.
+        #[serde(flatten, serialize_with = "missing_list")]
+        missing: &'a [String],
+    },
     /// The exceptions of the configuration in force, once a day.
     #[serde(rename = "exceptions")]
     Exceptions {

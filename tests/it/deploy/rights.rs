@@ -18,6 +18,7 @@ use crate::golden::repository;
 use crate::kubernetes::eventually;
 use crate::kubernetes::objects::{holder, pod, spec};
 use crate::kubernetes::plane::Plane;
+use crate::kubernetes::policy_kinds;
 use crate::serve::review;
 
 /// Maximum time to wait for the audit log.
@@ -29,6 +30,7 @@ const USER: &str = "system:serviceaccount:portcullis:portcullis";
 /// One verb on one resource, as a rule grants it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Right {
+    group: String,
     resource: String,
     verb: String,
 }
@@ -64,7 +66,8 @@ fn taken_apart(rule: &Value) -> Vec<(Right, Value)> {
         for verb in list("verbs") {
             let mut alone = rule.clone();
             (alone["resources"], alone["verbs"]) = (json!([resource]), json!([verb]));
-            rights.push((Right { resource: resource.clone(), verb }, alone));
+            let group = list("apiGroups").concat();
+            rights.push((Right { group, resource: resource.clone(), verb }, alone));
         }
     }
     rights
@@ -74,10 +77,13 @@ fn taken_apart(rule: &Value) -> Vec<(Right, Value)> {
 fn asked(plane: &Plane, from: usize) -> Vec<(Right, u64)> {
     let text = std::fs::read_to_string(&plane.place.audit_log).expect("an audit log");
     let events = text[from..].lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let ours = events.filter(|event| event["user"]["username"] == USER);
+    // What is asked without a resource is what the API server serves (system:discovery).
+    let ours = events.filter(|event| event["user"]["username"] == USER && event["objectRef"].is_object());
     let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let answered = ours.map(|event| {
-        let right = Right { resource: word(&event["objectRef"]["resource"]), verb: word(&event["verb"]) };
+        let about = &event["objectRef"];
+        let right =
+            Right { group: word(&about["apiGroup"]), resource: word(&about["resource"]), verb: word(&event["verb"]) };
         (right, event["responseStatus"]["code"].as_u64().unwrap_or_default())
     });
     answered.collect()
@@ -174,6 +180,7 @@ fn what_is_granted_is_what_is_asked_for() {
     let plane = cluster();
     kubectl(&plane, &["apply", "-f", REPAIR]);
     forget(&plane);
+    policy_kinds::install(&plane);
     let from = std::fs::metadata(&plane.place.audit_log).expect("an audit log").len();
     // Once into the Secret that is there, and once where there is none.
     drop(start(&plane).ready());
@@ -215,6 +222,7 @@ fn without_any_one_of_them_something_fails() {
     let plane = cluster();
     kubectl(&plane, &["apply", "-f", REPAIR]);
     forget(&plane);
+    policy_kinds::install(&plane);
     let mut tried = 0;
     for role in roles() {
         for (right, rule) in &role.rules {
@@ -233,7 +241,7 @@ fn without_any_one_of_them_something_fails() {
             tried += 1;
         }
     }
-    assert_eq!(tried, 29);
+    assert_eq!(tried, 43);
 }
 
 /// Asserts the failure that a missing right causes.
@@ -262,6 +270,24 @@ fn fails(plane: &Plane, right: &Right) {
                 weaken(plane, &program);
             }
             program.says(&["are weaker than derived", "the Lease for repairs", verb, "forbidden"]);
+        }
+        (_, verb) if !right.group.is_empty() && policy_kinds::CRDS.iter().any(|kind| kind.group == right.group) => {
+            let name = format!("{}.{}", right.resource, right.group);
+            let line =
+                if verb == "list" { format!("{name}: forbidden") } else { format!("{name}: the watch is broken") };
+            let program = program.ready();
+            eventually("the gap is shown", || {
+                let (status, text) = program.admin("/readyz?verbose");
+                let shown = text.lines().find(|shown| shown.starts_with("[!]network-policies: "));
+                (status == 200 && shown?.contains(&line)).then_some(())
+            });
+            eventually("it is counted", || {
+                (program.metric("portcullis_network_policies_unread")? >= 1.0).then_some(())
+            });
+            if verb == "list" {
+                let last = || program.records().into_iter().rfind(|record| record["record"] == "network-policies");
+                eventually("it is recorded", || last()?["missing"].to_string().contains(&line).then_some(()));
+            }
         }
         (_, "list") if watched.is_none() => {
             program.says(&["a watch is broken", "forbidden"]);

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use portcullis::decision::{Decision, decide};
-use portcullis::facts::{Answer, NetworkPolicy, Question, World};
+use portcullis::facts::{Answer, NetworkPolicies, NetworkPolicy, Question, World};
 use portcullis::request::Source;
 use serde_json::{Value, json};
 
@@ -18,8 +18,12 @@ fn pod() -> Value {
     json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web"}, "spec": {}})
 }
 
-fn read(spec: Value) -> Arc<[NetworkPolicy]> {
-    Arc::new([NetworkPolicy::read(json!({"metadata": {"name": "p"}, "spec": spec})).expect("a NetworkPolicy")])
+fn made(policies: Vec<NetworkPolicy>) -> Arc<NetworkPolicies> {
+    Arc::new(policies.into())
+}
+
+fn read(spec: Value) -> Arc<NetworkPolicies> {
+    made(vec![NetworkPolicy::read(json!({"metadata": {"name": "p"}, "spec": spec})).expect("a NetworkPolicy")])
 }
 
 #[test]
@@ -45,13 +49,13 @@ fn an_open_policy_counts_unless_it_is_set_not_to() {
             .map(|rule| NetworkPolicy::read(json!({"spec": {"policyTypes": ["Ingress", "Egress"], "egress": [rule]}})))
             .collect::<Result<_, _>>()
             .expect("NetworkPolicies");
-    assert_eq!(missing(&configured(&both, false), &pod(), &Here(halves[..1].into())), [""; 0]);
-    assert_eq!(missing(&configured(&both, false), &pod(), &Here(halves.into())), ["egress"]);
+    assert_eq!(missing(&configured(&both, false), &pod(), &Here(made(halves[..1].to_vec()))), [""; 0]);
+    assert_eq!(missing(&configured(&both, false), &pod(), &Here(made(halves))), ["egress"]);
 }
 
 /// A store that has not heard of anything, and an API server that says something else, or nothing.
 struct Late {
-    stored: Arc<[NetworkPolicy]>,
+    stored: Arc<NetworkPolicies>,
     live: Option<Answer>,
     asked: AtomicUsize,
 }
@@ -71,7 +75,7 @@ impl World for Late {
     }
 }
 
-fn judge(stored: Arc<[NetworkPolicy]>, live: Option<Answer>) -> (Decision, usize) {
+fn judge(stored: Arc<NetworkPolicies>, live: Option<Answer>) -> (Decision, usize) {
     let world = Late { stored, live, asked: AtomicUsize::new(0) };
     let snapshot = configured(&["ingress", "egress"], true);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
@@ -81,7 +85,7 @@ fn judge(stored: Arc<[NetworkPolicy]>, live: Option<Answer>) -> (Decision, usize
     (decision.expect("a Pod"), world.asked.into_inner())
 }
 
-fn everything() -> Arc<[NetworkPolicy]> {
+fn everything() -> Arc<NetworkPolicies> {
     read(json!({"policyTypes": ["Ingress", "Egress"]}))
 }
 
@@ -94,19 +98,19 @@ fn what_the_store_knows_is_not_asked_for() {
 
 #[test]
 fn what_the_store_lacks_is_asked_for_once_before_anything_is_refused() {
-    let (decision, asked) = judge(Arc::new([]), Some(Answer::NetworkPolicies(everything())));
+    let (decision, asked) = judge(Arc::default(), Some(Answer::NetworkPolicies(everything())));
     assert!(decision.allowed, "{decision:?}");
     assert_eq!(asked, 1);
-    let (decision, asked) = judge(Arc::new([]), Some(Answer::NetworkPolicies(Arc::new([]))));
+    let (decision, asked) = judge(Arc::default(), Some(Answer::NetworkPolicies(Arc::default())));
     assert_eq!((decision.allowed, decision.code(), asked), (false, 403, 1));
 }
 
 #[test]
 fn not_to_be_learnt_is_another_answer_than_none() {
-    let (decision, _) = judge(Arc::new([]), Some(Answer::Unavailable("the API server did not say".to_owned())));
+    let (decision, _) = judge(Arc::default(), Some(Answer::Unavailable("the API server did not say".to_owned())));
     let message = &decision.findings[0].message;
     assert!(message.ends_with("those of namespace \"default\" could not be read (the API server did not say)"));
-    let (decision, _) = judge(Arc::new([]), None);
+    let (decision, _) = judge(Arc::default(), None);
     assert!(decision.findings[0].failed, "{decision:?}");
     assert_eq!((decision.allowed, decision.code()), (false, 503));
 }
