@@ -41,9 +41,11 @@ mod namespaces {
 #[path = "network"]
 mod network {
     pub(super) mod exposed_services;
+    mod ingress_controller;
     pub(super) mod ingress_snippets;
     pub(super) mod open_egress;
     pub(super) mod open_ingress;
+    pub(super) mod plaintext_ingresses;
     pub(super) mod unisolated_pods;
 }
 
@@ -173,6 +175,7 @@ pub static CATALOGUE: &[Entry] = &[
     judges!("open-ingress", network::open_ingress::OpenIngress, "networkpolicy"),
     judges!("exposed-services", network::exposed_services::ExposedServices, "service"),
     judges!("ingress-snippets", network::ingress_snippets::IngressSnippets, "ingress"),
+    judges!("plaintext-ingresses", network::plaintext_ingresses::PlaintextIngresses, "ingress"),
     judges!("interactive-access", access::interactive_access::InteractiveAccess),
     judges!("unbounded-containers", pods::unbounded_containers::UnboundedContainers),
     judges!("missing-user-namespaces", pods::missing_user_namespaces::MissingUserNamespaces),
