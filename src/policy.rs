@@ -2,6 +2,7 @@
 
 pub mod catalogue;
 pub mod defaults;
+mod ingress_controller;
 pub mod kinds;
 mod meta;
 pub mod page;

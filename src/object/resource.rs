@@ -95,7 +95,10 @@ const RBAC: &str = "rbac.authorization.k8s.io";
 /// Group of Gateways and their routes.
 const GATEWAY_API: &str = "gateway.networking.k8s.io";
 
-/// The row of a kind that comes with a CustomResourceDefinition, in namespaces, and of which the spec alone is read.
+/// Groups that are not of Kubernetes itself: a cluster need not serve their kinds.
+const ADDED: [&str; 3] = [GATEWAY_API, "route.openshift.io", "security.istio.io"];
+
+/// The row of a kind of such a group, in namespaces, of which the spec alone is read.
 const fn added(group: &'static str, kind: &'static str, resource: &'static str) -> Resource {
     Resource {
         group,
@@ -330,6 +333,11 @@ impl Resource {
     pub fn changes_through(&self, subresource: &str) -> bool {
         let is_harmless = || self.harmless.iter().any(|(harmless, _)| *harmless == subresource);
         subresource == self.subresource() || self.subresource().is_empty() && !is_harmless()
+    }
+
+    /// True for a kind that is not of Kubernetes itself, which a cluster need not serve.
+    pub fn is_added(&self) -> bool {
+        ADDED.contains(&self.group)
     }
 
     /// Every row.

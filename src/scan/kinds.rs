@@ -5,6 +5,7 @@ use kube::Client;
 
 use super::list::{ListError, fetch};
 use crate::object::Workload;
+use crate::object::resource::Resource;
 use crate::policy::Kinds;
 use crate::request::Operation;
 use crate::snapshot::Snapshot;
@@ -120,13 +121,16 @@ pub async fn served(client: &Client, snapshot: &Snapshot) -> Result<Served, List
     };
     for (group, kind, resource) in judged {
         let row = snapshot.workloads().added().find(|row| row.group == group && row.kind == kind);
+        // A kind that comes with a CustomResourceDefinition, which a cluster need not have.
+        let is_added = Resource::find(&group, &kind).is_some_and(Resource::is_added);
+        let is_own = row.is_none() && !is_added;
         let group_served = groups.as_ref().and_then(|groups| groups.iter().find(|known| known.name == group));
         let version = match (&groups, group_served) {
             _ if group.is_empty() => Some(CORE.to_owned()),
-            (None, _) if row.is_none() => Some(CORE.to_owned()),
+            (None, _) if is_own => Some(CORE.to_owned()),
             (None, _) => continue,
             (Some(_), None) => None,
-            (Some(_), Some(known)) if row.is_none() => preferred(known).first().map(|version| (*version).to_owned()),
+            (Some(_), Some(known)) if is_own => preferred(known).first().map(|version| (*version).to_owned()),
             (Some(_), Some(known)) => match serving(client, known, &kind, &resource).await {
                 Ok(version) => version,
                 Err(error) => {
@@ -137,6 +141,7 @@ pub async fn served(client: &Client, snapshot: &Snapshot) -> Result<Served, List
         };
         match version {
             Some(version) => served.kinds.push(Listed::new(&group, &version, &kind, &resource)),
+            None if is_added => {}
             None => served.missing.push(format!("{group} {kind}: the API server serves no {resource} of that kind")),
         }
     }

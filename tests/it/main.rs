@@ -21,6 +21,7 @@ mod failures;
 mod fixtures;
 mod go_tool;
 mod golden;
+mod ingresses;
 mod interactive_access;
 mod isolation;
 mod judging;

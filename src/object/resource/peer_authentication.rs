@@ -7,7 +7,7 @@ use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 
 use crate::object::list::List;
 use crate::object::mapping::{self, Mapping};
-use crate::object::text::Text;
+use crate::object::text::{Text, TextMap};
 use crate::steps::counted;
 
 /// A PeerAuthentication.
@@ -22,9 +22,18 @@ pub struct PeerAuthentication<'a> {
 #[serde(default, rename_all = "camelCase")]
 struct Spec<'a> {
     #[serde(borrow, deserialize_with = "mapping::optional")]
+    selector: Option<Selector<'a>>,
+    #[serde(borrow, deserialize_with = "mapping::optional")]
     mtls: Option<MutualTls<'a>>,
     #[serde(borrow, deserialize_with = "ports")]
     port_level_mtls: List<(Text<'a>, Option<MutualTls<'a>>)>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Selector<'a> {
+    #[serde(borrow, deserialize_with = "mapping::or_default")]
+    match_labels: TextMap<'a>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -41,6 +50,12 @@ impl MutualTls<'_> {
 }
 
 impl PeerAuthentication<'_> {
+    /// True if `spec.selector` names labels.
+    pub fn has_selector(&self) -> bool {
+        let selector = self.spec.as_ref().and_then(|spec| spec.selector.as_ref());
+        selector.is_some_and(|selector| selector.match_labels.iter().next().is_some())
+    }
+
     /// `spec.mtls.mode`; empty, which is `UNSET`, if it is absent.
     pub fn mode(&self) -> &str {
         self.spec.as_ref().and_then(|spec| spec.mtls.as_ref()).map(MutualTls::mode).unwrap_or_default()

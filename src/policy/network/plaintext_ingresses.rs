@@ -19,9 +19,9 @@ mod route;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::ingress_controller::{Classes, Controller, Names};
 use crate::facts::{Facts, Pending};
 use crate::object::resource::{GATEWAYS, GRPC_ROUTES, HTTP_ROUTES, INGRESSES, ROUTES};
+use crate::policy::ingress_controller::{Classes, Controller, Names};
 use crate::policy::{Allowed, Fields, Kinds, Meta, Policy, Report, Severity, Validator};
 use crate::request::Request;
 

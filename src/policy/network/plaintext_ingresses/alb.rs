@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::super::ingress_controller::{Annotations, Controller};
 use crate::object::resource::Ingress;
+use crate::policy::ingress_controller::{Annotations, Controller};
 use crate::steps;
 
 pub(super) const LISTEN_PORTS: &str = "alb.ingress.kubernetes.io/listen-ports";
@@ -103,9 +103,7 @@ fn redirects_by_action(annotations: &Annotations<'_>, ingress: &Ingress<'_>) -> 
     };
     let mut rules = ingress.rules().peekable();
     let by_first = |rule: &crate::object::resource::IngressRule<'_>| {
-        rule.first_service().is_some_and(|(path, service)| {
-            ["/", "/*"].contains(&path) && redirects(service).is_some()
-        })
+        rule.first_service().is_some_and(|(path, service)| ["/", "/*"].contains(&path) && redirects(service).is_some())
     };
     match rules.peek() {
         None => false,

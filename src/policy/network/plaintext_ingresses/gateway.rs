@@ -1,9 +1,9 @@
 //! Gateways, and the routes that are attached to them.
 
 use super::PlaintextIngresses;
-use super::super::ingress_controller::is_challenge;
 use crate::object::resource::{Gateway, GrpcRoute, HttpRoute, HttpRouteRule, ParentRef};
 use crate::object::{Path, Place};
+use crate::policy::ingress_controller::is_challenge;
 use crate::policy::{Report, quoted};
 use crate::request::Request;
 
@@ -26,7 +26,8 @@ pub(super) fn judge(request: &Request<'_>, report: &mut Report) {
         if listener.protocol() == "HTTP" {
             let place = Path::root().fields("spec.listeners").index(position).fields("protocol");
             let name = quoted(listener.name());
-            let message = format_args!("must not be HTTP, but for redirects to https: listener {name} takes plain HTTP");
+            let message =
+                format_args!("must not be HTTP, but for redirects to https: listener {name} takes plain HTTP");
             report.add_warning(Place::field(place), message);
         }
     }
@@ -44,7 +45,9 @@ impl PlaintextIngresses {
             let served = rule.backends().next().unwrap_or_default();
             let message = match served {
                 "" => format!("must redirect to https, on {parent}"),
-                service => format!("must redirect to https: {} is served over plain HTTP, on {parent}", quoted(service)),
+                service => {
+                    format!("must redirect to https: {} is served over plain HTTP, on {parent}", quoted(service))
+                }
             };
             report.add(Place::field(Path::root().fields("spec.rules").index(position).fields("filters")), message);
         }
@@ -52,7 +55,8 @@ impl PlaintextIngresses {
 
     pub(super) fn judge_grpc_route(&self, request: &Request<'_>, report: &mut Report) {
         let Some(route) = request.object_as::<GrpcRoute<'_>>() else { return };
-        let serving = || route.rules().enumerate().filter_map(|(position, rule)| Some((position, rule.backends().next()?)));
+        let serving =
+            || route.rules().enumerate().filter_map(|(position, rule)| Some((position, rule.backends().next()?)));
         if serving().next().is_none() {
             return;
         }
@@ -60,7 +64,8 @@ impl PlaintextIngresses {
         let Some(parent) = self.judge_parents(route.parents(), advice, report) else { return };
         for (position, service) in serving() {
             let place = Path::root().fields("spec.rules").index(position).fields("backendRefs");
-            let message = format!("must be served over TLS: {} is served over plain HTTP, on {parent}", quoted(service));
+            let message =
+                format!("must be served over TLS: {} is served over plain HTTP, on {parent}", quoted(service));
             report.add(Place::field(place), message);
         }
     }

@@ -3,15 +3,17 @@
 use super::PlaintextIngresses;
 use super::alb::{self, Listeners};
 use super::hosts::Covered;
-use super::super::ingress_controller::{Annotations, Controller, Readers, is_false, is_true, items, serves_challenges_alone};
 use crate::object::resource::Ingress;
 use crate::object::{Object, Path, Place};
+use crate::policy::ingress_controller::{
+    Annotations, Controller, Readers, annotation, is_canary, is_false, is_true, items, serves_challenges_alone,
+    warn_of_class,
+};
 use crate::policy::{Report, quoted};
 use crate::request::Request;
 
 const FORCE_REDIRECT: &str = "nginx.ingress.kubernetes.io/force-ssl-redirect";
 const PASSTHROUGH: &str = "nginx.ingress.kubernetes.io/ssl-passthrough";
-const CANARY: &str = "nginx.ingress.kubernetes.io/canary";
 /// Redirects of every request of an Ingress. The first one that is set counts.
 const REDIRECTIONS: [&str; 2] =
     ["nginx.ingress.kubernetes.io/temporal-redirect", "nginx.ingress.kubernetes.io/permanent-redirect"];
@@ -89,19 +91,9 @@ impl PlaintextIngresses {
         };
         // Of a class that nobody knows, only what the API itself defines is sure.
         if readers == Readers::Unknown && !judged.are_covered() {
-            let message = format_args!(
-                "must be a class of which the setting classes names the controller: {} is not, so {} may mean nothing",
-                quoted(class),
-                quoted(claim)
-            );
-            report.add_warning(Place::field(Path::root().fields("spec.ingressClassName")), message);
+            warn_of_class(class, claim, report);
         }
     }
-}
-
-/// The place of an annotation.
-fn annotation(key: &str) -> Place {
-    Place::field(Path::root().fields("metadata.annotations").key(key))
 }
 
 impl Judged<'_, '_> {
@@ -120,9 +112,8 @@ impl Judged<'_, '_> {
 
     /// The annotation that leaves nothing to plain HTTP.
     fn tls_only(&self) -> Option<&'static str> {
-        let set = |controller, key: &'static str, is: fn(&str) -> bool| {
-            self.is_set_to(controller, key, is).then_some(key)
-        };
+        let set =
+            |controller, key: &'static str, is: fn(&str) -> bool| self.is_set_to(controller, key, is).then_some(key);
         let redirection = || {
             let (key, target) = self.annotations.find(Controller::Nginx, &REDIRECTIONS, |_| true)?;
             let start = target.trim_start().get(..8)?;
@@ -175,7 +166,7 @@ impl Judged<'_, '_> {
             return;
         }
         // A canary has the TLS of the Ingress that it is a canary of.
-        let is_canary = self.is_set_to(Controller::Nginx, CANARY, is_true);
+        let is_canary = is_canary(&self.annotations);
         let mut add = |place: Path, message: String| {
             let place = Place::field(place);
             if is_canary { report.add_warning(place, message) } else { report.add(place, message) }
@@ -184,7 +175,9 @@ impl Judged<'_, '_> {
         for (position, rule) in self.ingress.rules().enumerate() {
             if !covered.hold(rule.host()) {
                 let message = match rule.host() {
-                    "" => "must be a host that spec.tls lists: the rule is for every host, over plain HTTP too".to_owned(),
+                    "" => {
+                        "must be a host that spec.tls lists: the rule is for every host, over plain HTTP too".to_owned()
+                    }
                     host => format!("must be covered by spec.tls: {} is served over plain HTTP", quoted(host)),
                 };
                 add(spec().fields("rules").index(position).fields("host"), message);
@@ -227,7 +220,9 @@ impl Judged<'_, '_> {
         let nginx = annotations.find(Controller::Nginx, &NGINX_REDIRECTS, is_false).filter(|_| !forces);
         let passes_through = self.is_set_to(Controller::Haproxy, "haproxy-ingress.github.io/ssl-passthrough", is_true);
         let haproxy = annotations.find(Controller::Haproxy, &HAPROXY_REDIRECTS, is_false).filter(|_| !passes_through);
-        for (key, value) in [nginx, haproxy.filter(|found| nginx.is_none_or(|nginx| nginx.0 != found.0))].iter().flatten() {
+        for (key, value) in
+            [nginx, haproxy.filter(|found| nginx.is_none_or(|nginx| nginx.0 != found.0))].iter().flatten()
+        {
             off(key, value, report);
         }
         if nginx.is_none() && !forces && self.is_set_to(Controller::Nginx, PASSTHROUGH, is_true) {
@@ -245,7 +240,10 @@ impl Judged<'_, '_> {
             }
             _ => {}
         }
-        if annotations.are_read_by(Controller::Contour) && !Covered::of(self.ingress).is_empty() && self.tls_only().is_none() {
+        if annotations.are_read_by(Controller::Contour)
+            && !Covered::of(self.ingress).is_empty()
+            && self.tls_only().is_none()
+        {
             let message = "must be true: without it Contour serves plain HTTP, too";
             report.add(annotation(CONTOUR_REDIRECT), message);
         }

@@ -2,7 +2,7 @@
 
 use crate::object::resource::Route;
 use crate::object::{Path, Place};
-use super::super::ingress_controller::is_challenge;
+use crate::policy::ingress_controller::is_challenge;
 use crate::policy::{Report, quoted};
 use crate::request::Request;
 

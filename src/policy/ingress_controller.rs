@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::object::Metadata;
 use crate::object::resource::Ingress;
-use crate::policy::quoted;
+use crate::object::{Metadata, Path, Place};
+use crate::policy::{Report, quoted};
 
 /// Maximum number of classes, and of names in each other list of the settings.
 pub(super) const NAMES: usize = 256;
@@ -172,6 +172,26 @@ impl<'r> Annotations<'r> {
         let found = keys.iter().filter_map(|key| self.get(controller, key).map(|value| (*key, value)));
         found.into_iter().find(|(_, value)| holds(value))
     }
+}
+
+/// The place of an annotation.
+pub(super) fn annotation(key: &str) -> Place {
+    Place::field(Path::root().fields("metadata.annotations").key(key))
+}
+
+/// Warns that nobody knows whether an annotation counts, since the class is in no list.
+pub(super) fn warn_of_class(class: &str, key: &str, report: &mut Report) {
+    let message = format_args!(
+        "must be a class of which the setting classes names the controller: {} is not, so {} may mean nothing",
+        quoted(class),
+        quoted(key)
+    );
+    report.add_warning(Place::field(Path::root().fields("spec.ingressClassName")), message);
+}
+
+/// True for a canary of ingress-nginx, of which nothing but what makes it one is read.
+pub(super) fn is_canary(annotations: &Annotations<'_>) -> bool {
+    annotations.get(Controller::Nginx, "nginx.ingress.kubernetes.io/canary").is_some_and(is_true)
 }
 
 /// True for a value that Go's `strconv.ParseBool` takes for true.
