@@ -83,21 +83,15 @@ impl Policy for HeaderlessIngresses {
               controller in byController if its own configuration sets them",
         kinds: &[Kinds::Resource(INGRESSES), Kinds::Resource(CONFIG_MAPS)],
         fields: &[
-            Fields::of(&["metadata.annotations[*]"]).allow(&[
-                Allowed::Words(
-                    "ingress-nginx: `custom-headers`, the name of a ConfigMap, whose values are seen where `configMaps` lists it; \
-                     F5: `hsts`",
-                ),
-                Allowed::Words(
-                    "HAProxy: `response-set-header`, `hsts-max-age`; ALB: `listener-attributes` that set headers",
-                ),
-                Allowed::Words(
-                    "Traefik: a middleware; Kong: a plugin; Azure: a rewrite rule set; what those set is not seen",
-                ),
-                Allowed::Words(
-                    "where the settings say so: a snippet with `more_set_headers`, `add_header` or `http-response set-header`",
-                ),
-            ]),
+            Fields::of(&["metadata.annotations[*]"]).allow(&[Allowed::Words(
+                "headers with values that fit, in `response-set-header` or `hsts-max-age` of HAProxy, `listener-attributes` of \
+                 ALB, `hsts-max-age` of F5, and, where the settings say so, in a snippet",
+            )]),
+            Fields::of(&["metadata.annotations[*]"]).allow(&[Allowed::Words(
+                "another object that sets the headers: the ConfigMap in `custom-headers` of ingress-nginx, a middleware of \
+                 Traefik, a plugin of Kong, a rewrite rule set of Azure; its values are not seen, but for those of a ConfigMap \
+                 that `configMaps` lists",
+            )]),
             Fields::of(&["data[*]"]).allow(&[Allowed::Words(
                 "of a ConfigMap that `configMaps` lists: every header, with a value that its pattern matches \
                  (Strict-Transport-Security: a max-age of a year at least)",

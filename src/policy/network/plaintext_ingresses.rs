@@ -76,15 +76,21 @@ impl Policy for PlaintextIngresses {
         fields: &[
             Fields::of(&["spec.tls[*].hosts[*]", "spec.rules[*].host", "spec.defaultBackend"]).allow(&[Allowed::Words(
                 "of an Ingress: hosts that `spec.tls` covers (a wildcard covers one label, an entry without hosts \
-                 everything), or an annotation of its controller that stands for a certificate",
+                 everything), or an annotation of its controller that stands for a certificate; TLS that another Ingress has for \
+                 the host is not seen",
             )]),
             Fields::of(&["spec.rules[*].http.paths[*].path", "spec.path"]).allow(&[Allowed::Words(
                 "any path without TLS, if all are below `/.well-known/acme-challenge/`",
             )]),
+            Fields::of(&["metadata.annotations[*]"]).allow(&[Allowed::Words(
+                "none that turns the redirect of the class' controller off; what its own configuration, a middleware, a \
+                 FrontendConfig or another Ingress of its group does is not seen: `tlsByController` and \
+                 `redirectMiddlewares` tell of it",
+            )]),
             Fields::of(&["metadata.annotations[*]", "spec.ingressClassName"]).allow(&[Allowed::Words(
-                "none that turns the redirect of the class' controller off; a warning at most for a class that neither \
-                 `classes` nor the controllers themselves name, for GKE without `kubernetes.io/ingress.allow-http`, and for a \
-                 canary of ingress-nginx, which has the TLS of another Ingress",
+                "warned of at most: an annotation for TLS with a class that neither `classes` nor the controllers themselves \
+                 name, GKE without `kubernetes.io/ingress.allow-http`, and a canary of ingress-nginx, which has the TLS of another \
+                 Ingress",
             )]),
             Fields::of(&["spec.parentRefs[*]", "spec.rules[*].filters[*]"]).allow(&[Allowed::Words(
                 "of an HTTPRoute or GRPCRoute: a listener with TLS, by its name (`httpsListeners`) or port (443, 8443); on \

@@ -185,16 +185,14 @@ impl Policy for UnlimitedIngresses {
               limitedByController if its own configuration limits every host",
         kinds: &[Kinds::Resource(INGRESSES)],
         fields: &[
-            Fields::of(&["metadata.annotations[*]"]).allow(&[
-                Allowed::Words(
-                    "ingress-nginx: `limit-rps`, `limit-rpm` or `limit-connections` above 0; F5: `limit-req-rate`; HAProxy: \
-                     `rate-limit-requests`, `limit-rps` or `limit-connections` above 0",
-                ),
-                Allowed::Words(
-                    "ALB: a web ACL; Traefik: a middleware; Kong: a plugin; Azure: a WAF policy; what those limit is not seen",
-                ),
-                Allowed::Words("where the settings say so: a list of addresses that may connect, and bodies of that size at most"),
-            ]),
+            Fields::of(&["metadata.annotations[*]"]).allow(&[Allowed::Words(
+                "a number above 0 in `limit-rps`, `limit-rpm` or `limit-connections` of ingress-nginx, in `rate-limit-requests`, \
+                 `limit-rps` or `limit-connections` of HAProxy; F5's `limit-req-rate`; a web ACL of ALB, a middleware of Traefik, a \
+                 plugin of Kong, a WAF policy of Azure, and what those limit is not seen",
+            )]),
+            Fields::of(&["metadata.annotations[*]"]).allow(&[Allowed::Words(
+                "where the settings say so: addresses that may connect (`sourceRanges`), and no larger bodies than `maxBodySize`",
+            )]),
             Fields::of(&["spec.ingressClassName", "spec.rules[*].http.paths[*].path"]).allow(&[Allowed::Words(
                 "any without a limit, if all paths are below `/.well-known/acme-challenge/`; a warning at most for a class that \
                  neither `classes` nor the controllers themselves name",

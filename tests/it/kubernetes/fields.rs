@@ -130,6 +130,7 @@ fn paths_of(kinds: Kinds) -> BTreeSet<String> {
         Kinds::Pods => core().fields_below(TEMPLATE),
         // The API's schemas have no options of a CONNECT: they are parameters of a path.
         Kinds::Resource(row) if row.operations == [Operation::Connect] => BTreeMap::new(),
+        Kinds::Resource(row) if row.is_added() => return custom_kinds::paths(row.kind),
         Kinds::Resource(row) => {
             let group = if row.group.is_empty() { "api".to_owned() } else { format!("apis/{}", row.group) };
             let schemas = Schemas::at(&Plane::shared().admin, &format!("/openapi/v3/{group}/v1"));
