@@ -27,20 +27,15 @@ async fn whole(scan: &mut Scan<'_>, args: &Args, client: kube::Client) -> Result
     let objects = world(scan.snapshot, scan.now, true);
     let (mut known, errors) = Known::list(&client, objects, args.page_size, &mut owners, &mut Told(scan)).await;
     scan.owners = owners;
-    let told: Vec<String> = errors.iter().map(ToString::to_string).collect();
-    for error in &told {
-        scan.cannot(error);
+    for error in errors {
+        scan.cannot(&error.to_string());
     }
     // What could not be listed as a fact is reported once.
     let kinds: Vec<&Listed> = served.kinds.iter().filter(|kind| !known.is_unreadable(kind)).collect();
     for kind in kinds {
         let known = &mut known;
         if let Err(error) = each(&client, kind, args.page_size, &mut Judging { scan, known }).await {
-            // Some kinds are listed twice: policies ask for them, and judge them.
-            let error = error.to_string();
-            if !told.contains(&error) {
-                scan.cannot(&error);
-            }
+            scan.cannot(&error.to_string());
         }
     }
     scan.notes.extend(known.objects().note());

@@ -190,6 +190,9 @@ impl Judged<'_, '_> {
     }
 
     fn judge_listeners(&self, listeners: &Listeners, report: &mut Report) {
+        // An old Ingress may keep its listeners, and get no other ones.
+        let ports = self.annotations.get(Controller::Alb, alb::LISTEN_PORTS);
+        let annotation = |key: &str| annotation(key).holding(ports);
         if !listeners.are_read {
             let message = "must be a list of protocols and ports such as [{\"HTTP\": 80}, {\"HTTPS\": 443}]";
             self.add(annotation(alb::LISTEN_PORTS), message, report);
