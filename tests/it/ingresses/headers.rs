@@ -97,7 +97,11 @@ fn the_mesh_has_no_parent_to_take_its_mode_from() {
         ("{rootNamespace: default}", json!({"mtls": {"mode": "STRICT"}}), Admit),
         ("{}", json!({"mtls": {"mode": "UNSET"}}), Admit),
     ] {
-        let (found, said) = judged("plaintext-meshes", settings, &mesh(spec));
-        assert_eq!(found, answer, "{settings}: {said:#?}");
+        let mut mesh = mesh(spec);
+        for version in ["v1", "v1beta1"] {
+            mesh["apiVersion"] = format!("security.istio.io/{version}").into();
+            let (found, said) = judged("plaintext-meshes", settings, &mesh);
+            assert_eq!(found, answer, "{version} {settings}: {said:#?}");
+        }
     }
 }
