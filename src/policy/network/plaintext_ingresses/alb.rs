@@ -23,6 +23,7 @@ const GROUP: &str = "alb.ingress.kubernetes.io/group.name";
 const STEP: usize = 16;
 
 /// What an AWS load balancer listens for.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(super) struct Listeners {
     pub(super) http: bool,
     pub(super) https: bool,
