@@ -3,6 +3,7 @@
 mod anchored;
 pub mod catalogue;
 pub mod defaults;
+mod ingress_controller;
 mod instances;
 pub mod kinds;
 mod meta;

@@ -6,10 +6,13 @@
 
 mod config_map;
 mod connect;
+mod gateway;
 mod ingress;
 mod network_policy;
+mod peer_authentication;
 mod role;
 mod role_binding;
+mod route;
 mod service;
 mod service_account;
 #[cfg(test)]
@@ -42,11 +45,14 @@ pub use connect::{
     ConnectOptions, NodeProxyOptions, PodAttachOptions, PodExecOptions, PodPortForwardOptions, PodProxyOptions,
     ServiceProxyOptions,
 };
-pub use ingress::Ingress;
+pub use gateway::{Gateway, GrpcRoute, GrpcRouteRule, HttpRoute, HttpRouteRule, Listener, ParentRef};
+pub use ingress::{Ingress, Rule as IngressRule};
 pub use network_policy::NetworkPolicy;
 pub(crate) use network_policy::{LabelSelector, Peer, Port, PortNumber};
+pub use peer_authentication::PeerAuthentication;
 pub use role::{Aggregation, ClusterRole, Role, Rule};
 pub use role_binding::{ClusterRoleBinding, Grant, RoleBinding, RoleRef, Subject};
+pub use route::{Route, RouteTls};
 pub use service::Service;
 pub use service_account::ServiceAccount;
 
@@ -86,6 +92,24 @@ macro_rules! resources {
 
 /// Group of Roles and their bindings.
 const RBAC: &str = "rbac.authorization.k8s.io";
+/// Group of Gateways and their routes.
+const GATEWAY_API: &str = "gateway.networking.k8s.io";
+
+/// Groups that are not of Kubernetes itself: a cluster need not serve their kinds.
+const ADDED: [&str; 3] = [GATEWAY_API, "route.openshift.io", "security.istio.io"];
+
+/// The row of a kind of such a group, in namespaces, of which the spec alone is read.
+const fn added(group: &'static str, kind: &'static str, resource: &'static str) -> Resource {
+    Resource {
+        group,
+        kind,
+        resource,
+        operations: &[Operation::Create, Operation::Update],
+        subresources: &[],
+        harmless: &[("status", "It changes the status, and leaves the spec as it is.")],
+        is_namespaced: true,
+    }
+}
 
 resources! {
     // A row without a struct, `NAME = Resource {…};`, is of objects of which policies read the metadata alone.
@@ -190,6 +214,16 @@ resources! {
         harmless: &[],
         is_namespaced: true,
     };
+    /// Gateways.
+    GATEWAYS: Gateway<'a> = added(GATEWAY_API, "Gateway", "gateways");
+    /// HTTPRoutes.
+    HTTP_ROUTES: HttpRoute<'a> = added(GATEWAY_API, "HTTPRoute", "httproutes");
+    /// GRPCRoutes.
+    GRPC_ROUTES: GrpcRoute<'a> = added(GATEWAY_API, "GRPCRoute", "grpcroutes");
+    /// Routes of OpenShift.
+    ROUTES: Route<'a> = added("route.openshift.io", "Route", "routes");
+    /// PeerAuthentications of Istio.
+    PEER_AUTHENTICATIONS: PeerAuthentication<'a> = added("security.istio.io", "PeerAuthentication", "peerauthentications");
     /// Commands that are run in a container.
     POD_EXEC: PodExecOptions<'a> = Resource {
         group: "",
@@ -299,6 +333,11 @@ impl Resource {
     pub fn changes_through(&self, subresource: &str) -> bool {
         let is_harmless = || self.harmless.iter().any(|(harmless, _)| *harmless == subresource);
         subresource == self.subresource() || self.subresource().is_empty() && !is_harmless()
+    }
+
+    /// True for a kind that is not of Kubernetes itself, which a cluster need not serve.
+    pub fn is_added(&self) -> bool {
+        ADDED.contains(&self.group)
     }
 
     /// Every row.

@@ -48,10 +48,14 @@ mod namespaces {
 #[path = "network"]
 mod network {
     pub(super) mod exposed_services;
+    pub(super) mod headerless_ingresses;
     pub(super) mod ingress_snippets;
     pub(super) mod open_egress;
     pub(super) mod open_ingress;
+    pub(super) mod plaintext_ingresses;
+    pub(super) mod plaintext_meshes;
     pub(super) mod unisolated_pods;
+    pub(super) mod unlimited_ingresses;
 }
 
 /// Policies on what a pod may do to its node.
@@ -191,6 +195,10 @@ pub static CATALOGUE: &[Entry] = &[
     judges!("open-ingress", network::open_ingress::OpenIngress, "networkpolicy"),
     judges!("exposed-services", network::exposed_services::ExposedServices, "service"),
     judges!("ingress-snippets", network::ingress_snippets::IngressSnippets, "ingress"),
+    judges!("plaintext-ingresses", network::plaintext_ingresses::PlaintextIngresses, "ingress"),
+    judges!("unlimited-ingresses", network::unlimited_ingresses::UnlimitedIngresses, "ingress"),
+    judges!("headerless-ingresses", network::headerless_ingresses::HeaderlessIngresses, "ingress"),
+    judges!("plaintext-meshes", network::plaintext_meshes::PlaintextMeshes, "peerauthentication"),
     judges!("interactive-access", access::interactive_access::InteractiveAccess),
     judges!("unbounded-containers", pods::unbounded_containers::UnboundedContainers),
     judges!("missing-user-namespaces", pods::missing_user_namespaces::MissingUserNamespaces),

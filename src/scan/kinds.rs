@@ -4,6 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::APIGroup;
 use kube::Client;
 
 use super::list::{ListError, fetch};
+use crate::object::resource::Resource;
 use crate::object::{NamedKind, Scope, Workload};
 use crate::policy::Kinds;
 use crate::request::Operation;
@@ -127,14 +128,16 @@ pub async fn served(client: &Client, snapshot: &Snapshot) -> Result<Served, List
         Err(error) => return Err(error),
     };
     for (group, kind, resource) in judged {
-        let is_added = is_added(snapshot, &group, &kind);
+        // A kind that comes with a CustomResourceDefinition, which a cluster need not have.
+        let is_optional = Resource::find(&group, &kind).is_some_and(Resource::is_added);
+        let is_own = !is_optional && !is_added(snapshot, &group, &kind);
         let group_served = groups.as_ref().and_then(|groups| groups.iter().find(|known| known.name == group));
         let version = match (&groups, group_served) {
             _ if group.is_empty() => Some(CORE.to_owned()),
-            (None, _) if !is_added => Some(CORE.to_owned()),
+            (None, _) if is_own => Some(CORE.to_owned()),
             (None, _) => continue,
             (Some(_), None) => None,
-            (Some(_), Some(known)) if !is_added => preferred(known).first().map(|version| (*version).to_owned()),
+            (Some(_), Some(known)) if is_own => preferred(known).first().map(|version| (*version).to_owned()),
             (Some(_), Some(known)) => match serving(client, known, &kind, &resource).await {
                 Ok(version) => version,
                 Err(error) => {
@@ -145,6 +148,7 @@ pub async fn served(client: &Client, snapshot: &Snapshot) -> Result<Served, List
         };
         match version {
             Some(version) => served.kinds.push(Listed::new(&group, &version, &kind, &resource)),
+            None if is_optional => {}
             None => served.missing.push(format!("{group} {kind}: the API server serves no {resource} of that kind")),
         }
     }

@@ -22,6 +22,7 @@ mod fixtures;
 mod go_tool;
 mod golden;
 mod house;
+mod ingresses;
 mod interactive_access;
 mod isolation;
 mod judging;

@@ -59,6 +59,22 @@ struct Http<'a> {
 struct PathRule<'a> {
     #[serde(borrow)]
     path: Option<Text<'a>>,
+    #[serde(borrow, deserialize_with = "mapping::optional")]
+    backend: Option<Backend<'a>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Backend<'a> {
+    #[serde(borrow, deserialize_with = "mapping::optional")]
+    service: Option<Service<'a>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Service<'a> {
+    #[serde(borrow)]
+    name: Option<Text<'a>>,
 }
 
 impl Ingress<'_> {
@@ -100,6 +116,14 @@ impl Rule<'_> {
     pub fn paths(&self) -> impl Iterator<Item = &str> {
         counted(self.http.iter().flat_map(|http| http.paths.iter()))
             .map(|rule| rule.path.as_deref().unwrap_or_default())
+    }
+
+    /// The first of `http.paths`: its path, and the name of its Service. Empty where one is absent.
+    pub fn first_service(&self) -> Option<(&str, &str)> {
+        let first = self.http.as_ref()?.paths.iter().next()?;
+        let service = first.backend.as_ref().and_then(|backend| backend.service.as_ref());
+        let name = service.and_then(|service| service.name.as_deref());
+        Some((first.path.as_deref().unwrap_or_default(), name.unwrap_or_default()))
     }
 }
 

@@ -10,6 +10,7 @@ use portcullis::request::{Operation, Source};
 use portcullis::webhooks::{Target, validating};
 use serde_json::{Value, json};
 
+use super::custom_kinds;
 use super::objects::{pod, spec};
 use super::openapi::{Field, Holder, Schemas, page};
 use super::plane::Plane;
@@ -131,6 +132,7 @@ fn paths_of(kinds: Kinds<'_>) -> BTreeSet<String> {
         // Settings name kinds and paths.
         Kinds::Settings | Kinds::Named(_) => BTreeMap::new(),
         Kinds::Resource(row) if row.operations == [Operation::Connect] => BTreeMap::new(),
+        Kinds::Resource(row) if row.is_added() => return custom_kinds::paths(row.kind),
         Kinds::Resource(row) => {
             let group = if row.group.is_empty() { "api".to_owned() } else { format!("apis/{}", row.group) };
             let schemas = Schemas::at(&Plane::shared().admin, &format!("/openapi/v3/{group}/v1"));
@@ -288,6 +290,7 @@ fn every_kind_that_holds_pods_is_in_the_table() {
 
 #[test]
 fn every_row_of_the_tables_names_its_resource() {
+    custom_kinds::serve(Plane::shared());
     let workloads = Workloads::built_in();
     let workloads = workloads.iter().map(|row| (&*row.group, &*row.kind, &*row.resource, true));
     let resources = Resource::all().map(|row| (row.group, row.kind, row.resource, row.is_namespaced));

@@ -61,6 +61,15 @@ impl Space {
         self.client.call(Method::PATCH, &format!("{}/{name}", self.path(resource)), Some(patch))
     }
 
+    /// Replaces an object, which says its name and version: kinds of other projects take no strategic merge patch.
+    pub(crate) fn replace(&self, resource: &str, object: &Value) -> Answer {
+        self.client.call(Method::PUT, &self.path_of(resource, object), Some(object))
+    }
+
+    pub(crate) fn replace_status(&self, resource: &str, object: &Value) -> Answer {
+        self.client.call(Method::PUT, &format!("{}/status", self.path_of(resource, object)), Some(object))
+    }
+
     pub(crate) fn delete(&self, resource: &str, name: &str) -> Answer {
         self.client.call(Method::DELETE, &format!("{}/{name}", self.path(resource)), None)
     }
@@ -74,11 +83,18 @@ impl Space {
         list["items"].as_array().cloned().unwrap_or_default()
     }
 
+    fn path_of(&self, resource: &str, object: &Value) -> String {
+        format!("{}/{}", self.path(resource), object["metadata"]["name"].as_str().expect("a name"))
+    }
+
     fn path(&self, resource: &str) -> String {
         let group = match resource {
             "deployments" | "replicasets" | "statefulsets" | "daemonsets" => "apis/apps/v1",
             "jobs" | "cronjobs" => "apis/batch/v1",
             "ingresses" | "networkpolicies" => "apis/networking.k8s.io/v1",
+            "gateways" | "httproutes" => "apis/gateway.networking.k8s.io/v1",
+            "routes" => "apis/route.openshift.io/v1",
+            "peerauthentications" => "apis/security.istio.io/v1",
             _ => "api/v1",
         };
         format!("/{group}/namespaces/{}/{resource}", self.name)

@@ -3,7 +3,7 @@
 use axum::http::Method;
 use serde_json::{Value, json};
 
-use super::super::{eventually, policy_kinds};
+use super::super::{custom_kinds, eventually, policy_kinds};
 use super::STILL;
 use crate::golden::repository;
 use crate::judging::documents;
@@ -30,10 +30,11 @@ fn resources(role: &Value) -> Vec<(String, String)> {
 #[test]
 fn a_scan_needs_the_rights_that_are_listed_and_no_others() {
     let plane = &*STILL;
+    custom_kinds::serve(plane);
     let text = std::fs::read_to_string(repository("deploy/scan/rbac.yaml")).expect("RBAC");
     let role = documents(&text).remove(0);
     let all = resources(&role);
-    assert_eq!(all.len(), 25);
+    assert_eq!(all.len(), 31);
     policy_kinds::install(plane);
     plane.admin.call(Method::POST, ROLES, Some(&role)).admitted();
     let name = role["metadata"]["name"].as_str().expect("a name");
