@@ -74,7 +74,8 @@ async fn generate(args: Args) -> Result<(), String> {
     let timing = Timing::of(Duration::from_secs(args.lease_duration.into()));
     warn(&generate, &own);
     let generator = Generator::watch(client, own.clone(), generate, timing);
-    let _admin = serve_probes(admin, router(Arc::clone(&generator))).map_err(|error| format!("the admin port: {error}"))?;
+    let _admin =
+        serve_probes(admin, router(Arc::clone(&generator))).map_err(|error| format!("the admin port: {error}"))?;
     let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
     let configured = Arc::clone(&generator);
     tokio::spawn(config::watch(args.config, contents, snapshot, move |reload| {
@@ -104,7 +105,10 @@ fn take(generator: &Generator, own: &str, reload: Reload) {
 /// Warns of settings that have no effect.
 fn warn(settings: &Settings, own: &str) {
     if settings.allow_ingress.contains(own) || settings.default_deny.contains(own) {
-        tracing::warn!(namespace = own, "nothing is generated in the namespace of Portcullis, which the configuration names");
+        tracing::warn!(
+            namespace = own,
+            "nothing is generated in the namespace of Portcullis, which the configuration names"
+        );
     }
 }
 
@@ -140,7 +144,8 @@ async fn readyz(State(generator): State<Arc<Generator>>, RawQuery(query): RawQue
     };
     let leader = if state.leads() { "this replica writes" } else { "another replica writes, or none does yet" };
     let failing = state.failing();
-    let failing = (failing > 0).then(|| format!("writes fail in {failing} namespaces, and are tried again: see the log"));
+    let failing =
+        (failing > 0).then(|| format!("writes fail in {failing} namespaces, and are tried again: see the log"));
     let checks = [
         Check::required("stores", state.is_complete(), stores),
         Check::shown("lease", None, format!("{LEASE}: {leader}")),

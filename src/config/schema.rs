@@ -124,7 +124,8 @@ fn generate() -> Value {
     served["not"] = json!({"pattern": "^kube-"});
     let names = |name: &Value| json!({"type": "array", "items": name, "maxItems": 1_000, "uniqueItems": true});
     let mut allow_ingress = closed(json!({"namespaces": names(&served), "from": names(&any)}));
-    allow_ingress["description"] = json!("a NetworkPolicy per workload, which is reached from its own namespace and those of from");
+    allow_ingress["description"] =
+        json!("a NetworkPolicy per workload, which is reached from its own namespace and those of from");
     let directions = json!({"enum": ["ingress", "egress"]});
     let mut default_deny = closed(json!({
         "namespaces": names(&served),

@@ -150,12 +150,7 @@ impl Election {
 }
 
 /// The Lease as `identity` takes it, after it has stayed the same for `unchanged`; `None` while another candidate has it.
-fn taken(
-    found: Option<LeaseSpec>,
-    identity: &str,
-    duration: Duration,
-    unchanged: Duration,
-) -> Option<LeaseSpec> {
+fn taken(found: Option<LeaseSpec>, identity: &str, duration: Duration, unchanged: Duration) -> Option<LeaseSpec> {
     let spec = found.unwrap_or_default();
     let holder = spec.holder_identity.as_deref().unwrap_or_default();
     let is_ours = holder == identity;

@@ -206,7 +206,13 @@ impl Generator {
             }
             Err(_) => {
                 let seconds = WRITE.as_secs();
-                tracing::warn!(seconds, namespace, name, action = done, "the API server did not answer a write in time");
+                tracing::warn!(
+                    seconds,
+                    namespace,
+                    name,
+                    action = done,
+                    "the API server did not answer a write in time"
+                );
                 (Written::Unanswered, "unanswered")
             }
         };

@@ -43,8 +43,10 @@ impl State {
         let registry = Registry::new();
         let gauge = |name: &str, help: &str| register(&registry, IntGauge::new(name, help));
         let leader = gauge("portcullis_generate_leader", "1 if this replica holds the Lease and writes.");
-        let policies =
-            gauge("portcullis_generate_policies", "Generated NetworkPolicies that nobody edited, as the leader sees them.");
+        let policies = gauge(
+            "portcullis_generate_policies",
+            "Generated NetworkPolicies that nobody edited, as the leader sees them.",
+        );
         let staleness = gauge(
             "portcullis_generate_store_staleness_seconds",
             "Seconds that the stores have been out of touch with the API server.",
@@ -98,7 +100,8 @@ impl State {
     pub fn remarks(&self) -> Option<String> {
         let told = lock(&self.told);
         let all: usize = told.values().flat_map(|told| told.counts.values()).sum();
-        let lines = told.iter().flat_map(|(namespace, told)| told.kept.iter().map(move |one| format!("{namespace}: {one}")));
+        let lines =
+            told.iter().flat_map(|(namespace, told)| told.kept.iter().map(move |one| format!("{namespace}: {one}")));
         let shown: Vec<String> = lines.take(SHOWN).collect();
         let more = all.saturating_sub(shown.len());
         let more = if more > 0 { format!("; and {more} more") } else { String::new() };

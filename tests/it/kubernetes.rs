@@ -17,6 +17,7 @@ pub(crate) mod discovery;
 mod existing;
 mod exposure;
 mod fields;
+mod generate;
 mod hardened_tmp;
 mod interactive;
 mod isolation;
