@@ -138,14 +138,14 @@ fn router(generator: Arc<Generator>) -> Router {
 
 async fn readyz(State(generator): State<Arc<Generator>>, RawQuery(query): RawQuery) -> impl IntoResponse {
     let state = generator.state();
-    let stores = match state.is_complete() {
-        true => format!("out of touch for {} s", generator.staleness().as_secs()),
-        false => "not complete yet".to_owned(),
+    let stores = if state.is_complete() {
+        format!("out of touch for {} s", generator.staleness().as_secs())
+    } else {
+        "not complete yet".to_owned()
     };
     let leader = if state.leads() { "this replica writes" } else { "another replica writes, or none does yet" };
     let failing = state.failing();
-    let failing =
-        (failing > 0).then(|| format!("writes fail in {failing} namespaces, and are tried again: see the log"));
+    let failing = (failing > 0).then(|| format!("number of namespaces in which writes fail: {failing}; see the log"));
     let checks = [
         Check::required("stores", state.is_complete(), stores),
         Check::shown("lease", None, format!("{LEASE}: {leader}")),

@@ -85,9 +85,8 @@ impl Election {
             let left = (renewed + self.timing.renew).saturating_duration_since(began);
             match timeout(left, self.attempt()).await {
                 Ok(Ok(true)) => renewed = began,
-                Ok(Ok(false)) => return,
+                Ok(Ok(false)) | Err(_) => return,
                 Ok(Err(error)) => tracing::warn!(%error, lease = LEASE, "the Lease cannot be renewed"),
-                Err(_) => return,
             }
         }
     }

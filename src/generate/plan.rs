@@ -137,9 +137,9 @@ impl fmt::Display for Remark {
 /// The result for one namespace.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Plan {
-    /// What is to be written, in this order.
+    /// Writes, in this order.
     pub actions: Vec<Action>,
-    /// What is to be told.
+    /// Remarks, in order.
     pub remarks: Vec<Remark>,
     /// Number of generated policies that nobody edited.
     pub owned: usize,
@@ -173,7 +173,7 @@ impl Held<'_> {
     }
 }
 
-/// What a namespace asks for; `None` while its label cannot be understood: then nothing is made and nothing removed.
+/// Wishes of a namespace; `None` while its label cannot be understood: then nothing is made and nothing removed.
 #[derive(Clone, Copy)]
 struct Wishes {
     allow_ingress: Option<bool>,

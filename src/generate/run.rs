@@ -43,7 +43,7 @@ enum Written {
     Outdated,
     /// It was refused.
     Refused,
-    /// Nobody answered.
+    /// Nobody answered, or the API server is in trouble.
     Unanswered,
 }
 
@@ -196,7 +196,7 @@ impl Generator {
                 tracing::debug!(%error, namespace, name, action = done, "the cluster has changed meanwhile");
                 (Written::Outdated, "outdated")
             }
-            Ok(Err(error @ kube::Error::Api(_))) => {
+            Ok(Err(error)) if is_refused(&error) => {
                 tracing::warn!(%error, namespace, name, action = done, "a generated NetworkPolicy was refused");
                 (Written::Refused, "refused")
             }
@@ -219,6 +219,11 @@ impl Generator {
         self.state.wrote(done, result);
         written
     }
+}
+
+/// True if the API server refused this write, and may take another.
+fn is_refused(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if (400..500).contains(&status.code) && status.code != 429)
 }
 
 /// True if a write was refused because something else is there than the plan was made from.

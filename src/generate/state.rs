@@ -96,7 +96,7 @@ impl State {
         self.refused.set(i64::from(is_refused));
     }
 
-    /// What is not as asked for, in words; `None` if there is nothing.
+    /// The remarks in words, the first few of them in full; `None` if there are none.
     pub fn remarks(&self) -> Option<String> {
         let told = lock(&self.told);
         let all: usize = told.values().flat_map(|told| told.counts.values()).sum();

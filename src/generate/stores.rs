@@ -72,7 +72,7 @@ impl Stores {
             changed: Notify::new(),
             broken: Mutex::default(),
         });
-        stores.reflect(client, namespace_writer, opt_in_alone, |namespace| namespace.name_any());
+        stores.reflect(client, namespace_writer, opt_in_alone, ResourceExt::name_any);
         stores.reflect(client, deployment_writer, selector_alone, within);
         stores.reflect(client, stateful_set_writer, selector_alone, within);
         stores.reflect(client, daemon_set_writer, selector_alone, within);

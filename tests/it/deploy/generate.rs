@@ -170,7 +170,9 @@ fn fails(plane: &Plane, space: &Space, resource: &str, verb: &str) {
             program.says(&["a generated NetworkPolicy was refused", "forbidden", verb]);
             assert!(space.list("networkpolicies").iter().all(|policy| policy["metadata"]["name"] == "all"));
             let said = || program.admin("/readyz?verbose").1;
-            eventually("it is shown", || said().contains("[!]writes: writes fail in 1 namespaces").then_some(()));
+            eventually("it is shown", || {
+                said().contains("[!]writes: number of namespaces in which writes fail: 1").then_some(())
+            });
         }
         _ => {
             eventually("it is generated", || (space.list("networkpolicies").len() == 3).then_some(()));
@@ -186,6 +188,12 @@ fn each_of_its_rights_is_needed_and_no_other() {
     for file in ["service-account.yaml", "rbac.yaml"] {
         kubectl(&plane, &["apply", "-f", &format!("deploy/generate/{file}")]);
     }
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("all.yaml");
+    let all: Vec<String> = added("deploy/overlays/audit-only").iter().map(ToString::to_string).collect();
+    std::fs::write(&file, all.join("\n---\n")).expect("written");
+    let said = kubectl(&plane, &["apply", "--dry-run=server", "-f", file.to_str().expect("UTF-8")]);
+    assert_eq!(said.lines().count(), 7, "{said}");
     let space = Space::new(&plane, "it-generate-rights");
     space.create("deployments", &holder("Deployment", "web", spec())).admitted();
 

@@ -117,16 +117,21 @@ fn workloads_of_one_name_have_two_policies_and_keep_them() {
     model.workloads.push(other.clone());
     model.follow();
     assert_eq!(model.policy_of(&other), Some("web-statefulset-deployment-allow-ingress"));
-    let mut model = Model::labelled(Some("all")).with(&[
+    // The short name comes first. Whose long name is that of another has no policy, and is told of.
+    let mut model = Model::labelled(Some("allow-ingress")).with(&[
         workload(Kind::Deployment, "a"),
         workload(Kind::StatefulSet, "a"),
         workload(Kind::Deployment, "a-statefulset"),
         workload(Kind::DaemonSet, "a-statefulset"),
-        workload(Kind::Deployment, "a-statefulset-daemonset"),
     ]);
     let plan = model.follow();
-    assert_eq!(told(&plan), []);
-    assert_eq!(model.policies.len(), 6);
+    assert_eq!(told(&plan), [(Cause::Clash, "StatefulSet a")]);
+    let names: Vec<&str> = model.policies.keys().map(String::as_str).collect();
+    assert_eq!(names, ["a-allow-ingress", "a-statefulset-allow-ingress", "a-statefulset-daemonset-allow-ingress"]);
+    // When there is room, it has one.
+    model.delete(2);
+    model.follow();
+    assert_eq!(model.policy_of(&model.workloads[1]), Some("a-statefulset-allow-ingress"));
 }
 
 #[test]

@@ -84,7 +84,8 @@ fn happen(model: &mut Model, event: &Event, number: usize) {
         Event::Foreign(index) => {
             let names: Vec<String> = names().iter().map(|name| format!("{name}-allow-ingress")).collect();
             let name = names.get(*index).map_or(DEFAULT_DENY, String::as_str);
-            if !model.policies.contains_key(name) {
+            // An API server takes no longer one.
+            if name.len() <= 253 && !model.policies.contains_key(name) {
                 model.foreign(name);
             }
         }
@@ -102,7 +103,7 @@ fn happen(model: &mut Model, event: &Event, number: usize) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn whatever_happens_a_plan_is_done_once_and_touches_nothing_of_others(events in prop::collection::vec(event(), 1..40)) {
