@@ -87,8 +87,11 @@ fn the_pods_that_answer_reviews_have_no_right_to_write_network_policies() {
     }
 }
 
-/// The roles, by their paths, each with its rules taken apart: resource, verb, and the rule with these alone.
-fn roles() -> Vec<(String, Vec<(String, String, Value)>)> {
+/// One right: resource, verb, and the rule with these alone.
+type Right = (String, String, Value);
+
+/// The roles, by their paths, each with its rules taken apart.
+fn roles() -> Vec<(String, Vec<Right>)> {
     let group = "/apis/rbac.authorization.k8s.io/v1";
     let text = std::fs::read_to_string(repository(RBAC)).expect("RBAC");
     let roles = documents(&text).into_iter().filter_map(|object| {
@@ -209,7 +212,7 @@ fn each_of_its_rights_is_needed_and_no_other() {
     let mut tried = 0;
     for (path, rules) in roles() {
         for (resource, verb, rule) in &rules {
-            let is_other = |other: &&(String, String, Value)| (&other.0, &other.1) != (resource, verb);
+            let is_other = |other: &&Right| (&other.0, &other.1) != (resource, verb);
             let others: Vec<&Value> = rules.iter().filter(is_other).map(|(_, _, rule)| rule).collect();
             assert_eq!(others.len(), rules.len() - 1, "{verb} of {resource} is granted twice");
             plane.admin.call(Method::PATCH, &path, Some(&json!({"rules": others}))).admitted();

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use k8s_openapi::api::networking::v1::NetworkPolicy;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ManagedFieldsEntry};
 use portcullis::generate::{Action, Kind, MANAGER, Namespace, Plan, Settings, Workload, plan};
 use serde_json::{Value, json};
 
@@ -71,11 +71,11 @@ impl Model {
                 let uid = policy.metadata.uid.clone().unwrap_or_else(|| format!("uid-{}", self.version));
                 (policy.metadata.uid, policy.metadata.resource_version) =
                     (Some(uid), Some(format!("{}", 1_000 + self.version)));
-                policy.metadata.managed_fields = managed(&[(
+                policy.metadata.managed_fields = Some(managed(&[(
                     MANAGER,
                     "Apply",
                     json!({"f:metadata": {"f:labels": {}}, "f:spec": {"f:podSelector": {}}}),
-                )]);
+                )]));
                 self.policies.insert(name, policy);
             }
         }
@@ -87,7 +87,7 @@ impl Model {
             "metadata": {"name": name, "namespace": "shop", "uid": format!("foreign-{name}"), "resourceVersion": "7"},
             "spec": {"podSelector": {}, "policyTypes": ["Ingress"]}}));
         policy.metadata.managed_fields =
-            managed(&[("kubectl-client-side-apply", "Update", json!({"f:spec": {"f:podSelector": {}}}))]);
+            Some(managed(&[("kubectl-client-side-apply", "Update", json!({"f:spec": {"f:podSelector": {}}}))]));
         self.policies.insert(name.to_owned(), policy);
     }
 
@@ -96,7 +96,7 @@ impl Model {
         let Some(policy) = self.policies.get_mut(name) else { return };
         policy.spec.as_mut().expect("a spec").policy_types = Some(vec!["Egress".to_owned()]);
         let by = managed(&[("kubectl-edit", "Update", json!({"f:spec": {"f:policyTypes": {}}}))]);
-        policy.metadata.managed_fields.get_or_insert_default().extend(by.expect("an entry"));
+        policy.metadata.managed_fields.get_or_insert_default().extend(by);
     }
 
     /// The deletion of a workload, and what the garbage collector makes of it.
@@ -131,11 +131,9 @@ pub(super) fn read<T: serde::de::DeserializeOwned>(value: Value) -> T {
     serde_json::from_value(value).expect("an object")
 }
 
-fn managed(
-    entries: &[(&str, &str, Value)],
-) -> Option<Vec<k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry>> {
+fn managed(entries: &[(&str, &str, Value)]) -> Vec<ManagedFieldsEntry> {
     let entry = |(manager, operation, fields): &(&str, &str, Value)| {
         read(json!({"manager": manager, "operation": operation, "fieldsType": "FieldsV1", "fieldsV1": fields}))
     };
-    Some(entries.iter().map(entry).collect())
+    entries.iter().map(entry).collect()
 }
