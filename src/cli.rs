@@ -4,6 +4,7 @@ mod backstop;
 mod check;
 mod connect;
 mod explain;
+mod generate;
 mod input;
 mod misspelt;
 mod preflight;
@@ -75,6 +76,8 @@ enum Command {
     Probe(probe::Args),
     /// Print policies that the API server evaluates by itself, for when Portcullis does not answer
     Backstop(backstop::Args),
+    /// Keep NetworkPolicies in namespaces that opt in
+    Generate(generate::Args),
     /// Print the JSON Schema of the configuration
     Schema,
     /// Verify, follow and query an audit trail
@@ -145,6 +148,7 @@ pub fn run() -> ExitCode {
         Command::Webhooks(args) => webhooks::run(&args),
         Command::Probe(args) => probe::run(&args),
         Command::Backstop(args) => backstop::run(&args),
+        Command::Generate(args) => generate::run(args),
         Command::Schema => {
             let schema = serde_json::to_string_pretty(&config::schema::schema()).unwrap_or_default();
             print(&(schema + "\n"))

@@ -4,6 +4,7 @@ mod break_glass;
 mod compile;
 mod exception;
 mod existing;
+mod generate;
 mod levels;
 mod namespace;
 mod problem;
@@ -31,6 +32,8 @@ pub struct Configuration {
     pub snapshot: Snapshot,
     /// Settings of the audit trail. They take effect at the next start.
     pub trail: Settings,
+    /// Settings of `portcullis generate`.
+    pub generate: crate::generate::Settings,
     /// Warnings about fields that are valid but probably a mistake, each with its place.
     pub warnings: Vec<Warning>,
 }

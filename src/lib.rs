@@ -48,6 +48,7 @@ pub mod escape;
 pub mod exception;
 pub mod facts;
 mod files;
+pub mod generate;
 mod lock;
 pub mod metrics;
 pub mod mode;

@@ -43,9 +43,11 @@ use rustls::ServerConfig;
 
 use self::limits::Limits;
 
+pub use self::admin::{Admin, answer_readiness, serve_probes};
 pub use self::app::{App, Callers, TrailParts};
 pub use self::drain::{Drain, Phase};
 pub use self::listeners::{Listeners, listen};
+pub use self::readiness::Check;
 
 /// Serves until [`Drain`] reaches its last phase and connections have ended, or `grace` has passed since.
 ///

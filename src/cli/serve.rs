@@ -44,7 +44,7 @@ const DEV_LISTEN: &str = "127.0.0.1:8443";
 const LAST_GOOD: &str = "/var/lib/portcullis/last-good.yaml";
 
 /// The file in which a Pod finds its namespace.
-const NAMESPACE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
+pub(super) const NAMESPACE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
 
 /// Maximum time for the trail to end.
 const STOPPING: Duration = Duration::from_secs(1);
@@ -165,7 +165,7 @@ async fn serve(args: Args) -> Result<(), String> {
         // It was told to end before there was a configuration.
         return Ok(());
     };
-    let Configuration { snapshot, trail, warnings } = configuration;
+    let Configuration { snapshot, trail, warnings, .. } = configuration;
     reload::warn(&warnings);
     let issued = match &managed {
         Some(managed) => Some(issue(managed, client.as_ref()).await?),

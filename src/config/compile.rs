@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use super::break_glass;
 use super::existing::existing;
+use super::generate::generate;
 use super::namespace::{NamespaceIndex, namespace};
 use super::problem::{ConfigError, Fields, NotOneOf, Problems, suggestion, twice};
 use super::trail::trail;
@@ -25,7 +26,7 @@ use crate::snapshot::{Levels, Parts, Scope, Snapshot};
 /// The `apiVersion` of a configuration.
 const API_VERSION: &str = "portcullis.dev/v1alpha1";
 
-pub(super) const TOP_KEYS: [&str; 15] = [
+pub(super) const TOP_KEYS: [&str; 16] = [
     "apiVersion",
     "kind",
     "profile",
@@ -39,6 +40,7 @@ pub(super) const TOP_KEYS: [&str; 15] = [
     "existing",
     "breakGlass",
     "webhooks",
+    "generate",
     "workloads",
     "trail",
 ];
@@ -53,6 +55,9 @@ pub(super) const MATCH_KEYS: [&str; 7] = ["namespace", "kind", "name", "namePref
 pub(super) const BREAK_GLASS_KEYS: [&str; 1] = ["groups"];
 pub(super) const WEBHOOKS_KEYS: [&str; 1] = ["drift"];
 pub(super) const EXISTING_KEYS: [&str; 2] = ["admit", "createdBefore"];
+pub(super) const GENERATE_KEYS: [&str; 2] = ["allowIngress", "defaultDeny"];
+pub(super) const ALLOW_INGRESS_KEYS: [&str; 2] = ["namespaces", "from"];
+pub(super) const DEFAULT_DENY_KEYS: [&str; 2] = ["namespaces", "directions"];
 pub(super) const WORKLOAD_KEYS: [&str; 5] = ["group", "kind", "resource", "path", "immutable"];
 pub(super) const TRAIL_KEYS: [&str; 9] =
     ["file", "cluster", "spool", "key", "sinks", "sample", "redaction", "identities", "identitiesKeyFile"];
@@ -167,6 +172,7 @@ fn read(text: &str, ceiling: Option<Mode>, now: Timestamp, problems: &mut Proble
     let existing = existing(&fields, now, problems);
     let break_glass = break_glass::groups(&fields, problems).into();
     let repairs_webhooks = webhooks::repairs(&fields, problems);
+    let generate = generate(&fields, problems);
     let mut workloads = Workloads::built_in();
     for (position, node) in fields.list("workloads", problems).iter().enumerate() {
         let path = format!("workloads[{position}]");
@@ -191,7 +197,7 @@ fn read(text: &str, ceiling: Option<Mode>, now: Timestamp, problems: &mut Proble
         repairs_webhooks,
         redacts,
     };
-    Some(Configuration { snapshot: Snapshot::new(parts), trail, warnings })
+    Some(Configuration { snapshot: Snapshot::new(parts), trail, generate, warnings })
 }
 
 /// Ceiling, defaults and policies, at the top or in an entry of `namespaces`.

@@ -53,6 +53,7 @@ pub fn schema() -> Value {
         "breakGlass": break_glass(),
         "webhooks": closed(json!({"drift": {"enum": ["report", "repair"],
             "description": "repair: restore fields of the webhook objects that are weaker than derived, at most five times an hour"}})),
+        "generate": generate(),
         "workloads": {"type": "array", "items": closed(json!({
             "group": text(), "kind": text(), "resource": text(),
             "path": {"type": "string", "description": "JSON pointer to the pod template; * stands for every item"},
@@ -115,6 +116,23 @@ fn break_glass() -> Value {
     }));
     break_glass["required"] = json!(["groups"]);
     break_glass
+}
+
+fn generate() -> Value {
+    let any = json!({"type": "string", "pattern": "^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"});
+    let mut served = any.clone();
+    served["not"] = json!({"pattern": "^kube-"});
+    let names = |name: &Value| json!({"type": "array", "items": name, "maxItems": 1_000, "uniqueItems": true});
+    let mut allow_ingress = closed(json!({"namespaces": names(&served), "from": names(&any)}));
+    allow_ingress["description"] =
+        json!("a NetworkPolicy per workload, which is reached from its own namespace and those of from");
+    let directions = json!({"enum": ["ingress", "egress"]});
+    let mut default_deny = closed(json!({
+        "namespaces": names(&served),
+        "directions": {"type": "array", "items": directions, "minItems": 1, "uniqueItems": true},
+    }));
+    default_deny["description"] = json!("a NetworkPolicy that denies what no other one allows");
+    closed(json!({"allowIngress": allow_ingress, "defaultDeny": default_deny}))
 }
 
 fn existing() -> Value {
@@ -201,6 +219,10 @@ mod tests {
         assert_eq!(keys(&entry), sorted(&compile::EXCEPTION_KEYS));
         assert_eq!(keys(&format!("{entry}/match/properties")), sorted(&compile::MATCH_KEYS));
         assert_eq!(keys("/properties/existing/properties"), sorted(&compile::EXISTING_KEYS));
+        assert_eq!(keys("/properties/generate/properties"), sorted(&compile::GENERATE_KEYS));
+        let generate = "/properties/generate/properties";
+        assert_eq!(keys(&format!("{generate}/allowIngress/properties")), sorted(&compile::ALLOW_INGRESS_KEYS));
+        assert_eq!(keys(&format!("{generate}/defaultDeny/properties")), sorted(&compile::DEFAULT_DENY_KEYS));
         assert_eq!(keys("/properties/trail/properties"), sorted(&compile::TRAIL_KEYS));
         assert_eq!(keys("/properties/policies/properties/root-users/properties"), sorted(&compile::POLICY_KEYS));
         let mutator = "/properties/policies/properties/default-read-only-root/properties";

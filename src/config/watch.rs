@@ -24,6 +24,8 @@ pub enum Reload {
         weaker: Vec<Weaker>,
         /// The settings of the trail, which take effect at the next start.
         trail: Box<Settings>,
+        /// The settings of the generator.
+        generate: Box<crate::generate::Settings>,
         /// Warnings about fields that are valid but probably a mistake.
         warnings: Vec<Warning>,
         /// Text of the file.
@@ -79,14 +81,15 @@ pub async fn watch<F: Future<Output = ()>>(
         let Some(contents) = Contents::read(&file).filter(|contents| *contents != last) else { continue };
         last = contents;
         let reload = match last.compile(&file) {
-            Ok((Configuration { mut snapshot, trail, warnings }, text)) => {
+            Ok((Configuration { mut snapshot, trail, generate, warnings }, text)) => {
                 snapshot.keep_redaction(&current.load());
                 snapshot.keep_uses(&current.load());
                 let new = Arc::new(snapshot);
                 let old = current.swap(Arc::clone(&new));
                 let weaker = weaker(&old, &new);
-                let (old, trail, text) = (Arc::clone(old.digest()), Box::new(trail), text.to_owned());
-                Reload::Taken { old, weaker, new, trail, warnings, text }
+                let (old, text) = (Arc::clone(old.digest()), text.to_owned());
+                let (trail, generate) = (Box::new(trail), Box::new(generate));
+                Reload::Taken { old, weaker, new, trail, generate, warnings, text }
             }
             Err(error) => Reload::Refused(error),
         };

@@ -18,11 +18,12 @@ use super::App;
 use super::connection::accept_plain;
 use super::crowding::Crowding;
 use super::headers::with_headers;
-use super::limits::Most;
+use super::limits::{Limits, Most};
 use super::readiness::Check;
+use crate::metrics::Metrics;
 
 /// The admin port's thread, which has ended when this has been dropped.
-pub(super) struct Admin {
+pub struct Admin {
     end: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -39,6 +40,16 @@ impl Drop for Admin {
 /// The same socket once more.
 pub(super) fn shared(listener: &TcpListener) -> std::io::Result<TcpListener> {
     TcpListener::from_std(SockRef::from(listener).try_clone()?.into())
+}
+
+/// Answers probes and scrapers of a program that judges nothing, within the limits of a server's admin port.
+///
+/// # Errors
+/// When its thread cannot be started.
+pub fn serve_probes(listener: TcpListener, router: Router) -> std::io::Result<Admin> {
+    // Nobody reads its metrics: what is crowded is in the log.
+    let crowding = Crowding::new(&Metrics::new());
+    start(listener, with_headers(router), Limits::now().probes, crowding)
 }
 
 /// Answers probes and scrapers from now on.
@@ -75,13 +86,17 @@ pub(super) fn router(app: Arc<App>) -> Router {
 }
 
 async fn readyz(State(app): State<Arc<App>>, RawQuery(query): RawQuery) -> impl IntoResponse {
-    let checks = app.checks();
+    answer_readiness(&app.checks(), query.as_deref())
+}
+
+/// The answer of `/readyz`, which names the conditions if it is asked to, or one of them fails.
+pub fn answer_readiness(checks: &[Check], query: Option<&str>) -> (StatusCode, String) {
     let ready = checks.iter().all(Check::passes);
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let is_verbose = query.is_some_and(|query| query.split('&').any(|pair| pair.split('=').next() == Some("verbose")));
     let mut text = String::new();
     if is_verbose || !ready {
-        for check in &checks {
+        for check in checks {
             text += &format!("{check}\n");
         }
     }

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use jiff::Timestamp;
 
-pub(super) use self::check::Check;
+pub use self::check::Check;
 use super::App;
 use super::drain::Phase;
 use super::exceptions;

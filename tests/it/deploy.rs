@@ -8,6 +8,7 @@ mod discovery;
 mod drift;
 mod durable;
 mod fallback;
+mod generate;
 mod image;
 mod installed;
 mod kubelet;
@@ -189,8 +190,13 @@ fn token(plane: &Plane, seconds: &Value, pod: Option<&Value>) -> String {
         spec["boundObjectRef"] = bound;
     }
     let request = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec});
-    let path = "/api/v1/namespaces/portcullis/serviceaccounts/portcullis/token";
-    let made = plane.admin.call(Method::POST, path, Some(&request)).admitted();
+    requested(plane, NAME, &request)
+}
+
+/// A token of a ServiceAccount of ours.
+fn requested(plane: &Plane, account: &str, request: &Value) -> String {
+    let path = format!("/api/v1/namespaces/portcullis/serviceaccounts/{account}/token");
+    let made = plane.admin.call(Method::POST, &path, Some(request)).admitted();
     made["status"]["token"].as_str().expect("a token").to_owned()
 }
 

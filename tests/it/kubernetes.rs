@@ -18,6 +18,7 @@ pub(crate) mod discovery;
 mod existing;
 mod exposure;
 mod fields;
+mod generate;
 mod hardened_tmp;
 mod house;
 mod interactive;

@@ -19,6 +19,7 @@ mod exceptions;
 mod exposure;
 mod failures;
 mod fixtures;
+mod generate;
 mod go_tool;
 mod golden;
 mod house;

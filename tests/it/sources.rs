@@ -53,6 +53,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("preflight", &["exception", "mode", "snapshot", "webhooks"]),
     ("backstop", &["engine", "mode", "pod_security", "policy", "snapshot", "webhooks"]),
     ("mutation", &["decision", "engine", "mode", "object", "patch", "policy", "request", "snapshot", "steps"]),
+    ("generate", &["digest", "lock"]),
     (
         "trail",
         &[
@@ -79,6 +80,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "escape",
             "exception",
             "files",
+            "generate",
             "mode",
             "object",
             "pod_security",
@@ -137,6 +139,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "decision",
             "document",
             "escape",
+            "generate",
             "mode",
             "object",
             "policy",

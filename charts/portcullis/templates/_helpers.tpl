@@ -6,6 +6,35 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end -}}
 
+{{/* Those of `portcullis generate`, whose Pods no selector of the others may meet. */}}
+{{- define "portcullis.generate.labels" -}}
+{{ include "portcullis.labels" . | replace "app.kubernetes.io/name: portcullis" "app.kubernetes.io/name: portcullis-generate" }}
+{{- end -}}
+
+{{/* Egress that every Pod of ours needs. */}}
+{{- define "portcullis.egress" -}}
+# Names: the cluster's DNS, and caches of it on the node.
+- to:
+  - namespaceSelector:
+      matchLabels: {kubernetes.io/metadata.name: kube-system}
+    podSelector:
+      matchLabels: {k8s-app: kube-dns}
+  - ipBlock: {cidr: 169.254.20.10/32}
+  ports: [{port: 53, protocol: UDP}, {port: 53}]
+# The API server, behind its Service or by its own address. Link-local addresses are never it.
+- to:
+  {{- range .Values.networkPolicy.apiServerCidrs.egress }}
+  - ipBlock: {cidr: {{ . | quote }}}
+  {{- else }}
+  - ipBlock: {cidr: 0.0.0.0/0, except: [169.254.0.0/16]}
+  - ipBlock: {cidr: "::/0", except: ["fe80::/10"]}
+  {{- end }}
+  ports:
+  {{- range .Values.networkPolicy.apiServerPorts }}
+  - port: {{ . }}
+  {{- end }}
+{{- end -}}
+
 {{- define "portcullis.image" -}}
 {{- $image := .Values.image -}}
 {{- $name := printf "%s/%s" (trimSuffix "/" $image.registry) $image.repository -}}

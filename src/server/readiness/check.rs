@@ -14,7 +14,7 @@ enum State {
 }
 
 /// One condition of readiness.
-pub(in crate::server) struct Check {
+pub struct Check {
     name: &'static str,
     state: State,
     detail: String,
@@ -22,12 +22,12 @@ pub(in crate::server) struct Check {
 
 impl Check {
     /// A condition without which the server is not ready.
-    pub(in crate::server) fn required(name: &'static str, holds: bool, detail: String) -> Self {
+    pub fn required(name: &'static str, holds: bool, detail: String) -> Self {
         Self { name, state: if holds { State::Fine } else { State::Failing }, detail }
     }
 
     /// A condition that keeps nobody from being ready: what is amiss, if anything, or how it is.
-    pub(in crate::server) fn shown(name: &'static str, amiss: Option<String>, detail: String) -> Self {
+    pub fn shown(name: &'static str, amiss: Option<String>, detail: String) -> Self {
         let state = if amiss.is_some() { State::Amiss } else { State::Fine };
         Self { name, state, detail: amiss.unwrap_or(detail) }
     }

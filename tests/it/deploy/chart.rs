@@ -7,6 +7,7 @@ mod configurations;
 mod data;
 mod derived;
 mod drift;
+mod generate;
 mod gitops;
 pub(super) mod installed;
 mod probe;

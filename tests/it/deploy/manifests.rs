@@ -77,7 +77,7 @@ fn they_pass_what_they_install() {
         assert_eq!(run(&arguments, "").0, Some(0));
     }
     // As they are in the repository, nobody has named the image yet, and that is all.
-    let raw = judged(&repository("deploy"), &["unpinned-images"]);
+    let raw = judged(&repository("deploy"), &["unpinned-images", "unpinned-images"]);
     let findings: Vec<&Value> =
         raw.iter().flat_map(|object| object["findings"].as_array().expect("findings")).collect();
     assert!(findings.iter().all(|finding| finding["path"] == "spec.template.spec.containers[0].image"), "{findings:?}");

@@ -44,6 +44,17 @@ impl Program {
 
     /// The same, with further arguments.
     pub(crate) fn serve_with(plane: &Plane, configuration: &str, token: &str, arguments: &[&str]) -> Self {
+        let serve =
+            ["serve", "--listen", "127.0.0.1:0", "--self-managed-certificate", "portcullis/portcullis-certificate"];
+        Self::with_token(plane, configuration, token, &[&serve, arguments].concat())
+    }
+
+    /// `generate`, with that configuration, token and further arguments.
+    pub(crate) fn generate(plane: &Plane, configuration: &str, token: &str, arguments: &[&str]) -> Self {
+        Self::with_token(plane, configuration, token, &[&["generate"], arguments].concat())
+    }
+
+    fn with_token(plane: &Plane, configuration: &str, token: &str, arguments: &[&str]) -> Self {
         let dir = tempfile::tempdir().expect("a folder");
         let path = |name: &str| dir.path().join(name);
         let kubeconfig = json!({
@@ -58,13 +69,12 @@ impl Program {
         std::fs::write(path("config.yaml"), configuration).expect("written");
         let mut command = Command::new(PROGRAM);
         command
-            .args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"])
-            .args(["--self-managed-certificate", "portcullis/portcullis-certificate"])
+            .args(arguments)
+            .args(["--admin-listen", "127.0.0.1:0"])
             .arg("--config")
             .arg(path("config.yaml"))
             .arg("--kubeconfig")
             .arg(path("kubeconfig"))
-            .args(arguments)
             .env_remove("PORTCULLIS_LOG");
         let mut program = Self::spawn(&mut command);
         program.dir = Some(dir);
@@ -112,10 +122,12 @@ impl Program {
 
     /// The answer of the admin port.
     pub(crate) fn admin(&self, path: &str) -> (u16, String) {
-        get(self.addresses().1, path)
+        let began = || self.said(&["\"message\":\"serving\""]).or_else(|| self.said(&["\"message\":\"generating\""]));
+        let line: Value = serde_json::from_str(&eventually("it has begun", began)).expect("JSON");
+        get(line["admin"].as_str().and_then(|text| text.parse().ok()).expect("an address"), path)
     }
 
-    /// The value of a metric without labels.
+    /// The value of a metric without labels, or with the labels as they are shown.
     pub(crate) fn metric(&self, name: &str) -> Option<f64> {
         let (_, text) = self.admin("/metrics");
         text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
