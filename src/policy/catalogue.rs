@@ -75,7 +75,10 @@ mod pods {
 /// Policies on credentials, connections and settings.
 #[path = "secrets"]
 mod secrets {
+    mod encoded;
     pub(super) mod literal_secrets;
+    pub(super) mod plaintext_connections;
+    mod texts;
 }
 
 /// A policy of the catalogue.
@@ -178,6 +181,7 @@ pub static CATALOGUE: &[Entry] = &[
     judges!("missing-user-namespaces", pods::missing_user_namespaces::MissingUserNamespaces),
     judges!("unlabelled-namespaces", namespaces::unlabelled_namespaces::UnlabelledNamespaces, "namespace"),
     judges!("literal-secrets", secrets::literal_secrets::LiteralSecrets),
+    judges!("plaintext-connections", secrets::plaintext_connections::PlaintextConnections),
     sets!("default-seccomp-profile", defaults::seccomp_profile::DefaultSeccompProfile),
     sets!("default-no-privilege-escalation", defaults::no_privilege_escalation::DefaultNoPrivilegeEscalation),
     sets!("default-no-token-automount", defaults::no_token_automount::DefaultNoTokenAutomount),

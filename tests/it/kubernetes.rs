@@ -36,6 +36,7 @@ mod outage;
 mod owners;
 mod ownership;
 pub(crate) mod plane;
+mod plaintext_connections;
 mod privileged;
 pub(crate) mod process;
 mod requires;

@@ -31,6 +31,7 @@ mod literal_secrets;
 mod namespace_labels;
 mod pages;
 mod plain;
+mod plaintext_connections;
 mod policies;
 mod ports;
 mod postgres;

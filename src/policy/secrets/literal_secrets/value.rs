@@ -1,6 +1,6 @@
 //! Values that are credentials under a name that says so, and values that only stand for one.
 
-use super::encoded;
+use super::super::encoded;
 use super::name::Name;
 
 /// Bytes of the shortest value that is random.
