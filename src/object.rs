@@ -2,6 +2,7 @@
 
 mod container;
 mod controller;
+mod environment;
 mod ephemeral;
 mod image;
 mod list;
@@ -38,6 +39,7 @@ use crate::redaction::{redact, shortened};
 
 pub use container::{Container, ContainerList};
 pub use controller::{Controller, Controllers, Owned};
+pub use environment::{Bundle, ValueSource};
 pub use ephemeral::EphemeralContainer;
 pub use image::{BadPattern, Image, ImagePattern, Malformed};
 pub use metadata::{Metadata, REASON};

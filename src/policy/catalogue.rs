@@ -76,8 +76,12 @@ mod pods {
 #[path = "secrets"]
 mod secrets {
     mod encoded;
+    mod environment;
+    pub(super) mod forbidden_settings;
     pub(super) mod literal_secrets;
+    mod pattern;
     pub(super) mod plaintext_connections;
+    pub(super) mod required_settings;
     mod texts;
 }
 
@@ -89,6 +93,8 @@ pub struct Entry {
     pub admitted: &'static str,
     /// A manifest that it denies, or patches, in YAML.
     pub denied: &'static str,
+    /// Settings that the manifests are judged with, in YAML; `None` for those that it has by itself.
+    pub settings: Option<&'static str>,
     /// Which half of the defaults it belongs to; `None` for a validator.
     pub safety: Option<Safety>,
     /// Workloads that it breaks; `None` for a validator, which sets nothing.
@@ -107,16 +113,24 @@ pub enum Built {
     Set(Arc<dyn Mutator>),
 }
 
-/// The entry of a policy. Its page shows two of its fixtures, which are Pods unless another kind is named.
+/// The entry of a policy. Its page shows two of its fixtures, which are Pods unless another kind is named, and their settings where
+/// it has none of its own.
 macro_rules! judges {
     ($id:literal, $policy:ty) => {
         judges!($id, $policy, "pod")
     };
     ($id:literal, $policy:ty, $shown:literal) => {
+        judges!(@ $id, $policy, $shown, None)
+    };
+    ($id:literal, $policy:ty, $shown:literal, settings) => {
+        judges!(@ $id, $policy, $shown, Some(include_str!(concat!("../../tests/policies/", $id, "/settings.yaml"))))
+    };
+    (@ $id:literal, $policy:ty, $shown:literal, $settings:expr) => {
         Entry {
             meta: <$policy as Policy>::META,
             admitted: include_str!(concat!("../../tests/policies/", $id, "/admit-", $shown, ".yaml")),
             denied: include_str!(concat!("../../tests/policies/", $id, "/deny-", $shown, ".yaml")),
+            settings: $settings,
             safety: None,
             breakage: None,
             build: validator::<$policy>,
@@ -136,6 +150,7 @@ macro_rules! sets {
             meta: <$policy as Defaulter>::META,
             admitted: include_str!(concat!("../../tests/policies/", $id, "/keep-", $shown, ".yaml")),
             denied: include_str!(concat!("../../tests/policies/", $id, "/patch-", $shown, ".yaml")),
+            settings: None,
             safety: Some(<$policy as Defaulter>::SAFETY),
             breakage: Some(<$policy as Defaulter>::BREAKAGE),
             build: mutator::<$policy>,
@@ -182,6 +197,8 @@ pub static CATALOGUE: &[Entry] = &[
     judges!("unlabelled-namespaces", namespaces::unlabelled_namespaces::UnlabelledNamespaces, "namespace"),
     judges!("literal-secrets", secrets::literal_secrets::LiteralSecrets),
     judges!("plaintext-connections", secrets::plaintext_connections::PlaintextConnections),
+    judges!("forbidden-settings", secrets::forbidden_settings::ForbiddenSettings, "pod", settings),
+    judges!("required-settings", secrets::required_settings::RequiredSettings, "pod", settings),
     sets!("default-seccomp-profile", defaults::seccomp_profile::DefaultSeccompProfile),
     sets!("default-no-privilege-escalation", defaults::no_privilege_escalation::DefaultNoPrivilegeEscalation),
     sets!("default-no-token-automount", defaults::no_token_automount::DefaultNoTokenAutomount),

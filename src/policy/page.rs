@@ -47,6 +47,12 @@ pub fn render(entry: &Entry) -> String {
             let _ = writeln!(page, "- {}: {}", control.standard, control.name);
         }
     }
+    if let Some(settings) = entry.settings {
+        let _ = writeln!(
+            page,
+            "\n## Settings\n\nAn example, with which the manifests below are judged:\n\n```yaml\n{settings}```"
+        );
+    }
     let (acted, left) = if entry.safety.is_some() { ("Patched", "Left as it is") } else { ("Refused", "Admitted") };
     let _ = writeln!(page, "\n## {acted}\n\n```yaml\n{}```", entry.denied);
     let _ = writeln!(page, "\n## {left}\n\n```yaml\n{}```", entry.admitted);

@@ -76,7 +76,7 @@ impl Fixture {
 /// Beginnings of the names of fixtures; other files of a folder hold what else the tests know of the policy.
 const WORDS: [&str; 5] = ["admit-", "deny-", "warn-", "patch-", "keep-"];
 /// Those other files.
-const OTHERS: [&str; 4] = ["expected.txt", "flaw.yaml", "remedies.yaml", "bad-settings.yaml"];
+const OTHERS: [&str; 5] = ["expected.txt", "flaw.yaml", "remedies.yaml", "bad-settings.yaml", "settings.yaml"];
 
 /// The fixtures of a policy, in the order of their names.
 pub(crate) fn of(policy: &str) -> Vec<Fixture> {
@@ -96,6 +96,13 @@ pub(crate) fn table(policy: &str, file: &str) -> Value {
     let path = format!("tests/policies/{policy}/{file}");
     let text = std::fs::read_to_string(golden::repository(&path)).unwrap_or_else(|_| panic!("{path} is missing"));
     judging::documents(&text).into_iter().next().unwrap_or_else(|| panic!("{path} is empty"))
+}
+
+/// The fields of a policy that enforces it, with the settings that its fixtures are judged with.
+pub(crate) fn enforced(id: &str) -> String {
+    let entry = CATALOGUE.iter().find(|entry| entry.meta.id == id).unwrap_or_else(|| panic!("{id}: no policy"));
+    let settings = entry.settings.map(|text| judging::documents(text).remove(0));
+    settings.map_or("{mode: enforce}".to_owned(), |settings| format!("{{mode: enforce, settings: {settings}}}"))
 }
 
 /// The validators of Pods, each with each of its fixtures.

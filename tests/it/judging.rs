@@ -15,6 +15,8 @@ use portcullis::snapshot::Snapshot;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::fixtures;
+
 /// First lines of every configuration.
 pub(crate) const HEAD: &str = "apiVersion: portcullis.dev/v1alpha1\nkind: Configuration\n";
 
@@ -25,7 +27,7 @@ pub(crate) fn configured(lines: &str) -> Snapshot {
 
 /// The configuration that enforces one policy.
 pub(crate) fn only(policy: &str) -> Snapshot {
-    configured(&format!("policies: {{{policy}: {{mode: enforce}}}}\n"))
+    configured(&format!("policies: {{{policy}: {}}}\n", fixtures::enforced(policy)))
 }
 
 /// The documents of a YAML text, as JSON.

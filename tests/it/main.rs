@@ -15,6 +15,7 @@ mod corpora;
 mod defaults;
 mod deploy;
 mod descriptors;
+mod environment_settings;
 mod exceptions;
 mod exposure;
 mod failures;
