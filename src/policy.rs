@@ -2,9 +2,13 @@
 
 pub mod catalogue;
 pub mod defaults;
+mod encoded;
+mod environment;
 pub mod kinds;
 mod meta;
 pub mod page;
+mod pattern;
+mod texts;
 
 use std::fmt::{self, Write as _};
 

@@ -30,11 +30,11 @@ pub enum ValueSource<'r> {
 pub(super) struct Variable<'a> {
     pub(super) name: Text<'a>,
     pub(super) value: Text<'a>,
-    from: From,
+    origin: Origin,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum From {
+enum Origin {
     Written,
     Secret { is_optional: bool },
     ConfigMap { is_optional: bool },
@@ -43,11 +43,11 @@ enum From {
 
 impl Variable<'_> {
     pub(super) fn source(&self) -> ValueSource<'_> {
-        match self.from {
-            From::Written => ValueSource::Written(&self.value),
-            From::Secret { is_optional } => ValueSource::Secret { is_optional },
-            From::ConfigMap { is_optional } => ValueSource::ConfigMap { is_optional },
-            From::Other => ValueSource::Other,
+        match self.origin {
+            Origin::Written => ValueSource::Written(&self.value),
+            Origin::Secret { is_optional } => ValueSource::Secret { is_optional },
+            Origin::ConfigMap { is_optional } => ValueSource::ConfigMap { is_optional },
+            Origin::Other => ValueSource::Other,
         }
     }
 }
@@ -96,15 +96,14 @@ pub(super) fn variables<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> R
     let mut variables = List::default();
     mapping::each(deserializer, |_, Mapping(variable): Mapping<Written<'a>>| {
         let value = variable.value.unwrap_or_default();
-        let from = match variable.value_from {
-            // An API server takes no entry with both.
-            _ if !value.is_empty() => From::Written,
-            None => From::Written,
-            Some(Source { secret_key_ref: Some(secret), .. }) => From::Secret { is_optional: secret.is_optional() },
-            Some(Source { config_map_key_ref: Some(map), .. }) => From::ConfigMap { is_optional: map.is_optional() },
-            Some(_) => From::Other,
+        // An API server takes no entry with both.
+        let origin = match variable.value_from.filter(|_| value.is_empty()) {
+            None => Origin::Written,
+            Some(Source { secret_key_ref: Some(secret), .. }) => Origin::Secret { is_optional: secret.is_optional() },
+            Some(Source { config_map_key_ref: Some(map), .. }) => Origin::ConfigMap { is_optional: map.is_optional() },
+            Some(_) => Origin::Other,
         };
-        variables.push(Variable { name: variable.name.unwrap_or_default(), value, from })
+        variables.push(Variable { name: variable.name.unwrap_or_default(), value, origin })
     })?;
     Ok(variables)
 }

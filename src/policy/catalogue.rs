@@ -75,14 +75,10 @@ mod pods {
 /// Policies on credentials, connections and settings.
 #[path = "secrets"]
 mod secrets {
-    mod encoded;
-    mod environment;
     pub(super) mod forbidden_settings;
     pub(super) mod literal_secrets;
-    mod pattern;
     pub(super) mod plaintext_connections;
     pub(super) mod required_settings;
-    mod texts;
 }
 
 /// A policy of the catalogue.

@@ -11,11 +11,11 @@ use std::collections::{BTreeMap, HashMap};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::environment::{self, plain};
-use super::pattern::Pattern;
 use crate::facts::{Facts, Pending};
 use crate::object::resource::{CONFIG_MAPS, ConfigMap};
 use crate::object::{Container, Path, Place, ValueSource};
+use crate::policy::environment::{self, plain};
+use crate::policy::pattern::Pattern;
 use crate::policy::{Allowed, Fields, Kinds, Meta, Policy, Report, Severity, Validator, quoted};
 use crate::request::Request;
 use crate::steps;

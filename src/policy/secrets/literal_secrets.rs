@@ -15,9 +15,9 @@ mod value;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::texts;
 use crate::facts::{Facts, Pending};
 use crate::object::resource::CONFIG_MAPS;
+use crate::policy::texts;
 use crate::policy::{Allowed, Control, Fields, Kinds, Meta, Policy, Report, Severity, Validator, quoted};
 use crate::request::Request;
 use crate::steps;

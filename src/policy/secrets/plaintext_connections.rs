@@ -21,15 +21,19 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use self::known::Known;
-use super::texts::{self, Held};
 use crate::facts::{Facts, Pending};
 use crate::object::resource::CONFIG_MAPS;
+use crate::policy::texts::{self, Held};
 use crate::policy::{Allowed, Fields, Kinds, Meta, Policy, Report, Severity, Validator, quoted};
 use crate::request::Request;
 use crate::steps;
 
 /// Bytes of text for which one step is taken.
 const STEP: usize = 16;
+
+/// Values that the policy allows.
+const CONNECTIONS: &str = "text without a plaintext connection to another host; a reference is looked up among the variables of the \
+     container, and what may hold parameters, such as `postgres://db/shop$(SUFFIX)`, is not guessed at";
 
 /// Settings: none.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -49,9 +53,8 @@ impl Policy for PlaintextConnections {
         kinds: &[Kinds::Pods, Kinds::Resource(CONFIG_MAPS)],
         fields: &[
             Fields::of_containers(&["env[*].value", "command", "args"])
-                .allow(&[Allowed::Absent, Allowed::Words("text without a plaintext connection to another host")]),
-            Fields::of(&["metadata.annotations", "data", "binaryData"])
-                .allow(&[Allowed::Words("text without a plaintext connection to another host")]),
+                .allow(&[Allowed::Absent, Allowed::Words(CONNECTIONS)]),
+            Fields::of(&["metadata.annotations", "data", "binaryData"]).allow(&[Allowed::Words(CONNECTIONS)]),
         ],
         changes: &[],
         controls: &[],

@@ -8,10 +8,10 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::environment::{self, Variable, plain};
-use super::pattern::Pattern;
 use crate::facts::{Facts, Pending};
 use crate::object::{Container, ContainerList, ValueSource};
+use crate::policy::environment::{self, Variable, plain};
+use crate::policy::pattern::Pattern;
 use crate::policy::{Allowed, Fields, Kinds, Meta, Policy, Report, Severity, Validator, quoted};
 use crate::request::Request;
 
@@ -52,7 +52,7 @@ struct Required {
     values: Vec<Pattern>,
     /// The kind of reference that its value must come from.
     #[serde(default)]
-    from: Option<From>,
+    from: Option<Reference>,
     /// Names of the containers that must have it, in which `*` stands for any characters. Without any, each container of `containers`
     /// must.
     #[serde(default)]
@@ -62,12 +62,12 @@ struct Required {
 /// A kind of reference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-enum From {
+enum Reference {
     SecretKeyRef,
     ConfigMapKeyRef,
 }
 
-impl From {
+impl Reference {
     fn field(self) -> &'static str {
         match self {
             Self::SecretKeyRef => "secretKeyRef",
@@ -112,7 +112,10 @@ impl Policy for RequiredSettings {
         fix: "set the variable in env, to a value or from the reference that the settings of the policy ask for",
         kinds: &[Kinds::Pods],
         fields: &[Fields::of_lasting_containers(&["env", "envFrom"])
-            .allow(&[Allowed::Words("the variables that the settings demand, with values that they allow")])],
+            .allow(&[Allowed::Words(
+            "the variables that the settings demand, with values that they allow; what a Secret or ConfigMap holds is in no request, \
+             and counts as that unless the settings say otherwise",
+        )])],
         changes: &[],
         controls: &[],
     };
@@ -150,8 +153,8 @@ impl Required {
         container.bundles().any(|bundle| {
             let is_asked = match self.from {
                 None => true,
-                Some(From::SecretKeyRef) => bundle.is_secret,
-                Some(From::ConfigMapKeyRef) => !bundle.is_secret,
+                Some(Reference::SecretKeyRef) => bundle.is_secret,
+                Some(Reference::ConfigMapKeyRef) => !bundle.is_secret,
             };
             is_asked && !bundle.is_optional
         })
@@ -177,8 +180,8 @@ impl RequiredSettings {
         let at = |field| container.at_item("env", variable.position, field);
         if let Some(from) = required.from {
             let is_that = match (variable.source, from) {
-                (ValueSource::Secret { is_optional }, From::SecretKeyRef)
-                | (ValueSource::ConfigMap { is_optional }, From::ConfigMapKeyRef) => !is_optional,
+                (ValueSource::Secret { is_optional }, Reference::SecretKeyRef)
+                | (ValueSource::ConfigMap { is_optional }, Reference::ConfigMapKeyRef) => !is_optional,
                 _ => false,
             };
             if !is_that {

@@ -45,12 +45,19 @@ fn settings_are_refused_warned_of_and_inherited() {
     template["containers"][0]["name"] = "shop".into();
     let answer = space.create("deployments", &holder("Deployment", "shop", template.clone()));
     let message = answer.refused();
-    assert!(message.starts_with("required-settings: spec.template.spec.containers[0].env must set the variable"), "{message}");
-    template["containers"][0]["env"] = json!([{"name": "AUTH_ENABLED", "value": "false"}, {"name": "AUTH_ENABLED", "value": "True"}]);
+    assert!(
+        message.starts_with("required-settings: spec.template.spec.containers[0].env must set the variable"),
+        "{message}"
+    );
+    template["containers"][0]["env"] =
+        json!([{"name": "AUTH_ENABLED", "value": "false"}, {"name": "AUTH_ENABLED", "value": "True"}]);
     let answer = space.create("deployments", &holder("Deployment", "shop", template.clone()));
     assert!(!answer.warns("required-settings"), "{answer:#?}");
     answer.admitted();
     template["containers"][0]["env"] = json!([{"name": "AUTH_ENABLED", "value": "false"}]);
     let answer = space.create_dry("pods", &pod("shop", template));
-    assert!(answer.refused().starts_with("required-settings: spec.containers[0].env[0].value must give"), "{answer:#?}");
+    assert!(
+        answer.refused().starts_with("required-settings: spec.containers[0].env[0].value must give"),
+        "{answer:#?}"
+    );
 }

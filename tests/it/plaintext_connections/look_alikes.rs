@@ -114,10 +114,11 @@ pub(super) const ALL: &[(&str, &str)] = &[
     ("URL", "http://www.example.com/?mail=a:b@c"),
     ("URL", "http://app:***@www.example.com"),
     // Texts
-    ("config.yaml", "# url: postgres://db/shop\nurl: postgres://db/shop?sslmode=require\n"),
-    ("config.yaml", "// redis://cache\n; sslmode=disable\n"),
+    ("config.yaml", "a: b\n# url: postgres://db/shop\nurl: postgres://db/shop?sslmode=require\n"),
+    ("config.yaml", "a: b\n// redis://cache\n; sslmode=disable\n"),
     ("values.yaml", "db:\n  host: localhost\n  sslmode: disable\n"),
     ("values.yaml", "db:\n  sslmode: disable\n  host: \"127.0.0.1\"\n"),
+    ("run.sh", "run --security-protocol SASL_SSL --format PLAINTEXT"),
     ("help", "URLs begin with redis://, postgres:// or mysql://..."),
     ("pattern", "^(redis|amqp)://.*$"),
     ("escaped", "{\"url\":\"postgres://db/shop?a=b\\u0026sslmode=require\"}"),

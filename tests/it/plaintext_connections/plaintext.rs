@@ -104,6 +104,7 @@ pub(super) const ALL: &[(&str, &str, &str)] = &[
     ("values.yaml", "db:\n  host: db.example.com\n  sslmode: disable\n", "sslmode"),
     ("values.yaml", "kafka:\n  securityProtocol: \"PLAINTEXT\"\n", "Kafka"),
     ("run.sh", "psql \"postgres://db/shop?sslmode=prefer\" -c 'select 1'", "PostgreSQL"),
+    ("run.sh", "run --security-protocol SASL_PLAINTEXT --verbose", "Kafka"),
     ("list", "rediss://a:6379 redis://b:6379", "Redis"),
     ("list", "https://a.example.com,amqps://b,amqp://c", "AMQP"),
     ("escaped", "{\"url\":\"postgres://db/shop?a=b\\u0026sslmode=disable\"}", "PostgreSQL"),

@@ -92,16 +92,13 @@ fn with_semicolons(part: &str, known: &Known<'_>) -> Option<Source> {
     let mut said = families.map(Parameters::new);
     for pair in part.split(';').take(PAIRS) {
         let Some((name, value)) = pair.split_once('=') else { continue };
-        let begins = name;
         // Behind the name of a variable or key: `ConnectionStrings__Shop=Server=db`.
-        let (name, value) = value.split_once('=').filter(|(name, _)| is_server(&plain(name))).unwrap_or((name, value));
-        let name = name.rsplit([':', '\'', '=']).next().unwrap_or(name);
-        let name = plain(name);
+        let is_next = |name: &str| is_server(&plain(name.rsplit(':').next().unwrap_or(name)));
+        let (written, value) = value.split_once('=').filter(|(name, _)| is_next(name)).unwrap_or((name, value));
+        hints.is_postgres |= written.contains("pgsql:host");
+        is_pdo |= written.contains("mysql:host");
+        let name = plain(written.rsplit([':', '\'', '=']).next().unwrap_or(written));
         let value = value.trim().trim_matches('\'');
-        if begins.trim_start().trim_start_matches('\'').starts_with("pgsql:") || begins.ends_with("=pgsql:host") {
-            hints.is_postgres = true;
-        }
-        is_pdo |= begins.contains("mysql:host");
         if is_server(&name) {
             server = Some(value);
             hints.is_sql_server |=

@@ -53,7 +53,7 @@ fn in_line(line: &str, known: &Known<'_>, is_local: &impl Fn() -> bool) -> Optio
                 at = read.as_ref().map_or(at + 2, |read| read.end.max(at + 2));
                 read.and_then(|read| read.kind)
             }
-            [b'=' | b':', ..] => pair(line, at - 1, known, source.is_some(), is_local),
+            [b'=' | b':' | b' ', ..] => pair(line, at - 1, known, source.is_some(), is_local),
             [b'@', b't', b'c', b'p', ..] => keywords::of_go(line.get(at..).unwrap_or_default(), known),
             _ => None,
         };
@@ -64,7 +64,7 @@ fn in_line(line: &str, known: &Known<'_>, is_local: &impl Fn() -> bool) -> Optio
     None
 }
 
-/// The kind of plaintext connection that `name=value` or `name: value` is, whose separator is at this position.
+/// The kind of plaintext connection that `name=value`, `name: value` or `--name value` is, whose separator is at this position.
 fn pair(
     line: &str,
     at: usize,
@@ -73,7 +73,9 @@ fn pair(
     is_local: &impl Fn() -> bool,
 ) -> Option<&'static str> {
     let (before, rest) = line.split_at_checked(at)?;
-    let name = name_before(before)?;
+    // Of words with a space between them, only an option has a value: `--security-protocol PLAINTEXT`.
+    let is_space = rest.starts_with(' ');
+    let name = name_before(before).filter(|name| !is_space || name.starts_with("--"))?;
     let value = value_behind(rest.get(1..)?);
     if let Some(kind) = kafka::named(name, value, known) {
         return Some(kind);
@@ -104,7 +106,7 @@ fn value_behind(rest: &str) -> &str {
         return "";
     }
     let value = trimmed.trim_start_matches(['\\', '"', '\'']);
-    let ends = |byte: u8| byte.is_ascii_whitespace() || b"\"'\\`;&|<>)}]".contains(&byte);
+    let ends = |byte: u8| byte.is_ascii_whitespace() || b"=\"'\\`;&|<>)}]".contains(&byte);
     let end = value.bytes().take(VALUE).position(ends).unwrap_or(value.len().min(VALUE));
     value.get(..end).unwrap_or_default().trim_end_matches(',')
 }

@@ -14,17 +14,17 @@ const DECODED: usize = 256 << 10;
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// A text.
-pub(super) struct Text<'t> {
-    pub(super) held: Held<'t>,
-    pub(super) value: &'t str,
+pub(crate) struct Text<'t> {
+    pub(crate) held: Held<'t>,
+    pub(crate) value: &'t str,
     /// The container that it belongs to.
-    pub(super) container: Option<Container<'t, 't>>,
-    pub(super) spot: Spot<'t>,
+    pub(crate) container: Option<Container<'t, 't>>,
+    pub(crate) spot: Spot<'t>,
 }
 
 /// The field that holds a text, with the name that the text has there.
 #[derive(Clone, Copy)]
-pub(super) enum Held<'t> {
+pub(crate) enum Held<'t> {
     /// The value of a variable.
     Variable(&'t str),
     /// The value of an annotation.
@@ -37,7 +37,7 @@ pub(super) enum Held<'t> {
 
 impl<'t> Held<'t> {
     /// The name that messages say; none for a word.
-    pub(super) fn name(self) -> Option<&'t str> {
+    pub(crate) fn name(self) -> Option<&'t str> {
         match self {
             Self::Variable(name) | Self::Annotation(name) | Self::Entry(name) => Some(name),
             Self::Word(_) => None,
@@ -45,7 +45,7 @@ impl<'t> Held<'t> {
     }
 
     /// The name that says what the text is: that of an annotation has no prefix.
-    pub(super) fn meaning(self) -> Option<&'t str> {
+    pub(crate) fn meaning(self) -> Option<&'t str> {
         match self {
             Self::Variable(name) | Self::Entry(name) => Some(name),
             Self::Annotation(key) => Some(key.rsplit_once('/').map_or(key, |(_, name)| name)),
@@ -56,7 +56,7 @@ impl<'t> Held<'t> {
 
 /// The place of a text, which allocates nothing until it becomes a [`Place`].
 #[derive(Clone, Copy)]
-pub(super) enum Spot<'t> {
+pub(crate) enum Spot<'t> {
     Pod(PlaceRef<'t>),
     /// An entry of a map of the object itself.
     Object(&'static str, &'t str),
@@ -72,7 +72,7 @@ impl From<Spot<'_>> for Place {
 }
 
 /// Hands each text of the object to `judge`.
-pub(super) fn each(request: &Request<'_>, mut judge: impl FnMut(&Text<'_>)) {
+pub(crate) fn each(request: &Request<'_>, mut judge: impl FnMut(&Text<'_>)) {
     for pod in request.pods() {
         of_annotations(pod, &mut judge);
         pod.containers().for_each(|container| of_container(container, &mut judge));

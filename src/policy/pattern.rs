@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::policy::quoted;
+use super::quoted;
 use crate::steps;
 
 /// Bytes of the longest pattern.
@@ -17,7 +17,7 @@ const TEXT: usize = 4096;
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(try_from = "String")]
 #[schemars(with = "String")]
-pub(super) struct Pattern(String);
+pub(crate) struct Pattern(String);
 
 impl TryFrom<String> for Pattern {
     type Error = String;
@@ -32,22 +32,22 @@ impl TryFrom<String> for Pattern {
 
 impl Pattern {
     /// The pattern as it was written.
-    pub(super) fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 
     /// True if it stands for one text only.
-    pub(super) fn is_exact(&self) -> bool {
+    pub(crate) fn is_exact(&self) -> bool {
         !self.0.contains('*')
     }
 
     /// True if it matches the whole text, whatever the capitals.
-    pub(super) fn matches_any_case(&self, text: &str) -> bool {
+    pub(crate) fn matches_any_case(&self, text: &str) -> bool {
         text.len() <= TEXT && Self(self.0.to_ascii_lowercase()).matches(&text.to_ascii_lowercase())
     }
 
     /// True if it matches the whole text.
-    pub(super) fn matches(&self, text: &str) -> bool {
+    pub(crate) fn matches(&self, text: &str) -> bool {
         let steps = u32::try_from(text.len() / STEP + 1).unwrap_or(u32::MAX);
         if text.len() > TEXT || !steps::take(steps) {
             return false;

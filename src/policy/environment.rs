@@ -9,16 +9,16 @@ use crate::object::{Container, ValueSource};
 const EXPANDED: usize = 4096;
 
 /// A variable: of several entries with one name the last counts.
-pub(super) struct Variable<'r> {
+pub(crate) struct Variable<'r> {
     /// Position in `env`.
-    pub(super) position: usize,
-    pub(super) source: ValueSource<'r>,
+    pub(crate) position: usize,
+    pub(crate) source: ValueSource<'r>,
     /// Its value, with references replaced; `None` if the request does not tell.
-    pub(super) value: Option<Cow<'r, str>>,
+    pub(crate) value: Option<Cow<'r, str>>,
 }
 
 /// The variables of `env`, by name.
-pub(super) fn of<'r>(container: &Container<'r, '_>) -> HashMap<&'r str, Variable<'r>> {
+pub(crate) fn of<'r>(container: &Container<'r, '_>) -> HashMap<&'r str, Variable<'r>> {
     let mut variables: HashMap<&str, Variable<'_>> = HashMap::new();
     for (position, name, source) in container.environment() {
         let value = match source {
@@ -60,7 +60,7 @@ fn expanded<'r>(value: &'r str, variables: &HashMap<&str, Variable<'r>>) -> Opti
 }
 
 /// A value as settings compare it: without spaces around it, and without the quotation marks that a shell would take away.
-pub(super) fn plain(value: &str) -> &str {
+pub(crate) fn plain(value: &str) -> &str {
     let value = value.trim();
     let inner = |mark| value.strip_prefix(mark).and_then(|value| value.strip_suffix(mark));
     inner('"').or_else(|| inner('\'')).unwrap_or(value).trim()
