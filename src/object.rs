@@ -2,6 +2,7 @@
 
 mod container;
 mod controller;
+mod environment;
 mod ephemeral;
 mod field_path;
 mod image;
@@ -40,6 +41,7 @@ use crate::redaction::{redact, shortened};
 
 pub use container::{Container, ContainerList};
 pub use controller::{Controller, Controllers, Owned};
+pub use environment::{Bundle, ValueSource};
 pub use ephemeral::EphemeralContainer;
 pub use field_path::{FieldPath, FieldPathError, Reached, Scalar, Spot};
 pub use image::{BadPattern, Image, ImagePattern, Malformed};

@@ -3,11 +3,15 @@
 mod anchored;
 pub mod catalogue;
 pub mod defaults;
+mod encoded;
+mod environment;
 mod ingress_controller;
 mod instances;
 pub mod kinds;
 mod meta;
 pub mod page;
+mod pattern;
+mod texts;
 
 use std::fmt::{self, Write as _};
 

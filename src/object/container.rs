@@ -1,5 +1,6 @@
 //! A container of any of the three lists of a pod.
 
+use super::environment::{Bundle, ValueSource};
 use super::mount::BindOptions;
 use super::place::{Below, Of, PlaceRef};
 use super::pod::{Pod, profile_type};
@@ -206,10 +207,23 @@ impl<'r, 'a> Container<'r, 'a> {
         })
     }
 
+    /// The environment variables: position in `env`, name, and where the value comes from.
+    pub fn environment(&self) -> impl Iterator<Item = (usize, &'r str, ValueSource<'r>)> + use<'r, 'a> {
+        let variables = counted(self.spec.env.iter()).enumerate();
+        variables.map(|(position, variable)| (position, variable.name.as_str(), variable.source()))
+    }
+
     /// The environment variables whose value is written here: position in `env`, name and value. Empty values are left out.
     pub fn variables(&self) -> impl Iterator<Item = (usize, &'r str, &'r str)> + use<'r, 'a> {
-        counted(self.spec.env.iter())
-            .map(|variable| (variable.position, variable.name.as_str(), variable.value.as_str()))
+        self.environment().filter_map(|(position, name, source)| match source {
+            ValueSource::Written(value) if !value.is_empty() => Some((position, name, value)),
+            _ => None,
+        })
+    }
+
+    /// The ConfigMaps and Secrets of `envFrom`.
+    pub fn bundles(&self) -> impl Iterator<Item = Bundle> + use<'r, 'a> {
+        counted(self.spec.env_from.iter()).copied()
     }
 
     /// The words of `command` and of `args`: the list that holds each, its position there, and the word.

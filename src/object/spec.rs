@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
+use super::environment::{self, Bundle, Variable};
 use super::list::List;
 use super::mapping::{self, Mapping};
 use super::memory;
@@ -73,9 +74,10 @@ pub(super) struct ContainerSpec<'a> {
     pub(super) command: List<Text<'a>>,
     #[serde(borrow, deserialize_with = "mapping::texts")]
     pub(super) args: List<Text<'a>>,
-    /// Variables with a value of their own only.
-    #[serde(borrow, deserialize_with = "literals")]
+    #[serde(borrow, deserialize_with = "environment::variables")]
     pub(super) env: List<Variable<'a>>,
+    #[serde(deserialize_with = "environment::bundles")]
+    pub(super) env_from: List<Bundle>,
     /// Ports with a `hostPort` only.
     #[serde(deserialize_with = "host_ports")]
     pub(super) ports: List<HostPort>,
@@ -114,34 +116,6 @@ fn host_ports<'de, D: Deserializer<'de>>(deserializer: D) -> Result<List<HostPor
         Some(number) => taken.push(HostPort { position, number }),
     })?;
     Ok(taken)
-}
-
-/// An environment variable whose value is written in the container.
-#[derive(Debug)]
-pub(super) struct Variable<'a> {
-    /// Position among the container's variables.
-    pub(super) position: usize,
-    pub(super) name: Text<'a>,
-    pub(super) value: Text<'a>,
-}
-
-fn literals<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<List<Variable<'a>>, D::Error> {
-    #[derive(Default, Deserialize)]
-    #[serde(default)]
-    struct Written<'a> {
-        #[serde(borrow)]
-        name: Option<Text<'a>>,
-        #[serde(borrow)]
-        value: Option<Text<'a>>,
-    }
-    let mut written = List::default();
-    mapping::each(deserializer, |position, Mapping(variable): Mapping<Written<'a>>| match variable.value {
-        Some(value) if !value.is_empty() => {
-            written.push(Variable { position, name: variable.name.unwrap_or_default(), value })
-        }
-        _ => Ok(()),
-    })?;
-    Ok(written)
 }
 
 /// A probe or a lifecycle handler: both name the called host in the same fields.

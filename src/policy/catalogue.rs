@@ -86,7 +86,10 @@ mod pods {
 /// Policies on credentials, connections and settings.
 #[path = "secrets"]
 mod secrets {
+    pub(super) mod forbidden_settings;
     pub(super) mod literal_secrets;
+    pub(super) mod plaintext_connections;
+    pub(super) mod required_settings;
 }
 
 /// A policy of the catalogue.
@@ -206,6 +209,9 @@ pub static CATALOGUE: &[Entry] = &[
     judges!("literal-secrets", secrets::literal_secrets::LiteralSecrets),
     judges!("required-metadata", house::required_metadata::RequiredMetadata, "service", settings),
     judges!("allowed-values", house::allowed_values::AllowedValues, "persistentvolumeclaim", settings),
+    judges!("plaintext-connections", secrets::plaintext_connections::PlaintextConnections),
+    judges!("forbidden-settings", secrets::forbidden_settings::ForbiddenSettings, "pod", settings),
+    judges!("required-settings", secrets::required_settings::RequiredSettings, "pod", settings),
     sets!("default-seccomp-profile", defaults::seccomp_profile::DefaultSeccompProfile),
     sets!("default-no-privilege-escalation", defaults::no_privilege_escalation::DefaultNoPrivilegeEscalation),
     sets!("default-no-token-automount", defaults::no_token_automount::DefaultNoTokenAutomount),

@@ -171,8 +171,9 @@ fn fixtures_cover_every_list_of_containers() {
         }
         if is_of_containers && entry.safety.is_none() {
             wanted.push("admit-every-list".to_owned());
-            // The API server refuses ephemeral containers that have resources.
-            let denied = if id == "unbounded-containers" { "admit" } else { "deny" };
+            // The API server refuses ephemeral containers that have resources, and those for debugging need no settings.
+            let is_lasting = matches!(id, "unbounded-containers" | "required-settings");
+            let denied = if is_lasting { "admit" } else { "deny" };
             assert_eq!(reads("ephemeralContainers"), denied == "deny", "{id}");
             wanted.push(format!("{denied}-ephemeral-container"));
         }

@@ -6,7 +6,7 @@ use portcullis::request::Source;
 use portcullis::snapshot::Snapshot;
 use serde_json::{Map, Value, json};
 
-use crate::judging::{self, configured};
+use crate::judging::{self, configured, only};
 
 /// More than a list or a map of an ordinary object holds.
 const MANY: [usize; 2] = [1_101, 5_003];
@@ -110,7 +110,7 @@ fn the_last_item_counts_as_the_first_does() {
         for (pointer, policy, item) in &flaws {
             let (_, mut value) = places(many).into_iter().find(|(place, _)| place == pointer).expect("the place");
             value.as_array_mut().expect("a list").push(item.clone());
-            let snapshot = configured(&format!("policies: {{{policy}: {{mode: enforce}}}}\n"));
+            let snapshot = only(policy);
             let decision = create(&snapshot, &with(pointer, value));
             assert!(!decision.allowed, "{pointer}: {decision:?}");
             let path = decision.findings[0].place.shown();

@@ -69,8 +69,8 @@ fn a_fixture_is_admitted_or_denied_as_its_name_says_and_breaks_nothing_else() {
     for (id, fixture) in fixtures::all() {
         // Those that warn there guess, and would find something in most fixtures. Its settings are its own defaults, as
         // where it stands alone.
-        let hardened =
-            configured(&format!("profile: hardened\npolicies: {{{id}: {{mode: enforce, settings: {{}}}}}}\n"));
+        let own = fixtures::enforced(id).replace("{mode: enforce}", "{mode: enforce, settings: {}}");
+        let hardened = configured(&format!("profile: hardened\npolicies: {{{id}: {own}}}\n"));
         let mut findings = fixture.findings(&hardened, &fixture.pod(), Source::Manifest);
         findings.retain(|finding| finding.mode == Mode::Enforce);
         let mut by: Vec<&str> = findings.iter().map(|finding| finding.meta.id).collect();

@@ -121,7 +121,7 @@ fn what_fix_says_leaves_no_finding() {
         let around = world(&fixture.text);
         for version in VERSIONS {
             let snapshot =
-                configured(&format!("podSecurityVersion: {version}\npolicies: {{{id}: {{mode: enforce}}}}\n"));
+                configured(&format!("podSecurityVersion: {version}\npolicies: {{{id}: {}}}\n", fixtures::enforced(id)));
             for mut object in forms(&fixture) {
                 for source in [Source::Manifest, Source::ApiServer] {
                     // There the mount is the API server's answer to the field, which it has not been asked again.

@@ -14,7 +14,7 @@ use portcullis::request::Source;
 fn a_pointer_leads_to_the_deepest_part_of_the_path_that_is_there() {
     let mut whole = 0;
     for (id, fixture) in fixtures::all().filter(|(_, fixture)| fixture.is_denied()) {
-        let config = format!("{HEAD}policies: {{{id}: {{mode: enforce}}}}\n");
+        let config = format!("{HEAD}policies: {{{id}: {}}}\n", fixtures::enforced(id));
         let forms = forms(&fixture);
         // What else the fixture holds, then each form of its pod.
         let mut objects = documents(&fixture.text);

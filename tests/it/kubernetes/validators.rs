@@ -23,7 +23,7 @@ pub(crate) fn hardened(flaws: &[Flaw]) -> String {
 
 /// A configuration in which the policies of these flaws refuse.
 fn enforcing(flaws: &[Flaw]) -> String {
-    let policies = flaws.iter().map(|flaw| format!("  {}: {{mode: enforce}}\n", flaw.policy));
+    let policies = flaws.iter().map(|flaw| format!("  {}: {}\n", flaw.policy, fixtures::enforced(flaw.policy)));
     format!("policies:\n{}", policies.collect::<String>())
 }
 

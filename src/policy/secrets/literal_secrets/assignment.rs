@@ -1,7 +1,8 @@
 //! Names and values in a text: `NAME=value`, `name: value`, `"name": "value"`, `--name value`, `<name>value</name>`.
 
 use super::name::{self, Name};
-use super::{encoded, value};
+use super::value;
+use crate::policy::encoded;
 
 /// Bytes of the longest name.
 const NAME: usize = 96;

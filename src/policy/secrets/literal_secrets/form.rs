@@ -1,6 +1,7 @@
 //! Credentials that are known by their form: the prefixes that their issuers give them, PEM, and JSON Web Tokens.
 
-use super::{encoded, value};
+use super::value;
+use crate::policy::encoded;
 
 /// Characters of a token behind its prefix.
 #[derive(Clone, Copy, PartialEq, Eq)]

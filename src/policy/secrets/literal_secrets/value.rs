@@ -1,7 +1,7 @@
 //! Values that are credentials under a name that says so, and values that only stand for one.
 
-use super::encoded;
 use super::name::Name;
+use crate::policy::encoded;
 
 /// Bytes of the shortest value that is random.
 const RANDOM: usize = 8;

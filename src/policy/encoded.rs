@@ -15,12 +15,12 @@ const OF_URLS: GeneralPurpose = GeneralPurpose::new(&URL_SAFE, LENIENT);
 const USER: usize = 1024;
 
 /// The bytes of a text in base64, with either alphabet.
-pub(super) fn decode(text: &str) -> Option<Vec<u8>> {
+pub(crate) fn decode(text: &str) -> Option<Vec<u8>> {
     PLAIN.decode(text).or_else(|_| OF_URLS.decode(text)).ok()
 }
 
 /// True for `user:password` in base64, as in `Basic` headers and in the `auth` of `.dockerconfigjson`.
-pub(super) fn is_user_and_password(text: &str) -> bool {
+pub(crate) fn is_user_and_password(text: &str) -> bool {
     if text.len() < 6 || text.len() > USER {
         return false;
     }
@@ -32,7 +32,7 @@ pub(super) fn is_user_and_password(text: &str) -> bool {
 }
 
 /// True for the beginning of a PEM private key in base64.
-pub(super) fn is_private_key(text: &str) -> bool {
+pub(crate) fn is_private_key(text: &str) -> bool {
     let beginning = text.get(..text.len().min(64)).unwrap_or_default();
     let beginning = beginning.get(..beginning.len() / 4 * 4).unwrap_or_default();
     decode(beginning).is_some_and(|bytes| bytes.windows(11).any(|window| window == b"PRIVATE KEY"))
