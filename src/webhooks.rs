@@ -20,12 +20,12 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::mode::Mode;
 use crate::object::Workload;
-use crate::object::resource::EPHEMERAL_CONTAINERS;
+use crate::object::resource::{CLUSTER_ROLES, EPHEMERAL_CONTAINERS};
 use crate::operation::Operation;
 use crate::policy::Kinds;
 use crate::snapshot::Snapshot;
 
-use entry::entries;
+use entry::{Entry, entries};
 use sent::{OfPods, sent};
 
 pub(crate) use namespaces::Modes;
@@ -82,7 +82,7 @@ pub fn validating(snapshot: &Snapshot, target: &Target) -> ValidatingWebhookConf
             admission_review_versions: vec!["v1".to_owned()],
             client_config: client_config(target, "/validate"),
             failure_policy: Some(failure.to_owned()),
-            match_conditions: Some(match_conditions()),
+            match_conditions: Some(match_conditions(&entry)),
             match_policy: Some("Equivalent".to_owned()),
             rules: Some(entry.rules()),
             namespace_selector: Some(entry.selector),
@@ -111,7 +111,7 @@ pub fn mutating(snapshot: &Snapshot, target: &Target) -> MutatingWebhookConfigur
         admission_review_versions: vec!["v1".to_owned()],
         client_config: client_config(target, "/mutate"),
         failure_policy: Some("Ignore".to_owned()),
-        match_conditions: Some(match_conditions()),
+        match_conditions: Some(match_conditions(&entry)),
         match_policy: Some("Equivalent".to_owned()),
         reinvocation_policy: Some("IfNeeded".to_owned()),
         rules: Some(entry.rules()),
@@ -135,12 +135,24 @@ fn metadata(snapshot: &Snapshot) -> ObjectMeta {
     }
 }
 
+/// True for everything but an update of a Role or of a binding that changes nothing that a policy reads. Server-side apply, as Helm and
+/// GitOps tools do it, sends unchanged objects too, our own ClusterRole among them: they must not wait for us.
+pub const CHANGES_RIGHTS: &str = "request.operation != \"UPDATE\" || request.resource.group != \"rbac.authorization.k8s.io\" || \
+    object.?rules != oldObject.?rules || object.?aggregationRule != oldObject.?aggregationRule || \
+    object.?roleRef != oldObject.?roleRef || object.?subjects != oldObject.?subjects || \
+    object.metadata.?labels != oldObject.metadata.?labels || \
+    object.metadata.?annotations != oldObject.metadata.?annotations || \
+    object.metadata.?ownerReferences != oldObject.metadata.?ownerReferences";
+
 /// The API server is not asked about its own writes: they keep it able to start.
-fn match_conditions() -> Vec<MatchCondition> {
-    vec![MatchCondition {
-        name: "not-the-api-server".to_owned(),
-        expression: "request.userInfo.username != \"system:apiserver\"".to_owned(),
-    }]
+fn match_conditions(entry: &Entry<'_>) -> Vec<MatchCondition> {
+    let condition =
+        |name: &str, expression: &str| MatchCondition { name: name.to_owned(), expression: expression.to_owned() };
+    let mut conditions = vec![condition("not-the-api-server", "request.userInfo.username != \"system:apiserver\"")];
+    if entry.sends(CLUSTER_ROLES.group) {
+        conditions.push(condition("not-an-update-that-changes-no-rights", CHANGES_RIGHTS));
+    }
+    conditions
 }
 
 /// The kinds and subresources that policies on Pods judge.

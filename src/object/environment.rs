@@ -1,6 +1,7 @@
 //! The environment of a container, as far as its spec tells: values that are written there, and references.
 
 use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
 
 use super::list::List;
 use super::mapping::{self, Mapping};
@@ -81,7 +82,7 @@ pub(super) fn variables<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> R
         #[serde(borrow)]
         name: Option<Text<'a>>,
         #[serde(borrow)]
-        value: Option<Text<'a>>,
+        value: Option<&'a RawValue>,
         #[serde(deserialize_with = "mapping::optional")]
         value_from: Option<Source>,
     }
@@ -95,7 +96,10 @@ pub(super) fn variables<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> R
     }
     let mut variables = List::default();
     mapping::each(deserializer, |_, Mapping(variable): Mapping<Written<'a>>| {
-        let value = variable.value.unwrap_or_default();
+        // Manifests hold `value: true`. An API server refuses that, and it is nothing that a policy could judge.
+        let text =
+            |raw: &'a RawValue| raw.get().starts_with('"').then(|| serde_json::from_str::<Text<'a>>(raw.get()).ok());
+        let value = variable.value.and_then(text).flatten().unwrap_or_default();
         // An API server takes no entry with both.
         let origin = match variable.value_from.filter(|_| value.is_empty()) {
             None => Origin::Written,

@@ -28,6 +28,7 @@ impl Place {
 
     /// The same place, told apart by the values there: an update inherits a finding only while they stay the same. For a place
     /// outside any pod.
+    #[must_use]
     pub fn holding<'v>(mut self, values: impl IntoIterator<Item = &'v str>) -> Self {
         if let Within::Object { field } = &mut self.within {
             for value in values {

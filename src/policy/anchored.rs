@@ -112,8 +112,12 @@ mod tests {
             ("\u{e9}+", &["\u{e9}\u{e9}"], &["e"]),
         ] {
             let pattern = pattern(text).expect(text);
-            matching.iter().for_each(|value| assert!(pattern.matches(value), "{text} and {value:?}"));
-            others.iter().for_each(|value| assert!(!pattern.matches(value), "{text} and {value:?}"));
+            for value in matching {
+                assert!(pattern.matches(value), "{text} and {value:?}");
+            }
+            for value in others {
+                assert!(!pattern.matches(value), "{text} and {value:?}");
+            }
         }
     }
 

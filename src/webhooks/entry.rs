@@ -74,6 +74,11 @@ impl Entry<'_> {
         }
     }
 
+    /// True if it sends objects of that group.
+    pub(super) fn sends(&self, group: &str) -> bool {
+        self.sent.iter().any(|one| one.group == group)
+    }
+
     /// Its rules: exactly the kinds, subresources and operations that are judged, one rule for what differs in its name alone.
     pub(super) fn rules(&self) -> Vec<RuleWithOperations> {
         let mut rules: Vec<(&Sent<'_>, Vec<String>)> = Vec::new();

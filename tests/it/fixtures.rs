@@ -113,6 +113,9 @@ pub(crate) fn enforced(id: &str) -> String {
     settings.map_or("{mode: enforce}".to_owned(), |settings| format!("{{mode: enforce, settings: {settings}}}"))
 }
 
+/// Policies that stand alone, as those do whose rules are all in their settings: the fixtures of others break them.
+pub(crate) const ALONE: [&str; 2] = ["unlimited-ingresses", "headerless-ingresses"];
+
 /// The validators of Pods, each with each of its fixtures.
 pub(crate) fn all() -> impl Iterator<Item = (&'static str, Fixture)> {
     pod_validators().flat_map(|entry| of(entry.meta.id).into_iter().map(|fixture| (entry.meta.id, fixture)))

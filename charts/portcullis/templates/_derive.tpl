@@ -277,12 +277,18 @@ program knows of its policies, profiles and kinds. A test compares both for many
   {{- end -}}
   {{- $client := dict "service" (dict "name" "portcullis" "namespace" $given.own "path" $given.path "port" 443) -}}
   {{- with $given.root.Values.certificate.caBundle -}}{{- $_ := set $client "caBundle" (b64enc .) -}}{{- end -}}
+  {{- $conditions := list (dict "name" "not-the-api-server" "expression" "request.userInfo.username != \"system:apiserver\"") -}}
+  {{- range $one := $entry.sent -}}
+    {{- if and (eq $one.group $given.data.changesRights.group) (eq (len $conditions) 1) -}}
+      {{- $conditions = append $conditions $given.data.changesRights.condition -}}
+    {{- end -}}
+  {{- end -}}
   {{- $webhook := dict
       "name" (printf "%s.portcullis.dev" $name)
       "admissionReviewVersions" (list "v1")
       "clientConfig" $client
       "failurePolicy" $part.failure
-      "matchConditions" (list (dict "name" "not-the-api-server" "expression" "request.userInfo.username != \"system:apiserver\""))
+      "matchConditions" $conditions
       "matchPolicy" "Equivalent"
       "namespaceSelector" (dict "matchExpressions" (list (dict
         "key" "kubernetes.io/metadata.name" "operator" ($entry.holdsTop | ternary "NotIn" "In") "values" $entry.names)))

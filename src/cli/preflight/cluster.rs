@@ -33,7 +33,9 @@ async fn whole(preflight: &mut Preflight<'_>, target: Target, client: kube::Clie
     let (known, errors) = Known::list(&client, objects, PAGE, &mut owners, &mut Told(preflight)).await;
     preflight.unreadable.extend(errors.iter().map(ToString::to_string));
     let mut judging = Judging { preflight, known, owners, critical: Vec::new(), own: target.namespace.clone() };
-    for kind in &served.kinds {
+    // Pods and what makes them: they are what will not start. Other objects stay as they are until somebody writes them.
+    let workloads = judging.preflight.snapshot.workloads();
+    for kind in served.kinds.iter().filter(|kind| workloads.find(&kind.group, &kind.kind).is_some()) {
         if let Err(error) = each(&client, kind, PAGE, &mut judging).await {
             judging.preflight.unreadable.push(error.to_string());
         }

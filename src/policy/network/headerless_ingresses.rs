@@ -142,11 +142,10 @@ impl HeaderlessIngresses {
         for header in self.headers.iter() {
             match header.flaw(written, self.min_max_age) {
                 None => {}
+                Some(Flaw::Missing) if others_set || self.headers_by_controller.hold(header.name()) => {}
                 Some(Flaw::Missing) => {
-                    if !others_set && !self.headers_by_controller.hold(header.name()) {
-                        let message = format_args!("must set the response header {}", header.name());
-                        report.add(missing.clone(), message);
-                    }
+                    let message = format_args!("must set the response header {}", header.name());
+                    report.add(missing.clone(), message);
                 }
                 Some(Flaw::Value { key, value }) => {
                     let wanted = header.wanted(self.min_max_age);

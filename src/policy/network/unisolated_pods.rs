@@ -52,15 +52,8 @@ impl Policy for UnisolatedPods {
         severity: Severity::High,
         since: "0.1.0",
         why: "Without a NetworkPolicy a pod reaches, and is reached by, everything in the cluster, so one broken \
-              container is a way to all others. Policies of Cilium (CiliumNetworkPolicy, \
-              CiliumClusterwideNetworkPolicy), of Calico (NetworkPolicy, GlobalNetworkPolicy) and ClusterNetworkPolicies \
-              count too, where the API server serves them. Each engine's policies are added up with the NetworkPolicies, \
-              which it applies as well: what one of Cilium's denies is denied, Calico's are taken by tier, order and \
-              name, and a ClusterNetworkPolicy, which denies nothing that it does not name, isolates a pod only if what \
-              it leaves is not everything (in its ingress rules only pods can be named, so one that denies all of \
-              them is enough; for egress it has to deny 0.0.0.0/0 and ::/0). Not computed: the order of Calico's tiers \
-              (what any tier allows counts as allowed) and a tier's default action, NetworkSets, Cilium's \
-              `fromRequires` and its filter of labels, and layer 7 rules, which allow less than everything.",
+              container is a way to all others. Policies of Cilium and Calico and ClusterNetworkPolicies count too: \
+              deploy/network-policies.md says how.",
         fix: "create a NetworkPolicy in the namespace whose podSelector selects the pod and whose policyTypes name \
               Ingress and Egress (podSelector: {} without entries denies all by default), and leave hostNetwork off",
         kinds: &[Kinds::Pods],

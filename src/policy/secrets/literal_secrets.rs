@@ -63,7 +63,7 @@ impl Validator for LiteralSecrets {
             let Some(kind) = credential(found.held.meaning(), found.value) else { return };
             match found.held.name() {
                 Some(name) => report.add(found.spot, Named { name, kind }),
-                None => report.add(found.spot, format_args!("must not hold a credential: it looks like {kind}")),
+                None => report.add(found.spot, format_args!("must not hold a credential (it looks like {kind})")),
             }
         });
         Ok(())

@@ -70,7 +70,7 @@ impl Validator for PlaintextConnections {
             match found.held {
                 Held::Word(_) => report.add(found.spot, format_args!("must demand TLS: it holds {kind}")),
                 Held::Variable(name) | Held::Annotation(name) | Held::Entry(name) => {
-                    report.add(found.spot, format_args!("must demand TLS: the value of {} holds {kind}", quoted(name)))
+                    report.add(found.spot, format_args!("must demand TLS: the value of {} holds {kind}", quoted(name)));
                 }
             }
         });

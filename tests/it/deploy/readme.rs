@@ -59,7 +59,7 @@ fn its_commands_install_it_raise_a_namespace_and_remove_it() {
     let expected = [
         ("apply", vec![observe.clone()]),
         ("webhooks", vec![observe.clone()]),
-        ("apply", vec![enforce, observe]),
+        ("apply", vec![enforce, observe, "observe-configmaps.portcullis.dev".into()]),
         ("delete", vec![]),
         ("delete", vec![]),
     ];

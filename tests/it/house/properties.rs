@@ -29,8 +29,8 @@ fn steps() -> impl Strategy<Value = Vec<Option<&'static str>>> {
 }
 
 fn written(steps: &[Option<&str>]) -> String {
-    let step = |step: &Option<&str>| step.map_or("[*]".to_owned(), |name| format!("[{name}]"));
-    "spec".to_owned() + &steps.iter().map(step).collect::<String>()
+    let step = |step: Option<&str>| step.map_or("[*]".to_owned(), |name| format!("[{name}]"));
+    "spec".to_owned() + &steps.iter().copied().map(step).collect::<String>()
 }
 
 /// What an instance finds that allows `a` and `1`, written without regard to how the program does it.

@@ -123,14 +123,11 @@ fn denies(space: &Space, portcullis: &Portcullis, resource: &str, flawed: &Value
     assert_eq!(event["user"]["name"], "admin");
 }
 
-/// Policies that stand alone, as those do whose rules are all in their settings: the fixtures of others break them.
-const ALONE: [&str; 2] = ["unlimited-ingresses", "headerless-ingresses"];
-
 /// Each fixture of a policy on another kind, created as a dry run.
 #[test]
 fn every_validator_of_another_kind_denies_and_admits() {
     custom_kinds::serve(Plane::shared());
-    let is_alone = |entry: &&Entry| entry.settings.is_some() || ALONE.contains(&entry.meta.id);
+    let is_alone = |entry: &&Entry| entry.settings.is_some() || fixtures::ALONE.contains(&entry.meta.id);
     let (alone, together): (Vec<&Entry>, Vec<&Entry>) = fixtures::other_validators().partition(is_alone);
     let line = |entry: &&Entry| format!("  {}: {}\n", entry.meta.id, fixtures::enforced(entry.meta.id));
     let enforced: String = together.iter().map(line).collect();

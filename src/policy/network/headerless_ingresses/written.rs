@@ -125,7 +125,8 @@ impl<'r> Written<'r> {
     fn add_snippet(&mut self, key: &'static str, text: &str, language: Language) {
         for words in steps::counted(statements(tokens(text, language))) {
             match (language, words.iter().map(String::as_str).collect::<Vec<_>>().as_slice()) {
-                (Language::Nginx, ["add_header", name, value] | ["add_header", name, value, "always"]) => {
+                (Language::Nginx, ["add_header", name, value] | ["add_header", name, value, "always"])
+                | (Language::Haproxy, ["http-response", "set-header" | "add-header", name, value]) => {
                     self.add((*name).to_owned(), (*value).to_owned(), key);
                 }
                 // With options it sets them for some responses alone.
@@ -137,9 +138,6 @@ impl<'r> Written<'r> {
                     }
                 }
                 // With a condition it sets them for some responses alone.
-                (Language::Haproxy, ["http-response", "set-header" | "add-header", name, value]) => {
-                    self.add((*name).to_owned(), (*value).to_owned(), key);
-                }
                 _ => {}
             }
         }

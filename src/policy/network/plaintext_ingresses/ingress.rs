@@ -255,7 +255,7 @@ impl Judged<'_, '_> {
     /// Entry points of Traefik for plain HTTP, without a middleware that redirects.
     fn judge_entry_points(&self, report: &mut Report) {
         let is_plain = |name: &&str| PLAIN_ENTRY_POINTS.contains(name) && !self.is_secure(name);
-        let plain = self.entry_points(|names| names.iter().any(|name| is_plain(&name)));
+        let plain = self.entry_points(|names| names.iter().any(is_plain));
         let Some(key) = plain.filter(|_| !self.is_set_to(Controller::Traefik, ROUTER_TLS, is_true)) else { return };
         let middlewares = self.annotations.get(Controller::Traefik, MIDDLEWARES);
         if middlewares.is_some_and(|list| items(list).any(|name| self.policy.redirect_middlewares.hold(name))) {

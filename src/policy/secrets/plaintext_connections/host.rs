@@ -1,8 +1,7 @@
 //! Hosts that are the Pod itself.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-
 use super::known::{Known, is_partly_unknown, is_wholly_unknown};
+use crate::addresses::IpAddr;
 
 /// Hosts of one connection that are looked at.
 const HOSTS: usize = 64;
@@ -74,9 +73,9 @@ pub(super) fn is_local(name: &str) -> bool {
 
 fn is_loopback(address: IpAddr) -> bool {
     match address {
-        IpAddr::V4(address) => Ipv4Addr::is_loopback(&address),
+        IpAddr::V4(address) => address.is_loopback(),
         IpAddr::V6(address) => {
-            Ipv6Addr::is_loopback(&address) || address.to_ipv4_mapped().is_some_and(|address| address.is_loopback())
+            address.is_loopback() || address.to_ipv4_mapped().is_some_and(|address| address.is_loopback())
         }
     }
 }

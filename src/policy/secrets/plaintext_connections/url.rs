@@ -168,8 +168,7 @@ fn end_of(rest: &str, has_instances: bool) -> usize {
         }
         match here {
             [byte, ..] if byte.is_ascii_whitespace() || byte.is_ascii_control() => break,
-            [b'"' | b'\'' | b'`' | b'<' | b'>' | b'|', ..] => break,
-            [b'\\', b'n' | b'r' | b't' | b'"' | b'\'', ..] => break,
+            [b'"' | b'\'' | b'`' | b'<' | b'>' | b'|', ..] | [b'\\', b'n' | b'r' | b't' | b'"' | b'\'', ..] => break,
             [b'\\', ..] if !has_instances && !here.starts_with(br"\u0026") => break,
             [b'?', ..] => is_query = true,
             [b':', b'/', b'/', ..] => {

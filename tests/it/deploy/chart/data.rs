@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use portcullis::config::profile;
-use portcullis::object::resource::{EPHEMERAL_CONTAINERS, NODE_PROXY, Resource};
+use portcullis::object::resource::{CLUSTER_ROLES, EPHEMERAL_CONTAINERS, GATEWAYS, NODE_PROXY, Resource};
 use portcullis::object::{Known, NamedKind, Workload, Workloads, plural};
 use portcullis::pod_security::Version;
 use portcullis::policy::catalogue::{self, CATALOGUE};
 use portcullis::policy::defaults::Safety;
 use portcullis::policy::{Kinds, Meta};
+use portcullis::webhooks::CHANGES_RIGHTS;
 use serde_json::{Map, Value, json};
 
 use super::CHART;
@@ -19,6 +20,10 @@ fn the_chart_knows_the_policies_of_the_program() {
     let data = json!({
         "policies": CATALOGUE.iter().map(policy).collect::<Vec<_>>(),
         "profiles": profile::names().map(|name| (name.to_owned(), profile(name))).collect::<Map<_, _>>(),
+        "changesRights": {
+            "group": CLUSTER_ROLES.group,
+            "condition": {"name": "not-an-update-that-changes-no-rights", "expression": CHANGES_RIGHTS},
+        },
         "kinds": kinds(),
         "named": NamedKind::all_known().map(named).collect::<Map<_, _>>(),
         "workloads": Workloads::built_in().iter().map(workload).collect::<Vec<_>>(),
@@ -50,6 +55,9 @@ fn policy(entry: &catalogue::Entry) -> Value {
     if entry.meta.kinds.contains(&Kinds::Resource(NODE_PROXY)) {
         // Only a warning there, unless this setting is `enforce`.
         policy["warns"] = json!({"kind": key(Kinds::Resource(NODE_PROXY)), "unless": "nodes"});
+    }
+    if entry.meta.kinds.contains(&Kinds::Resource(GATEWAYS)) {
+        policy["warns"] = json!({"kind": key(Kinds::Resource(GATEWAYS)), "unless": ""});
     }
     if entry.meta.kinds.contains(&Kinds::Settings) {
         policy["instances"] = true.into();
