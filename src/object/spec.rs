@@ -87,8 +87,8 @@ pub(super) struct ContainerSpec<'a> {
     pub(super) readiness_probe: Option<Box<Handler<'a>>>,
     #[serde(borrow, deserialize_with = "handler")]
     pub(super) startup_probe: Option<Box<Handler<'a>>>,
-    #[serde(borrow, deserialize_with = "mapping::optional")]
-    pub(super) lifecycle: Option<Lifecycle<'a>>,
+    #[serde(borrow, deserialize_with = "mapping::boxed")]
+    pub(super) lifecycle: Option<Box<Lifecycle<'a>>>,
     #[serde(borrow, deserialize_with = "resources")]
     pub(super) resources: Resources<'a>,
     /// Digest of name and image, which replaces them in findings if they are long.
