@@ -135,7 +135,7 @@ fn every_validator_of_another_kind_denies_and_admits() {
     for entry in alone {
         // A policy on Pods, so that the API server's knowledge of the webhooks can be probed with one.
         let configuration = format!("policies:\n  host-ports: {{mode: audit}}\n{}", line(&entry));
-        denies_and_admits(&format!("it-{}", entry.meta.id), &configuration, &[entry]);
+        denies_and_admits(&format!("it-{}-fixtures", entry.meta.id), &configuration, &[entry]);
     }
 }
 
