@@ -7,7 +7,8 @@ use serde::Deserialize;
 
 use crate::object::list::List;
 use crate::object::mapping;
-use crate::object::text::{Text, TextMap};
+use crate::object::resource::LabelSelector;
+use crate::object::text::Text;
 use crate::steps::counted;
 
 /// Every group, verb or resource.
@@ -167,52 +168,12 @@ fn is_url_within(own: &str, url: &str) -> bool {
 #[serde(default, rename_all = "camelCase")]
 pub struct Aggregation<'a> {
     #[serde(borrow, deserialize_with = "mapping::list")]
-    cluster_role_selectors: List<Selector<'a>>,
+    cluster_role_selectors: List<LabelSelector<'a>>,
 }
 
 impl<'a> Aggregation<'a> {
     /// `clusterRoleSelectors`
-    pub fn selectors(&self) -> impl Iterator<Item = &Selector<'a>> {
+    pub(crate) fn selectors(&self) -> impl Iterator<Item = &LabelSelector<'a>> {
         counted(self.cluster_role_selectors.iter())
-    }
-}
-
-/// A label selector.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub struct Selector<'a> {
-    #[serde(borrow, deserialize_with = "mapping::or_default")]
-    match_labels: TextMap<'a>,
-    #[serde(borrow, deserialize_with = "mapping::list")]
-    match_expressions: List<Expression<'a>>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Expression<'a> {
-    #[serde(borrow, deserialize_with = "mapping::or_default")]
-    key: Text<'a>,
-    #[serde(borrow, deserialize_with = "mapping::or_default")]
-    operator: Text<'a>,
-    #[serde(borrow, deserialize_with = "mapping::texts")]
-    values: List<Text<'a>>,
-}
-
-impl Selector<'_> {
-    /// True if an object with these labels is selected. An empty selector selects every object.
-    pub fn selects(&self, labels: &[(&str, &str)]) -> bool {
-        let label = |key: &str| labels.iter().find(|(name, _)| *name == key).map(|(_, value)| *value);
-        self.match_labels.iter().all(|(key, value)| label(key) == Some(value))
-            && counted(self.match_expressions.iter()).all(|wanted| {
-                let (value, values) = (label(&wanted.key), || counted(wanted.values.iter()));
-                match wanted.operator.as_str() {
-                    "In" => value.is_some_and(|value| values().any(|one| *one == *value)),
-                    "NotIn" => value.is_none_or(|value| values().all(|one| *one != *value)),
-                    "Exists" => value.is_some(),
-                    "DoesNotExist" => value.is_none(),
-                    // The API server refuses any other.
-                    _ => false,
-                }
-            })
     }
 }

@@ -17,7 +17,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use self::power::{Holder, Match, POWERS, Power, reads_secrets};
-use crate::facts::{Facts, Pending};
+use crate::facts::{Facts, Pending, Selector};
 use crate::object::resource::{Aggregation, CLUSTER_ROLES, ClusterRole, ROLES};
 use crate::object::{Path, Place};
 use crate::policy::{Allowed, Control, Fields, Kinds, Meta, Policy, Report, Severity, Validator};
@@ -108,15 +108,19 @@ impl Validator for EscalatingRoles {
         }
         let selectors = cluster_role.and_then(ClusterRole::aggregation_rule);
         for (position, selector) in selectors.into_iter().flat_map(Aggregation::selectors).enumerate() {
-            if selector.selects(&[("kubernetes.io/bootstrapping", "rbac-defaults")]) {
+            let selector = Selector::from(selector);
+            let selects = |labels: &[(&str, &'static str)]| {
+                selector.selects(|key| labels.iter().find(|(name, _)| *name == key).map(|(_, value)| *value))
+            };
+            if selects(&[("kubernetes.io/bootstrapping", "rbac-defaults")]) {
                 let path = Path::root().fields("aggregationRule.clusterRoleSelectors").index(position);
                 report
                     .add(Place::field(path), "must not select ClusterRole \"cluster-admin\", which may do everything");
                 continue;
             }
-            let selected = AGGREGATED.iter().find(|(_, label)| {
-                selector.selects(&[(*label, "true"), ("kubernetes.io/bootstrapping", "rbac-defaults")])
-            });
+            let selected = AGGREGATED
+                .iter()
+                .find(|(_, label)| selects(&[(*label, "true"), ("kubernetes.io/bootstrapping", "rbac-defaults")]));
             if let Some((name, _)) = selected {
                 let path = Path::root().fields("aggregationRule.clusterRoleSelectors").index(position);
                 let message = format_args!(
