@@ -47,6 +47,7 @@ pub use field_path::{FieldPath, FieldPathError, Reached, Scalar, Spot};
 pub use image::{BadPattern, Image, ImagePattern, Malformed};
 pub use metadata::{Metadata, REASON};
 pub use mount::BindOptions;
+pub(crate) use named::is_label;
 pub use named::{Known, NamedKind, NamedKindError, Scope};
 pub use path::Path;
 pub use place::{Place, PlaceRef, Within};

@@ -3,10 +3,7 @@
 use super::compile::WORKLOAD_KEYS;
 use super::problem::{Fields, Problems};
 use crate::document::Node;
-use crate::object::{TemplatePath, Workload, plural};
-
-/// Longest label of a DNS name, in bytes.
-const LABEL: usize = 63;
+use crate::object::{TemplatePath, Workload, is_label, plural};
 
 /// Reads a row. A value that could never match is an error, with a remedy.
 pub(super) fn workload(node: &Node, path: &str, problems: &mut Problems) -> Option<Workload> {
@@ -109,13 +106,4 @@ fn template(text: &str) -> Result<TemplatePath, FieldError> {
         return Err(FieldError::BelowTemplate(last.clone()));
     }
     Ok(steps.into_iter().map(Into::into).collect())
-}
-
-/// A label of RFC 1035 or 1123: groups and resources are made of them.
-fn is_label(text: &str) -> bool {
-    let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    (1..=LABEL).contains(&text.len())
-        && text.bytes().all(|byte| byte == b'-' || is_plain(byte))
-        && !text.starts_with('-')
-        && !text.ends_with('-')
 }

@@ -223,8 +223,8 @@ fn is_kind(text: &str) -> bool {
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
 
-/// True for a label of RFC 1123: groups and resources are made of them.
-fn is_label(text: &str) -> bool {
+/// True for a label of RFC 1035 or 1123: groups and resources are made of them.
+pub(crate) fn is_label(text: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     (1..=LABEL).contains(&text.len())
         && text.bytes().all(|byte| byte == b'-' || is_plain(byte))

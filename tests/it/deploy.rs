@@ -142,6 +142,17 @@ fn webhooks(plane: &Plane, resource: &str) -> Value {
     plane.admin.call(Method::GET, &webhooks_path(resource), None).admitted()
 }
 
+/// Waits until the API server has heard of a change of what a user may do.
+fn rbac_heard(plane: &Plane, user: &str, attributes: &Value, allowed: bool) {
+    let review = json!({"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview",
+        "spec": {"user": user, "resourceAttributes": attributes}});
+    let path = "/apis/authorization.k8s.io/v1/subjectaccessreviews";
+    crate::kubernetes::eventually("RBAC has heard", || {
+        let answer = plane.admin.call(Method::POST, path, Some(&review)).admitted();
+        (answer["status"]["allowed"] == allowed).then_some(())
+    });
+}
+
 fn webhooks_path(resource: &str) -> String {
     format!("/apis/admissionregistration.k8s.io/v1/{resource}/{NAME}")
 }

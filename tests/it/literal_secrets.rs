@@ -92,6 +92,12 @@ fn no_output_repeats_a_value() {
     let objects: Vec<Value> = places("DB_PASSWORD", CANARY).into_iter().map(|(object, _)| object).collect();
     let config = "apiVersion: portcullis.dev/v1alpha1\nkind: Configuration\npolicies: {literal-secrets: {mode: enforce}}\n\
                   trail: {file: trail.jsonl, redaction: off}\n";
+    let said = everything_said(config, &objects);
+    assert!(said.contains("looks like a password") && !said.contains(CANARY), "{said}");
+}
+
+/// Everything that the server, its trail, `check` and `scan` say of objects that the configuration refuses.
+pub(crate) fn everything_said(config: &str, objects: &[Value]) -> String {
     let server = Serve::new(config).start();
     let mut said = String::new();
     for (turn, object) in objects.iter().enumerate() {
@@ -120,7 +126,7 @@ fn no_output_repeats_a_value() {
             said += &(out + &err);
         }
     }
-    assert!(said.contains("looks like a password") && !said.contains(CANARY), "{said}");
+    said
 }
 
 /// Every finding in the manifests of other projects was looked at.

@@ -1,14 +1,12 @@
 //! `plaintext-connections`: every spelling is found wherever it stands, no look-alike is, and no value is repeated.
 
-use std::fs;
 use std::time::{Duration, Instant};
 
 use portcullis::request::Source;
 use serde_json::{Value, json};
 
 use crate::judging::{create, only, world};
-use crate::literal_secrets::{found, places};
-use crate::serve::{Serve, review, run};
+use crate::literal_secrets::{everything_said, found, places};
 
 mod look_alikes;
 mod plaintext;
@@ -115,34 +113,7 @@ fn no_output_repeats_a_value() {
     let objects: Vec<Value> = places("DATABASE_URL", &value).into_iter().map(|(object, _)| object).collect();
     let config = "apiVersion: portcullis.dev/v1alpha1\nkind: Configuration\n\
                   policies: {plaintext-connections: {mode: enforce}}\ntrail: {file: trail.jsonl, redaction: off}\n";
-    let server = Serve::new(config).start();
-    let mut said = String::new();
-    for (turn, object) in objects.iter().enumerate() {
-        let mut asked = review(&format!("uid-{turn}"), "default", object);
-        if object["kind"] == "ConfigMap" {
-            asked["request"]["kind"] = json!({"group": "", "version": "v1", "kind": "ConfigMap"});
-            asked["request"]["resource"] = json!({"group": "", "version": "v1", "resource": "configmaps"});
-        }
-        let answer = server.post("/validate", asked.to_string()).response();
-        assert_eq!(answer["allowed"], false, "{answer}");
-        said += &answer.to_string();
-    }
-    let (_, _, stderr, folder, _) = server.stop();
-    said += &stderr;
-    said += &fs::read_to_string(folder.path().join("trail.jsonl")).expect("read");
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = |name: &str| folder.path().join(name).display().to_string();
-    fs::write(path("config.yaml"), config).expect("written");
-    let manifests: Vec<String> = objects.iter().map(Value::to_string).collect();
-    fs::write(path("set.yaml"), manifests.join("\n---\n")).expect("written");
-    for command in ["check", "scan"] {
-        for format in ["text", "json"] {
-            let (code, out, err) =
-                run(&[command, "--config", &path("config.yaml"), "--format", format, &path("set.yaml")], "");
-            assert_eq!(code, Some(1), "{out}{err}");
-            said += &(out + &err);
-        }
-    }
+    let said = everything_said(config, &objects);
     assert!(said.contains("holds a PostgreSQL URL") && !said.contains(CANARY), "{said}");
 }
 

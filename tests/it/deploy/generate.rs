@@ -120,13 +120,7 @@ fn heard(plane: &Plane, resource: &str, verb: &str, rule: &Value, allowed: bool)
     let namespace = if resource == "leases" { NAME } else { "" };
     let attributes = json!({"verb": verb, "resource": resource, "group": rule["apiGroups"][0], "namespace": namespace,
         "name": rule["resourceNames"][0]});
-    let review = json!({"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview",
-        "spec": {"user": USER, "resourceAttributes": attributes}});
-    let path = "/apis/authorization.k8s.io/v1/subjectaccessreviews";
-    eventually("RBAC has heard", || {
-        let answer = plane.admin.call(Method::POST, path, Some(&review)).admitted();
-        (answer["status"]["allowed"] == allowed).then_some(())
-    });
+    super::rbac_heard(plane, USER, &attributes, allowed);
 }
 
 /// Opts the namespace in, or out.

@@ -166,13 +166,7 @@ fn weaken(plane: &Plane, program: &Program) {
 fn heard(plane: &Plane, right: &Right, group: &Value, name: &Value, allowed: bool) {
     let attributes = json!({"verb": right.verb, "resource": right.resource, "group": group, "name": name,
         "namespace": if ["secrets", "leases"].contains(&right.resource.as_str()) { "portcullis" } else { "" }});
-    let review = json!({"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview",
-        "spec": {"user": USER, "resourceAttributes": attributes}});
-    let path = "/apis/authorization.k8s.io/v1/subjectaccessreviews";
-    eventually("RBAC has heard", || {
-        let answer = plane.admin.call(Method::POST, path, Some(&review)).admitted();
-        (answer["status"]["allowed"] == allowed).then_some(())
-    });
+    super::rbac_heard(plane, USER, &attributes, allowed);
 }
 
 #[test]
