@@ -33,7 +33,7 @@ pub(super) fn is_aggregation(request: &Request<'_>) -> bool {
         && request.sent.zip(request.old).is_some_and(|(sent, old)| is_own(sent, old))
 }
 
-/// What an update grants, and what was granted before it.
+/// Rights that an update grants, and those that were granted before it.
 pub(super) struct Granted<'r> {
     of: Of<'r>,
     /// Comparisons that are left.

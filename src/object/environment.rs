@@ -7,7 +7,7 @@ use super::list::List;
 use super::mapping::{self, Mapping};
 use super::text::Text;
 
-/// Where the value of an environment variable comes from.
+/// Source of the value of an environment variable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ValueSource<'r> {
     /// It is written in the container; empty if it is absent.

@@ -35,7 +35,7 @@ enum Step {
     Every,
 }
 
-/// What a path leads to.
+/// Values that a path leads to.
 #[derive(Debug)]
 pub enum Reached<'a> {
     /// A value that is not null.

@@ -24,7 +24,7 @@ const BEFORE: [(&str, &str); 11] = [
     (r"openssl", "pass:"),
 ];
 
-/// What [`BEFORE`] says, and the password. A command is one text with a word a line, and a script is one of its words.
+/// Patterns of [`BEFORE`], with the password behind it. A command is one text with a word a line, and a script is one of its words.
 static CLIENTS: LazyLock<Option<Vec<Regex>>> = LazyLock::new(|| {
     const SPACE: &str = r"(?:(?:\s|\\[nrt])+)";
     let pattern = |(client, before): &(&str, &str)| {

@@ -12,7 +12,7 @@ use crate::object::Scope;
 use crate::policy::Kinds;
 use crate::snapshot::Snapshot;
 
-/// What is sent from the same namespaces.
+/// Resources that are sent from the same namespaces.
 pub(super) struct Entry<'e> {
     sent: Vec<&'e Sent<'e>>,
     pub(super) selector: LabelSelector,

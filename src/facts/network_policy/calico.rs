@@ -163,7 +163,7 @@ fn ports(written: Object<'_>, destination: Object<'_>) -> Result<Ports, Misread>
     Ok(Ports::from_ranges(by_protocol))
 }
 
-/// What of a range is outside another.
+/// The parts of a range that are outside another range.
 fn outside((first, last): PortRange, (from, to): PortRange) -> impl Iterator<Item = PortRange> {
     let below = from.checked_sub(1).map(|end| (first, last.min(end)));
     let above = to.checked_add(1).map(|start| (first.max(start), last));

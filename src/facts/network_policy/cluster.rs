@@ -1,7 +1,7 @@
 //! ClusterNetworkPolicy (`policy.networking.k8s.io/v1alpha2`).
 //!
-//! It denies what its rules name, and nothing else: there is no default deny. Rules for ingress name Pods alone, so that one which
-//! denies all Pods denies all that can be denied.
+//! A policy has no default deny: only its rules deny. A rule for ingress can only name Pods, so a rule that denies all Pods denies
+//! as much as a rule can.
 
 use super::expression::{Bearer, Expression};
 use super::rules::{Action, LAST_PORT, PROTOCOLS, Peers, PodPeer, PortRange, Ports, Rule, index};

@@ -189,7 +189,7 @@ fn by_calico<'p>(policies: &[&'p NetworkPolicy], direction: Direction) -> Vec<Co
 struct Sequence<'p> {
     allowed: Vec<Cow<'p, Rule>>,
     denied: Vec<Rule>,
-    /// What the tier passes on.
+    /// Traffic that the tier passes on.
     passed: Vec<Rule>,
 }
 
@@ -215,7 +215,7 @@ impl<'p> Sequence<'p> {
         self.allowed.extend(left.into_iter().map(Cow::Owned));
     }
 
-    /// What a rule names that no rule before it decided otherwise.
+    /// Traffic that a rule names, without the traffic on which a rule before it decided.
     fn left(&self, rule: Rule) -> Vec<Rule> {
         let left = self.without_passed(rule);
         counted(&self.denied).fold(left, |left, denied| counted(left).flat_map(|rule| rule.without(denied)).collect())

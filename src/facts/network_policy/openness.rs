@@ -14,7 +14,7 @@ use super::{Direction, NetworkPolicy};
 use crate::addresses::{Family, Span, Widest, merged};
 use crate::steps::counted;
 
-/// What the rules with the same ports allow together.
+/// Peers that the rules with the same ports allow together.
 struct Group<'r> {
     ports: &'r Ports,
     /// True if it is everything.

@@ -20,7 +20,7 @@ pub(super) struct Rule {
     pub(super) peers: Peers,
 }
 
-/// What a rule does with the traffic that it names.
+/// Action of a rule on the traffic that it names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Action {
     /// It is let through.

@@ -1,4 +1,4 @@
-//! Where a path leads, and what is not one.
+//! Values that paths lead to, and texts that are not paths.
 
 use serde_json::value::RawValue;
 

@@ -1,4 +1,4 @@
-//! What settings may name, and what they must not.
+//! Kinds that settings may name, and kinds that they must not.
 
 use super::known::{KNOWN, refusal};
 use super::{NamedKind, NamedKindError, Scope};

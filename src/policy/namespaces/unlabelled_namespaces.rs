@@ -188,7 +188,7 @@ fn place(name: &str) -> Place {
     Place::field(Path::root().fields("metadata.labels").key(&format!("{PREFIX}{name}")))
 }
 
-/// What the labels ask for, in the order of [`LABELS`]. A malformed level asks for nothing here: it is a finding by itself.
+/// Demands of the labels, in the order of [`LABELS`]. A malformed level asks for nothing here: it is a finding by itself.
 fn read(metadata: &Metadata<'_>) -> [Demand; 3] {
     demands(|key| label(metadata, key).filter(|text| key.ends_with("-version") || Level::read(text).is_some()))
 }
@@ -204,7 +204,7 @@ fn strength(demands: &[Demand; 3], index: usize) -> (Level, Version) {
     of(own).max(of(enforce))
 }
 
-/// What an update lowers in one mode: as it was, and as it is to be.
+/// The level that an update lowers in one mode: before and after.
 fn lowered(old: &[Demand; 3], now: &[Demand; 3], index: usize) -> Option<(String, String)> {
     let (before, after) = (strength(old, index), strength(now, index));
     let shown = |(level, version): (Level, Version)| match version {

@@ -1,4 +1,4 @@
-//! What a record of class `access` says of the access: the container, and the command that runs in it.
+//! The access in a record of class `access`: the container, and the command that runs in it.
 
 use std::borrow::Cow;
 use std::collections::HashSet;

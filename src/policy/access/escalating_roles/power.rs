@@ -27,7 +27,7 @@ impl Holder {
 pub(super) struct Power {
     /// The right, as messages name it.
     pub(super) right: &'static str,
-    /// What its holder can do with it.
+    /// Consequence: a sentence about its holder.
     pub(super) effect: &'static str,
     groups: &'static [&'static str],
     resources: &'static [&'static str],

@@ -40,7 +40,7 @@ pub(super) struct Header {
     regex: Regex,
 }
 
-/// What is wrong with a header.
+/// Flaw of a header.
 pub(super) enum Flaw<'w> {
     /// Nothing sets it.
     Missing,
@@ -105,7 +105,7 @@ impl Header {
         self.name.eq_ignore_ascii_case(name)
     }
 
-    /// What is wrong with the header; every value that is written must fit.
+    /// Flaw of the header; every value that is written must fit.
     pub(super) fn flaw<'w>(&self, written: &'w Written<'_>, min_max_age: u64) -> Option<Flaw<'w>> {
         if self.is(FRAMES) && written.values(CONTENT).any(|(_, policy)| limits_frames(policy)) {
             return None;

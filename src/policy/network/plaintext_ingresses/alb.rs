@@ -22,7 +22,7 @@ const GROUP: &str = "alb.ingress.kubernetes.io/group.name";
 /// Bytes of JSON for which one step is taken.
 const STEP: usize = 16;
 
-/// What an AWS load balancer listens for.
+/// Listeners of an AWS load balancer.
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(super) struct Listeners {
     pub(super) http: bool,

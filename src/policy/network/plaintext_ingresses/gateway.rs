@@ -11,7 +11,7 @@ use crate::request::Request;
 const HTTP: i64 = 80;
 const HTTPS: [i64; 2] = [443, 8443];
 
-/// What a listener takes, as far as a route tells.
+/// Protocol of a listener, as far as a route tells.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Listener {
     Tls,

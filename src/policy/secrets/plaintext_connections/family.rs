@@ -25,7 +25,7 @@ pub(super) enum Family {
     Credentials,
 }
 
-/// What parameters say.
+/// Meaning of parameters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Said {
     /// TLS is demanded.
@@ -38,7 +38,7 @@ pub(super) enum Said {
     Nothing,
 }
 
-/// What a parameter says, and true if it beats others.
+/// Meaning of a parameter, and true if it beats others.
 struct Says {
     said: Said,
     is_first: bool,

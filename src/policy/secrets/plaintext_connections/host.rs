@@ -13,7 +13,7 @@ pub(super) enum Host {
     Local,
     /// Another host, or a reference, which is taken for one.
     Other,
-    /// What cannot be told to be a host.
+    /// A text that may not be a host.
     Unknown,
 }
 

@@ -77,7 +77,7 @@ fn pair(word: &str) -> Option<(&str, &str)> {
     Some((name, value.trim_matches('\'')))
 }
 
-/// What the pairs of a connection string tell of its client.
+/// Client that the pairs of a connection string are for.
 #[derive(Default)]
 struct Hints {
     is_postgres: bool,

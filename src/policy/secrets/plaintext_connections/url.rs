@@ -83,12 +83,12 @@ const SCHEMES: &[Scheme] = &[
 /// Parts of a JDBC scheme behind the name of the database: `jdbc:mysql:replication://`.
 const TOPOLOGIES: [&str; 8] =
     ["replication", "loadbalance", "failover", "sequential", "aurora", "pool", "proxy", "native"];
-/// What stands behind `+` in a scheme that is encrypted: `redis+tls`, `bolt+s`.
+/// Text behind `+` in a scheme that is encrypted: `redis+tls`, `bolt+s`.
 const ENCRYPTED: [&str; 7] = ["ssl", "tls", "s", "ssc", "https", "srvs", "wss"];
-/// What stands behind `+` in a scheme of sockets.
+/// Text behind `+` in a scheme of sockets.
 const SOCKETS: [&str; 4] = ["unix", "socket", "ipc", "uds"];
 
-/// What was read at a `://`.
+/// The URL that was read at a `://`.
 pub(super) struct Read {
     /// The kind of the plaintext connection.
     pub(super) kind: Option<&'static str>,
@@ -109,7 +109,7 @@ pub(super) fn at(text: &str, at: usize, known: &Known<'_>) -> Option<Read> {
     Some(Read { kind, end: begin + length })
 }
 
-/// What stands before `://`.
+/// Text before `://`.
 struct Prefix {
     scheme: &'static Scheme,
     is_jdbc: bool,
