@@ -350,7 +350,7 @@ fn judged(request: &Request<'_>, cap: Mode, outcome: &Outcome<'_>) -> Vec<ModedF
     let limit = covering.map(|kinds| policy.mode_on(kinds)).max().unwrap_or(Mode::Enforce);
     let cap = cap.min(limit);
     let judged = |finding: &Finding, failed| {
-        let warns = finding.only_warns || may_be_resolved_later(request, finding);
+        let warns = finding.is_warning || may_be_resolved_later(request, finding);
         let cap = if warns { cap.min(Mode::Warn) } else { cap };
         let (place, message) = (finding.place.clone(), finding.message.clone());
         ModedFinding {
@@ -383,7 +383,7 @@ fn judged(request: &Request<'_>, cap: Mode, outcome: &Outcome<'_>) -> Vec<ModedF
             // The fact that did not arrive in time is about another object.
             let depends_on_cluster = *failure == Failure::TimedOut;
             let (place, message) = (Place::object(), message.to_owned());
-            let finding = Finding { place, message, depends_on_cluster, only_warns: false, alike: None, count: 1 };
+            let finding = Finding { place, message, depends_on_cluster, is_warning: false, alike: None, count: 1 };
             vec![judged(&finding, true)]
         }
     }

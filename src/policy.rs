@@ -109,8 +109,8 @@ pub struct Finding {
     pub message: String,
     /// Set where another object of the cluster could put it right: such a finding refuses Pods only.
     pub depends_on_cluster: bool,
-    /// Set where the finding is a warning at most, whatever the mode of its policy.
-    pub only_warns: bool,
+    /// True for a warning: it never refuses, whatever the mode of its policy.
+    pub is_warning: bool,
     /// Text that is the same for a Pod and for the template that it was made from, where their messages differ.
     pub alike: Option<String>,
     /// Number of places that it stands for.
@@ -140,7 +140,7 @@ pub struct Report {
     /// Number of findings that were not kept, and of those among them that depend on the cluster.
     more: usize,
     more_depending: usize,
-    /// Number of those that are warnings at most.
+    /// Number of those that are warnings.
     more_warning: usize,
 }
 
@@ -207,20 +207,20 @@ impl Report {
         if !steps::take(FINDING_STEPS) {
             return;
         }
-        let (depends_on_cluster, only_warns) = (limit == Limit::DependsOnCluster, limit == Limit::Warns);
+        let (depends_on_cluster, is_warning) = (limit == Limit::DependsOnCluster, limit == Limit::Warns);
         if self.findings.len() < FINDINGS {
             self.findings.push(Finding {
                 place: place.into(),
                 message: message.to_string(),
                 depends_on_cluster,
-                only_warns,
+                is_warning,
                 alike: alike.map(ToString::to_string),
                 count: 1,
             });
         } else {
             self.more += 1;
             self.more_depending += usize::from(depends_on_cluster);
-            self.more_warning += usize::from(only_warns);
+            self.more_warning += usize::from(is_warning);
         }
     }
 
@@ -241,7 +241,7 @@ impl Report {
                 place: Place { within: Within::Many, ..Place::object() },
                 message: format!("must be put right in {} more places", self.more),
                 depends_on_cluster: self.more == self.more_depending,
-                only_warns: self.more == self.more_warning,
+                is_warning: self.more == self.more_warning,
                 alike: None,
                 count: self.more,
             });

@@ -173,7 +173,7 @@ fn read(text: &str, ceiling: Option<Mode>, now: Timestamp, problems: &mut Proble
     let break_glass = break_glass::groups(&fields, problems).into();
     let repairs_webhooks = webhooks::repairs(&fields, problems);
     let generate = generate(&fields, problems);
-    let mut workloads = Workloads::built_in();
+    let mut workloads = Workloads::built_in().clone();
     for (position, node) in fields.list("workloads", problems).iter().enumerate() {
         let path = format!("workloads[{position}]");
         if let Some(Err(error)) = workload(node, &path, problems).map(|row| workloads.push(row)) {

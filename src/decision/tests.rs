@@ -94,7 +94,7 @@ fn update(policies: &[ActivePolicy], world: &dyn World, new: &str, old: &str) ->
         pod(old)
     );
     let snapshot = snapshot();
-    let review = review::decode(review.as_bytes(), &Workloads::built_in(), jiff::Timestamp::UNIX_EPOCH);
+    let review = review::decode(review.as_bytes(), Workloads::built_in(), jiff::Timestamp::UNIX_EPOCH);
     let request = review.expect("has a uid").request;
     let facts = Facts::new(world);
     let outcomes = engine::judge_at_once(policies, &request, &facts);

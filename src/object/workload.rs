@@ -1,6 +1,7 @@
 //! The kinds that hold pod templates, and the paths of these. One table for reading objects, messages and patch paths.
 
 use std::borrow::Cow;
+use std::sync::LazyLock;
 
 use serde::Serialize;
 
@@ -60,7 +61,12 @@ pub struct Workloads(Vec<Workload>);
 
 impl Workloads {
     /// The kinds of Kubernetes itself.
-    pub fn built_in() -> Self {
+    pub fn built_in() -> &'static Self {
+        static KINDS: LazyLock<Workloads> = LazyLock::new(Workloads::of_kubernetes);
+        &KINDS
+    }
+
+    fn of_kubernetes() -> Self {
         let path = |fields: &[&'static str]| fields.iter().map(|field| Cow::Borrowed(*field)).collect();
         let row = |group, kind, resource, template: &[&'static str]| Workload {
             group: Cow::Borrowed(group),
@@ -134,5 +140,16 @@ impl Workload {
     /// True for a Pod, false for a kind that holds templates.
     pub fn is_pod(&self) -> bool {
         self.templates.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BUILT_IN, Workloads};
+
+    #[test]
+    fn the_kinds_of_kubernetes_are_made_once() {
+        assert!(std::ptr::eq(Workloads::built_in(), Workloads::built_in()));
+        assert_eq!(Workloads::built_in().iter().count(), BUILT_IN);
     }
 }

@@ -27,21 +27,103 @@ struct Values<'p> {
     listed: BTreeSet<&'p str>,
 }
 
-/// True if the peers are together all Pods of all namespaces: one of them has no requirement, or those that have one, on the
-/// same label, leave out no value of it. Selectors of several requirements that only together leave nothing out are not seen.
+/// The requirements of a peer that are not known to hold.
+type Open<'p> = Vec<(Label<'p>, &'p Requirement)>;
+
+/// Where selectors have several requirements: number of requirements and of their values that are looked at, and of cases that are
+/// told apart. What needs more is not seen.
+const SIZE: usize = 1_024;
+const CASES: u32 = 512;
+
+/// True if the peers are together all Pods of all namespaces: one of them has no requirement, those that have one, on the same
+/// label, leave out no value of it, or no Pod is left in any case of the labels that several requirements are about.
 pub(super) fn is_everybody<'p>(peers: impl Iterator<Item = &'p PodPeer>) -> bool {
     let mut labels: BTreeMap<Label<'p>, Values<'p>> = BTreeMap::new();
+    let (mut all, mut size) = (Vec::<Open<'p>>::new(), 0);
     for peer in counted(peers) {
         let (namespaces, pods) = (demanding(&peer.namespaces, true), demanding(&peer.pods, false));
-        let (label, requirement) = match (namespaces.as_slice(), pods.as_slice()) {
-            ([], []) => return true,
-            ([one], []) => (Label::OfNamespace(&one.key), *one),
-            ([], [one]) => (Label::OfPod(&one.key), *one),
-            _ => continue,
-        };
-        labels.entry(label).or_default().add(&requirement.operator);
+        let of_namespaces = namespaces.into_iter().map(|one| (Label::OfNamespace(&one.key), one));
+        let open: Open<'_> = of_namespaces.chain(pods.into_iter().map(|one| (Label::OfPod(&one.key), one))).collect();
+        match open.as_slice() {
+            [] => return true,
+            [(label, requirement)] => labels.entry(*label).or_default().add(&requirement.operator),
+            _ => {}
+        }
+        size += open.iter().map(|(_, requirement)| 1 + requirement.operator.values().len()).sum::<usize>();
+        if size <= SIZE {
+            all.push(open);
+        }
     }
-    labels.iter().any(|(label, values)| values.are_all(*label == Label::OfNamespace(NAMESPACE_NAME)))
+    // Where each has one requirement, labels do not add up with one another.
+    let adds_up = size <= SIZE && all.iter().any(|open| open.len() > 1);
+    labels.iter().any(|(label, values)| values.are_all(label.is_always_there()))
+        || adds_up && leave_out_nobody(&all, &mut { CASES })
+}
+
+/// True if every Pod is among the peers, in each case of the first label that they are about. False where the cases are used up.
+fn leave_out_nobody(peers: &[Open<'_>], cases: &mut u32) -> bool {
+    if peers.iter().any(Vec::is_empty) {
+        return true;
+    }
+    let Some((label, _)) = peers.iter().flatten().next() else { return false };
+    let about = || peers.iter().flatten().filter(|(of, _)| of == label).map(|(_, requirement)| *requirement);
+    let mut values: BTreeSet<Case<'_>> = BTreeSet::from([Case::Other]);
+    if !label.is_always_there() {
+        values.insert(Case::Absent);
+    }
+    for requirement in counted(about()) {
+        values.extend(counted(requirement.operator.values()).map(|value| Case::Value(value)));
+    }
+    values.into_iter().all(|case| {
+        let Some(left) = cases.checked_sub(1) else { return false };
+        *cases = left;
+        let selecting = counted(peers).filter(|open| {
+            open.iter().all(|(of, requirement)| of != label || case.is_selected_by(&requirement.operator))
+        });
+        let rest = selecting.map(|open| open.iter().filter(|(of, _)| of != label).copied().collect());
+        leave_out_nobody(&rest.collect::<Vec<Open<'_>>>(), cases)
+    })
+}
+
+/// A case of a label: what requirements tell apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Case<'p> {
+    Absent,
+    /// A value that no requirement names.
+    Other,
+    Value(&'p str),
+}
+
+impl Case<'_> {
+    fn is_selected_by(self, operator: &Operator) -> bool {
+        let is_among =
+            |values: &[String]| matches!(self, Self::Value(value) if counted(values).any(|one| one == value));
+        match operator {
+            Operator::In(values) => is_among(values),
+            Operator::NotIn(values) => !is_among(values),
+            Operator::Exists => self != Self::Absent,
+            Operator::DoesNotExist => self == Self::Absent,
+            // How these add up is not computed.
+            Operator::Contains(_) | Operator::StartsWith(_) | Operator::EndsWith(_) | Operator::Invalid => false,
+        }
+    }
+}
+
+impl Operator {
+    /// The values that it names.
+    fn values(&self) -> &[String] {
+        match self {
+            Self::In(values) | Self::NotIn(values) => values,
+            _ => &[],
+        }
+    }
+}
+
+impl Label<'_> {
+    /// True if every object has it.
+    fn is_always_there(self) -> bool {
+        self == Self::OfNamespace(NAMESPACE_NAME)
+    }
 }
 
 /// The requirements of a selector, each once, without those that always hold.

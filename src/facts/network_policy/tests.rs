@@ -183,3 +183,66 @@ fn many_blocks_and_ranges_add_up_within_the_budget() {
         assert!(allowance.taken() < u64::from(POLICY) / 2, "{}", allowance.taken());
     }
 }
+
+#[test]
+fn selectors_of_several_requirements_add_up() {
+    let of = |key: &str, operator: &str, values: Value| json!({"key": key, "operator": operator, "values": values});
+    let team = |operator, values: &[&str]| of("team", operator, json!(values));
+    let app = |operator, values: &[&str]| of("app", operator, json!(values));
+    let namespaces = |of: Value| json!({"namespaceSelector": {"matchExpressions": of}});
+    let both = |namespaces: Value, pods: Value| json!({"namespaceSelector": {"matchExpressions": namespaces}, "podSelector": {"matchExpressions": pods}});
+    for (peers, expected) in [
+        (json!([namespaces(json!([team("NotIn", &["a"])])), namespaces(json!([team("NotIn", &["b"])]))]), true),
+        (json!([namespaces(json!([team("NotIn", &["a", "b"])])), namespaces(json!([team("NotIn", &["b"])]))]), false),
+        (
+            json!([
+                namespaces(json!([team("In", &["a"])])),
+                both(json!([team("NotIn", &["a"])]), json!([app("Exists", &[])])),
+                both(json!([team("NotIn", &["a"])]), json!([app("DoesNotExist", &[])])),
+            ]),
+            true,
+        ),
+        (
+            json!([
+                namespaces(json!([team("In", &["a"])])),
+                both(json!([team("NotIn", &["a"])]), json!([app("Exists", &[])])),
+                both(json!([team("NotIn", &["a", "b"])]), json!([app("DoesNotExist", &[])])),
+            ]),
+            false,
+        ),
+        (
+            json!([
+                namespaces(json!([team("In", &["a"])])),
+                both(json!([team("NotIn", &["a"])]), json!([app("NotIn", &["x"])])),
+                both(json!([team("NotIn", &["a"])]), json!([app("NotIn", &["y"])])),
+            ]),
+            true,
+        ),
+        (json!([namespaces(json!([team("NotIn", &["a"]), app("Exists", &[])])), namespaces(json!([]))]), true),
+        (json!([namespaces(json!([team("Exists", &[]), team("DoesNotExist", &[])]))]), false),
+    ] {
+        assert_eq!(is_open(&json!([{"to": peers}])), expected, "{peers}");
+        // One policy a peer.
+        let apart = peers.as_array().expect("peers").iter().map(|peer| read(&json!([{"to": [peer]}])));
+        assert_eq!(is_open_within(&apart.collect::<Vec<_>>(), json!({})), expected, "{peers}");
+    }
+}
+
+#[test]
+fn of_selectors_with_many_labels_a_bounded_number_is_looked_at() {
+    let requirement = |label: usize, operator: &str| json!({"key": format!("k{label}"), "operator": operator});
+    // Every combination of so many labels; all of them together are everybody.
+    let peers = |labels: usize| -> Value {
+        let peer = |number: usize| {
+            let operator = |label: usize| if number >> label & 1 == 0 { "Exists" } else { "DoesNotExist" };
+            let all: Vec<Value> = (0..labels).map(|label| requirement(label, operator(label))).collect();
+            json!({"namespaceSelector": {"matchExpressions": all}})
+        };
+        (0..1_usize << labels).map(peer).collect()
+    };
+    assert!(is_open(&json!([{"to": peers(7)}])));
+    let many = read(&json!([{"to": peers(8)}]));
+    let allowance = Allowance::new(POLICY);
+    assert!(!is_open_within(&[many], json!({})), "too many requirements: not seen");
+    assert!(!allowance.is_exhausted(), "{}", allowance.taken());
+}

@@ -122,7 +122,7 @@ impl InteractiveAccess {
 /// The ephemeral containers that the old object does not have. If that cannot be read, all of them.
 fn added<'r, 'a>(request: &'r Request<'a>) -> impl Iterator<Item = Container<'r, 'a>> {
     let is_ephemeral = |container: &Container<'_, '_>| container.list() == ContainerList::Ephemeral;
-    let before = request.before(&Workloads::built_in()).ok().flatten();
+    let before = request.before(Workloads::built_in()).ok().flatten();
     let known: HashSet<String> = before.iter().flat_map(Request::containers).filter(is_ephemeral).map(name).collect();
     request.containers().filter(is_ephemeral).filter(move |container| !known.contains(container.name()))
 }

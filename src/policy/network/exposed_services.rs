@@ -29,7 +29,7 @@ const SOURCE_RANGES: &str = "service.beta.kubernetes.io/load-balancer-source-ran
 pub(crate) struct ExposedServices {
     /// Providers of this cluster: load balancers that are internal by all their annotations of this kind need no source ranges.
     internal: Vec<Provider>,
-    /// Whether a load balancer may also open a port on every node.
+    /// True if a load balancer may also open a port on every node.
     balancer_node_ports: bool,
     /// Addresses that externalIPs may name.
     #[serde(rename = "externalIPs")]

@@ -52,7 +52,7 @@ pub(crate) struct HeaderlessIngresses {
     config_maps: Names,
     /// Middlewares of Traefik that set the headers, as annotations name them; without any, every middleware counts.
     middlewares: Names,
-    /// Whether headers that a snippet sets count.
+    /// True if headers that a snippet sets count.
     snippets: bool,
 }
 

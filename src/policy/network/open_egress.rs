@@ -13,6 +13,18 @@ use crate::object::{Object, Path, Place, REASON};
 use crate::policy::{Allowed, Control, Fields, Kinds, Meta, Policy, Report, Severity, Validator};
 use crate::request::Request;
 
+/// The rules that need no reason, in either direction.
+pub(super) const NARROW_RULES: &[Allowed] = &[Allowed::Words(
+    "rules that do not open every port of a protocol to a wide public block (`widest`: IPv4 /8, IPv6 /16) or to every pod of the \
+     cluster",
+)];
+/// The field of the reason.
+pub(super) const REASON_FIELD: Fields = Fields::of(&["metadata.annotations[portcullis.dev/reason]"])
+    .allow(&[Allowed::Words("with open rules: the reason, which is recorded")]);
+/// Controls of either direction.
+pub(super) const CONTROLS: &[Control] =
+    &[Control { standard: "NSA/CISA Kubernetes Hardening Guidance", name: "Network policies" }];
+
 /// Settings.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -32,16 +44,9 @@ impl Policy for OpenEgress {
         fix: "allow only the peers and ports that the pods need, or write the reason into the annotation \
               portcullis.dev/reason",
         kinds: &[Kinds::Resource(NETWORK_POLICIES)],
-        fields: &[
-            Fields::of(&["spec.egress"]).allow(&[Allowed::Words(
-                "rules that do not open every port of a protocol to a wide public block (`widest`: IPv4 /8, IPv6 /16) or to \
-                 every pod of the cluster",
-            )]),
-            Fields::of(&["metadata.annotations[portcullis.dev/reason]"])
-                .allow(&[Allowed::Words("with open rules: the reason, which is recorded")]),
-        ],
+        fields: &[Fields::of(&["spec.egress"]).allow(NARROW_RULES), REASON_FIELD],
         changes: &[],
-        controls: &[Control { standard: "NSA/CISA Kubernetes Hardening Guidance", name: "Network policies" }],
+        controls: CONTROLS,
     };
 }
 

@@ -5,11 +5,11 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::open_egress::judge_direction;
+use super::open_egress::{CONTROLS, NARROW_RULES, REASON_FIELD, judge_direction};
 use crate::addresses::Widest;
 use crate::facts::{Direction, Facts, Pending};
 use crate::object::resource::NETWORK_POLICIES;
-use crate::policy::{Allowed, Control, Fields, Kinds, Meta, Policy, Report, Severity, Validator};
+use crate::policy::{Fields, Kinds, Meta, Policy, Report, Severity, Validator};
 use crate::request::Request;
 
 /// Settings.
@@ -31,16 +31,9 @@ impl Policy for OpenIngress {
         fix: "allow only the peers and ports that the pods serve, or write the reason into the annotation \
               portcullis.dev/reason",
         kinds: &[Kinds::Resource(NETWORK_POLICIES)],
-        fields: &[
-            Fields::of(&["spec.ingress"]).allow(&[Allowed::Words(
-                "rules that do not open every port of a protocol to a wide public block (`widest`: IPv4 /8, IPv6 /16) or to \
-                 every pod of the cluster",
-            )]),
-            Fields::of(&["metadata.annotations[portcullis.dev/reason]"])
-                .allow(&[Allowed::Words("with open rules: the reason, which is recorded")]),
-        ],
+        fields: &[Fields::of(&["spec.ingress"]).allow(NARROW_RULES), REASON_FIELD],
         changes: &[],
-        controls: &[Control { standard: "NSA/CISA Kubernetes Hardening Guidance", name: "Network policies" }],
+        controls: CONTROLS,
     };
 }
 

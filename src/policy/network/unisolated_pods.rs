@@ -25,7 +25,7 @@ use crate::request::Request;
 pub(crate) struct UnisolatedPods {
     /// Directions in which a pod must be isolated.
     directions: Vec<Direction>,
-    /// Whether NetworkPolicies that together let everything through count.
+    /// True if NetworkPolicies that together let everything through isolate a pod all the same.
     counts_open: bool,
     /// Smallest public blocks that count as everything, where open policies do not count.
     widest: Widest,

@@ -25,7 +25,7 @@ const VALUES: usize = 64;
 pub(crate) struct RequiredSettings {
     /// The variables. Without any, nothing is found.
     variables: Variables,
-    /// Whether a variable counts that may come from a ConfigMap or Secret, whose content no request shows.
+    /// True if a variable counts as set where it may come from a ConfigMap or Secret, whose content no request shows.
     counts_unseen: bool,
 }
 

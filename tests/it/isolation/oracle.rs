@@ -9,7 +9,6 @@
 //!   about two policies or peers instead, with *NotIn* and with *DoesNotExist*.
 //! - `matchLabels` with an empty value selects what has no such label for cyclonus. It is asked about *In*.
 //! - `64:ff9b::/96` stands for IPv4 behind a translator, of which cyclonus knows nothing. None is generated.
-//! - Peers that select all Pods only together, some of them by several labels, are not seen (`selection.rs`): counted, and few.
 
 mod generator;
 
@@ -263,24 +262,6 @@ impl Cells {
     }
 }
 
-/// True if a peer of some policy has selectors of more than one requirement.
-fn has_several(policies: &[Value]) -> bool {
-    let count = |selector: &Value| {
-        let length = |list: Option<usize>| list.unwrap_or_default();
-        length(selector["matchLabels"].as_object().map(serde_json::Map::len))
-            + length(selector["matchExpressions"].as_array().map(Vec::len))
-    };
-    let rules = |policy: &Value| ["ingress", "egress"].map(|direction| policy["spec"][direction].as_array().cloned());
-    policies.iter().flat_map(rules).flatten().flatten().any(|rule| {
-        let peers = ["from", "to"].into_iter().filter_map(|peers| rule[peers].as_array()).flatten();
-        peers.into_iter().any(|peer| {
-            // Without a selector of namespaces it is the policy's own.
-            let own = usize::from(peer.get("podSelector").is_some() && peer.get("namespaceSelector").is_none());
-            own + count(&peer["namespaceSelector"]) + count(&peer["podSelector"]) > 1
-        })
-    })
-}
-
 fn configured(direction: &str, [ipv4, ipv6]: [u8; 2]) -> Snapshot {
     judging::configured(&format!(
         "policies: {{unisolated-pods: {{mode: enforce, settings: {{directions: [{direction}], countsOpen: false, \
@@ -307,7 +288,7 @@ fn what_is_open_agrees_with_cyclonus() {
     let ports: Vec<Value> =
         PROTOCOLS.iter().flat_map(|protocol| PORTS.map(|port| json!({"Protocol": protocol, "Number": port}))).collect();
     let mut generator = Generator(Random(seed));
-    let (mut open, mut closed, mut unseen) = (0_u64, 0_u64, 0_u64);
+    let (mut open, mut closed) = (0_u64, 0_u64);
     for pair in 0..pairs {
         let policies: Vec<Value> = (0..=generator.0.below(3)).map(|_| generator.policy()).collect();
         let labels = generator.0.one(&labelled("app")).clone();
@@ -332,7 +313,6 @@ fn what_is_open_agrees_with_cyclonus() {
             allowed.iter().map(|allowed| cells.are_open(allowed, &public, *widest)).collect();
         let protocols = || by_port.chunks(PORTS.len());
         let expected = protocols().any(|ports| ports.iter().all(|(addresses, pods)| *addresses || *pods));
-        let by_addresses = protocols().any(|ports| ports.iter().all(|(addresses, _)| *addresses));
 
         let here = policies.iter().filter(|policy| policy["metadata"]["namespace"] == "default");
         let read: Vec<NetworkPolicy> = here.map(|policy| NetworkPolicy::read(policy.clone()).expect("valid")).collect();
@@ -340,14 +320,10 @@ fn what_is_open_agrees_with_cyclonus() {
             "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web", "labels": labels}, "spec": {},
         });
         let found = !missing(snapshot, &pod, &Here(std::sync::Arc::new(read.into()))).is_empty();
-        if expected && !found && !by_addresses && has_several(&policies) {
-            unseen += 1;
-            continue;
-        }
         assert_eq!(found, expected, "{}", context());
         *(if found { &mut open } else { &mut closed }) += 1;
     }
-    println!("{open} open, {closed} closed, {unseen} open by selectors that only together select everybody");
+    println!("{open} open, {closed} closed");
     // The generator makes enough of each.
-    assert!(open > pairs / 5 && closed > pairs / 5 && unseen <= pairs / 100, "{open} {closed} {unseen}");
+    assert!(open > pairs / 5 && closed > pairs / 5, "{open} {closed}");
 }

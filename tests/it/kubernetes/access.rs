@@ -82,6 +82,7 @@ fn roles_and_bindings_are_judged_and_the_cluster_keeps_its_own() {
 
     refuses_warns_and_admits(&admin);
     an_old_violator_can_change_elsewhere(&admin);
+    an_update_is_judged_if_it_changes_what_policies_read(&admin, &portcullis);
 
     // The controller takes the rules of an old role into a new one.
     let mut whole = role("whole", &json!([]));
@@ -174,4 +175,38 @@ fn an_old_violator_can_change_elsewhere(admin: &Admin<'_>) {
     assert!(admin.patch(bound, &subjects(&["a", "b", "c"])).refused().starts_with("powerful-bindings: "));
     admin.patch(bound, &subjects(&["b"])).admitted();
     assert!(admin.patch(bound, &subjects(&["a", "b"])).refused().starts_with("powerful-bindings: "));
+}
+
+/// Server-side apply sends what has not changed, too, and must not wait for us.
+fn an_update_is_judged_if_it_changes_what_policies_read(admin: &Admin<'_>, portcullis: &Portcullis) {
+    let reads = |resource: &str| json!([{"apiGroups": [""], "resources": [resource], "verbs": ["get"]}]);
+    admin.post("clusterroles", &role("quiet", &reads("pods"))).admitted();
+    admin.post("clusterrolebindings", &binding("quiet", "view", &["a"])).admitted();
+    let owner = admin.get("clusterroles/view").admitted();
+    let owner = json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "name": "view", "uid": owner["metadata"]["uid"],
+    });
+    let judged = || {
+        let is_it = |record: &&Value| {
+            record["operation"] == "UPDATE" && record["name"] == "quiet" && record["user"]["name"] == "admin"
+        };
+        portcullis.records().iter().filter(is_it).count()
+    };
+    for (place, patch) in [
+        ("clusterroles/quiet", json!({"rules": reads("services")})),
+        ("clusterroles/quiet", json!({"metadata": {"labels": {"team": "shop"}}})),
+        ("clusterroles/quiet", json!({"metadata": {"annotations": {"example.com/team": "shop"}}})),
+        ("clusterroles/quiet", json!({"metadata": {"ownerReferences": [owner]}})),
+        (
+            "clusterroles/quiet",
+            json!({"aggregationRule": {"clusterRoleSelectors": [{"matchLabels": {"example.com/none": "true"}}]}}),
+        ),
+        ("clusterrolebindings/quiet", json!({"subjects": [subject("b")]})),
+    ] {
+        let before = judged();
+        admin.patch(place, &patch).admitted();
+        assert_eq!(judged(), before + 1, "{patch}");
+        admin.patch(place, &patch).admitted();
+        assert_eq!(judged(), before + 1, "unchanged: {patch}");
+    }
 }

@@ -130,7 +130,7 @@ fn access_is_left_to_those_whom_the_settings_name() {
         let answer = space.get(path, "proxy/metrics");
         assert!(answer.message().contains("interactive-access: "), "{path}: {answer:#?}");
     }
-    let answer = plane.admin.call(Method::GET, &format!("/api/v1/nodes/{NODE}/proxy/metrics"), None);
+    let answer = plane.admin_of(&space).call(Method::GET, &format!("/api/v1/nodes/{NODE}/proxy/metrics"), None);
     assert!(answer.warns("interactive-access: ") && !answer.message().contains("admission"), "{answer:#?}");
 
     let uid = record["uid"].as_str().expect("a uid").to_owned();

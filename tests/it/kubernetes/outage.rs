@@ -6,23 +6,63 @@ use axum::http::{Method, Request};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use serde_json::json;
+use portcullis::mode::Mode;
+use portcullis::pod_security::Version;
+use portcullis::policy::catalogue::Entry;
+use serde_json::{Value, json};
 
-use super::eventually;
-use super::objects::{broken_pod, broken_spec, holder, pod, spec};
+use super::objects::{broken_pod, broken_spec, holder, pod};
 use super::plane::Plane;
 use super::process::Portcullis;
 use super::space::{Space, account};
+use super::{eventually, objects};
+use crate::{fixtures, judging};
 
 /// Objects that the API server creates at startup if missing (`K/plugin/pkg/auth/authorizer/rbac/bootstrappolicy`).
 const ROLE: &str = "/apis/rbac.authorization.k8s.io/v1/clusterroles/system:discovery";
 const PUBLIC: &str = "/api/v1/namespaces/kube-public";
-/// Policies that `hardened` does not enforce, on objects other than pods.
-const ENFORCED: &str = "policies:\n  unlabelled-namespaces: {mode: enforce}\n  \
-    required-metadata: {mode: enforce, settings: {instances: [{name: owner, labels: {team: '.+'}, kinds: [{kind: ConfigMap}, \
-    {kind: Secret}, {kind: Namespace}, {kind: StorageClass}]}]}}\n  \
-    allowed-values: {mode: enforce, settings: {instances: [{name: types, path: spec.type, values: [ClusterIP], kinds: \
-    [{kind: Service}]}]}}\n";
+/// Settings with which a policy refuses more than with those of its fixtures.
+const SETTINGS: [(&str, &str); 3] = [
+    (
+        "required-metadata",
+        "{instances: [{name: owner, labels: {team: '.+'}, kinds: [{kind: ConfigMap}, {kind: Secret}, {kind: Namespace}, \
+         {kind: StorageClass}]}]}",
+    ),
+    ("allowed-values", "{instances: [{name: types, path: spec.type, values: [ClusterIP], kinds: [{kind: Service}]}]}"),
+    ("interactive-access", "{nodes: enforce}"),
+];
+
+/// The shipped configuration, and in `enforce` every policy that it does not enforce.
+fn everything_enforced() -> String {
+    let is_enforced = |configuration: &str, entry: &Entry| {
+        let snapshot = judging::configured(configuration);
+        snapshot.policies("").iter().any(|policy| policy.meta.id == entry.meta.id && policy.mode == Mode::Enforce)
+    };
+    let shipped = shipped();
+    let left_out = |configuration: &str| {
+        // What one policy replaces, it finds.
+        let replaced: Vec<&str> = fixtures::validators().flat_map(|entry| entry.replaces(Version::LATEST)).collect();
+        let others = fixtures::validators().filter(|entry| !replaced.contains(&entry.meta.id));
+        others.filter(|entry| !is_enforced(configuration, entry)).collect::<Vec<_>>()
+    };
+    let line = |entry: &&Entry| {
+        let id = entry.meta.id;
+        let settings = SETTINGS.iter().find(|(of, _)| *of == id);
+        let enforced = settings.map(|(_, settings)| format!("{{mode: enforce, settings: {settings}}}"));
+        format!("  {id}: {}\n", enforced.unwrap_or_else(|| fixtures::enforced(id)))
+    };
+    let configuration = format!("{shipped}policies:\n{}", left_out(&shipped).iter().map(line).collect::<String>());
+    let missing: Vec<&str> = left_out(&configuration).iter().map(|entry| entry.meta.id).collect();
+    assert_eq!(missing, [] as [&str; 0], "{configuration}");
+    configuration
+}
+
+/// A pod spec with which no policy finds anything.
+fn spec() -> Value {
+    let mut spec = objects::spec();
+    spec["hostUsers"] = false.into();
+    spec
+}
 
 #[test]
 fn a_dead_webhook_holds_up_neither_the_api_server_nor_its_own_return() {
@@ -33,7 +73,7 @@ fn a_dead_webhook_holds_up_neither_the_api_server_nor_its_own_return() {
     let elsewhere = Space::new(&plane, "it-elsewhere");
     // The probes that wait for the registration name it.
     Space::named(&plane.admin, "default").create("serviceaccounts", &account("web", None)).admitted();
-    let mut portcullis = Portcullis::guard(&plane, &[], &(shipped() + ENFORCED), &[]);
+    let mut portcullis = Portcullis::guard(&plane, &[], &everything_enforced(), &[]);
     elsewhere.create("pods", &broken_pod("web")).refused();
     elsewhere.create("pods", &pod("before", spec())).admitted();
 
@@ -113,6 +153,12 @@ fn a_dead_webhook_holds_up_neither_the_api_server_nor_its_own_return() {
     let mut broken = broken_pod("dns");
     broken["spec"]["serviceAccountName"] = "default".into();
     system.create("pods", &broken).admitted();
+    let exec = "pods/dns/exec?container=web&command=sh&stdout=true";
+    let answer = system.create(exec, &Value::Null);
+    assert!(
+        !answer.is_success() && !answer.message().contains("webhook"),
+        "nothing but a node is missing: {answer:#?}"
+    );
     // … and ourselves: the Deployment that brings us back, its ReplicaSet and its Pod.
     own.patch("deployments", "portcullis", &scale).admitted();
     own.patch("deployments", "portcullis", &json!({"spec": {"replicas": 1}})).admitted();
@@ -127,7 +173,7 @@ fn a_dead_webhook_holds_up_neither_the_api_server_nor_its_own_return() {
     elsewhere.create("pods", &broken_pod("web")).refused();
 }
 
-fn object(api_version: &str, kind: &str, name: &str) -> serde_json::Value {
+fn object(api_version: &str, kind: &str, name: &str) -> Value {
     json!({"apiVersion": api_version, "kind": kind, "metadata": {"name": name}})
 }
 

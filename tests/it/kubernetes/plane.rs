@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::client::Client;
+use super::space::Space;
 
 /// A running control plane.
 pub(crate) struct Plane {
@@ -110,12 +111,22 @@ impl Plane {
         }))
     }
 
+    /// The administrator, whose requests about what lives in no namespace reach the webhooks of the test that has this namespace
+    /// first, and those of no other test.
+    pub(crate) fn admin_of(&self, space: &Space) -> Client {
+        self.acting("admin", &["system:masters", &space.name])
+    }
+
     /// A client that is the administrator and acts as somebody else.
     pub(crate) fn impersonating(&self, name: &str, group: &str) -> Client {
+        self.acting(name, &[group])
+    }
+
+    fn acting(&self, name: &str, groups: &[&str]) -> Client {
         let mut kubeconfig = Kubeconfig::read_from(&self.place.kubeconfig).expect("its kubeconfig");
         let user = kubeconfig.auth_infos.first_mut().and_then(|user| user.auth_info.as_mut()).expect("its one user");
         user.impersonate = Some(name.to_owned());
-        user.impersonate_groups = Some(vec![group.to_owned()]);
+        user.impersonate_groups = Some(groups.iter().map(|group| (*group).to_owned()).collect());
         Client::new(kubeconfig)
     }
 

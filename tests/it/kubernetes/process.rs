@@ -22,9 +22,6 @@ use crate::ports::Port;
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_portcullis");
 const REGISTRATION: &str = "/apis/admissionregistration.k8s.io/v1";
 const HEAD: &str = "apiVersion: portcullis.dev/v1alpha1\nkind: Configuration\n";
-/// Holds for what lives in a namespace, and for a dry run of anything else or a connection to it.
-const IN_NAMESPACES: &str = "has(request.namespace) && request.namespace != '' || has(request.dryRun) && request.dryRun == true || \
-                             request.operation == 'CONNECT'";
 /// Seconds from SIGTERM to the end, of which it goes on accepting for a quarter.
 const GRACE: &str = "4";
 
@@ -184,7 +181,7 @@ impl Portcullis {
             for webhook in entries.iter_mut().filter(|_| !names.is_empty()) {
                 // No selector holds back what lives in no namespace, and other tests write such objects too.
                 let conditions = webhook["matchConditions"].as_array_mut().expect("every webhook has conditions");
-                conditions.push(json!({"name": "dry-run-of-what-lives-in-no-namespace", "expression": IN_NAMESPACES}));
+                conditions.push(json!({"name": "in-a-namespace-or-by-this-test", "expression": is_ours(&probed)}));
             }
             for webhook in entries.iter_mut().filter(|_| insists && endpoint == "mutate") {
                 webhook["failurePolicy"] = "Fail".into();
@@ -304,6 +301,15 @@ impl Drop for Server {
 
 fn keep(log: &Mutex<String>, line: &str) {
     log.lock().unwrap_or_else(PoisonError::into_inner).push_str(line);
+}
+
+/// The condition that a request is about something that lives in a namespace, or comes from [`Plane::admin_of`] the test that has
+/// this one.
+fn is_ours(space: &Space) -> String {
+    let group = &space.name;
+    format!(
+        "has(request.namespace) && request.namespace != '' || has(request.userInfo.groups) && '{group}' in request.userInfo.groups"
+    )
 }
 
 /// A GET over plain HTTP.
