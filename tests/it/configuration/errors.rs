@@ -71,7 +71,7 @@ trail: {fil: x, file: 7}
             "15:3: policies.writable-root-filesystems: needs a mode: the profile does not set one",
             "17:11: namespaces[0].match.name: unknown key; did you mean names?",
             "19:3: namespaces[1].cieling: unknown key; did you mean ceiling?",
-            "20:3: namespaces[2].match: must name namespaces: match: {names: [NAME]}",
+            "20:3: namespaces[2].match: must name namespaces: match: {names: [NAME]}, or a label of theirs: match: {labels: {KEY: VALUE}}",
             "21:3: namespaces[3]: must be a mapping",
             "22:14: exceptions[0].name: is missing; write name: old-shop-images",
             "22:14: exceptions[0].policies: must name policies, such as policies: [root-users]",

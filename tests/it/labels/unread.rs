@@ -44,6 +44,11 @@ fn asked(answer: Option<Answer>) -> Asked {
     Asked(answer, AtomicUsize::new(0))
 }
 
+/// A world in which nobody ever answers.
+pub(super) fn unknown() -> impl World {
+    asked(None)
+}
+
 /// The server's decision about a creation.
 fn decided(snapshot: &Snapshot, object: &Value, world: &dyn World, patience: Duration) -> Decision {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
