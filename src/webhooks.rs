@@ -104,10 +104,7 @@ pub fn validating(snapshot: &Snapshot, target: &Target) -> ValidatingWebhookConf
     };
     let enforcing = webhooks("enforce", "", Mode::Enforce..=Mode::Enforce, "Fail", ENFORCE_TIMEOUT);
     let observing = webhooks("observe", "-observe", Mode::Audit..=Mode::Warn, "Ignore", OBSERVE_TIMEOUT);
-    ValidatingWebhookConfiguration {
-        metadata: metadata(snapshot),
-        webhooks: Some([enforcing, observing].concat()),
-    }
+    ValidatingWebhookConfiguration { metadata: metadata(snapshot), webhooks: Some([enforcing, observing].concat()) }
 }
 
 /// The configuration that sends `/mutate` what the mutators in force may patch. What they did not set, because nobody

@@ -45,7 +45,8 @@ pub(super) fn groups(snapshot: &Snapshot, settings: &Settings) -> (Vec<Group>, V
         // What the top has is judged in namespaces with a label too.
         let of_top = at("");
         for (entry, label) in snapshot.raising().enumerate() {
-            let Some((policy, wanted)) = raised(snapshot, rule, entry).filter(|(_, wanted)| of_top.as_ref() != Some(wanted))
+            let Some((policy, wanted)) =
+                raised(snapshot, rule, entry).filter(|(_, wanted)| of_top.as_ref() != Some(wanted))
             else {
                 continue;
             };
@@ -77,7 +78,8 @@ fn raised<'s>(snapshot: &'s Snapshot, rule: &Rule, entry: usize) -> Option<(&'s 
     let scope = snapshot.raised_by(entry)?;
     let policy = scope.policies.iter().find(|policy| policy.meta.id == rule.id)?;
     let counts = policy.mode == Mode::Enforce && !may_be_old(snapshot, policy);
-    let expression = counts.then(|| (rule.expression)(policy.meta, snapshot.version(), scope.settings.get(rule.id)))??;
+    let expression =
+        counts.then(|| (rule.expression)(policy.meta, snapshot.version(), scope.settings.get(rule.id)))??;
     Some((policy, expression))
 }
 
@@ -120,7 +122,8 @@ fn notes(snapshot: &Snapshot, settings: &Settings) -> Vec<String> {
     let of_exceptions = snapshot.exceptions().iter().filter_map(|one| one.matching.namespace.as_deref());
     let namespaces: BTreeSet<&str> = named.into_iter().chain(of_exceptions).chain([""]).collect();
     let of_labels = (0..snapshot.raising().len()).filter_map(|entry| snapshot.raised_by(entry));
-    let raised = of_labels.flat_map(|scope| scope.policies.iter().map(move |policy| (policy, scope.settings.get(policy.meta.id))));
+    let raised = of_labels
+        .flat_map(|scope| scope.policies.iter().map(move |policy| (policy, scope.settings.get(policy.meta.id))));
     let mut enforces = false;
     for (policy, of_policy) in raised.filter(|(policy, _)| policy.mode == Mode::Enforce) {
         let meta = policy.meta;
@@ -129,10 +132,10 @@ fn notes(snapshot: &Snapshot, settings: &Settings) -> Vec<String> {
         }
         enforces = true;
         let rule = RULES.iter().find(|rule| rule.id == meta.id);
-        match rule.and_then(|rule| (rule.expression)(meta, snapshot.version(), of_policy)) {
-            None => drop(unruled.insert(meta.id)),
-            Some(_) if may_be_old(snapshot, policy) => drop(old.insert(meta.id)),
-            Some(_) => {}
+        if rule.and_then(|rule| (rule.expression)(meta, snapshot.version(), of_policy)).is_none() {
+            unruled.insert(meta.id);
+        } else if may_be_old(snapshot, policy) {
+            old.insert(meta.id);
         }
     }
     for namespace in namespaces {

@@ -89,7 +89,8 @@ pub(super) fn namespace(
     let matched = fields.get("match").and_then(|node| matched(node, &format!("{path}.match"), problems));
     let is_empty = matched.as_ref().is_none_or(|matched| matches!(matched, Matched::Names(names) if names.is_empty()));
     if is_empty && problems.found.len() == before {
-        let message = "must name namespaces: match: {names: [NAME]}, or a label of theirs: match: {labels: {KEY: VALUE}}";
+        let message =
+            "must name namespaces: match: {names: [NAME]}, or a label of theirs: match: {labels: {KEY: VALUE}}";
         problems.add(node.position, &format!("{path}.match"), message);
     }
     let matched = matched.unwrap_or(Matched::Names(Vec::new()));

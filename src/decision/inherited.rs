@@ -33,7 +33,8 @@ pub(super) fn mark(
 
     let granted = Granted::of(request, &before);
     let is_spared = OnceCell::new();
-    let is_strict = |policy: &ActivePolicy| policy.strict_updates && !*is_spared.get_or_init(|| strict::spares(request));
+    let is_strict =
+        |policy: &ActivePolicy| policy.strict_updates && !*is_spared.get_or_init(|| strict::spares(request));
 
     for (outcome, findings) in outcomes.iter().zip(findings) {
         // A fact that did not arrive in time may be about the very change: no failure is inherited.

@@ -46,14 +46,14 @@ fn fields(object: &RawValue) -> Option<Fields<'_>> {
 }
 
 fn metadata<'a>(fields: &Fields<'a>) -> Option<Fields<'a>> {
-    self::fields(fields.get("metadata")?)
+    self::fields(fields.get("metadata").copied()?)
 }
 
 /// True if both have the same fields, byte for byte, `but` for some.
 fn are_same(new: &Fields<'_>, old: &Fields<'_>, but: &[&str]) -> bool {
     fn others<'f>(fields: &'f Fields<'_>, but: &'f [&str]) -> impl Iterator<Item = (&'f str, &'f str)> {
         let named = fields.iter().map(|(name, value)| (name.as_str(), value.get()));
-        named.filter(|(name, _)| !but.contains(name))
+        named.filter(move |(name, _)| !but.contains(name))
     }
     others(new, but).eq(others(old, but))
 }

@@ -54,7 +54,7 @@ impl<'s> Modes<'s> {
 
     /// Leaves out the namespaces that a label raises above `part`.
     fn above(&self, part: &RangeInclusive<Mode>) -> impl Iterator<Item = LabelSelectorRequirement> {
-        let above = self.raised.iter().filter(|(_, mode)| mode > part.end());
+        let above = self.raised.iter().filter(move |(_, mode)| mode > part.end());
         above.map(|(label, _)| by_label(label, "NotIn"))
     }
 

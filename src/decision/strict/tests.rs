@@ -67,7 +67,10 @@ fn the_controllers_that_end_objects_may_change_what_holds_them() {
     let orphan = with(held(), "/metadata", "ownerReferences", json!([]));
     let unblocked = with(held(), "/metadata", "ownerReferences", json!([{"uid": "1", "blockOwnerDeletion": false}]));
     for user in ENDERS {
-        assert!(is_spared(user, "Service", &held(), &orphan) && is_spared(user, "Service", &held(), &unblocked), "{user}");
+        assert!(
+            is_spared(user, "Service", &held(), &orphan) && is_spared(user, "Service", &held(), &unblocked),
+            "{user}"
+        );
         let changed = with(orphan.clone(), "/metadata", "labels", json!({}));
         assert!(!is_spared(user, "Service", &held(), &changed), "{user}");
     }

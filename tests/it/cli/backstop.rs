@@ -43,8 +43,10 @@ fn what_a_label_raises_is_judged_in_the_namespaces_that_carry_it() {
     assert!(!ran.err.contains("no policy on Pods enforces anywhere"), "{}", ran.err);
     assert!(ran.out.contains("name: portcullis-backstop-pods\n"), "{}", ran.out);
     let selects = |left_out: &str| {
-        format!("- key: kubernetes.io/metadata.name\n        operator: NotIn\n        values:\n{left_out}        - portcullis\n      \
-                 - key: tier\n        operator: In\n        values:\n        - pci\n")
+        format!(
+            "- key: kubernetes.io/metadata.name\n        operator: NotIn\n        values:\n{left_out}        - portcullis\n      \
+                 - key: tier\n        operator: In\n        values:\n        - pci\n"
+        )
     };
     assert!(ran.out.contains(&selects("")), "{}", ran.out);
     assert!(ran.out.contains(&selects("        - old\n")), "other settings are left to Portcullis: {}", ran.out);

@@ -29,7 +29,8 @@ fn a_label_raises_and_never_lowers() {
     ] {
         assert_eq!(refused(entry), [] as [&str; 0], "{entry}");
     }
-    let lowered = ": a label may only raise, so that nobody turns a policy off by labelling a namespace; match names to relax";
+    let lowered =
+        ": a label may only raise, so that nobody turns a policy off by labelling a namespace; match names to relax";
     for (rest, what) in [
         ("ceiling: audit", "ceiling"),
         ("ceiling: 'off'", "ceiling"),
@@ -39,7 +40,10 @@ fn a_label_raises_and_never_lowers() {
         for relax in ["", "\n  relax: true"] {
             let found = refused(&format!("- match: {{labels: {{tier: pci}}}}\n  {rest}{relax}\n"));
             let [error] = found.as_slice() else { panic!("{rest}: {found:?}") };
-            assert!(error.starts_with("7:3: namespaces[0]: is weaker than the top for ") && error.ends_with(lowered), "{error}");
+            assert!(
+                error.starts_with("7:3: namespaces[0]: is weaker than the top for ") && error.ends_with(lowered),
+                "{error}"
+            );
             assert!(error.contains(what), "{error}");
         }
     }
@@ -59,8 +63,14 @@ fn an_entry_matches_one_label() {
     for (matched, error) in [
         ("{labels: {}}", "7:19: namespaces[0].match.labels: must hold a label: labels: {KEY: VALUE}"),
         ("{labels: [tier]}", "7:19: namespaces[0].match.labels: must be a mapping"),
-        ("{labels: {-a: b}}", "7:20: namespaces[0].match.labels.-a: is not the key of a label, such as tier or example.com/tier"),
-        ("{labels: {a/b/c: b}}", "7:20: namespaces[0].match.labels.a/b/c: is not the key of a label, such as tier or example.com/tier"),
+        (
+            "{labels: {-a: b}}",
+            "7:20: namespaces[0].match.labels.-a: is not the key of a label, such as tier or example.com/tier",
+        ),
+        (
+            "{labels: {a/b/c: b}}",
+            "7:20: namespaces[0].match.labels.a/b/c: is not the key of a label, such as tier or example.com/tier",
+        ),
         ("{labels: {a: 7}}", "7:23: namespaces[0].match.labels.a: must be a string; put it in quotation marks"),
         ("{labels: {a: []}}", "7:23: namespaces[0].match.labels.a: must be a value, or a list of values"),
         (
@@ -71,13 +81,17 @@ fn an_entry_matches_one_label() {
             "{labels: {kubernetes.io/metadata.name: pay}}",
             "7:20: namespaces[0].match.labels.kubernetes.io/metadata.name: is the name of a namespace; write match: {names: [NAME]}",
         ),
-        ("{names: [pay], labels: {a: b}}", "7:10: namespaces[0].match: must hold names or labels, not both; write two entries"),
+        (
+            "{names: [pay], labels: {a: b}}",
+            "7:10: namespaces[0].match: must hold names or labels, not both; write two entries",
+        ),
     ] {
         assert_eq!(refused(&format!("- match: {matched}\n")), [error], "{matched}");
     }
     let [two] = &refused("- match: {labels: {a: b, c: d}}\n")[..] else { panic!("one error") };
     assert!(two.starts_with("7:26: namespaces[0].match.labels: must be one label: "), "{two}");
-    let entries = |count: usize| (0..count).map(|number| format!("- match: {{labels: {{a: v{number}}}}}\n")).collect::<String>();
+    let entries =
+        |count: usize| (0..count).map(|number| format!("- match: {{labels: {{a: v{number}}}}}\n")).collect::<String>();
     assert_eq!(refused(&entries(16)), [] as [&str; 0]);
     assert_eq!(refused(&entries(17)), ["23:3: namespaces[16]: must be at most 16 entries that match by labels"]);
     let values = |count: usize| (0..count).map(|number| format!("v{number}")).collect::<Vec<_>>().join(", ");

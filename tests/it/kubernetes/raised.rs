@@ -51,6 +51,7 @@ fn a_label_makes_its_namespace_fail_closed_and_no_other() {
     assert_eq!(answer.code, 500, "{answer:#?}");
     assert!(answer.message().contains("failed calling webhook \"raise-1.portcullis.dev\""), "{answer:#?}");
     plain.create("pods", &broken_pod("later")).admitted();
-    let services = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web"}, "spec": {"ports": [{"port": 80}]}});
+    let services =
+        json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web"}, "spec": {"ports": [{"port": 80}]}});
     plain.create("services", &services).admitted();
 }

@@ -130,7 +130,9 @@ fn strict_updates_excuse_nothing() {
 fn strict_updates_let_an_old_violator_go() {
     let plane = Plane::shared();
     let space = Space::new(plane, "it-strict-ends");
-    for (resource, mut old) in [("pods", broken_pod("old")), ("deployments", holder("Deployment", "old", broken_spec()))] {
+    for (resource, mut old) in
+        [("pods", broken_pod("old")), ("deployments", holder("Deployment", "old", broken_spec()))]
+    {
         old["metadata"]["finalizers"] = json!(["example.com/wait"]);
         space.create(resource, &old).admitted();
     }
@@ -147,7 +149,10 @@ fn strict_updates_let_an_old_violator_go() {
         assert!(space.patch(resource, "old", &freed).refused().contains("unpinned-images: "), "{resource} stays");
         space.delete(resource, "old").admitted();
         let relabelled = json!({"metadata": {"finalizers": null, "labels": {"team": "shop"}}});
-        assert!(space.patch(resource, "old", &relabelled).refused().contains("unpinned-images: "), "{resource} changes");
+        assert!(
+            space.patch(resource, "old", &relabelled).refused().contains("unpinned-images: "),
+            "{resource} changes"
+        );
         tolerated(space.patch(resource, "old", &freed));
         assert_eq!(space.get(resource, "old").code, 404);
     }

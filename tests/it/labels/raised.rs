@@ -16,7 +16,10 @@ const RAISED: &str = "ceiling: audit\npolicies: {root-users: {mode: enforce}, un
 
 /// The namespace `default` with one label.
 fn tier(value: &str) -> Manifests {
-    world(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "default", "labels": {"tier": value}}}).to_string())
+    world(
+        &json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "default", "labels": {"tier": value}}})
+            .to_string(),
+    )
 }
 
 fn create(world: &Manifests, object: &Value, source: Source) -> Decision {
@@ -36,7 +39,8 @@ fn a_policy_refuses_where_the_namespace_carries_the_label() {
     let tightened = configured(&format!("podSecurityLabels: tighten\n{RAISED}"));
     let labels = json!({"tier": "pci", "pod-security.kubernetes.io/enforce": "baseline"});
     let both = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "default", "labels": labels}});
-    let decision = judging::create(&tightened, &host_root(), &world(&both.to_string()), Source::ApiServer).expect("readable");
+    let decision =
+        judging::create(&tightened, &host_root(), &world(&both.to_string()), Source::ApiServer).expect("readable");
     let refusing: Vec<_> = decision.findings.iter().filter(|one| one.refuses()).map(|one| one.meta.id).collect();
     assert_eq!(refusing, ["host-namespaces", "root-users"]);
 }
@@ -49,7 +53,10 @@ fn labels_that_nobody_can_tell_refuse_as_far_as_they_could_raise() {
     assert_eq!((decision.verdict, failed), (Verdict::Error, vec![("namespaces", Mode::Enforce)]));
     // Nothing raises what no policy judges.
     let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "web"}});
-    assert_eq!(judging::create(&configured(RAISED), &map, &none, Source::ApiServer).expect("readable").verdict, Verdict::Allow);
+    assert_eq!(
+        judging::create(&configured(RAISED), &map, &none, Source::ApiServer).expect("readable").verdict,
+        Verdict::Allow
+    );
 
     let mode = |world: &dyn portcullis::facts::World| {
         let snapshot = configured(RAISED);
@@ -71,7 +78,8 @@ fn defaults_are_set_where_the_namespace_carries_the_label() {
         "object": pod,
     }})
     .to_string();
-    let review = review::decode(review.as_bytes(), snapshot.workloads(), jiff::Timestamp::UNIX_EPOCH).expect("has a uid");
+    let review =
+        review::decode(review.as_bytes(), snapshot.workloads(), jiff::Timestamp::UNIX_EPOCH).expect("has a uid");
     for (value, verdict) in [("pci", Verdict::Patch), ("prod", Verdict::Unchanged)] {
         let world = tier(value);
         let judge = Judge { snapshot: &snapshot, world: &world, endpoint: portcullis::decision::Endpoint::Mutate };
@@ -99,11 +107,16 @@ fn a_namespace_keeps_the_label_that_raises() {
     let pci = json!({"tier": "pci"});
     for below in ["", "status", "finalize"] {
         assert_eq!(refused("dev", below, &pci, &json!({})), [gone], "{below}");
-        let other = "metadata.labels[tier] must stay \"pci\", not become \"prod\": only the groups in mayWeaken may change it";
+        let other =
+            "metadata.labels[tier] must stay \"pci\", not become \"prod\": only the groups in mayWeaken may change it";
         assert_eq!(refused("dev", below, &pci, &json!({"tier": "prod"})), [other], "{below}");
         assert_eq!(refused("it-platform", below, &pci, &json!({})), [] as [&str; 0]);
     }
-    for (from, to) in [(json!({}), pci.clone()), (pci.clone(), json!({"tier": "pci", "team": "a"})), (json!({"tier": "prod"}), json!({}))] {
+    for (from, to) in [
+        (json!({}), pci.clone()),
+        (pci.clone(), json!({"tier": "pci", "team": "a"})),
+        (json!({"tier": "prod"}), json!({})),
+    ] {
         assert_eq!(refused("dev", "", &from, &to), [] as [&str; 0], "{from} {to}");
     }
 }

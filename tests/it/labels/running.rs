@@ -11,7 +11,8 @@ use crate::kubernetes::objects::{pod, spec};
 /// The policies that run in the namespace `default`, with the mode and what asked for each.
 fn running(lines: &str, labels: &[(&str, &str)]) -> Vec<(&'static str, Mode, String)> {
     let snapshot = configured(&format!("{TIGHTEN}{lines}"));
-    let question = portcullis::facts::Question::Namespace { name: "default".to_owned(), keys: std::sync::Arc::default() };
+    let question =
+        portcullis::facts::Question::Namespace { name: "default".to_owned(), keys: std::sync::Arc::default() };
     let world = labelled(labels);
     let Some(portcullis::facts::Answer::Namespace(namespace)) = portcullis::facts::World::known(&world, &question)
     else {

@@ -13,7 +13,8 @@ use portcullis::webhooks::{Target, mutating, validating};
 
 use crate::judging::HEAD;
 
-const POLICIES: &str = "policies: {root-users: {mode: enforce}, exposed-services: {mode: warn}, unlabelled-namespaces: {mode: warn}}\n";
+const POLICIES: &str =
+    "policies: {root-users: {mode: enforce}, exposed-services: {mode: warn}, unlabelled-namespaces: {mode: warn}}\n";
 /// Entries, of which each configuration has some. One that is weaker than the top is refused.
 const ENTRIES: [&str; 9] = [
     "{match: {labels: {tier: pci}}, ceiling: enforce}",
@@ -52,7 +53,12 @@ fn configurations() -> Vec<(String, Snapshot)> {
     all
 }
 
-fn is_sent(rules: Option<&Vec<RuleWithOperations>>, selector: Option<&LabelSelector>, resource: &str, labels: &BTreeMap<String, String>) -> bool {
+fn is_sent(
+    rules: Option<&Vec<RuleWithOperations>>,
+    selector: Option<&LabelSelector>,
+    resource: &str,
+    labels: &BTreeMap<String, String>,
+) -> bool {
     let names = |rule: &RuleWithOperations| rule.resources.iter().flatten().any(|name| name == resource);
     let selector: Selector = selector.expect("a selector").clone().try_into().expect("valid");
     rules.into_iter().flatten().any(names) && selector.matches(labels)
@@ -106,5 +112,9 @@ fn every_request_is_sent_once_and_fails_closed_where_it_may_be_refused() {
             assert_eq!(same.count(), 1, "{}: {text}", webhook.name);
         }
     }
-    assert!(configurations.len() > 60 && refusing > 1_000 && raised > 1_000, "{} {refusing} {raised}", configurations.len());
+    assert!(
+        configurations.len() > 60 && refusing > 1_000 && raised > 1_000,
+        "{} {refusing} {raised}",
+        configurations.len()
+    );
 }

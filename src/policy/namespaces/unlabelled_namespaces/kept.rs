@@ -64,7 +64,10 @@ impl Kept {
         match now.label(key) {
             Some(value) => report.add(
                 place,
-                format_args!("must stay {had}, not become {}: only the groups in mayWeaken may change it", quoted(value)),
+                format_args!(
+                    "must stay {had}, not become {}: only the groups in mayWeaken may change it",
+                    quoted(value)
+                ),
             ),
             None => report.add(place, format_args!("must stay {had}: only the groups in mayWeaken may take it away")),
         }
