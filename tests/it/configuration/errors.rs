@@ -218,7 +218,10 @@ fn namespaces_are_named_in_full() {
         ("[Pay]", "4:19: namespaces[0].match.names: must be the name of a namespace, in full"),
         ("[7]", "4:19: namespaces[0].match.names: must be a string; put it in quotation marks"),
         ("pay", "4:18: namespaces[0].match.names: must be a list"),
-        ("[]", "4:3: namespaces[0].match: must name namespaces: match: {names: [NAME]}"),
+        (
+            "[]",
+            "4:3: namespaces[0].match: must name namespaces: match: {names: [NAME]}, or a label of theirs: match: {labels: {KEY: VALUE}}",
+        ),
     ] {
         let lines = format!("namespaces:\n- match: {{names: {names}}}\n");
         assert_eq!(refused_below_head(&lines), [place], "{names}");
