@@ -9,6 +9,7 @@ mod levels;
 mod namespace;
 mod problem;
 pub mod profile;
+mod raise;
 pub mod schema;
 mod trail;
 mod watch;
@@ -39,7 +40,7 @@ pub struct Configuration {
 }
 
 /// The set of mutators that `defaults` turns on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Defaults {
     /// None.
     #[default]

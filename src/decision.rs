@@ -6,12 +6,14 @@ mod cap;
 mod exempt;
 mod existing;
 mod finding_text;
+mod governing;
 mod granted;
 mod inherited;
 mod labels;
 mod noticed;
 mod owner;
 pub mod selection;
+mod strict;
 #[cfg(test)]
 mod tests;
 mod unread;
@@ -28,9 +30,9 @@ use crate::facts::{Facts, World};
 use crate::mode::Mode;
 use crate::object::Place;
 use crate::patch;
-use crate::policy::{Finding, Kinds, Meta};
+use crate::policy::{Finding, Meta};
 use crate::request::{Operation, Request};
-use crate::snapshot::{LABELS, Snapshot};
+use crate::snapshot::{LABELS, RAISES, Snapshot};
 
 use self::cap::{cap, may_be_resolved_later};
 use self::labels::{InForce, LabelState};
@@ -38,6 +40,7 @@ use self::labels::{InForce, LabelState};
 pub use break_glass::BreakGlass;
 pub use exempt::Exemption;
 pub use finding_text::FindingText;
+pub use governing::{defaulting, defaulting_at_once};
 pub use noticed::Noticed;
 
 /// The verdict on a request.
@@ -171,7 +174,7 @@ impl ModedFinding {
     /// The remedy, which follows the message wherever a person reads it. The message names the requirement and what is
     /// wrong; a message about a policy that failed holds its own remedy, because the object may be in order.
     pub fn remedy(&self) -> Option<&'static str> {
-        let is_of_policy = self.meta.id != LABELS.id;
+        let is_of_policy = ![LABELS.id, RAISES.id].contains(&self.meta.id);
         (!self.failed || !is_of_policy).then_some(self.meta.fix)
     }
 }
@@ -274,14 +277,10 @@ pub fn decide_at_once(snapshot: &Snapshot, request: &Request<'_>, world: &dyn Wo
     conclude(snapshot, request, &in_force.labels, &outcomes, findings)
 }
 
-/// The mode in which a failure of the server counts: the strongest of any policy in force for the request, off if no policy
-/// judges its kind.
-pub fn mode_of_trouble(snapshot: &Snapshot, request: &Request<'_>) -> Mode {
-    let (group, kind) = (&request.kind.group, &request.kind.kind);
-    let holds_pods = kind.is_empty() || snapshot.workloads().find(group, kind).is_some();
-    let covers = |kinds: Kinds<'_>| kinds.cover(request) && (holds_pods || kinds != Kinds::Pods);
-    let mode = snapshot.strongest_on(request.governed_by(), covers);
-    mode.min(cap(snapshot, request))
+/// The mode in which a failure of the server counts: the strongest of any policy in force for the request, or that may be as far as
+/// `world` knows the labels of its namespace; off if no policy judges its kind.
+pub fn mode_of_trouble(snapshot: &Snapshot, request: &Request<'_>, world: &dyn World) -> Mode {
+    governing::strongest(snapshot, request, &Facts::new(world)).min(cap(snapshot, request))
 }
 
 /// The findings, with those marked that are inherited or that an exception for the object covers.
@@ -298,7 +297,7 @@ fn findings(
         inherited::mark(snapshot, request, facts, outcomes, &mut by_outcome);
     }
     let mut findings = labels::merge(outcomes, by_outcome);
-    unread::add(snapshot, request, outcomes, &mut findings);
+    unread::add(snapshot, request, facts, outcomes, &mut findings);
     findings.extend(labels.failure(snapshot, request));
     let (subject, containers) = (Subject::of(request), Containers::of(request));
     exempt::mark(snapshot, &subject, &containers, request, outcomes, findings.iter_mut());
@@ -327,7 +326,7 @@ fn conclude(
         Verdict::WouldDeny
     };
     let left_out = outcomes.iter().filter(|outcome| outcome.left_out).map(|outcome| outcome.policy.meta);
-    let left_out = left_out.chain(labels.left_out()).collect();
+    let left_out = left_out.chain(labels.left_out(snapshot, request)).collect();
     Decision {
         verdict,
         allowed: !refused,

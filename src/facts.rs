@@ -33,6 +33,8 @@ pub enum Question {
     Namespace {
         /// Its name.
         name: String,
+        /// Keys of labels that are asked for beside those for Pod Security.
+        keys: Arc<[String]>,
     },
     /// A ServiceAccount.
     ServiceAccount {
@@ -141,12 +143,12 @@ impl<'w> Facts<'w> {
         Self { request: Arc::clone(&self.request), left_out: AtomicBool::new(false) }
     }
 
-    /// A Namespace.
+    /// A Namespace, with its Pod Security labels and those with one of `keys`.
     ///
     /// # Errors
     /// [`Pending`] if the answer is not at hand yet.
-    pub fn namespace(&self, name: &str) -> Result<Lookup<Arc<Namespace>>, Pending> {
-        let answer = self.answer(Question::Namespace { name: name.to_owned() })?;
+    pub fn namespace(&self, name: &str, keys: &Arc<[String]>) -> Result<Lookup<Arc<Namespace>>, Pending> {
+        let answer = self.answer(Question::Namespace { name: name.to_owned(), keys: Arc::clone(keys) })?;
         Ok(known(answer, |answer| if let Answer::Namespace(namespace) = answer { Some(namespace) } else { None }))
     }
 

@@ -38,15 +38,20 @@ pub struct Mutation {
     pub object: Option<Value>,
 }
 
-/// Runs every mutator in force that acts on such requests.
+/// Runs every mutator in force for the namespace's name that acts on such requests.
 pub fn mutate(snapshot: &Snapshot, request: &Request<'_>) -> Mutation {
+    mutate_in(snapshot, snapshot.mutators(request.governed_by()), request)
+}
+
+/// Runs each of these mutators that acts on such requests.
+pub fn mutate_in(snapshot: &Snapshot, mutators: &[ActiveMutator], request: &Request<'_>) -> Mutation {
     let mut findings = OrderedFindings::new();
     // Edits of mutators in mode enforce, and those that weaker modes only report.
     let (mut wanted, mut imagined) = (Vec::new(), Vec::new());
     let target = target(snapshot, request);
     let is_asked =
         |one: &&ActiveMutator| one.mode > Mode::Off && one.meta.kinds.iter().any(|kinds| kinds.cover(request));
-    let mutators = snapshot.mutators(request.governed_by()).iter().filter(is_asked);
+    let mutators = mutators.iter().filter(is_asked);
     for (number, active) in mutators.enumerate() {
         let Some(target) = &target else { break };
         match run(active, target) {

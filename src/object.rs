@@ -6,6 +6,7 @@ mod environment;
 mod ephemeral;
 mod field_path;
 mod image;
+pub(crate) mod label_key;
 mod list;
 pub(crate) mod mapping;
 pub(crate) mod memory;

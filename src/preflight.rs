@@ -150,7 +150,11 @@ pub fn is_outside(validating: &[ValidatingWebhookConfiguration]) -> bool {
 
 /// True if Pods of a namespace are sent to a webhook that refuses while nobody answers.
 fn is_enforced(seen: &Seen, snapshot: &Snapshot, namespace: &str) -> bool {
-    namespace != seen.target.namespace && snapshot.strongest(namespace) == Mode::Enforce
+    let found = seen.namespaces.iter().find(|found| found.metadata.name.as_deref() == Some(namespace));
+    let labels = found.and_then(|found| found.metadata.labels.as_ref());
+    let scope = snapshot
+        .raised(namespace, |label| label.is_in(|key| labels.and_then(|labels| labels.get(key)).map(String::as_str)));
+    namespace != seen.target.namespace && scope.strongest_on(|_| true) == Mode::Enforce
 }
 
 #[cfg(test)]

@@ -182,7 +182,12 @@ impl<'a> Request<'a> {
 
     /// The namespace whose configuration applies: a Namespace's own name for that object.
     pub fn governed_by(&self) -> &str {
-        if self.kind.group.is_empty() && self.kind.kind == "Namespace" { &self.name } else { &self.namespace }
+        if self.is_about_namespace() { &self.name } else { &self.namespace }
+    }
+
+    /// True if it is about a Namespace.
+    pub(crate) fn is_about_namespace(&self) -> bool {
+        self.kind.group.is_empty() && self.kind.kind == "Namespace"
     }
 
     /// Name of the object, or the `generateName` from which the API server will make one.

@@ -1,10 +1,12 @@
 //! The configuration in force. Each request takes one [`Snapshot`] and uses it to the end.
 
 mod levels;
+mod raise;
+mod replaced;
 mod weaker;
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -17,6 +19,8 @@ use crate::pod_security::{Demand, Version};
 use crate::policy::{Kinds, Meta, Severity};
 
 pub use levels::Levels;
+pub use raise::{RAISES, Raise, RaisingLabel};
+pub use replaced::without_replaced;
 pub use weaker::{Change, Weaker, weaker};
 
 /// Stands for the namespace's labels in findings and reloads. Not a policy of the catalogue: the labels turn policies on.
@@ -41,6 +45,9 @@ pub struct Snapshot {
     /// The global scope, then one for each entry of `namespaces`.
     scopes: Vec<Scope>,
     by_name: HashMap<String, usize>,
+    raises: Vec<Raise>,
+    /// Keys of the labels in `raises`.
+    raising_keys: Arc<[String]>,
     workloads: Workloads,
     version: Version,
     /// Policies that labels of namespaces may add; `None` if labels are ignored.
@@ -60,6 +67,8 @@ pub struct Parts {
     pub scopes: Vec<Scope>,
     /// Index in `scopes` for each namespace that an entry names.
     pub by_name: HashMap<String, usize>,
+    /// The entries of `namespaces` that match by a label, in order.
+    pub raises: Vec<Raise>,
     /// The kinds with pod templates.
     pub workloads: Workloads,
     /// The version of the Pod Security Standards that policies follow.
@@ -95,12 +104,13 @@ impl Snapshot {
     /// A snapshot of these parts.
     ///
     /// # Panics
-    /// If there is no scope, or an index in `by_name` is out of range.
+    /// If there is no scope, or an index in `by_name` or `raises` is out of range.
     pub fn new(parts: Parts) -> Self {
         let Parts {
             digest,
             scopes,
             by_name,
+            raises,
             workloads,
             version,
             levels,
@@ -110,12 +120,17 @@ impl Snapshot {
             repairs_webhooks,
             redacts,
         } = parts;
-        assert!(by_name.values().chain(&[0]).all(|scope| *scope < scopes.len()), "every namespace has a scope");
+        let mut used = by_name.values().copied().chain(raises.iter().map(|raise| raise.scope)).chain([0]);
+        assert!(used.all(|scope| scope < scopes.len()), "every namespace has a scope");
         let digest = digest.into();
+        let keys: BTreeSet<&String> = raises.iter().map(|raise| &raise.label.key).collect();
+        let raising_keys = keys.into_iter().cloned().collect();
         Self {
             digest,
             scopes,
             by_name,
+            raises,
+            raising_keys,
             workloads,
             version,
             levels,
@@ -149,11 +164,18 @@ impl Snapshot {
 
     /// The policies for objects in `namespace`, and those that its labels ask for beyond them, in the catalogue's order.
     pub fn tightened(&self, namespace: &str, demands: &[Demand]) -> Cow<'_, [ActivePolicy]> {
-        let scope = self.scope(namespace);
+        self.tightened_in(Cow::Borrowed(self.scope(namespace)), demands)
+    }
+
+    /// The policies of a scope, and those that the labels of the namespace ask for beyond them, in the catalogue's order.
+    pub fn tightened_in<'s>(&self, scope: Cow<'s, Scope>, demands: &[Demand]) -> Cow<'s, [ActivePolicy]> {
         let levels = self.levels.as_ref().filter(|_| scope.labels > Mode::Off);
-        let added = levels.map(|levels| levels.beyond(scope, self.version, demands)).unwrap_or_default();
+        let added = levels.map(|levels| levels.beyond(&scope, self.version, demands)).unwrap_or_default();
         if added.is_empty() {
-            return Cow::Borrowed(&scope.policies);
+            return match scope {
+                Cow::Borrowed(scope) => Cow::Borrowed(&scope.policies),
+                Cow::Owned(scope) => Cow::Owned(scope.policies),
+            };
         }
         let mut all = [scope.policies.as_slice(), &added].concat();
         levels::sort(&mut all);
@@ -173,13 +195,7 @@ impl Snapshot {
     /// The strongest mode there of the validators on objects that `covers` picks, no mode above what a validator takes on such
     /// objects, and of those too that labels may add.
     pub fn strongest_on(&self, namespace: &str, covers: impl Fn(Kinds<'_>) -> bool) -> Mode {
-        let scope = self.scope(namespace);
-        let of_policy = |policy: &ActivePolicy| {
-            let covered = policy.kinds().filter(|kinds| covers(*kinds));
-            covered.map(|kinds| policy.mode_on(kinds)).max()
-        };
-        let labels = LABELS.kinds.iter().any(|kinds| covers(*kinds)).then_some(scope.labels);
-        scope.policies.iter().filter_map(of_policy).chain(labels).max().unwrap_or(Mode::Off)
+        self.scope(namespace).strongest_on(covers)
     }
 
     /// Every validator and every source of validators that acts somewhere, more than once where several entries set it.
@@ -215,7 +231,7 @@ impl Snapshot {
 
     /// Strongest mode of any mutator in `namespace`.
     pub fn strongest_default(&self, namespace: &str) -> Mode {
-        self.scope(namespace).mutators.iter().map(|active| active.mode).max().unwrap_or(Mode::Off)
+        self.scope(namespace).strongest_default()
     }
 
     /// The version of the Pod Security Standards that policies follow.
@@ -276,6 +292,21 @@ impl Snapshot {
 }
 
 impl Scope {
+    /// The strongest mode here of the validators on objects that `covers` picks, and of those that labels may add.
+    pub fn strongest_on(&self, covers: impl Fn(Kinds<'_>) -> bool) -> Mode {
+        let of_policy = |policy: &ActivePolicy| {
+            let covered = policy.kinds().filter(|kinds| covers(*kinds));
+            covered.map(|kinds| policy.mode_on(kinds)).max()
+        };
+        let labels = LABELS.kinds.iter().any(|kinds| covers(*kinds)).then_some(self.labels);
+        self.policies.iter().filter_map(of_policy).chain(labels).max().unwrap_or(Mode::Off)
+    }
+
+    /// Strongest mode of any mutator here.
+    pub fn strongest_default(&self) -> Mode {
+        self.mutators.iter().map(|active| active.mode).max().unwrap_or(Mode::Off)
+    }
+
     /// The policies that judge updates like creations here and not in `other`.
     pub fn stricter_than<'s>(&'s self, other: &'s Self) -> impl Iterator<Item = &'static Meta> + 's {
         let is_strict = |scope: &Self, meta: &'static Meta| {

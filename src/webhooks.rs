@@ -3,6 +3,9 @@
 //! The entries partition requests, so that an object is judged once: `enforce` (failurePolicy `Fail`) where some policy
 //! can refuse, `observe` (`Ignore`) where one can only warn or record. They are split by namespace name, and never cover
 //! our own namespace, whose Pods must be able to start while nobody answers.
+//!
+//! Each entry of `namespaces` that matches by a label has webhooks of its own for what it raises, `raise-<n>` and `raise-<n>-observe`,
+//! counted from 1; the others leave out the namespaces that carry the label. So one label makes no other namespace fail closed.
 
 mod entry;
 mod namespaces;
@@ -25,7 +28,7 @@ use crate::operation::Operation;
 use crate::policy::Kinds;
 use crate::snapshot::Snapshot;
 
-use entry::{Entry, entries};
+use entry::{By, Entry, entries};
 use sent::{OfPods, sent};
 
 pub(crate) use namespaces::Modes;
@@ -73,12 +76,15 @@ impl Target {
 
 /// The configuration that sends `/validate` what the validators in force judge.
 pub fn validating(snapshot: &Snapshot, target: &Target) -> ValidatingWebhookConfiguration {
-    let strongest = |namespace: &str, kinds: &[Kinds<'_>]| snapshot.strongest_on(namespace, |of| kinds.contains(&of));
+    let strongest = |by: By<'_>, kinds: &[Kinds<'_>]| match by {
+        By::Name(namespace) => snapshot.strongest_on(namespace, |of| kinds.contains(&of)),
+        By::Label(entry) => snapshot.strongest_raised_on(entry, |of| kinds.contains(&of)),
+    };
     let sent = sent(snapshot.judged(), &of_pods(snapshot));
-    let webhooks = |name, part: RangeInclusive<Mode>, failure: &'static str, timeout| {
-        let entries = entries(snapshot, &sent, &part, &target.namespace, strongest);
+    let one_by = |name: String, raise, part: &RangeInclusive<Mode>, failure: &'static str, timeout| {
+        let entries = entries(snapshot, &sent, part, raise, &target.namespace, strongest);
         entries.into_iter().map(move |entry| ValidatingWebhook {
-            name: entry.name(name),
+            name: entry.name(&name),
             admission_review_versions: vec!["v1".to_owned()],
             client_config: client_config(target, "/validate"),
             failure_policy: Some(failure.to_owned()),
@@ -91,23 +97,32 @@ pub fn validating(snapshot: &Snapshot, target: &Target) -> ValidatingWebhookConf
             ..ValidatingWebhook::default()
         })
     };
-    let enforcing = webhooks("enforce", Mode::Enforce..=Mode::Enforce, "Fail", ENFORCE_TIMEOUT);
-    let observing = webhooks("observe", Mode::Audit..=Mode::Warn, "Ignore", OBSERVE_TIMEOUT);
-    ValidatingWebhookConfiguration {
-        metadata: metadata(snapshot),
-        webhooks: Some(enforcing.chain(observing).collect()),
-    }
+    let webhooks = |name: &str, end: &str, part: RangeInclusive<Mode>, failure, timeout| {
+        let by_name = one_by(name.to_owned(), None, &part, failure, timeout);
+        let by_label = |entry| one_by(format!("{}{end}", raising(entry)), Some(entry), &part, failure, timeout);
+        by_name.chain((0..snapshot.raising().len()).flat_map(by_label)).collect::<Vec<_>>()
+    };
+    let enforcing = webhooks("enforce", "", Mode::Enforce..=Mode::Enforce, "Fail", ENFORCE_TIMEOUT);
+    let observing = webhooks("observe", "-observe", Mode::Audit..=Mode::Warn, "Ignore", OBSERVE_TIMEOUT);
+    ValidatingWebhookConfiguration { metadata: metadata(snapshot), webhooks: Some([enforcing, observing].concat()) }
 }
 
 /// The configuration that sends `/mutate` what the mutators in force may patch. What they did not set, because nobody
 /// answered, the validators see.
 pub fn mutating(snapshot: &Snapshot, target: &Target) -> MutatingWebhookConfiguration {
     // A mutator costs a namespace no second webhook: all kinds are sent wherever some mutator acts.
-    let strongest = |namespace: &str, _: &[Kinds<'_>]| snapshot.strongest_default(namespace);
+    let strongest = |by: By<'_>, _: &[Kinds<'_>]| match by {
+        By::Name(namespace) => snapshot.strongest_default(namespace),
+        By::Label(entry) => snapshot.strongest_raised_default(entry),
+    };
     let sent = sent(snapshot.setting().flat_map(|meta| meta.kinds).copied(), &patched_of_pods(snapshot));
-    let entries = entries(snapshot, &sent, &(Mode::Audit..=Mode::Enforce), &target.namespace, strongest);
-    let webhooks = entries.into_iter().map(|entry| MutatingWebhook {
-        name: entry.name("defaults"),
+    let part = Mode::Audit..=Mode::Enforce;
+    let by = |raise| entries(snapshot, &sent, &part, raise, &target.namespace, strongest);
+    let by_name = by(None).into_iter().map(|entry| ("defaults".to_owned(), entry));
+    let by_label = (0..snapshot.raising().len())
+        .flat_map(|number| by(Some(number)).into_iter().map(move |entry| (raising(number), entry)));
+    let webhooks = by_name.chain(by_label).map(|(name, entry)| MutatingWebhook {
+        name: entry.name(&name),
         admission_review_versions: vec!["v1".to_owned()],
         client_config: client_config(target, "/mutate"),
         failure_policy: Some("Ignore".to_owned()),
@@ -121,6 +136,11 @@ pub fn mutating(snapshot: &Snapshot, target: &Target) -> MutatingWebhookConfigur
         ..MutatingWebhook::default()
     });
     MutatingWebhookConfiguration { metadata: metadata(snapshot), webhooks: Some(webhooks.collect()) }
+}
+
+/// Beginning of the names of the webhooks for an entry that matches by a label, which is counted from 0 here.
+fn raising(entry: usize) -> String {
+    format!("raise-{}", entry + 1)
 }
 
 fn metadata(snapshot: &Snapshot) -> ObjectMeta {

@@ -40,14 +40,47 @@ pub(super) fn groups(snapshot: &Snapshot, settings: &Settings) -> (Vec<Group>, V
             };
             let modes = Modes::of(names.iter().copied().collect(), mode);
             let Some(selector) = modes.select(&REFUSING, &settings.namespace) else { continue };
-            let validation = pods::validation(rule, wanted);
-            match groups.iter_mut().find(|group| group.selector == selector) {
-                Some(group) => group.validations.push(validation),
-                None => groups.push(Group { selector, validations: vec![validation] }),
-            }
+            add(&mut groups, selector, pods::validation(rule, wanted));
+        }
+        // What the top has is judged in namespaces with a label too.
+        let of_top = at("");
+        for (entry, label) in snapshot.raising().enumerate() {
+            let Some((policy, wanted)) =
+                raised(snapshot, rule, entry).filter(|(_, wanted)| of_top.as_ref() != Some(wanted))
+            else {
+                continue;
+            };
+            let own = snapshot.raised_by(entry).and_then(|scope| scope.settings.get(rule.id));
+            let is_left = |namespace: &str| {
+                excepted(snapshot, settings, policy, namespace).next().is_some()
+                    || snapshot.settings(namespace, rule.id) != own
+            };
+            let mode = |namespace: &str| {
+                if !namespace.is_empty() && is_left(namespace) { Mode::Enforce } else { Mode::Off }
+            };
+            let modes = Modes::of(names.iter().copied().collect(), mode).raised(vec![(label, Mode::Enforce)]);
+            let Some(selector) = modes.select_raised(0, &REFUSING, &settings.namespace) else { continue };
+            add(&mut groups, selector, pods::validation(rule, wanted));
         }
     }
     (groups, notes(snapshot, settings))
+}
+
+fn add(groups: &mut Vec<Group>, selector: LabelSelector, validation: Validation) {
+    match groups.iter_mut().find(|group| group.selector == selector) {
+        Some(group) => group.validations.push(validation),
+        None => groups.push(Group { selector, validations: vec![validation] }),
+    }
+}
+
+/// A policy that the label of an entry makes enforce, counted from 0, and its expression, if the backstop judges it.
+fn raised<'s>(snapshot: &'s Snapshot, rule: &Rule, entry: usize) -> Option<(&'s ActivePolicy, String)> {
+    let scope = snapshot.raised_by(entry)?;
+    let policy = scope.policies.iter().find(|policy| policy.meta.id == rule.id)?;
+    let counts = policy.mode == Mode::Enforce && !may_be_old(snapshot, policy);
+    let expression =
+        counts.then(|| (rule.expression)(policy.meta, snapshot.version(), scope.settings.get(rule.id)))??;
+    Some((policy, expression))
 }
 
 /// The expression of a policy for Pods in a namespace, if the backstop judges it there.
@@ -88,7 +121,23 @@ fn notes(snapshot: &Snapshot, settings: &Settings) -> Vec<String> {
     let named: BTreeSet<&str> = snapshot.named_namespaces().into_iter().collect();
     let of_exceptions = snapshot.exceptions().iter().filter_map(|one| one.matching.namespace.as_deref());
     let namespaces: BTreeSet<&str> = named.into_iter().chain(of_exceptions).chain([""]).collect();
+    let of_labels = (0..snapshot.raising().len()).filter_map(|entry| snapshot.raised_by(entry));
+    let raised = of_labels
+        .flat_map(|scope| scope.policies.iter().map(move |policy| (policy, scope.settings.get(policy.meta.id))));
     let mut enforces = false;
+    for (policy, of_policy) in raised.filter(|(policy, _)| policy.mode == Mode::Enforce) {
+        let meta = policy.meta;
+        if !meta.kinds.contains(&Kinds::Pods) {
+            continue;
+        }
+        enforces = true;
+        let rule = RULES.iter().find(|rule| rule.id == meta.id);
+        if rule.and_then(|rule| (rule.expression)(meta, snapshot.version(), of_policy)).is_none() {
+            unruled.insert(meta.id);
+        } else if may_be_old(snapshot, policy) {
+            old.insert(meta.id);
+        }
+    }
     for namespace in namespaces {
         let enforced = snapshot.policies(namespace).iter().filter(|policy| policy.mode == Mode::Enforce);
         for policy in enforced.filter(|policy| policy.meta.kinds.contains(&Kinds::Pods)) {

@@ -113,7 +113,7 @@ mod tests {
     #[tokio::test]
     async fn a_caller_that_goes_leaves_nothing_behind() {
         let live = Live::new();
-        let question = Question::Namespace { name: "a".to_owned() };
+        let question = Question::Namespace { name: "a".to_owned(), keys: Arc::default() };
         let never = live.ask(&question, std::future::pending());
         assert!(futures::FutureExt::now_or_never(never).is_none(), "it waits");
         assert!(super::lock(&live.slots).is_empty());

@@ -17,9 +17,8 @@ use crate::facts::{
 /// The objects among the inputs that policies may ask for.
 #[derive(Default)]
 pub struct Manifests {
-    namespaces: HashMap<String, Arc<Namespace>>,
-    /// All labels of each, for selectors of namespaces.
-    labels: HashMap<String, BTreeMap<String, String>>,
+    /// All labels of each Namespace.
+    namespaces: HashMap<String, BTreeMap<String, String>>,
     service_accounts: HashMap<(String, String), Arc<ServiceAccount>>,
     network_policies: HashMap<String, Vec<NetworkPolicy>>,
     /// Those for all namespaces.
@@ -70,10 +69,7 @@ impl Manifests {
         }
         match (api_version, kind, text("name")) {
             ("v1", "Namespace", Some(name)) => {
-                let labels = labels(object);
-                let written = labels.iter().map(|(key, value)| (key.as_str(), value.as_str()));
-                self.namespaces.insert(name.to_owned(), Arc::new(Namespace::labelled(written)));
-                self.labels.insert(name.to_owned(), labels);
+                self.namespaces.insert(name.to_owned(), labels(object));
             }
             ("v1", "ServiceAccount", Some(name)) => {
                 let automount_token = match object.get("automountServiceAccountToken").map(|node| &node.value) {
@@ -113,7 +109,7 @@ impl Manifests {
 
     /// The policies that concern a namespace. One without a manifest has no labels but its name.
     fn policies(&self, namespace: &str) -> NetworkPolicies {
-        let labels = self.labels.get(namespace);
+        let labels = self.namespaces.get(namespace);
         let label = |key: &str| labels.and_then(|labels| labels.get(key)).map(String::as_str);
         let here = self.network_policies.get(namespace).into_iter().flatten().chain(&self.clusterwide);
         here.filter_map(|policy| policy.within(namespace, Some(&label))).collect::<Vec<_>>().into()
@@ -150,7 +146,11 @@ impl World for Manifests {
         Some(match question {
             Question::Namespace { .. } if self.namespaces.is_empty() && !self.is_whole => Answer::LeftOut,
             // A Namespace without a manifest has no labels.
-            Question::Namespace { name } => Answer::Namespace(self.namespaces.get(name).cloned().unwrap_or_default()),
+            Question::Namespace { name, keys } => {
+                let labels = self.namespaces.get(name).into_iter().flatten();
+                let labels = labels.map(|(key, value)| (key.as_str(), value.as_str()));
+                Answer::Namespace(Arc::new(Namespace::labelled(labels, keys)))
+            }
             Question::ServiceAccount { namespace, name } => {
                 let found = self.service_accounts.get(&(namespace.clone(), name.clone()));
                 found.map_or(Answer::NotFound, |account| Answer::ServiceAccount(Arc::clone(account)))

@@ -233,9 +233,9 @@ impl Cluster {
 
     async fn fetched(&self, question: &Question) -> Result<Answer, Unread> {
         Ok(match question {
-            Question::Namespace { name } => {
+            Question::Namespace { name, keys } => {
                 let found = Api::<ApiNamespace>::all(self.client.clone()).get_metadata_opt(name).await?;
-                found.map_or(Answer::NotFound, |found| namespace(&found.metadata))
+                found.map_or(Answer::NotFound, |found| namespace(&found.metadata, keys))
             }
             Question::ServiceAccount { namespace, name } => {
                 let api: Api<ApiServiceAccount> = Api::namespaced(self.client.clone(), namespace);
@@ -289,9 +289,9 @@ pub(super) fn reason(error: &kube::Error) -> String {
     }
 }
 
-fn namespace(metadata: &ObjectMeta) -> Answer {
-    let labels = metadata.labels.iter().flatten();
-    Answer::Namespace(Arc::new(Namespace::labelled(labels.map(|(key, value)| (key.as_str(), value.as_str())))))
+fn namespace(metadata: &ObjectMeta, keys: &[String]) -> Answer {
+    let labels = metadata.labels.iter().flatten().map(|(key, value)| (key.as_str(), value.as_str()));
+    Answer::Namespace(Arc::new(Namespace::labelled(labels, keys)))
 }
 
 fn service_account(account: &ApiServiceAccount) -> Answer {
@@ -308,8 +308,8 @@ fn network_policies<'p>(policies: impl Iterator<Item = &'p ApiNetworkPolicy>) ->
 impl World for Cluster {
     fn known(&self, question: &Question) -> Option<Answer> {
         match question {
-            Question::Namespace { name } => {
-                self.namespaces.get(&ObjectRef::new(name)).map(|found| namespace(&found.metadata))
+            Question::Namespace { name, keys } => {
+                self.namespaces.get(&ObjectRef::new(name)).map(|found| namespace(&found.metadata, keys))
             }
             Question::ServiceAccount { namespace, name } => {
                 self.accounts.get(&ObjectRef::new(name).within(namespace)).map(|account| service_account(&account))

@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use serde_json::json;
 
 use super::break_glass;
 use super::existing::existing;
 use super::generate::generate;
 use super::namespace::{NamespaceIndex, namespace};
 use super::problem::{ConfigError, Fields, NotOneOf, Problems, suggestion, twice};
+use super::raise::labels_of;
 use super::trail::trail;
 use super::workload::workload;
 use super::{Configuration, Defaults, exception, levels, profile, webhooks};
@@ -21,10 +23,13 @@ use crate::object::Workloads;
 use crate::pod_security::Version;
 use crate::policy::catalogue::{self, Built, CATALOGUE};
 use crate::policy::defaults::Safety;
-use crate::snapshot::{Levels, Parts, Scope, Snapshot};
+use crate::snapshot::{Levels, Parts, Scope, Snapshot, without_replaced};
 
 /// The `apiVersion` of a configuration.
 const API_VERSION: &str = "portcullis.dev/v1alpha1";
+
+/// The policy that judges updates which take labels from a Namespace.
+const KEEPER: &str = "unlabelled-namespaces";
 
 pub(super) const TOP_KEYS: [&str; 16] = [
     "apiVersion",
@@ -44,6 +49,7 @@ pub(super) const TOP_KEYS: [&str; 16] = [
     "workloads",
     "trail",
 ];
+pub(super) const NAMESPACE_MATCH_KEYS: [&str; 2] = ["names", "labels"];
 pub(super) const ENTRY_KEYS: [&str; 5] = ["match", "ceiling", "policies", "defaults", "relax"];
 pub(super) const POLICY_KEYS: [&str; 3] = ["mode", "updates", "settings"];
 /// Of a mutator: it never refuses an update.
@@ -148,26 +154,29 @@ fn read(text: &str, ceiling: Option<Mode>, now: Timestamp, problems: &mut Proble
     let base = fields.parsed("profile", profile::load, problems).unwrap_or_default();
     let version = fields.parsed("podSecurityVersion", str::parse, problems).unwrap_or_default();
     let levels = fields.parsed("podSecurityLabels", labels, problems).flatten();
+    let kept = labels_of(&fields).into_iter().map(|label| json!({"key": label.key, "values": label.values})).collect();
     let mut top = PolicyLayer {
         ceiling: read_mode(&fields, "ceiling", problems).or(base.ceiling).unwrap_or(Mode::Enforce),
         defaults: fields.parsed("defaults", str::parse, problems).unwrap_or_default(),
         counts_labels: levels.is_some(),
+        kept,
         policies: base.policies,
     };
     top.add_policies(&fields, version, problems);
 
     let cap = ceiling.unwrap_or(Mode::Enforce);
-    let mut named = NamespaceIndex::default();
+    let mut index = NamespaceIndex::default();
     let mut scopes = vec![top.compile(version, cap)];
     for (position, node) in fields.list("namespaces", problems).iter().enumerate() {
         let path = format!("namespaces[{position}]");
-        let Some((names, scope)) = namespace(node, &path, &top, &scopes[0], version, cap, problems) else { continue };
-        named.take(names, &path, scopes.len(), problems);
+        let Some((matched, scope)) = namespace(node, &path, &top, &scopes[0], version, cap, problems) else { continue };
+        index.take(matched, node.position, &path, scopes.len(), problems);
         scopes.push(scope);
     }
     let in_force =
-        |namespace: &str| named.scopes.get(namespace).and_then(|scope| scopes.get(*scope)).or(scopes.first());
-    let reading = exception::Reading { now, in_force: &in_force, version };
+        |namespace: &str| index.scopes.get(namespace).and_then(|scope| scopes.get(*scope)).or(scopes.first());
+    let raised: Vec<&Scope> = index.raises.iter().filter_map(|raise| scopes.get(raise.scope)).collect();
+    let reading = exception::Reading { now, in_force: &in_force, raised: &raised, version };
     let (exceptions, warnings) = exception::exceptions(&fields, &reading, problems);
     let existing = existing(&fields, now, problems);
     let break_glass = break_glass::groups(&fields, problems).into();
@@ -183,11 +192,12 @@ fn read(text: &str, ceiling: Option<Mode>, now: Timestamp, problems: &mut Proble
     let trail = fields.get("trail").map(|node| trail(node, problems)).unwrap_or_default();
     let digest = sha256(text.as_bytes());
     let redacts = !trail.is_unredacted;
-    let by_name = named.scopes;
+    let NamespaceIndex { scopes: by_name, raises, .. } = index;
     let parts = Parts {
         digest,
         scopes,
         by_name,
+        raises,
         workloads,
         version,
         levels,
@@ -207,6 +217,8 @@ pub(super) struct PolicyLayer {
     pub(super) defaults: Defaults,
     /// True if the labels of namespaces may add policies (`podSecurityLabels: tighten`).
     pub(super) counts_labels: bool,
+    /// The labels that entries match, as the settings of `unlabelled-namespaces` hold them.
+    pub(super) kept: Vec<serde_json::Value>,
     pub(super) policies: BTreeMap<&'static str, PolicyFields>,
 }
 
@@ -250,7 +262,8 @@ impl PolicyLayer {
             if let Some(settings) = &written.settings {
                 scope.settings.insert(entry.meta.id, settings.clone());
             }
-            let settings = written.settings.unwrap_or_else(|| serde_json::json!({}));
+            let mut settings = written.settings.unwrap_or_else(|| json!({}));
+            self.keep_labels(entry.meta.id, &mut settings);
             let (meta, mode) = (entry.meta, configured.min(ceiling));
             match entry.build(&settings, version) {
                 Ok(Built::Judge(validator)) => {
@@ -273,6 +286,17 @@ impl PolicyLayer {
         scope
     }
 
+    /// Adds the labels that entries match to those that an update of a Namespace must not take away.
+    fn keep_labels(&self, id: &str, settings: &mut serde_json::Value) {
+        if id != KEEPER || self.kept.is_empty() {
+            return;
+        }
+        match &mut settings["keep"] {
+            serde_json::Value::Array(keep) => keep.extend(self.kept.iter().cloned()),
+            keep => *keep = self.kept.clone().into(),
+        }
+    }
+
     /// The mode that `defaults` gives a mutator; `None` if it leaves the mutator off.
     fn default_mode(&self, entry: &catalogue::Entry) -> Option<Mode> {
         let is_on = match entry.safety? {
@@ -281,22 +305,6 @@ impl PolicyLayer {
         };
         is_on.then_some(Mode::Enforce)
     }
-}
-
-/// Drops each policy whose findings another policy also reports in at least the same mode.
-fn without_replaced(policies: Vec<ActivePolicy>, version: Version) -> Vec<ActivePolicy> {
-    let is_replaced = |one: &ActivePolicy| {
-        policies.iter().any(|other| {
-            let replaces =
-                catalogue::find(other.meta.id).is_some_and(|entry| entry.replaces(version).contains(&one.meta.id));
-            replaces
-                && other.mode >= one.mode
-                && other.configured >= one.configured
-                && other.strict_updates >= one.strict_updates
-        })
-    };
-    let kept: Vec<bool> = policies.iter().map(|policy| !is_replaced(policy)).collect();
-    policies.into_iter().zip(kept).filter_map(|(policy, is_kept)| is_kept.then_some(policy)).collect()
 }
 
 /// Calls `each` with every policy under `policies`: its id, position and fields.

@@ -40,6 +40,8 @@ pub(super) struct Reading<'r> {
     pub(super) now: Timestamp,
     /// The scope of a namespace; of the empty one for objects that live in none.
     pub(super) in_force: &'r dyn Fn(&str) -> Option<&'r Scope>,
+    /// The scopes of namespaces that carry a label.
+    pub(super) raised: &'r [&'r Scope],
     /// The version of the Pod Security Standards that policies follow.
     pub(super) version: Version,
 }
@@ -179,7 +181,7 @@ fn require_on(
     for policy in requires {
         let written = nodes.iter().find(|node| node.as_text() == Some(policy.id));
         let Some(position) = written.map(|node| node.position) else { continue };
-        let is_on = (reading.in_force)(namespace).is_some_and(|scope| {
+        let is_on = (reading.in_force)(namespace).into_iter().chain(reading.raised.iter().copied()).any(|scope| {
             scope.policies.iter().filter(|one| one.configured > Mode::Off).any(|one| {
                 let replaced = || catalogue::find(one.meta.id).map(|entry| entry.replaces(reading.version));
                 std::ptr::eq(one.meta, *policy) || replaced().is_some_and(|ids| ids.contains(&policy.id))
@@ -215,8 +217,10 @@ fn idle(
     let nodes = fields.list("policies", problems);
     let mut found = Vec::new();
     for policy in policies {
-        let runs =
-            |meta: &Meta| scope.policies.iter().any(|one| std::ptr::eq(one.meta, meta) && one.configured > Mode::Off);
+        let runs_in = |scope: &Scope, meta: &Meta| {
+            scope.policies.iter().any(|one| std::ptr::eq(one.meta, meta) && one.configured > Mode::Off)
+        };
+        let runs = |meta: &Meta| [scope].iter().chain(reading.raised).any(|scope| runs_in(scope, meta));
         let Some(node) = nodes.iter().find(|node| node.as_text() == Some(policy.id)).filter(|_| !runs(policy)) else {
             continue;
         };

@@ -1,27 +1,55 @@
-//! An entry of `namespaces`: the policies in the namespaces that it names, and the check that it does not relax the global
-//! ones unless it says so.
+//! An entry of `namespaces`: the policies in the namespaces that it names, or that carry its label, and the check that it does not
+//! relax the global ones unless it says so. An entry by label never does.
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
 
-use super::compile::{ENTRY_KEYS, PolicyLayer, read_mode};
+use super::compile::{ENTRY_KEYS, NAMESPACE_MATCH_KEYS, PolicyLayer, read_mode};
 use super::problem::{Fields, Problems};
+use super::raise::{ENTRIES, label};
 use crate::document::{Node, Position};
 use crate::mode::Mode;
 use crate::pod_security::Version;
-use crate::snapshot::Scope;
+use crate::snapshot::{Raise, RaisingLabel, Scope};
 
-/// The namespaces that entries name. Each may be named once: only the first entry that matches counts.
+/// The namespaces that entries match. A name may stand in one entry only. Labels add to what is said of a name.
 #[derive(Default)]
 pub(super) struct NamespaceIndex {
-    /// Index of each namespace's scope.
+    /// Index of the scope of each namespace that is named.
     pub(super) scopes: HashMap<String, usize>,
+    /// The entries that match by a label.
+    pub(super) raises: Vec<Raise>,
     places: HashMap<String, Position>,
 }
 
+/// What an entry matches.
+pub(super) enum Matched {
+    /// Namespaces by their names.
+    Names(Vec<(String, Position)>),
+    /// Namespaces by a label.
+    Label(RaisingLabel),
+}
+
 impl NamespaceIndex {
-    /// Adds the names of the entry at `path`, whose scope has the index `scope`.
-    pub(super) fn take(&mut self, names: Vec<(String, Position)>, path: &str, scope: usize, problems: &mut Problems) {
+    /// Adds the entry at `path`, whose scope has the index `scope`.
+    pub(super) fn take(
+        &mut self,
+        matched: Matched,
+        position: Position,
+        path: &str,
+        scope: usize,
+        problems: &mut Problems,
+    ) {
+        let names = match matched {
+            Matched::Names(names) => names,
+            Matched::Label(label) => {
+                if self.raises.len() == ENTRIES {
+                    problems.add(position, path, format!("must be at most {ENTRIES} entries that match by labels"));
+                }
+                self.raises.push(Raise { label, scope });
+                return;
+            }
+        };
         for (name, position) in names {
             match self.places.entry(name.clone()) {
                 Entry::Occupied(first) => {
@@ -41,7 +69,7 @@ impl NamespaceIndex {
     }
 }
 
-/// Reads an entry: the names that it matches, and its scope. `top` is the global layer, which the entry overrides.
+/// Reads an entry: what it matches, and its scope. `top` is the global layer, which the entry overrides.
 pub(super) fn namespace(
     node: &Node,
     path: &str,
@@ -50,7 +78,7 @@ pub(super) fn namespace(
     version: Version,
     cap: Mode,
     problems: &mut Problems,
-) -> Option<(Vec<(String, Position)>, Scope)> {
+) -> Option<(Matched, Scope)> {
     let fields = Fields::of(node, path, &ENTRY_KEYS, problems)?;
     let mut layer = top.clone();
     layer.ceiling = read_mode(&fields, "ceiling", problems).unwrap_or(top.ceiling);
@@ -58,36 +86,52 @@ pub(super) fn namespace(
     let other_settings = layer.add_policies(&fields, version, problems);
 
     let before = problems.found.len();
-    let matched = fields.get("match").and_then(|node| {
-        let path = format!("{path}.match");
-        Fields::of(node, &path, &["names"], problems).map(|fields| names(&fields, "names", problems))
-    });
-    let names = matched.unwrap_or_default();
-    if names.is_empty() && problems.found.len() == before {
-        problems.add(node.position, &format!("{path}.match"), "must name namespaces: match: {names: [NAME]}");
+    let matched = fields.get("match").and_then(|node| matched(node, &format!("{path}.match"), problems));
+    let is_empty = matched.as_ref().is_none_or(|matched| matches!(matched, Matched::Names(names) if names.is_empty()));
+    if is_empty && problems.found.len() == before {
+        let message =
+            "must name namespaces: match: {names: [NAME]}, or a label of theirs: match: {labels: {KEY: VALUE}}";
+        problems.add(node.position, &format!("{path}.match"), message);
     }
+    let matched = matched.unwrap_or(Matched::Names(Vec::new()));
     // An unreadable `relax` was reported: it counts as true, so that no second error follows.
-    let relaxed = fields.flag("relax", problems).unwrap_or(true);
+    let relaxed = fields.flag("relax", problems);
     let scope = layer.compile(version, cap);
-    if !relaxed {
-        let milder = top_scope.stronger_than(&scope).map(|(meta, _, _)| meta.id);
-        let weaker: BTreeSet<&str> = milder.chain(top_scope.stricter_than(&scope).map(|meta| meta.id)).collect();
+    let milder = top_scope.stronger_than(&scope).map(|(meta, _, _)| meta.id);
+    let mut weaker: BTreeSet<&str> = milder.chain(top_scope.stricter_than(&scope).map(|meta| meta.id)).collect();
+    let mut refuse = |message: String| problems.add(node.position, path, message);
+    if matches!(matched, Matched::Label(_)) {
+        weaker.extend((layer.ceiling < top.ceiling).then_some("ceiling"));
+        weaker.extend((layer.defaults < top.defaults).then_some("defaults"));
         if !weaker.is_empty() {
             let what = Vec::from_iter(weaker).join(", ");
-            problems.add(
-                node.position,
-                path,
-                format!("is weaker than the top for {what}; if that is meant, add relax: true"),
-            );
+            refuse(format!(
+                "is weaker than the top for {what}: a label may only raise, so that nobody turns a policy off by labelling a \
+                 namespace; match names to relax"
+            ));
         } else if other_settings {
-            problems.add(
-                node.position,
-                path,
-                "has settings of its own, which may be weaker than the top's; add relax: true",
-            );
+            refuse("has settings of its own, and a label raises modes only; write settings at the top".to_owned());
+        } else if relaxed == Some(true) {
+            refuse("has relax: true, and a label may only raise; remove it".to_owned());
+        }
+    } else if !relaxed.unwrap_or(true) {
+        if !weaker.is_empty() {
+            let what = Vec::from_iter(weaker).join(", ");
+            refuse(format!("is weaker than the top for {what}; if that is meant, add relax: true"));
+        } else if other_settings {
+            refuse("has settings of its own, which may be weaker than the top's; add relax: true".to_owned());
         }
     }
-    Some((names, scope))
+    Some((matched, scope))
+}
+
+fn matched(node: &Node, path: &str, problems: &mut Problems) -> Option<Matched> {
+    let fields = Fields::of(node, path, &NAMESPACE_MATCH_KEYS, problems)?;
+    let Some(labels) = fields.get("labels") else { return Some(Matched::Names(names(&fields, "names", problems))) };
+    if fields.get("names").is_some() {
+        problems.add(node.position, path, "must hold names or labels, not both; write two entries");
+    }
+    label(labels, &fields.path_of("labels"), problems).map(Matched::Label)
 }
 
 fn names(fields: &Fields<'_>, key: &str, problems: &mut Problems) -> Vec<(String, Position)> {

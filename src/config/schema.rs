@@ -25,7 +25,6 @@ pub fn schema() -> Value {
         policies.insert(entry.meta.id.to_owned(), fields);
     }
     let policies = closed(Value::Object(policies));
-    let names = json!({"type": "array", "items": {"type": "string", "maxLength": 63}, "minItems": 1});
     let text = || json!({"type": "string"});
     let mut root = closed(json!({
         "apiVersion": {"const": "portcullis.dev/v1alpha1"},
@@ -42,7 +41,7 @@ pub fn schema() -> Value {
                             anything away",
         },
         "namespaces": {"type": "array", "items": closed(json!({
-            "match": closed(json!({"names": names})),
+            "match": namespaces_match(),
             "ceiling": mode(),
             "policies": policies,
             "defaults": defaults(),
@@ -66,6 +65,23 @@ pub fn schema() -> Value {
     root["required"] = json!(["apiVersion", "kind"]);
     root["$defs"] = Value::Object(generator.take_definitions(true).into_iter().collect());
     root
+}
+
+fn namespaces_match() -> Value {
+    let value = json!({"type": "string", "pattern": "^(([A-Za-z0-9][-A-Za-z0-9_.]{0,61})?[A-Za-z0-9])?$"});
+    let mut matched = closed(json!({
+        "names": {"type": "array", "items": {"type": "string", "maxLength": 63}, "minItems": 1},
+        "labels": {
+            "type": "object", "minProperties": 1, "maxProperties": 1,
+            "additionalProperties": {"anyOf": [value, {"type": "array", "items": value, "minItems": 1, "maxItems": 64}]},
+            "description": "one label, key: value or key: [values]. The entry only raises: a namespace that carries the label has of \
+                            every policy the strongest mode of its entry by name, or else of the top, and of all entries whose \
+                            label it carries",
+        },
+    }));
+    matched["minProperties"] = json!(1);
+    matched["maxProperties"] = json!(1);
+    matched
 }
 
 fn exceptions() -> Value {
@@ -212,6 +228,8 @@ mod tests {
         };
         assert_eq!(keys("/properties"), sorted(&compile::TOP_KEYS));
         assert_eq!(keys("/properties/namespaces/items/properties"), sorted(&compile::ENTRY_KEYS));
+        let matched = "/properties/namespaces/items/properties/match/properties";
+        assert_eq!(keys(matched), sorted(&compile::NAMESPACE_MATCH_KEYS));
         assert_eq!(keys("/properties/workloads/items/properties"), sorted(&compile::WORKLOAD_KEYS));
         let exceptions = "/properties/exceptions/anyOf";
         assert_eq!(keys(&format!("{exceptions}/1/properties")), sorted(&compile::EXCEPTIONS_KEYS));

@@ -6,8 +6,8 @@ use std::collections::{BTreeSet, HashMap};
 use serde_json::value::RawValue;
 
 use super::granted::Granted;
-use super::{ModedFinding, existing};
-use crate::engine::{self, Outcome};
+use super::{ModedFinding, existing, strict};
+use crate::engine::{self, ActivePolicy, Outcome};
 use crate::facts::Facts;
 use crate::object::Within;
 use crate::object::unchanged::is_same_in;
@@ -17,7 +17,7 @@ use crate::snapshot::Snapshot;
 
 /// Marks the findings that the old object had too, for each outcome on its own: a policy that runs twice, as configured and
 /// as labels ask, finds the same twice in both objects. Nothing is inherited without a readable old object, nor for a
-/// policy with strict updates.
+/// policy with strict updates, unless the update is spared.
 pub(super) fn mark(
     snapshot: &Snapshot,
     request: &Request<'_>,
@@ -32,10 +32,13 @@ pub(super) fn mark(
     let unchanged = request.has_templates_of(&before) && !existing::is_released(snapshot, request, &before);
 
     let granted = Granted::of(request, &before);
+    let is_spared = OnceCell::new();
+    let is_strict =
+        |policy: &ActivePolicy| policy.strict_updates && !*is_spared.get_or_init(|| strict::spares(request));
 
     for (outcome, findings) in outcomes.iter().zip(findings) {
         // A fact that did not arrive in time may be about the very change: no failure is inherited.
-        if outcome.policy.strict_updates || outcome.result.is_err() || findings.is_empty() {
+        if is_strict(outcome.policy) || outcome.result.is_err() || findings.is_empty() {
             continue;
         }
         // What settings name is about the object itself, whatever is below its template or in its rules.

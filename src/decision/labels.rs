@@ -3,18 +3,18 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
 use std::time::Instant;
 
-use super::{FindingKind, ModedFinding, cap};
+use super::{FindingKind, ModedFinding, cap, governing};
 use crate::engine::{self, ActivePolicy, Outcome};
-use crate::facts::{Facts, Lookup, Pending};
+use crate::facts::{Facts, Lookup, Namespace, Pending};
 use crate::mode::Mode;
 use crate::object::Place;
 use crate::pod_security::demands;
 use crate::policy::{Kinds, Meta, quoted};
 use crate::request::{Operation, Request};
-use crate::snapshot::LABELS;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{LABELS, RAISES, Scope, Snapshot};
 
 /// The policies in force for a request.
 pub(super) struct InForce<'s> {
@@ -56,36 +56,58 @@ impl<'s> InForce<'s> {
             return Self { policies: Cow::Borrowed(&[]), labels: LabelState::Done };
         }
         let namespace = request.governed_by();
-        let configured = Cow::Borrowed(snapshot.policies(namespace));
-        // The standards apply to pods only; other objects do not wait for labels.
-        let is_about_pods = Kinds::Pods.cover(request) && !request.pods().is_empty();
-        if namespace.is_empty() || !is_about_pods || snapshot.labels(namespace) == Mode::Off {
-            return Self { policies: configured, labels: LabelState::Done };
-        }
-        let labels = match facts.namespace(namespace) {
-            Ok(Lookup::Found(found)) => {
-                return Self {
-                    policies: snapshot.tightened(namespace, &demands(|key| found.label(key))),
-                    labels: LabelState::Done,
-                };
-            }
-            Ok(Lookup::LeftOut) => LabelState::LeftOut,
-            Ok(Lookup::Unavailable(why)) => LabelState::Failed(why),
-            // The namespace may be created again, with labels, before the object is stored.
-            Ok(Lookup::Absent) => LabelState::Failed("there is no such namespace".to_owned()),
-            Err(Pending) => LabelState::Pending,
+        let covers = governing::covers(snapshot, request);
+        let raises = |scope: &Scope| scope.strongest_on(&covers) > Mode::Off;
+        let scope = match governing::at_once(snapshot, request, facts, raises) {
+            Ok(scope) => scope,
+            Err(labels) => return Self { policies: Cow::Borrowed(snapshot.policies(namespace)), labels },
         };
-        Self { policies: configured, labels }
+        // The standards apply to pods only; other objects do not wait for labels.
+        if namespace.is_empty() || !is_about_pods(request) || scope.labels == Mode::Off {
+            return Self { policies: snapshot.tightened_in(scope, &[]), labels: LabelState::Done };
+        }
+        match LabelState::read(facts.namespace(namespace, snapshot.raising_keys())) {
+            Ok(found) => Self {
+                policies: snapshot.tightened_in(scope, &demands(|key| found.pod_security(key))),
+                labels: LabelState::Done,
+            },
+            Err(labels) => Self { policies: snapshot.tightened_in(scope, &[]), labels },
+        }
     }
 }
 
+/// True if it is about Pods or pod templates.
+fn is_about_pods(request: &Request<'_>) -> bool {
+    Kinds::Pods.cover(request) && !request.pods().is_empty()
+}
+
 impl LabelState {
-    /// The labels' entry in [`super::Decision::left_out`].
-    pub(super) fn left_out(&self) -> Option<&'static Meta> {
-        matches!(self, Self::LeftOut).then_some(&LABELS)
+    /// The Namespace that was asked for, or the reason why it is not known.
+    pub(super) fn read(lookup: Result<Lookup<Arc<Namespace>>, Pending>) -> Result<Arc<Namespace>, Self> {
+        match lookup {
+            Ok(Lookup::Found(found)) => Ok(found),
+            Ok(Lookup::LeftOut) => Err(Self::LeftOut),
+            Ok(Lookup::Unavailable(why)) => Err(Self::Failed(why)),
+            // The namespace may be created again, with labels, before the object is stored.
+            Ok(Lookup::Absent) => Err(Self::Failed("there is no such namespace".to_owned())),
+            Err(Pending) => Err(Self::Pending),
+        }
     }
 
-    /// The finding for labels that could not be read. They may ask for anything up to the ceiling, which is its mode.
+    /// The labels' entry in [`super::Decision::left_out`].
+    pub(super) fn left_out(&self, snapshot: &Snapshot, request: &Request<'_>) -> Option<&'static Meta> {
+        matches!(self, Self::LeftOut).then(|| Self::most(snapshot, request).0)
+    }
+
+    /// The strongest mode that labels may ask for, and what stands for such labels: Pod Security labels up to the ceiling, or the entries of
+    /// `namespaces` that match by labels.
+    fn most(snapshot: &Snapshot, request: &Request<'_>) -> (&'static Meta, Mode) {
+        let ceiling = if is_about_pods(request) { snapshot.labels(request.governed_by()) } else { Mode::Off };
+        let raised = governing::raised(snapshot, request);
+        if raised > ceiling { (&RAISES, raised) } else { (&LABELS, ceiling) }
+    }
+
+    /// The finding for labels that could not be read. Its mode is the strongest that they may ask for.
     pub(super) fn failure(&self, snapshot: &Snapshot, request: &Request<'_>) -> Option<ModedFinding> {
         let why = match self {
             Self::Done | Self::LeftOut => return None,
@@ -93,16 +115,16 @@ impl LabelState {
             Self::Failed(why) => why,
         };
         let namespace = request.governed_by();
-        let ceiling = snapshot.labels(namespace);
+        let (meta, most) = Self::most(snapshot, request);
         Some(ModedFinding {
-            meta: &LABELS,
+            meta,
             place: Place::object(),
             message: format!(
                 "could not be judged: the labels of namespace {} were not read ({why})",
                 quoted(namespace)
             ),
-            mode: ceiling.min(cap(snapshot, request)),
-            configured: (ceiling < Mode::Enforce).then_some(Mode::Enforce),
+            mode: most.min(cap(snapshot, request)),
+            configured: (most < Mode::Enforce && meta.id == LABELS.id).then_some(Mode::Enforce),
             inherited: false,
             is_of_owner: false,
             failed: true,

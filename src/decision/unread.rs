@@ -1,7 +1,8 @@
 //! Findings for fields that could not be read and that the update left unchanged: recorded, but refusing nothing.
 
-use super::{FindingKind, ModedFinding, mode_of_trouble};
+use super::{FindingKind, ModedFinding, cap, governing, strict};
 use crate::engine::Outcome;
+use crate::facts::Facts;
 use crate::mode::Mode;
 use crate::object::Object;
 use crate::policy::{Meta, Severity};
@@ -27,6 +28,7 @@ static META: Meta = Meta {
 pub(super) fn add(
     snapshot: &Snapshot,
     request: &Request<'_>,
+    facts: &Facts<'_>,
     outcomes: &[Outcome<'_>],
     findings: &mut Vec<ModedFinding>,
 ) {
@@ -35,9 +37,9 @@ pub(super) fn add(
         return;
     }
     findings.retain(|finding| !unread.iter().any(|field| finding.place.path.is_within(&field.place.path)));
-    let strict = outcomes.iter().filter(|outcome| outcome.policy.strict_updates).map(|outcome| outcome.policy.mode);
-    let mode = mode_of_trouble(snapshot, request);
-    let is_excused = strict.max().is_none_or(|strict| strict < Mode::Enforce);
+    let strictest = outcomes.iter().filter(|outcome| outcome.policy.strict_updates).map(|outcome| outcome.policy.mode);
+    let mode = governing::strongest(snapshot, request, facts).min(cap(snapshot, request));
+    let is_excused = strictest.max().is_none_or(|mode| mode < Mode::Enforce) || strict::spares(request);
     if mode > Mode::Off {
         findings.extend(unread.iter().map(|field| ModedFinding {
             meta: &META,

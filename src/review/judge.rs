@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use super::Review;
 use crate::decision::{self, Decision, Endpoint, Trouble};
 use crate::facts::World;
-use crate::mutation::mutate;
+use crate::mutation::{Mutation, mutate_in};
 use crate::object::Object;
 use crate::request::Request;
 use crate::snapshot::Snapshot;
@@ -38,7 +38,10 @@ impl Judge<'_> {
         let deciding = async {
             match self.endpoint {
                 Endpoint::Validate => decision::decide(self.snapshot, &review.request, self.world, deadline).await,
-                Endpoint::Mutate => mutate(self.snapshot, &review.request).decision,
+                Endpoint::Mutate => {
+                    let scope = decision::defaulting(self.snapshot, &review.request, self.world, deadline).await;
+                    mutate_in(self.snapshot, &scope.mutators, &review.request).decision
+                }
             }
         };
         let decided = AssertUnwindSafe(deciding).catch_unwind().await;
@@ -52,7 +55,7 @@ impl Judge<'_> {
         }
         let deciding = || match self.endpoint {
             Endpoint::Validate => decision::decide_at_once(self.snapshot, &review.request, self.world),
-            Endpoint::Mutate => mutate(self.snapshot, &review.request).decision,
+            Endpoint::Mutate => self.mutate(&review.request).decision,
         };
         let decided = std::panic::catch_unwind(AssertUnwindSafe(deciding));
         decided.unwrap_or_else(|_| self.troubled(&review.request, Trouble::Failed, FAILED))
@@ -61,7 +64,7 @@ impl Judge<'_> {
     /// Decides about an object that would be created now, with the facts that are known at once: mutators in mode enforce come
     /// first, and the validators judge what would be stored.
     pub fn decide_created(&self, request: &Request<'_>) -> Decision {
-        let deciding = || match mutate(self.snapshot, request).object {
+        let deciding = || match self.mutate(request).object {
             None => decision::decide_at_once(self.snapshot, request, self.world),
             Some(object) => {
                 let text = object.to_string();
@@ -78,6 +81,11 @@ impl Judge<'_> {
         decided.unwrap_or_else(|_| self.troubled(request, Trouble::Failed, FAILED))
     }
 
+    fn mutate(&self, request: &Request<'_>) -> Mutation {
+        let scope = decision::defaulting_at_once(self.snapshot, request, self.world);
+        mutate_in(self.snapshot, &scope.mutators, request)
+    }
+
     /// Reads the JSON of another object of the request's kind.
     fn read<'t>(&self, text: &'t str, request: &Request<'_>) -> Result<(&'t RawValue, Object<'t>), String> {
         let sent: &RawValue = serde_json::from_str(text).map_err(|error| error.to_string())?;
@@ -87,7 +95,7 @@ impl Judge<'_> {
 
     /// The decision about a request that could not be judged.
     pub fn troubled(&self, request: &Request<'_>, trouble: Trouble, message: &str) -> Decision {
-        let mode = decision::mode_of_trouble(self.snapshot, request);
+        let mode = decision::mode_of_trouble(self.snapshot, request, self.world);
         Decision::troubled(self.snapshot, self.endpoint, mode, trouble, message.to_owned())
     }
 }

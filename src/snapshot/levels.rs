@@ -8,6 +8,7 @@ use super::Scope;
 use crate::engine::ActivePolicy;
 use crate::mode::Mode;
 use crate::pod_security::{Demand, Level, Version};
+use crate::policy::Meta;
 use crate::policy::catalogue::{self, CATALOGUE};
 
 /// The policies of each level of the Pod Security Standards at every version.
@@ -76,5 +77,10 @@ impl Run<'_> {
 
 /// Sorts policies in the catalogue's order; the configured one of equal policies stays first.
 pub(super) fn sort(policies: &mut [ActivePolicy]) {
-    policies.sort_by_key(|policy| CATALOGUE.iter().position(|entry| std::ptr::eq(entry.meta, policy.meta)));
+    policies.sort_by_key(|policy| place(policy.meta));
+}
+
+/// Place of a policy in the catalogue.
+pub(super) fn place(meta: &'static Meta) -> Option<usize> {
+    CATALOGUE.iter().position(|entry| std::ptr::eq(entry.meta, meta))
 }

@@ -19,7 +19,7 @@ pub struct Weaker {
     /// labels of namespaces, whose mode is the strongest that they may ask for, `breakGlass` for a group that may break the glass,
     /// `webhooks` for the repair of webhook objects.
     pub policy: &'static str,
-    /// The namespace; `*` for all that no entry names.
+    /// The namespace; `*` for all that no entry names, `KEY=VALUE` for those that carry a label which an entry matches.
     pub namespace: String,
     /// The part of the policy that changed.
     pub change: Change,
@@ -75,6 +75,14 @@ pub fn weaker(old: &Snapshot, new: &Snapshot) -> Vec<Weaker> {
             everywhere.iter().any(alike)
         };
         all.extend(compare(name, name).into_iter().filter(|weaker| !same(weaker)));
+    }
+    for raise in &old.raises {
+        let before = &old.scopes[raise.scope];
+        let after = new.raised("", |label| label.covers(&raise.label));
+        // What became weaker at the top is told of it.
+        let by_top = |one: &Weaker| everywhere.iter().any(|top| (top.policy, top.change) == (one.policy, one.change));
+        let found = scopes(before, &after, &raise.label.to_string());
+        all.extend(found.into_iter().filter(|one| one.change != Change::Settings && !by_top(one)));
     }
     if new.version < old.version {
         let follows = |meta: &Meta| meta.controls.iter().any(|control| control.standard.starts_with("Pod Security"));

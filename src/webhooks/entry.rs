@@ -21,13 +21,24 @@ pub(super) struct Entry<'e> {
     is_alone: bool,
 }
 
-/// Groups what is sent by the namespaces in which its strongest mode is in `part`.
+/// What gives namespaces a mode.
+#[derive(Clone, Copy)]
+pub(super) enum By<'s> {
+    /// The name of the namespace, or the top if it is empty.
+    Name(&'s str),
+    /// The label that an entry matches, counted from 0.
+    Label(usize),
+}
+
+/// Groups what is sent by the namespaces in which its strongest mode is in `part`: by their names, or by the label of the entry
+/// `raise`.
 pub(super) fn entries<'e>(
     snapshot: &Snapshot,
     sent: &'e [Sent<'e>],
     part: &RangeInclusive<Mode>,
+    raise: Option<usize>,
     own: &str,
-    strongest: impl Fn(&str, &[Kinds<'_>]) -> Mode,
+    strongest: impl Fn(By<'_>, &[Kinds<'_>]) -> Mode,
 ) -> Vec<Entry<'e>> {
     let mut entries: Vec<Entry<'e>> = Vec::new();
     // There may be thousands of namespaces, and most resources are judged by the same policies as others.
@@ -36,8 +47,14 @@ pub(super) fn entries<'e>(
         let (selector, holds_top) = match known.iter().find(|(kinds, ..)| *kinds == one.kinds) {
             Some((_, selector, holds_top)) => (selector.clone(), *holds_top),
             None => {
-                let modes = Modes::of(snapshot.named_namespaces(), |namespace| strongest(namespace, &one.kinds));
-                let (selector, holds_top) = (modes.select(part, own), modes.holds_top(part));
+                let names = snapshot.named_namespaces();
+                let labels = snapshot.raising().enumerate();
+                let modes = Modes::of(names, |name| strongest(By::Name(name), &one.kinds))
+                    .raised(labels.map(|(entry, label)| (label, strongest(By::Label(entry), &one.kinds))).collect());
+                let (selector, holds_top) = match raise {
+                    None => (modes.select(part, own), modes.holds_top(part)),
+                    Some(entry) => (modes.select_raised(entry, part, own), false),
+                };
                 known.push((&one.kinds, selector.clone(), holds_top));
                 (selector, holds_top)
             }

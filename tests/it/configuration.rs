@@ -3,6 +3,7 @@
 mod defaults;
 mod errors;
 mod meaning;
+mod raised;
 mod trail;
 mod weaker;
 mod workloads;

@@ -45,6 +45,7 @@ pub(crate) mod plane;
 pub(crate) mod policy_kinds;
 mod privileged;
 pub(crate) mod process;
+mod raised;
 mod reflectors;
 mod requires;
 mod restart;

@@ -1,6 +1,7 @@
 //! The Pod Security labels of a namespace: what they add to what is configured, and that they take nothing away.
 
 mod acting;
+mod raised;
 mod running;
 mod unread;
 mod updates;

@@ -4,5 +4,6 @@ mod baseline;
 mod images;
 mod objects;
 mod oracle;
+mod partition;
 mod patches;
 mod rewritten;

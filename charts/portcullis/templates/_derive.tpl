@@ -15,11 +15,16 @@ program knows of its policies, profiles and kinds. A test compares both for many
 {{- include "portcullis.layer" (dict "layer" $top "written" $configuration "ceiling" ($profile.ceiling | default "enforce") "defaults" "off") -}}
 {{- $layers := list $top -}}
 {{- $byName := dict -}}
+{{- $raises := list -}}
 {{- range $entry := $configuration.namespaces -}}
   {{- $layer := dict "modes" (deepCopy $top.modes) "settings" (deepCopy $top.settings) -}}
   {{- include "portcullis.layer" (dict "layer" $layer "written" $entry "ceiling" $top.ceiling "defaults" $top.defaults) -}}
   {{- $layers = append $layers $layer -}}
   {{- range $name := $entry.match.names -}}{{- $_ := set $byName $name $layer -}}{{- end -}}
+  {{- range $key, $values := $entry.match.labels -}}
+    {{- if not (kindIs "slice" $values) -}}{{- $values = list $values -}}{{- end -}}
+    {{- $raises = append $raises (dict "layer" $layer "key" $key "values" ($values | uniq | sortAlpha)) -}}
+  {{- end -}}
 {{- end -}}
 {{- $judged := dict -}}
 {{- $named := dict -}}
@@ -73,16 +78,16 @@ program knows of its policies, profiles and kinds. A test compares both for many
 {{- end -}}
 {{- $workloads := dict "rows" $data.workloads "data" $data "added" $configuration.workloads -}}
 {{- include "portcullis.workloads" $workloads -}}
-{{- $given := dict "data" $data "own" $root.Release.Namespace "top" $top "byName" $byName "workloads" $workloads.rows "root" $root -}}
+{{- $given := dict "data" $data "own" $root.Release.Namespace "top" $top "byName" $byName "raises" $raises "workloads" $workloads.rows "root" $root -}}
 {{- $validating := list -}}
-{{- range $part := list (dict "name" "enforce" "from" 3 "to" 3 "failure" "Fail" "timeout" 3) (dict "name" "observe" "from" 1 "to" 2 "failure" "Ignore" "timeout" 1) -}}
+{{- range $part := list (dict "name" "enforce" "end" "" "from" 3 "to" 3 "failure" "Fail" "timeout" 3) (dict "name" "observe" "end" "-observe" "from" 1 "to" 2 "failure" "Ignore" "timeout" 1) -}}
   {{- $entries := merge (dict "part" $part "inForce" $judged "named" $named "path" "/validate" "ofPods" "portcullis.judgedOfPods") $given -}}
-  {{- include "portcullis.entries" $entries -}}
+  {{- include "portcullis.allEntries" $entries -}}
   {{- $validating = concat $validating $entries.webhooks -}}
 {{- end -}}
-{{- $part := dict "name" "defaults" "from" 1 "to" 3 "failure" "Ignore" "timeout" 1 "mutates" true -}}
+{{- $part := dict "name" "defaults" "end" "" "from" 1 "to" 3 "failure" "Ignore" "timeout" 1 "mutates" true -}}
 {{- $entries := merge (dict "part" $part "inForce" $set "named" dict "path" "/mutate" "ofPods" "portcullis.patchedOfPods") $given -}}
-{{- include "portcullis.entries" $entries -}}
+{{- include "portcullis.allEntries" $entries -}}
 {{- $_ := set $out "validating" $validating -}}
 {{- $_ := set $out "mutating" $entries.webhooks -}}
 {{- end -}}
@@ -214,17 +219,55 @@ program knows of its policies, profiles and kinds. A test compares both for many
 {{- $_ := set . "sent" $sent -}}
 {{- end -}}
 
-{{/* Sets `webhooks`: one for what is sent from the same namespaces, those where its strongest mode is in `part`
-     (src/webhooks/entry.rs). */}}
+{{/* Sets `webhooks`: those by the names of namespaces, and those of each entry that matches by a label (src/webhooks.rs). */}}
+{{- define "portcullis.allEntries" -}}
+{{- $given := . -}}
+{{- include "portcullis.sent" . -}}
+{{- include "portcullis.entries" (set . "raise" -1) -}}
+{{- $all := .webhooks -}}
+{{- range $number, $_ := .raises -}}
+  {{- $part := merge (dict "name" (printf "raise-%d%s" (int (add1 $number)) $given.part.end)) (omit $given.part "name") -}}
+  {{- $entries := merge (dict "part" $part "raise" $number) (omit $given "part" "raise") -}}
+  {{- include "portcullis.entries" $entries -}}
+  {{- $all = concat $all $entries.webhooks -}}
+{{- end -}}
+{{- $_ := set . "webhooks" $all -}}
+{{- end -}}
+
+{{/* Sets `webhooks`: one for what is sent from the same namespaces, those where its strongest mode by name is in `part`, or those
+     that the label of an entry raises into it (src/webhooks/entry.rs, src/webhooks/namespaces.rs). */}}
 {{- define "portcullis.entries" -}}
 {{- $given := . -}}
 {{- $part := .part -}}
+{{- $raise := int .raise -}}
+{{- $mutates := $part.mutates | default false -}}
+{{- $byName := $part -}}
+{{- if ge $raise 0 -}}{{- $byName = dict "from" 0 "to" (int (sub $part.from 1)) "mutates" $mutates -}}{{- end -}}
+{{- $above := dict "from" (int (add1 $part.to)) "to" 3 "mutates" $mutates -}}
 {{- $entries := list -}}
 {{- $index := dict -}}
-{{- include "portcullis.sent" . -}}
 {{- range $one := .sent -}}
   {{- $isSelected := or (ne $one.scope "Cluster") (and (eq $one.group "") (eq (first (splitList "/" $one.name)) "namespaces")) -}}
-  {{- $in := dict "part" $part "kinds" $one.kinds -}}
+  {{- $kinds := $one.kinds -}}
+  {{- $in := dict "part" $byName "kinds" $kinds -}}
+  {{- $isRaised := true -}}
+  {{- $labels := list -}}
+  {{- $earlier := list -}}
+  {{- range $number, $one := $given.raises -}}
+    {{- $isIn := eq (include "portcullis.isIn" (dict "layer" $one.layer "part" $part "kinds" $kinds)) "true" -}}
+    {{- if eq $number $raise -}}
+      {{- $isRaised = $isIn -}}
+      {{- $labels = append $labels (dict "key" $one.key "operator" "In" "values" $one.values) -}}
+    {{- else if and $isIn (lt $number $raise) -}}
+      {{- $earlier = append $earlier (dict "key" $one.key "operator" "NotIn" "values" $one.values) -}}
+    {{- end -}}
+  {{- end -}}
+  {{- range $one := $given.raises -}}
+    {{- if eq (include "portcullis.isIn" (dict "layer" $one.layer "part" $above "kinds" $kinds)) "true" -}}
+      {{- $labels = append $labels (dict "key" $one.key "operator" "NotIn" "values" $one.values) -}}
+    {{- end -}}
+  {{- end -}}
+  {{- $labels = concat $labels $earlier -}}
   {{- $holdsTop := eq (include "portcullis.isIn" (merge (dict "layer" $given.top) $in)) "true" -}}
   {{- $names := list -}}
   {{- range $name, $layer := $given.byName -}}
@@ -237,14 +280,17 @@ program knows of its policies, profiles and kinds. A test compares both for many
   {{- end -}}
   {{- if $holdsTop -}}{{- $names = append $names $given.own -}}{{- end -}}
   {{- $names = $names | uniq | sortAlpha -}}
-  {{- if and $names (or $isSelected $holdsTop) -}}
-    {{- $key := printf "%t %s" $holdsTop (join " " $names) -}}
+  {{- $operator := $holdsTop | ternary "NotIn" "In" -}}
+  {{- if ge $raise 0 -}}{{- $holdsTop = false -}}{{- end -}}
+  {{- if and $names $isRaised (or $isSelected $holdsTop) -}}
+    {{- $selector := prepend $labels (dict "key" "kubernetes.io/metadata.name" "operator" $operator "values" $names) -}}
+    {{- $key := printf "%t %s" $holdsTop (toJson $selector) -}}
     {{- if $one.alone -}}{{- $key = printf "alone %s" $one.name -}}{{- end -}}
     {{- $entry := get $index $key -}}
     {{- if $entry -}}
       {{- $_ := set $entry "sent" (append $entry.sent $one) -}}
     {{- else -}}
-      {{- $entry = dict "sent" (list $one) "names" $names "holdsTop" $holdsTop -}}
+      {{- $entry = dict "sent" (list $one) "selector" $selector "holdsTop" $holdsTop -}}
       {{- $_ := set $index $key $entry -}}
       {{- $entries = append $entries $entry -}}
     {{- end -}}
@@ -290,8 +336,7 @@ program knows of its policies, profiles and kinds. A test compares both for many
       "failurePolicy" $part.failure
       "matchConditions" $conditions
       "matchPolicy" "Equivalent"
-      "namespaceSelector" (dict "matchExpressions" (list (dict
-        "key" "kubernetes.io/metadata.name" "operator" ($entry.holdsTop | ternary "NotIn" "In") "values" $entry.names)))
+      "namespaceSelector" (dict "matchExpressions" $entry.selector)
       "rules" $rules
       "sideEffects" "None"
       "timeoutSeconds" $part.timeout -}}

@@ -13,7 +13,7 @@ use super::database::{Connection, wait_for};
 use crate::config::suggestion;
 use crate::decision::Verdict;
 use crate::policy::catalogue::CATALOGUE;
-use crate::snapshot::LABELS;
+use crate::snapshot::{LABELS, RAISES};
 use crate::trail::database::{Database, DatabaseError, Place};
 use crate::trail::query::{Filter, Row, time};
 use crate::trail::{Inputs, Notice, ReadError};
@@ -49,7 +49,7 @@ pub(super) struct Wanted {
 
 /// The id of a policy that this program knows: another one finds nothing, and who misspelt it would not learn that.
 fn policy(text: &str) -> Result<String, String> {
-    let ids: Vec<&str> = CATALOGUE.iter().map(|entry| entry.meta.id).chain([LABELS.id]).collect();
+    let ids: Vec<&str> = CATALOGUE.iter().map(|entry| entry.meta.id).chain([LABELS.id, RAISES.id]).collect();
     known(text, &ids, "policies are")
 }
 

@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::facts::{Facts, Pending};
-use crate::object::{NamedKind, Object, Path, Place};
+use crate::object::{NamedKind, Object, Path, Place, label_key};
 use crate::policy::anchored::Anchored;
 use crate::policy::instances::{Instance, InstanceMode, Instances, KindList, Name, it_is};
 use crate::policy::{Allowed, Fields, Kinds, Meta, Policy, Report, Severity, Validator, quoted};
@@ -18,9 +18,6 @@ use crate::steps;
 
 /// Maximum number of labels, and of annotations, of an instance.
 const KEYS: usize = 64;
-/// Maximum length of a key's prefix, and of its name, in bytes.
-const PREFIX: usize = 253;
-const NAME: usize = 63;
 
 /// Settings.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -89,27 +86,11 @@ impl TryFrom<BTreeMap<String, Anchored>> for Patterns {
         if patterns.len() > KEYS {
             return Err(RuleError::TooMany);
         }
-        match patterns.keys().find(|key| !is_key(key)) {
-            Some(key) => Err(RuleError::Key(key.chars().take(NAME).collect())),
+        match patterns.keys().find(|key| !label_key::is_label_key(key)) {
+            Some(key) => Err(RuleError::Key(key.chars().take(label_key::NAME).collect())),
             None => Ok(Self(patterns)),
         }
     }
-}
-
-/// True for a qualified name (`K/staging/src/k8s.io/apimachinery/pkg/util/validation`).
-fn is_key(key: &str) -> bool {
-    let (prefix, name) = key.split_once('/').map_or((None, key), |(prefix, name)| (Some(prefix), name));
-    let ends_well = |text: &str| {
-        text.starts_with(|first: char| first.is_ascii_alphanumeric())
-            && text.ends_with(|last: char| last.is_ascii_alphanumeric())
-    };
-    let is_name = (1..=NAME).contains(&name.len())
-        && ends_well(name)
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
-    let is_label = |label: &str| {
-        ends_well(label) && label.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
-    };
-    is_name && prefix.is_none_or(|prefix| prefix.len() <= PREFIX && prefix.split('.').all(is_label))
 }
 
 impl Instance for Rule {

@@ -1,11 +1,17 @@
 //! `unlabelled-namespaces`: the Pod Security labels of a Namespace ask for at least the levels that are set.
 //!
+//! An update that takes away a label of the setting `keep` is a finding too. The labels by which entries of `namespaces` raise policies
+//! are added to that setting when the configuration is compiled.
+//!
 //! Labels are compared as Kubernetes' own admission reads them (`crate::pod_security`). An update that lowers what they ask for,
 //! through a subresource too, is a finding of its own, unless a member of a listed group makes it.
+
+mod kept;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use self::kept::Kept;
 use crate::facts::{Facts, Pending};
 use crate::object::resource::NAMESPACES;
 use crate::object::{Metadata, Object, Path, Place, Shape};
@@ -30,8 +36,11 @@ pub(crate) struct UnlabelledNamespaces {
     audit: Level,
     /// Oldest version that the labels may pin, as `v1.30`, or `latest`; every version if it is absent.
     oldest_version: Option<Oldest>,
-    /// Groups whose members may lower labels when they update a Namespace, also below the levels that are set here.
+    /// Groups whose members may lower labels when they update a Namespace, also below the levels that are set here, and take away those
+    /// that are kept.
     may_weaken: Vec<String>,
+    /// Labels that an update must not take away. Those that entries of `namespaces` match are always among them.
+    keep: Vec<Kept>,
     /// Names of Namespaces that are not judged.
     exempt: Vec<String>,
 }
@@ -58,6 +67,7 @@ impl Default for UnlabelledNamespaces {
             audit: Level::Privileged,
             oldest_version: None,
             may_weaken: Vec::new(),
+            keep: Vec::new(),
             exempt: OF_THE_CLUSTER.map(str::to_owned).to_vec(),
         }
     }
@@ -66,7 +76,7 @@ impl Default for UnlabelledNamespaces {
 impl Policy for UnlabelledNamespaces {
     const META: &'static Meta = &Meta {
         id: "unlabelled-namespaces",
-        title: "a Namespace without the Pod Security labels that are asked for, and an update that lowers them",
+        title: "a Namespace without the Pod Security labels that are asked for, and an update that lowers them or takes kept labels away",
         severity: Severity::Medium,
         since: "0.1.0",
         why: "The labels make the API server itself refuse Pods below a level of the Pod Security Standards, also while \
@@ -138,7 +148,14 @@ impl Validator for UnlabelledNamespaces {
             }
             self.judge_version(metadata, name, demand, wanted, report);
         }
+        if let Some(before) = before.filter(|_| !may_weaken) {
+            self.keep.iter().for_each(|kept| kept.judge(before, metadata, report));
+        }
         Ok(())
+    }
+
+    fn paths(&self) -> Vec<&str> {
+        self.keep.iter().map(|kept| kept.path.as_str()).collect()
     }
 }
 

@@ -123,4 +123,17 @@ mod tests {
         let labels = Selector::of(Some(&json!({"matchLabels": {"name": "c"}})));
         assert!(own.takes_all_of(&labels) && !labels.takes_all_of(&own));
     }
+
+    #[test]
+    fn an_entry_by_label_is_compared_by_its_values() {
+        let name = json!({"key": "name", "operator": "NotIn", "values": ["own"]});
+        let raised = |values: &[&str]| selector(&json!([name, {"key": "tier", "operator": "In", "values": values}]));
+        let (one, two) = (raised(&["pci"]), raised(&["pci", "prod"]));
+        assert!(two.takes_all_of(&one) && !one.takes_all_of(&two));
+        let later = selector(&json!([name, {"key": "tier", "operator": "In", "values": ["pci", "prod"]},
+            {"key": "tier", "operator": "NotIn", "values": ["pci"]}]));
+        assert!(two.takes_all_of(&later) && !later.takes_all_of(&two), "an earlier entry is left out");
+        let rest = selector(&json!([name, {"key": "tier", "operator": "NotIn", "values": ["pci"]}]));
+        assert!(selector(&json!([name])).takes_all_of(&rest) && !rest.takes_all_of(&one) && !one.takes_all_of(&rest));
+    }
 }

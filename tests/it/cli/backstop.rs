@@ -35,6 +35,24 @@ fn where_nothing_refuses_only_our_own_objects_are_guarded() {
 }
 
 #[test]
+fn what_a_label_raises_is_judged_in_the_namespaces_that_carry_it() {
+    let raised = "profile: hardened\nceiling: audit\nnamespaces:\n- {match: {labels: {tier: pci}}, ceiling: enforce}\n\
+                  - {match: {names: [old]}, policies: {proc-mounts: {settings: {level: baseline}}}, relax: true}\n";
+    let folder = folder(&[("c.yaml", &format!("{HEAD}{raised}"))]);
+    let ran = run_in(folder.path(), &["backstop", "--config", "c.yaml", "--allow-group", "on-call"], b"").with_code(0);
+    assert!(!ran.err.contains("no policy on Pods enforces anywhere"), "{}", ran.err);
+    assert!(ran.out.contains("name: portcullis-backstop-pods\n"), "{}", ran.out);
+    let selects = |left_out: &str| {
+        format!(
+            "- key: kubernetes.io/metadata.name\n        operator: NotIn\n        values:\n{left_out}        - portcullis\n      \
+                 - key: tier\n        operator: In\n        values:\n        - pci\n"
+        )
+    };
+    assert!(ran.out.contains(&selects("")), "{}", ran.out);
+    assert!(ran.out.contains(&selects("        - old\n")), "other settings are left to Portcullis: {}", ran.out);
+}
+
+#[test]
 fn whoever_may_turn_it_off_must_be_named() {
     let long = "x".repeat(254);
     let many: Vec<String> = (0..65).map(|number| format!("g{number}")).collect();

@@ -6,7 +6,7 @@ use crate::golden;
 const HEAD: &str = "apiVersion: portcullis.dev/v1alpha1\nkind: Configuration\n";
 
 /// Configurations by the name of their golden file: the lines below the head.
-const CONFIGURATIONS: [(&str, &str); 13] = [
+const CONFIGURATIONS: [(&str, &str); 14] = [
     ("hardened", "profile: hardened\n"),
     ("audit-only", "profile: audit-only\n"),
     // Whatever the policies' own modes, a label may refuse: but in kube-system.
@@ -18,6 +18,12 @@ const CONFIGURATIONS: [(&str, &str); 13] = [
     (
         "rolling-out",
         "profile: hardened\nceiling: audit\nnamespaces:\n- match: {names: [pay, bank]}\n  ceiling: enforce\n",
+    ),
+    // Two labels raise some policies, and defaults, in whatever namespaces carry them.
+    (
+        "raised-by-labels",
+        "profile: hardened\nceiling: audit\nnamespaces:\n- match: {labels: {tier: pci}}\n  ceiling: enforce\n  defaults: safe\n\
+         - match: {labels: {example.com/stage: [prod, staging]}}\n  ceiling: warn\n- match: {names: [pay]}\n  ceiling: enforce\n",
     ),
     (
         "relaxed",

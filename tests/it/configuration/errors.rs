@@ -71,7 +71,7 @@ trail: {fil: x, file: 7}
             "15:3: policies.writable-root-filesystems: needs a mode: the profile does not set one",
             "17:11: namespaces[0].match.name: unknown key; did you mean names?",
             "19:3: namespaces[1].cieling: unknown key; did you mean ceiling?",
-            "20:3: namespaces[2].match: must name namespaces: match: {names: [NAME]}",
+            "20:3: namespaces[2].match: must name namespaces: match: {names: [NAME]}, or a label of theirs: match: {labels: {KEY: VALUE}}",
             "21:3: namespaces[3]: must be a mapping",
             "22:14: exceptions[0].name: is missing; write name: old-shop-images",
             "22:14: exceptions[0].policies: must name policies, such as policies: [root-users]",
@@ -218,7 +218,10 @@ fn namespaces_are_named_in_full() {
         ("[Pay]", "4:19: namespaces[0].match.names: must be the name of a namespace, in full"),
         ("[7]", "4:19: namespaces[0].match.names: must be a string; put it in quotation marks"),
         ("pay", "4:18: namespaces[0].match.names: must be a list"),
-        ("[]", "4:3: namespaces[0].match: must name namespaces: match: {names: [NAME]}"),
+        (
+            "[]",
+            "4:3: namespaces[0].match: must name namespaces: match: {names: [NAME]}, or a label of theirs: match: {labels: {KEY: VALUE}}",
+        ),
     ] {
         let lines = format!("namespaces:\n- match: {{names: {names}}}\n");
         assert_eq!(refused_below_head(&lines), [place], "{names}");

@@ -233,6 +233,7 @@ fn a_mutator_is_asked_about_its_own_kinds_alone() {
         digest: String::new(),
         scopes: vec![Scope { policies: Vec::new(), mutators, labels: Mode::Off, settings: BTreeMap::new() }],
         by_name: HashMap::new(),
+        raises: Vec::new(),
         workloads: Workloads::built_in().clone(),
         version: Version::LATEST,
         exceptions: Exceptions::default(),

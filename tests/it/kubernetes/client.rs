@@ -81,8 +81,9 @@ impl Answer {
         assert_eq!(self.body["reason"], "Forbidden");
         let message = self.message();
         // Some kinds have a webhook of their own, whose name says more.
-        let by_portcullis = message.strip_prefix("admission webhook \"enforce");
-        let said = by_portcullis.and_then(|rest| rest.split_once(".portcullis.dev\" denied the request: "));
+        let by_portcullis = message.strip_prefix("admission webhook \"");
+        let refusing = by_portcullis.filter(|rest| rest.starts_with("enforce") || rest.starts_with("raise-"));
+        let said = refusing.and_then(|rest| rest.split_once(".portcullis.dev\" denied the request: "));
         said.unwrap_or_else(|| panic!("refused by somebody else: {message}")).1
     }
 

@@ -1,9 +1,11 @@
 //! A write is not refused for anything that it left unchanged: objects that were stored before Portcullis came can
 //! still be worked with, and do not get worse.
 
+use axum::http::Method;
 use serde_json::{Value, json};
 
 use super::client::Answer;
+use super::eventually;
 use super::objects::{Flaw, broken_pod, broken_spec, container, holder};
 use super::plane::Plane;
 use super::process::Portcullis;
@@ -122,4 +124,42 @@ fn strict_updates_excuse_nothing() {
     let message = answer.refused();
     assert!(message.starts_with("unpinned-images: "), "{message}");
     assert_eq!(message.lines().count(), 1, "the other policy is lenient: {message}");
+}
+
+#[test]
+fn strict_updates_let_an_old_violator_go() {
+    let plane = Plane::shared();
+    let space = Space::new(plane, "it-strict-ends");
+    for (resource, mut old) in
+        [("pods", broken_pod("old")), ("deployments", holder("Deployment", "old", broken_spec()))]
+    {
+        old["metadata"]["finalizers"] = json!(["example.com/wait"]);
+        space.create(resource, &old).admitted();
+    }
+    let mut owner = holder("Deployment", "owner", broken_spec());
+    owner["spec"]["replicas"] = 1.into();
+    space.create("deployments", &owner).admitted();
+    let pods = || space.list("pods").into_iter().filter(|pod| pod["metadata"]["ownerReferences"].is_array()).count();
+    eventually("the Deployment has its Pod", || (pods() > 0).then_some(()));
+
+    let strict = "profile: hardened\npolicies:\n  unpinned-images: {mode: enforce, updates: strict}\n";
+    let _portcullis = Portcullis::guard(plane, &[&space], strict, &[]);
+    for resource in ["pods", "deployments"] {
+        let freed = json!({"metadata": {"finalizers": null}});
+        assert!(space.patch(resource, "old", &freed).refused().contains("unpinned-images: "), "{resource} stays");
+        space.delete(resource, "old").admitted();
+        let relabelled = json!({"metadata": {"finalizers": null, "labels": {"team": "shop"}}});
+        assert!(
+            space.patch(resource, "old", &relabelled).refused().contains("unpinned-images: "),
+            "{resource} changes"
+        );
+        tolerated(space.patch(resource, "old", &freed));
+        assert_eq!(space.get(resource, "old").code, 404);
+    }
+    // The garbage collector takes its own finalizer away once the ReplicaSet and its Pods are gone.
+    let path = format!("/apis/apps/v1/namespaces/{}/deployments/owner", space.name);
+    let foreground = json!({"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Foreground"});
+    plane.admin.call(Method::DELETE, &path, Some(&foreground)).admitted();
+    eventually("the Deployment is gone", || (space.get("deployments", "owner").code == 404).then_some(()));
+    assert_eq!(pods(), 0, "its Pods went first");
 }

@@ -11,13 +11,14 @@ use crate::kubernetes::objects::{pod, spec};
 /// The policies that run in the namespace `default`, with the mode and what asked for each.
 fn running(lines: &str, labels: &[(&str, &str)]) -> Vec<(&'static str, Mode, String)> {
     let snapshot = configured(&format!("{TIGHTEN}{lines}"));
-    let question = portcullis::facts::Question::Namespace { name: "default".to_owned() };
+    let question =
+        portcullis::facts::Question::Namespace { name: "default".to_owned(), keys: std::sync::Arc::default() };
     let world = labelled(labels);
     let Some(portcullis::facts::Answer::Namespace(namespace)) = portcullis::facts::World::known(&world, &question)
     else {
         panic!("the namespace is there");
     };
-    let policies = snapshot.tightened("default", &demands(|key| namespace.label(key)));
+    let policies = snapshot.tightened("default", &demands(|key| namespace.pod_security(key)));
     let asked =
         |label: Option<portcullis::pod_security::Demand>| label.map(|label| label.to_string()).unwrap_or_default();
     policies.iter().map(|policy| (policy.meta.id, policy.mode, asked(policy.label))).collect()

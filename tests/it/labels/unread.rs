@@ -31,7 +31,7 @@ impl World for Asked {
     }
 
     fn ask<'w>(&'w self, question: &'w Question) -> Pin<Box<dyn Future<Output = Answer> + Send + 'w>> {
-        assert!(matches!(question, Question::Namespace { name } if name == "default"), "{question:?}");
+        assert!(matches!(question, Question::Namespace { name, .. } if name == "default"), "{question:?}");
         self.1.fetch_add(1, Ordering::Relaxed);
         match &self.0 {
             Some(answer) => Box::pin(ready(answer.clone())),
@@ -42,6 +42,11 @@ impl World for Asked {
 
 fn asked(answer: Option<Answer>) -> Asked {
     Asked(answer, AtomicUsize::new(0))
+}
+
+/// A world in which nobody ever answers.
+pub(super) fn unknown() -> impl World {
+    asked(None)
 }
 
 /// The server's decision about a creation.
@@ -91,8 +96,8 @@ fn what_is_configured_is_judged_all_the_same() {
 #[test]
 fn what_is_not_known_at_once_is_asked_for_once() {
     let labels = [("pod-security.kubernetes.io/enforce", "restricted"), ("other", "restricted")];
-    let namespace = Arc::new(Namespace::labelled(labels));
-    assert_eq!(*namespace, Namespace::labelled(labels.into_iter().take(1)), "nothing else is kept");
+    let namespace = Arc::new(Namespace::labelled(labels, &[]));
+    assert_eq!(*namespace, Namespace::labelled(labels.into_iter().take(1), &[]), "nothing else is kept");
     let world = asked(Some(Answer::Namespace(namespace)));
     let decision = decided(&configured(TIGHTEN), &root(), &world, LONG);
     assert_eq!(decision.verdict, Verdict::Deny);
@@ -135,7 +140,7 @@ fn the_server_s_own_trouble_does_what_labels_could_have_done() {
         ("podSecurityLabels: ignore\npolicies: {root-users: {mode: audit}}\n", Mode::Audit),
     ] {
         let snapshot = configured(lines);
-        let of = |request: &portcullis::request::Request<'_>| mode_of_trouble(&snapshot, request);
+        let of = |request: &portcullis::request::Request<'_>| mode_of_trouble(&snapshot, request, &NoCluster::Missed);
         assert_eq!(with_creation(&snapshot, &root(), Source::ApiServer, of).expect("readable"), mode, "{lines}");
     }
 }

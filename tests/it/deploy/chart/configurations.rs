@@ -1,7 +1,7 @@
 //! Configurations that reach every branch of the derivation of webhooks, as the value `configuration` of the chart.
 
 /// `null` takes away what the chart's own values hold.
-pub(super) const CONFIGURATIONS: [&str; 72] = [
+pub(super) const CONFIGURATIONS: [&str; 80] = [
     // Profiles, ceilings and defaults.
     "{}",
     "{profile: null}",
@@ -64,6 +64,25 @@ pub(super) const CONFIGURATIONS: [&str; 72] = [
     "{profile: audit-only, podSecurityLabels: tighten, namespaces: [{match: {names: [pay]}, ceiling: enforce}]}",
     "{profile: null, podSecurityLabels: tighten, policies: {root-users: {mode: audit}}, namespaces:
       [{match: {names: [kube-system]}, ceiling: audit, relax: true}, {match: {names: [free]}, ceiling: off, relax: true}]}",
+    // Entries that match by labels: alone, several, beside names, from off, for some kinds only, with defaults.
+    "{profile: hardened, ceiling: audit, namespaces: [{match: {labels: {tier: pci}}, ceiling: enforce}]}",
+    "{profile: hardened, ceiling: audit, namespaces: [{match: {labels: {tier: [prod, pci, pci]}}, ceiling: enforce},
+      {match: {labels: {example.com/team: bank}}, ceiling: warn}, {match: {names: [pay]}, ceiling: enforce}]}",
+    "{profile: hardened, ceiling: 'off', defaults: all, namespaces: [{match: {labels: {tier: pci}}, ceiling: enforce},
+      {match: {labels: {tier: try}}, ceiling: warn}, {match: {labels: {tier: see}}, ceiling: audit}, {match: {names: [pay, portcullis]},
+      ceiling: audit}]}",
+    "{profile: hardened, namespaces: [{match: {names: [kube-system]}, ceiling: audit, relax: true}, {match: {names: [free]}, ceiling:
+      off, relax: true}, {match: {labels: {tier: pci}}, policies: {unlabelled-namespaces: {mode: enforce}}}]}",
+    "{profile: null, defaults: off, podSecurityLabels: tighten, ceiling: audit, namespaces: [{match: {labels: {tier: pci}}, ceiling:
+      enforce}]}",
+    "{profile: null, defaults: off, namespaces: [{match: {labels: {tier: pci}}, defaults: safe}, {match: {labels: {team: a}},
+      defaults: all}, {match: {names: [pay]}, defaults: safe}]}",
+    "{profile: audit-only, policies: {required-metadata: {mode: audit, settings: {instances: [{name: a, kinds: [{kind: Service}, {kind:
+      Secret}, {kind: Namespace}], labels: {team: x}}]}}}, namespaces: [{match: {labels: {tier: pci}}, ceiling: enforce,
+      policies: {required-metadata: {mode: enforce}, wildcard-roles: {mode: enforce}}}]}",
+    "{profile: hardened, ceiling: audit, namespaces: [{match: {labels: {tier: pci}}, ceiling: enforce}, {match: {labels: {team: a}},
+      ceiling: enforce}, {match: {labels: {team: b}}, ceiling: warn}], workloads: [{group: example.org, kind: Fleet, path:
+      /spec/template}]}",
     // Further kinds.
     "{profile: hardened, workloads: [{group: argoproj.io, kind: Rollout, path: /spec/template}]}",
     "{profile: hardened, ceiling: audit, namespaces: [{match: {names: [pay]}, ceiling: enforce}], workloads:

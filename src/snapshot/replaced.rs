@@ -1,0 +1,21 @@
+//! Policies that need not run, because another one finds all that they find.
+
+use crate::engine::ActivePolicy;
+use crate::pod_security::Version;
+use crate::policy::catalogue;
+
+/// Drops each policy whose findings another policy also reports in at least the same mode.
+pub fn without_replaced(policies: Vec<ActivePolicy>, version: Version) -> Vec<ActivePolicy> {
+    let is_replaced = |one: &ActivePolicy| {
+        policies.iter().any(|other| {
+            let replaces =
+                catalogue::find(other.meta.id).is_some_and(|entry| entry.replaces(version).contains(&one.meta.id));
+            replaces
+                && other.mode >= one.mode
+                && other.configured >= one.configured
+                && other.strict_updates >= one.strict_updates
+        })
+    };
+    let kept: Vec<bool> = policies.iter().map(|policy| !is_replaced(policy)).collect();
+    policies.into_iter().zip(kept).filter_map(|(policy, is_kept)| is_kept.then_some(policy)).collect()
+}
