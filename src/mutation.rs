@@ -86,6 +86,7 @@ pub fn mutate(snapshot: &Snapshot, request: &Request<'_>) -> Mutation {
         left_out: Vec::new(),
         noticed: Vec::new(),
         reason: None,
+        is_of_administrator: false,
         trouble: None,
         redacts: snapshot.redacts(),
         configuration: snapshot.digest().clone(),

@@ -14,7 +14,7 @@ use crate::exception::Exceptions;
 use crate::mode::Mode;
 use crate::object::{NamedKind, Workloads};
 use crate::pod_security::{Demand, Version};
-use crate::policy::{Kinds, Meta, Severity};
+use crate::policy::{About, Kinds, Meta, Severity};
 
 pub use levels::Levels;
 pub use weaker::{Change, Weaker, weaker};
@@ -179,7 +179,8 @@ impl Snapshot {
             covered.map(|kinds| policy.mode_on(kinds)).max()
         };
         let labels = LABELS.kinds.iter().any(|kinds| covers(*kinds)).then_some(scope.labels);
-        scope.policies.iter().filter_map(of_policy).chain(labels).max().unwrap_or(Mode::Off)
+        let acting = scope.policies.iter().filter(|policy| policy.acts_in(namespace));
+        acting.filter_map(of_policy).chain(labels).max().unwrap_or(Mode::Off)
     }
 
     /// Every validator and every source of validators that acts somewhere, more than once where several entries set it.
@@ -194,7 +195,17 @@ impl Snapshot {
 
     /// The objects that some validator judges somewhere, more than once where several do.
     pub fn judged(&self) -> impl Iterator<Item = Kinds<'_>> {
-        let policies = self.scopes.iter().flat_map(|scope| &scope.policies).filter(|policy| policy.mode > Mode::Off);
+        self.judged_by(|_| true)
+    }
+
+    /// Those of them in which something may be found when they are stored already: who wrote them is not known any more.
+    pub fn judged_when_stored(&self) -> impl Iterator<Item = Kinds<'_>> {
+        self.judged_by(|policy| policy.validator.about() == About::Object)
+    }
+
+    fn judged_by(&self, counts: impl Fn(&ActivePolicy) -> bool) -> impl Iterator<Item = Kinds<'_>> {
+        let policies = self.scopes.iter().flat_map(|scope| &scope.policies);
+        let policies = policies.filter(move |policy| policy.mode > Mode::Off && counts(policy));
         let counts_labels = self.scopes.iter().any(|scope| scope.labels > Mode::Off);
         policies.flat_map(ActivePolicy::kinds).chain(LABELS.kinds.iter().copied().filter(move |_| counts_labels))
     }
@@ -263,10 +274,13 @@ impl Snapshot {
         self.exceptions.keep_uses(&before.exceptions);
     }
 
-    /// Every namespace that an entry names, in order.
+    /// Every namespace that an entry names, or to which settings at the top limit a policy, in order.
     pub fn named_namespaces(&self) -> Vec<&str> {
-        let mut named: Vec<&str> = self.by_name.keys().map(String::as_str).collect();
+        let acting = self.scope("").policies.iter().filter(|policy| policy.mode > Mode::Off);
+        let limited = acting.filter_map(|policy| policy.validator.namespaces()).flatten();
+        let mut named: Vec<&str> = self.by_name.keys().chain(limited).map(String::as_str).collect();
         named.sort_unstable();
+        named.dedup();
         named
     }
 

@@ -148,10 +148,12 @@ fn read(text: &str, ceiling: Option<Mode>, now: Timestamp, problems: &mut Proble
     let base = fields.parsed("profile", profile::load, problems).unwrap_or_default();
     let version = fields.parsed("podSecurityVersion", str::parse, problems).unwrap_or_default();
     let levels = fields.parsed("podSecurityLabels", labels, problems).flatten();
+    let break_glass: Arc<[String]> = break_glass::groups(&fields, problems).into();
     let mut top = PolicyLayer {
         ceiling: read_mode(&fields, "ceiling", problems).or(base.ceiling).unwrap_or(Mode::Enforce),
         defaults: fields.parsed("defaults", str::parse, problems).unwrap_or_default(),
         counts_labels: levels.is_some(),
+        break_glass: Arc::clone(&break_glass),
         policies: base.policies,
     };
     top.add_policies(&fields, version, problems);
@@ -170,7 +172,6 @@ fn read(text: &str, ceiling: Option<Mode>, now: Timestamp, problems: &mut Proble
     let reading = exception::Reading { now, in_force: &in_force, version };
     let (exceptions, warnings) = exception::exceptions(&fields, &reading, problems);
     let existing = existing(&fields, now, problems);
-    let break_glass = break_glass::groups(&fields, problems).into();
     let repairs_webhooks = webhooks::repairs(&fields, problems);
     let generate = generate(&fields, problems);
     let mut workloads = Workloads::built_in();
@@ -207,6 +208,8 @@ pub(super) struct PolicyLayer {
     pub(super) defaults: Defaults,
     /// True if the labels of namespaces may add policies (`podSecurityLabels: tighten`).
     pub(super) counts_labels: bool,
+    /// Groups whose members may break the glass.
+    pub(super) break_glass: Arc<[String]>,
     pub(super) policies: BTreeMap<&'static str, PolicyFields>,
 }
 
@@ -225,7 +228,7 @@ impl PolicyLayer {
             if let Some(node) = written.settings {
                 changed = true;
                 let value = serde_json::to_value(node).unwrap_or_default();
-                if let Some(Err(error)) = catalogue::find(id).map(|entry| entry.build(&value, version)) {
+                if let Some(Err(error)) = catalogue::find(id).map(|entry| entry.build(&value, version, &[])) {
                     bad.push((node.clone(), id, error));
                 }
             }
@@ -252,7 +255,7 @@ impl PolicyLayer {
             }
             let settings = written.settings.unwrap_or_else(|| serde_json::json!({}));
             let (meta, mode) = (entry.meta, configured.min(ceiling));
-            match entry.build(&settings, version) {
+            match entry.build(&settings, version, &self.break_glass) {
                 Ok(Built::Judge(validator)) => {
                     let strict_updates = written.strict_updates.unwrap_or(false);
                     scope.policies.push(ActivePolicy {

@@ -17,7 +17,7 @@ use crate::snapshot::Snapshot;
 
 /// Marks the findings that the old object had too, for each outcome on its own: a policy that runs twice, as configured and
 /// as labels ask, finds the same twice in both objects. Nothing is inherited without a readable old object, nor for a
-/// policy with strict updates.
+/// policy with strict updates, or about who writes: each write is one of its own.
 pub(super) fn mark(
     snapshot: &Snapshot,
     request: &Request<'_>,
@@ -35,7 +35,7 @@ pub(super) fn mark(
 
     for (outcome, findings) in outcomes.iter().zip(findings) {
         // A fact that did not arrive in time may be about the very change: no failure is inherited.
-        if outcome.policy.strict_updates || outcome.result.is_err() || findings.is_empty() {
+        if !outcome.policy.inherits() || outcome.result.is_err() || findings.is_empty() {
             continue;
         }
         // What settings name is about the object itself, whatever is below its template or in its rules.

@@ -22,7 +22,10 @@ const ENFORCED: &str = "policies:\n  unlabelled-namespaces: {mode: enforce}\n  \
     required-metadata: {mode: enforce, settings: {instances: [{name: owner, labels: {team: '.+'}, kinds: [{kind: ConfigMap}, \
     {kind: Secret}, {kind: Namespace}, {kind: StorageClass}]}]}}\n  \
     allowed-values: {mode: enforce, settings: {instances: [{name: types, path: spec.type, values: [ClusterIP], kinds: \
-    [{kind: Service}]}]}}\n";
+    [{kind: Service}]}]}}\n  \
+    ad-hoc-edits: {mode: enforce, settings: {namespaces: [kube-system, portcullis, it-elsewhere], writers: {groups: \
+    [\"system:masters\"]}}}\n  \
+    routine-admins: {mode: enforce, settings: {groups: [it-administrators]}}\n";
 
 #[test]
 fn a_dead_webhook_holds_up_neither_the_api_server_nor_its_own_return() {

@@ -11,6 +11,14 @@ pub(super) const CONFIGURATIONS: [&str; 72] = [
     "{profile: null, policies: {interactive-access: {mode: enforce, settings: {nodes: enforce}}}}",
     "{profile: hardened, policies: {interactive-access: {mode: enforce, settings: {groups: [sre]}}}}",
     "{profile: null, namespaces: [{match: {names: [pay]}, policies: {interactive-access: {mode: enforce, settings: {nodes: enforce}}}, relax: true}]}",
+    // Writers, in the namespaces of the settings alone.
+    "{profile: null, policies: {ad-hoc-edits: {mode: enforce, settings: {namespaces: [shop, pay]}}}}",
+    "{profile: null, policies: {ad-hoc-edits: {mode: enforce}, routine-admins: {mode: enforce}}}",
+    "{profile: hardened, policies: {ad-hoc-edits: {mode: enforce, settings: {namespaces: [shop, portcullis]}}}}",
+    "{profile: hardened, ceiling: warn, policies: {ad-hoc-edits: {mode: enforce, settings: {namespaces: [shop, pay]}}}, namespaces:
+      [{match: {names: [pay, bank]}, ceiling: enforce}]}",
+    "{profile: hardened, policies: {routine-admins: {mode: 'off'}, literal-secrets: {mode: 'off'}}, namespaces: [{match: {names:
+      [pay, bank]}, policies: {ad-hoc-edits: {mode: audit, settings: {namespaces: [bank, other]}}}, relax: true}]}",
     "{profile: hardened}",
     "{profile: hardened, defaults: 'off'}",
     "{profile: hardened, defaults: off}",
