@@ -11,7 +11,13 @@ use crate::snapshot::Levels;
 pub(super) fn load() -> Result<Levels, ProfileError> {
     let level = |level: Level| {
         let policies = profile::load(&format!("pss-{}", level.as_str()))?.policies;
-        let layer = PolicyLayer { ceiling: Mode::Enforce, defaults: Defaults::Off, counts_labels: false, break_glass: [].into(), policies };
+        let layer = PolicyLayer {
+            ceiling: Mode::Enforce,
+            defaults: Defaults::Off,
+            counts_labels: false,
+            break_glass: [].into(),
+            policies,
+        };
         let at = |version| (version, layer.compile(version, Mode::Enforce));
         Ok::<_, ProfileError>(Version::all().map(at).collect())
     };

@@ -9,8 +9,8 @@ use serde::Deserialize;
 use super::Kinds;
 use super::names::{Accounts, Groups, Users};
 use crate::object::resource::{
-    CONFIG_MAPS, GATEWAYS, GRPC_ROUTES, HTTP_ROUTES, INGRESSES, NETWORK_POLICIES, PEER_AUTHENTICATIONS, ROLE_BINDINGS, ROLES,
-    ROUTES, SERVICE_ACCOUNTS, SERVICES,
+    CONFIG_MAPS, GATEWAYS, GRPC_ROUTES, HTTP_ROUTES, INGRESSES, NETWORK_POLICIES, PEER_AUTHENTICATIONS, ROLE_BINDINGS,
+    ROLES, ROUTES, SERVICE_ACCOUNTS, SERVICES,
 };
 use crate::object::unchanged::is_untouched;
 use crate::request::{Operation, Request, User};

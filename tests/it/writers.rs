@@ -94,7 +94,9 @@ fn what_is_not_written_is_not_judged() {
         assert!(decided(snapshot, &creation(&lease, "admin", MASTERS)).findings.is_empty(), "of no judged kind");
         let mut asked = update(&good_pod(), &good_pod(), "admin", MASTERS);
         asked["request"]["object"]["metadata"]["labels"] = json!({"a": "b"});
-        for (subresource, found) in [("", 1), ("resize", 1), ("ephemeralcontainers", 1), ("status", 0), ("binding", 0), ("eviction", 0)] {
+        for (subresource, found) in
+            [("", 1), ("resize", 1), ("ephemeralcontainers", 1), ("status", 0), ("binding", 0), ("eviction", 0)]
+        {
             asked["request"]["subResource"] = json!(subresource);
             assert_eq!(decided(snapshot, &asked).findings.len(), found, "{subresource}");
         }
@@ -172,7 +174,8 @@ fn an_update_that_changes_nothing_is_no_change() {
 
 #[test]
 fn administrators_are_the_groups_of_the_settings_and_of_break_glass() {
-    let set = "breakGlass: {groups: [on-call]}\npolicies: {routine-admins: {mode: enforce, settings: {groups: [admins]}}}\n";
+    let set =
+        "breakGlass: {groups: [on-call]}\npolicies: {routine-admins: {mode: enforce, settings: {groups: [admins]}}}\n";
     for (configuration, groups, found) in [
         (ADMINS, MASTERS, 1),
         (ADMINS, &["on-call"][..], 1),
@@ -215,7 +218,10 @@ fn a_write_by_an_administrator_is_warned_of_by_the_profile_and_found_from_the_au
     let answer = server.post("/validate", asked.to_string());
     let response = answer.response();
     let warning = response["warnings"][0].as_str().expect("a warning");
-    assert!(warning.starts_with("routine-admins: must come from a user who is no administrator, and not from \"root\""), "{warning}");
+    assert!(
+        warning.starts_with("routine-admins: must come from a user who is no administrator, and not from \"root\""),
+        "{warning}"
+    );
     assert_eq!((&response["allowed"], &response["auditAnnotations"]["uid"]), (&json!(true), &json!("one")));
     assert_eq!(server.event("one")["findings"][0]["policy"], "routine-admins");
 }
@@ -228,7 +234,8 @@ fn sending(configuration: &str, resource: &str) -> Vec<(String, String, String, 
         rules.any(|rule| rule.resources.iter().flatten().any(|name| name == resource))
     };
     let row = |webhook: k8s_openapi::api::admissionregistration::v1::ValidatingWebhook| {
-        let selector = webhook.namespace_selector.and_then(|selector| selector.match_expressions?.pop()).expect("a selector");
+        let selector =
+            webhook.namespace_selector.and_then(|selector| selector.match_expressions?.pop()).expect("a selector");
         let name = webhook.name.trim_end_matches(".portcullis.dev").to_owned();
         (name, webhook.failure_policy.unwrap_or_default(), selector.operator, selector.values.unwrap_or_default())
     };
@@ -238,7 +245,12 @@ fn sending(configuration: &str, resource: &str) -> Vec<(String, String, String, 
 #[test]
 fn webhooks_fail_for_writers_in_the_namespaces_of_the_settings_alone() {
     let row = |name: &str, failure: &str, operator: &str, values: &[&str]| {
-        (name.to_owned(), failure.to_owned(), operator.to_owned(), values.iter().map(|name| (*name).to_owned()).collect())
+        (
+            name.to_owned(),
+            failure.to_owned(),
+            operator.to_owned(),
+            values.iter().map(|name| (*name).to_owned()).collect(),
+        )
     };
     for resource in ["pods", "deployments", "configmaps", "roles"] {
         assert_eq!(sending(EDITS, resource), [row("enforce", "Fail", "In", &["pay", "shop"])], "{resource}");
@@ -262,5 +274,9 @@ fn webhooks_fail_for_writers_in_the_namespaces_of_the_settings_alone() {
         let sent = sending("policies: {routine-admins: {mode: warn}}\n", resource);
         assert!(sent.len() == 1 && sent[0].1 == "Ignore", "{resource}: {sent:?}");
     }
-    assert_eq!(sending("policies: {ad-hoc-edits: {mode: enforce}}\n", "pods"), [], "without settings nothing is judged");
+    assert_eq!(
+        sending("policies: {ad-hoc-edits: {mode: enforce}}\n", "pods"),
+        [],
+        "without settings nothing is judged"
+    );
 }

@@ -81,8 +81,9 @@ impl Validator for AdHocEdits {
         let writer = writers::writer(KINDS, request).filter(|user| !self.writers.hold(user));
         if let Some(user) = writer {
             let who = quoted(user.name());
-            let message =
-                format_args!("must come from a user, group or ServiceAccount that the settings list, and not from {who}");
+            let message = format_args!(
+                "must come from a user, group or ServiceAccount that the settings list, and not from {who}"
+            );
             report.add(Place::object(), message);
         }
         Ok(())

@@ -335,10 +335,12 @@ fn routine(configuration: &str) -> String {
     }
     let mut lines: Vec<String> = configuration.lines().map(str::to_owned).collect();
     match lines.iter_mut().find(|line| line.starts_with("policies:")) {
-        Some(line) => *line = match line.strip_prefix("policies: {") {
-            Some(rest) => format!("policies: {{{OFF}, {rest}"),
-            None => format!("{line}\n  {OFF}"),
-        },
+        Some(line) => {
+            *line = match line.strip_prefix("policies: {") {
+                Some(rest) => format!("policies: {{{OFF}, {rest}"),
+                None => format!("{line}\n  {OFF}"),
+            }
+        }
         None => lines.push(format!("policies: {{{OFF}}}")),
     }
     lines.join("\n") + "\n"

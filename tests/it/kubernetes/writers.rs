@@ -19,7 +19,8 @@ const CONFIGURATION: &str = "policies:\n  host-ports: {mode: audit}\n  ad-hoc-ed
      namespaces: [it-writers, it-writers-warned, it-writers-late]\n      writers:\n        groups: [\"system:masters\"]\n        \
      serviceAccounts: [{namespace: it-writers, name: gitops}]\nnamespaces:\n- match: {names: [it-writers-warned]}\n  \
      policies: {ad-hoc-edits: {mode: warn}}\n  relax: true\n";
-const REFUSED: &str = "ad-hoc-edits: must come from a user, group or ServiceAccount that the settings list, and not from ";
+const REFUSED: &str =
+    "ad-hoc-edits: must come from a user, group or ServiceAccount that the settings list, and not from ";
 
 fn config_map(name: &str, value: &str) -> Value {
     json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {"key": value}})
@@ -116,7 +117,8 @@ fn in_a_namespace_of_listed_writers_nobody_else_changes_what_runs() {
 
     kubernetes_goes_on(&space, &late);
 
-    let answer = warned.seen_by(plane.user("jane", "it-writers-developers")).create("configmaps", &config_map("a", "a"));
+    let answer =
+        warned.seen_by(plane.user("jane", "it-writers-developers")).create("configmaps", &config_map("a", "a"));
     assert!(answer.warns(REFUSED), "{answer:#?}");
     answer.admitted();
     let answer = free.seen_by(plane.user("jane", "it-writers-developers")).create("configmaps", &config_map("a", "a"));
@@ -132,7 +134,9 @@ fn in_a_namespace_of_listed_writers_nobody_else_changes_what_runs() {
 
 /// Controllers of every kind do their work in a namespace of listed writers.
 fn kubernetes_goes_on(space: &Space, late: &Space) {
-    for (resource, kind) in [("statefulsets", "StatefulSet"), ("replicationcontrollers", "ReplicationController"), ("jobs", "Job")] {
+    for (resource, kind) in
+        [("statefulsets", "StatefulSet"), ("replicationcontrollers", "ReplicationController"), ("jobs", "Job")]
+    {
         space.create(resource, &holder(kind, &format!("it-{resource}"), spec())).admitted();
     }
     let pod_of = |name: &str| {

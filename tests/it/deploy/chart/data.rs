@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use portcullis::config::profile;
-use portcullis::object::resource::{CLUSTER_ROLES, EPHEMERAL_CONTAINERS, GATEWAYS, NODE_PROXY, Resource, SERVICE_ACCOUNTS};
+use portcullis::object::resource::{
+    CLUSTER_ROLES, EPHEMERAL_CONTAINERS, GATEWAYS, NODE_PROXY, Resource, SERVICE_ACCOUNTS,
+};
 use portcullis::object::{Known, NamedKind, Workload, Workloads, plural};
 use portcullis::pod_security::Version;
 use portcullis::policy::catalogue::{self, Built, CATALOGUE};
