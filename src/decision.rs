@@ -30,11 +30,11 @@ use crate::facts::{Facts, World};
 use crate::mode::Mode;
 use crate::object::Place;
 use crate::patch;
-use crate::policy::{Finding, Meta};
+use crate::policy::{About, Finding, Meta};
 use crate::request::{Operation, Request};
 use crate::snapshot::{LABELS, RAISES, Snapshot};
 
-use self::cap::{cap, may_be_resolved_later};
+use self::cap::{cap, cap_on_writers, may_be_resolved_later};
 use self::labels::{InForce, LabelState};
 
 pub use break_glass::BreakGlass;
@@ -207,6 +207,8 @@ pub struct Decision {
     pub noticed: Vec<Noticed>,
     /// The reason that the object states, where a policy demanded one of it.
     pub reason: Option<String>,
+    /// True if a finding is about an administrator: the record is of the class `access`.
+    pub is_of_administrator: bool,
     /// Reason why the request could not be judged at all, with a message.
     pub trouble: Option<(Trouble, String)>,
     /// True if secrets in its texts are redacted.
@@ -227,6 +229,7 @@ impl Decision {
             left_out: Vec::new(),
             noticed: Vec::new(),
             reason: None,
+            is_of_administrator: false,
             trouble: Some((trouble, message)),
             redacts: snapshot.redacts(),
             configuration: snapshot.digest().clone(),
@@ -327,6 +330,10 @@ fn conclude(
     };
     let left_out = outcomes.iter().filter(|outcome| outcome.left_out).map(|outcome| outcome.policy.meta);
     let left_out = left_out.chain(labels.left_out(snapshot, request)).collect();
+    let is_of_administrator = outcomes.iter().any(|outcome| {
+        outcome.policy.validator.about() == About::Administrator
+            && outcome.result.as_ref().is_ok_and(|found| !found.is_empty())
+    });
     Decision {
         verdict,
         allowed: !refused,
@@ -335,18 +342,20 @@ fn conclude(
         patch: Vec::new(),
         left_out,
         reason: outcomes.iter().find_map(|outcome| outcome.reason.clone()),
+        is_of_administrator,
         trouble: None,
         redacts: snapshot.redacts(),
         configuration: snapshot.digest().clone(),
     }
 }
 
-/// The findings of one outcome, none in a stronger mode than `cap`.
+/// The findings of one outcome, none on the object in a stronger mode than `cap`.
 fn judged(request: &Request<'_>, cap: Mode, outcome: &Outcome<'_>) -> Vec<ModedFinding> {
     let policy = outcome.policy;
     let configured = (policy.configured > policy.mode).then_some(policy.configured);
     let covering = policy.kinds().filter(|kinds| kinds.cover(request));
     let limit = covering.map(|kinds| policy.mode_on(kinds)).max().unwrap_or(Mode::Enforce);
+    let cap = if policy.validator.about() == About::Object { cap } else { cap_on_writers(request) };
     let cap = cap.min(limit);
     let judged = |finding: &Finding, failed| {
         let warns = finding.is_warning || may_be_resolved_later(request, finding);

@@ -10,7 +10,7 @@ use crate::facts::{Facts, Pending};
 use crate::mode::Mode;
 use crate::pod_security::Demand;
 use crate::policy::defaults::Mutator;
-use crate::policy::{Finding, Kinds, Meta, Report, Validator};
+use crate::policy::{About, Finding, Kinds, Meta, Report, Validator};
 use crate::request::Request;
 use crate::steps::POLICY;
 
@@ -45,6 +45,21 @@ impl ActivePolicy {
     /// The paths that it reads, of its documentation and of its settings.
     pub fn paths(&self) -> impl Iterator<Item = String> {
         self.meta.paths().chain(self.validator.paths().into_iter().map(str::to_owned))
+    }
+
+    /// True if it judges objects in that namespace, empty for those in none.
+    pub fn acts_in(&self, namespace: &str) -> bool {
+        self.validator.namespaces().is_none_or(|names| names.contains(namespace))
+    }
+
+    /// True if a finding does not refuse that the old object, or an owner that is old enough, has too.
+    pub fn inherits(&self) -> bool {
+        !self.strict_updates && self.is_about_object()
+    }
+
+    /// True if its findings are about the object, and not about who writes it.
+    pub fn is_about_object(&self) -> bool {
+        self.validator.about() == About::Object
     }
 
     /// The mode in force of findings on these objects.
@@ -124,7 +139,11 @@ pub async fn ask(facts: &Facts<'_>, deadline: Instant) -> bool {
 
 /// Runs every policy once that is on and judges such requests, with the facts at hand. A policy that asks for more fails.
 pub fn judge_at_once<'p>(policies: &'p [ActivePolicy], request: &Request<'_>, facts: &Facts<'_>) -> Vec<Outcome<'p>> {
-    let is_asked = |policy: &&ActivePolicy| policy.mode > Mode::Off && policy.kinds().any(|kinds| kinds.cover(request));
+    let is_asked = |policy: &&ActivePolicy| {
+        policy.mode > Mode::Off
+            && policy.acts_in(request.governed_by())
+            && policy.kinds().any(|kinds| kinds.cover(request))
+    };
     policies.iter().filter(is_asked).map(|policy| run(policy, request, facts)).collect()
 }
 

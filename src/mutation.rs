@@ -91,6 +91,7 @@ pub fn mutate_in(snapshot: &Snapshot, mutators: &[ActiveMutator], request: &Requ
         left_out: Vec::new(),
         noticed: Vec::new(),
         reason: None,
+        is_of_administrator: false,
         trouble: None,
         redacts: snapshot.redacts(),
         configuration: snapshot.digest().clone(),

@@ -9,10 +9,13 @@ mod ingress_controller;
 mod instances;
 pub mod kinds;
 mod meta;
+mod names;
 pub mod page;
 mod pattern;
 mod texts;
+pub(crate) mod writers;
 
+use std::collections::BTreeSet;
 use std::fmt::{self, Write as _};
 
 use serde::{Deserialize, Serialize};
@@ -61,6 +64,18 @@ pub struct Control {
     pub name: &'static str,
 }
 
+/// The subject of a policy's findings.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum About {
+    /// The object. An update inherits what the old object had.
+    #[default]
+    Object,
+    /// Whoever writes it. Each write is judged by itself, whatever the old object was and whoever owns it.
+    Writer,
+    /// An administrator who writes it: the same, and recorded in the class `access`.
+    Administrator,
+}
+
 /// A policy that judges and never patches.
 pub trait Validator: Send + Sync {
     /// Adds a finding for everything that is not as it must be.
@@ -72,6 +87,16 @@ pub trait Validator: Send + Sync {
     /// True if findings on these objects are warnings at most, whatever the mode of the policy.
     fn only_warns(&self, _: Kinds<'_>) -> bool {
         false
+    }
+
+    /// The subject of its findings.
+    fn about(&self) -> About {
+        About::Object
+    }
+
+    /// The namespaces outside which it judges nothing, if its settings list them.
+    fn namespaces(&self) -> Option<&BTreeSet<String>> {
+        None
     }
 
     /// The kinds that its settings name, beside those of its documentation.
@@ -92,6 +117,9 @@ trait Policy: Validator + serde::de::DeserializeOwned + schemars::JsonSchema + '
 
     /// Takes the version of the Pod Security Standards; most policies do not depend on it.
     fn follow(&mut self, _: Version) {}
+
+    /// Takes the groups of the configuration's `breakGlass`; most policies do not depend on them.
+    fn know_break_glass(&mut self, _: &[String]) {}
 
     /// The policies that need not run beside this one, because it finds all that they find in that version
     /// (`OverrideCheckIDs` of `k8s.io/pod-security-admission`).

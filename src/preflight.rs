@@ -154,7 +154,7 @@ fn is_enforced(seen: &Seen, snapshot: &Snapshot, namespace: &str) -> bool {
     let labels = found.and_then(|found| found.metadata.labels.as_ref());
     let scope = snapshot
         .raised(namespace, |label| label.is_in(|key| labels.and_then(|labels| labels.get(key)).map(String::as_str)));
-    namespace != seen.target.namespace && scope.strongest_on(|_| true) == Mode::Enforce
+    namespace != seen.target.namespace && scope.strongest_on(Some(namespace), |_| true) == Mode::Enforce
 }
 
 #[cfg(test)]

@@ -195,7 +195,7 @@ impl Snapshot {
     /// The strongest mode there of the validators on objects that `covers` picks, no mode above what a validator takes on such
     /// objects, and of those too that labels may add.
     pub fn strongest_on(&self, namespace: &str, covers: impl Fn(Kinds<'_>) -> bool) -> Mode {
-        self.scope(namespace).strongest_on(covers)
+        self.scope(namespace).strongest_on(Some(namespace), covers)
     }
 
     /// Every validator and every source of validators that acts somewhere, more than once where several entries set it.
@@ -210,7 +210,17 @@ impl Snapshot {
 
     /// The objects that some validator judges somewhere, more than once where several do.
     pub fn judged(&self) -> impl Iterator<Item = Kinds<'_>> {
-        let policies = self.scopes.iter().flat_map(|scope| &scope.policies).filter(|policy| policy.mode > Mode::Off);
+        self.judged_by(|_| true)
+    }
+
+    /// Those of them in which something may be found when they are stored already: who wrote them is not known any more.
+    pub fn judged_when_stored(&self) -> impl Iterator<Item = Kinds<'_>> {
+        self.judged_by(ActivePolicy::is_about_object)
+    }
+
+    fn judged_by(&self, counts: impl Fn(&ActivePolicy) -> bool) -> impl Iterator<Item = Kinds<'_>> {
+        let policies = self.scopes.iter().flat_map(|scope| &scope.policies);
+        let policies = policies.filter(move |policy| policy.mode > Mode::Off && counts(policy));
         let counts_labels = self.scopes.iter().any(|scope| scope.labels > Mode::Off);
         policies.flat_map(ActivePolicy::kinds).chain(LABELS.kinds.iter().copied().filter(move |_| counts_labels))
     }
@@ -279,10 +289,13 @@ impl Snapshot {
         self.exceptions.keep_uses(&before.exceptions);
     }
 
-    /// Every namespace that an entry names, in order.
+    /// Every namespace that an entry names, or to which settings at the top limit a policy, in order.
     pub fn named_namespaces(&self) -> Vec<&str> {
-        let mut named: Vec<&str> = self.by_name.keys().map(String::as_str).collect();
+        let acting = self.scope("").policies.iter().filter(|policy| policy.mode > Mode::Off);
+        let limited = acting.filter_map(|policy| policy.validator.namespaces()).flatten();
+        let mut named: Vec<&str> = self.by_name.keys().chain(limited).map(String::as_str).collect();
         named.sort_unstable();
+        named.dedup();
         named
     }
 
@@ -292,14 +305,16 @@ impl Snapshot {
 }
 
 impl Scope {
-    /// The strongest mode here of the validators on objects that `covers` picks, and of those that labels may add.
-    pub fn strongest_on(&self, covers: impl Fn(Kinds<'_>) -> bool) -> Mode {
+    /// The strongest mode here of the validators on objects that `covers` picks, and of those that labels may add: in one namespace, or
+    /// in any.
+    pub fn strongest_on(&self, namespace: Option<&str>, covers: impl Fn(Kinds<'_>) -> bool) -> Mode {
         let of_policy = |policy: &ActivePolicy| {
             let covered = policy.kinds().filter(|kinds| covers(*kinds));
             covered.map(|kinds| policy.mode_on(kinds)).max()
         };
         let labels = LABELS.kinds.iter().any(|kinds| covers(*kinds)).then_some(self.labels);
-        self.policies.iter().filter_map(of_policy).chain(labels).max().unwrap_or(Mode::Off)
+        let acting = self.policies.iter().filter(|policy| namespace.is_none_or(|name| policy.acts_in(name)));
+        acting.filter_map(of_policy).chain(labels).max().unwrap_or(Mode::Off)
     }
 
     /// Strongest mode of any mutator here.

@@ -155,11 +155,13 @@ fn read(text: &str, ceiling: Option<Mode>, now: Timestamp, problems: &mut Proble
     let version = fields.parsed("podSecurityVersion", str::parse, problems).unwrap_or_default();
     let levels = fields.parsed("podSecurityLabels", labels, problems).flatten();
     let kept = labels_of(&fields).into_iter().map(|label| json!({"key": label.key, "values": label.values})).collect();
+    let break_glass: Arc<[String]> = break_glass::groups(&fields, problems).into();
     let mut top = PolicyLayer {
         ceiling: read_mode(&fields, "ceiling", problems).or(base.ceiling).unwrap_or(Mode::Enforce),
         defaults: fields.parsed("defaults", str::parse, problems).unwrap_or_default(),
         counts_labels: levels.is_some(),
         kept,
+        break_glass: Arc::clone(&break_glass),
         policies: base.policies,
     };
     top.add_policies(&fields, version, problems);
@@ -179,7 +181,6 @@ fn read(text: &str, ceiling: Option<Mode>, now: Timestamp, problems: &mut Proble
     let reading = exception::Reading { now, in_force: &in_force, raised: &raised, version };
     let (exceptions, warnings) = exception::exceptions(&fields, &reading, problems);
     let existing = existing(&fields, now, problems);
-    let break_glass = break_glass::groups(&fields, problems).into();
     let repairs_webhooks = webhooks::repairs(&fields, problems);
     let generate = generate(&fields, problems);
     let mut workloads = Workloads::built_in().clone();
@@ -219,6 +220,8 @@ pub(super) struct PolicyLayer {
     pub(super) counts_labels: bool,
     /// The labels that entries match, as the settings of `unlabelled-namespaces` hold them.
     pub(super) kept: Vec<serde_json::Value>,
+    /// Groups whose members may break the glass.
+    pub(super) break_glass: Arc<[String]>,
     pub(super) policies: BTreeMap<&'static str, PolicyFields>,
 }
 
@@ -237,7 +240,7 @@ impl PolicyLayer {
             if let Some(node) = written.settings {
                 changed = true;
                 let value = serde_json::to_value(node).unwrap_or_default();
-                if let Some(Err(error)) = catalogue::find(id).map(|entry| entry.build(&value, version)) {
+                if let Some(Err(error)) = catalogue::find(id).map(|entry| entry.build(&value, version, &[])) {
                     bad.push((node.clone(), id, error));
                 }
             }
@@ -265,7 +268,7 @@ impl PolicyLayer {
             let mut settings = written.settings.unwrap_or_else(|| json!({}));
             self.keep_labels(entry.meta.id, &mut settings);
             let (meta, mode) = (entry.meta, configured.min(ceiling));
-            match entry.build(&settings, version) {
+            match entry.build(&settings, version, &self.break_glass) {
                 Ok(Built::Judge(validator)) => {
                     let strict_updates = written.strict_updates.unwrap_or(false);
                     scope.policies.push(ActivePolicy {

@@ -11,8 +11,14 @@ use crate::snapshot::Levels;
 pub(super) fn load() -> Result<Levels, ProfileError> {
     let level = |level: Level| {
         let policies = profile::load(&format!("pss-{}", level.as_str()))?.policies;
-        let (ceiling, defaults, kept) = (Mode::Enforce, Defaults::Off, Vec::new());
-        let layer = PolicyLayer { ceiling, defaults, counts_labels: false, kept, policies };
+        let layer = PolicyLayer {
+            ceiling: Mode::Enforce,
+            defaults: Defaults::Off,
+            counts_labels: false,
+            kept: Vec::new(),
+            break_glass: [].into(),
+            policies,
+        };
         let at = |version| (version, layer.compile(version, Mode::Enforce));
         Ok::<_, ProfileError>(Version::all().map(at).collect())
     };

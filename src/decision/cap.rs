@@ -13,17 +13,23 @@ pub(super) fn may_be_resolved_later(request: &Request<'_>, finding: &Finding) ->
     finding.depends_on_cluster && request.source == Source::ApiServer && request.pods().iter().all(Pod::is_template)
 }
 
-/// The strongest mode that any finding may have on this request.
+/// The strongest mode that any finding on the object may have on this request.
 pub(super) fn cap(snapshot: &Snapshot, request: &Request<'_>) -> Mode {
-    if is_never_refused(snapshot, request) { Mode::Warn } else { Mode::Enforce }
+    let is_judged_at_owner = request.is_owned_template() && !existing::is_rewritten(snapshot, request);
+    if is_judged_at_owner { Mode::Warn } else { cap_on_writers(request) }
+}
+
+/// The strongest mode that a finding on the writer may have on this request. Whoever invents an owner gains nothing: of the
+/// objects that a controller owns, its own user is the writer.
+pub(super) fn cap_on_writers(request: &Request<'_>) -> Mode {
+    if is_never_refused(request) { Mode::Warn } else { Mode::Enforce }
 }
 
 /// True for requests that get warnings at most, whatever the mode.
-fn is_never_refused(snapshot: &Snapshot, request: &Request<'_>) -> bool {
+fn is_never_refused(request: &Request<'_>) -> bool {
     request.operation == Operation::Delete
         || request.kind.group.is_empty() && request.kind.kind == "ServiceAccount"
         || request.user.name() == "system:apiserver"
         || granted::is_aggregation(request)
         || request.is_mirror_pod()
-        || request.is_owned_template() && !existing::is_rewritten(snapshot, request)
 }

@@ -12,7 +12,7 @@
 use jiff::Timestamp;
 
 use super::{FindingKind, ModedFinding};
-use crate::engine::Outcome;
+use crate::engine::{ActivePolicy, Outcome};
 use crate::mode::Mode;
 use crate::request::{Operation, Request};
 use crate::snapshot::Snapshot;
@@ -32,7 +32,7 @@ pub(super) fn may_inherit(
     let policies = outcomes.iter().map(|outcome| outcome.policy);
     let mut enforced =
         policies.filter(|policy| std::ptr::eq(policy.meta, finding.meta) && policy.mode == Mode::Enforce);
-    counts && enforced.next().is_some_and(|first| !first.strict_updates && enforced.all(|other| !other.strict_updates))
+    counts && enforced.next().is_some_and(|first| first.inherits() && enforced.all(ActivePolicy::inherits))
 }
 
 /// Marks those of these findings, which the template of the topmost owner has too, that its age lets a Pod inherit.

@@ -38,11 +38,11 @@ pub fn defaulting_at_once<'s>(snapshot: &'s Snapshot, request: &Request<'_>, wor
 
 /// The strongest mode of any policy that is in force for a request, or may be, with the facts at hand.
 pub(super) fn strongest(snapshot: &Snapshot, request: &Request<'_>, facts: &Facts<'_>) -> Mode {
-    let covers = covers(snapshot, request);
-    match at_once(snapshot, request, facts, |scope| scope.strongest_on(&covers) > Mode::Off) {
-        Ok(scope) => scope.strongest_on(&covers),
-        Err(LabelState::LeftOut) => base(snapshot, request).strongest_on(&covers),
-        Err(_) => base(snapshot, request).strongest_on(&covers).max(raised(snapshot, request)),
+    let (covers, namespace) = (covers(snapshot, request), Some(request.governed_by()));
+    match at_once(snapshot, request, facts, |scope| scope.strongest_on(None, &covers) > Mode::Off) {
+        Ok(scope) => scope.strongest_on(namespace, &covers),
+        Err(LabelState::LeftOut) => base(snapshot, request).strongest_on(namespace, &covers),
+        Err(_) => base(snapshot, request).strongest_on(namespace, &covers).max(raised(snapshot, request)),
     }
 }
 

@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use crate::object::Place;
 use crate::object::resource::{ClusterRole, Role, Rule, Subject};
 use crate::object::unchanged::{is_same_in, value_in};
+use crate::policy::writers::CONTROLLER_MANAGER;
 use crate::request::{Operation, Request};
 
 /// Comparisons of strings for one update. Whatever takes more is judged.
@@ -17,7 +18,7 @@ const COMPARISONS: usize = 4_000_000;
 /// The controller that fills in the rules of aggregated ClusterRoles: its ServiceAccount, and the user that it is where
 /// kube-controller-manager runs without `--use-service-account-credentials`.
 const AGGREGATORS: [&str; 2] =
-    ["system:serviceaccount:kube-system:clusterrole-aggregation-controller", "system:kube-controller-manager"];
+    ["system:serviceaccount:kube-system:clusterrole-aggregation-controller", CONTROLLER_MANAGER];
 
 /// True for what the clusterrole-aggregation-controller exists for: an update of a ClusterRole that had an aggregationRule, and has
 /// the same one and the same labels after it.

@@ -17,7 +17,7 @@ use crate::snapshot::Snapshot;
 
 /// Marks the findings that the old object had too, for each outcome on its own: a policy that runs twice, as configured and
 /// as labels ask, finds the same twice in both objects. Nothing is inherited without a readable old object, nor for a
-/// policy with strict updates, unless the update is spared.
+/// policy with strict updates, unless the update is spared, or about who writes: each write is one of its own.
 pub(super) fn mark(
     snapshot: &Snapshot,
     request: &Request<'_>,
@@ -33,12 +33,13 @@ pub(super) fn mark(
 
     let granted = Granted::of(request, &before);
     let is_spared = OnceCell::new();
-    let is_strict =
-        |policy: &ActivePolicy| policy.strict_updates && !*is_spared.get_or_init(|| strict::spares(request));
+    let inherits = |policy: &ActivePolicy| {
+        policy.inherits() || policy.is_about_object() && *is_spared.get_or_init(|| strict::spares(request))
+    };
 
     for (outcome, findings) in outcomes.iter().zip(findings) {
         // A fact that did not arrive in time may be about the very change: no failure is inherited.
-        if is_strict(outcome.policy) || outcome.result.is_err() || findings.is_empty() {
+        if !inherits(outcome.policy) || outcome.result.is_err() || findings.is_empty() {
             continue;
         }
         // What settings name is about the object itself, whatever is below its template or in its rules.

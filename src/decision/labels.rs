@@ -57,7 +57,7 @@ impl<'s> InForce<'s> {
         }
         let namespace = request.governed_by();
         let covers = governing::covers(snapshot, request);
-        let raises = |scope: &Scope| scope.strongest_on(&covers) > Mode::Off;
+        let raises = |scope: &Scope| scope.strongest_on(None, &covers) > Mode::Off;
         let scope = match governing::at_once(snapshot, request, facts, raises) {
             Ok(scope) => scope,
             Err(labels) => return Self { policies: Cow::Borrowed(snapshot.policies(namespace)), labels },

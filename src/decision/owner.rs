@@ -20,13 +20,12 @@ use crate::engine::{self, ActivePolicy, Outcome};
 use crate::exception::{Containers, Name, Subject};
 use crate::facts::{Facts, Lookup, OwnerKind, Pending};
 use crate::object::{Controller, Controllers, Object, Owned, Within};
+use crate::policy::writers::CONTROLLER_MANAGER;
 use crate::request::{Kind, Operation, Request, Resource, User};
 use crate::snapshot::Snapshot;
 
 /// Maximum number of owners above an object: CronJob, Job, Pod has two.
 const HOPS: usize = 3;
-/// The user of all controllers where they share one.
-const CONTROLLER_MANAGER: &str = "system:kube-controller-manager";
 /// Maximum length of a name (`DNS1123SubdomainMaxLength` in
 /// `K/staging/src/k8s.io/apimachinery/pkg/util/validation/validation.go`).
 const NAME: usize = 253;

@@ -113,12 +113,12 @@ const fn added(group: &'static str, kind: &'static str, resource: &'static str) 
 
 resources! {
     // A row without a struct, `NAME = Resource {…};`, is of objects of which policies read the metadata alone.
-    /// ServiceAccounts that are created.
-    NEW_SERVICE_ACCOUNTS: ServiceAccount = Resource {
+    /// ServiceAccounts.
+    SERVICE_ACCOUNTS: ServiceAccount = Resource {
         group: "",
         kind: "ServiceAccount",
         resource: "serviceaccounts",
-        operations: &[Operation::Create],
+        operations: &[Operation::Create, Operation::Update],
         subresources: &[],
         harmless: &[],
         is_namespaced: true,
@@ -290,6 +290,16 @@ resources! {
         kind: "ConfigMap",
         resource: "configmaps",
         operations: &[Operation::Create, Operation::Update],
+        subresources: &[],
+        harmless: &[],
+        is_namespaced: true,
+    };
+    /// ServiceAccounts that are created.
+    NEW_SERVICE_ACCOUNTS = Resource {
+        group: "",
+        kind: "ServiceAccount",
+        resource: "serviceaccounts",
+        operations: &[Operation::Create],
         subresources: &[],
         harmless: &[],
         is_namespaced: true,

@@ -5,6 +5,8 @@
 //! both objects, byte for byte, and parts are as large as the units that policies judge: a field of the metadata, a Pod's
 //! whole spec, a whole template, a field at the top of another object.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -12,7 +14,7 @@ use super::mapping::Mapping;
 use super::metadata::Metadata;
 use super::path::Path;
 use super::pod::{Body, Pod};
-use super::read::{child, parse, parse_without};
+use super::read::{self, child, once, parse, parse_without};
 use super::resource::{Content, Source};
 use super::template::Templates;
 use super::workload::Shape;
@@ -100,6 +102,28 @@ pub(crate) fn is_same_in(one: &RawValue, other: &RawValue, names: &[&str]) -> bo
         (Ok(one), Ok(other)) => one.map(RawValue::get) == other.map(RawValue::get),
         _ => false,
     }
+}
+
+/// True if an update leaves an object as it was, but for its status and what an API server itself keeps in the metadata; and
+/// for the finalizers of an object that is being deleted.
+pub(crate) fn is_untouched(sent: &RawValue, old: &RawValue) -> bool {
+    let is_same_without = |one: Option<&RawValue>, other: Option<&RawValue>, names: &[&str]| {
+        let (one, other) = (one.and_then(|one| without(one, names)), other.and_then(|other| without(other, names)));
+        one.is_some() && one == other
+    };
+    let metadata = (value_in(sent, &["metadata"]), value_in(old, &["metadata"]));
+    let is_deleted = value_in(old, &["metadata", "deletionTimestamp"]).is_some_and(|time| time.get() != "null");
+    let kept = &["managedFields", "resourceVersion", "finalizers"][..if is_deleted { 3 } else { 2 }];
+    is_same_without(Some(sent), Some(old), &["metadata", "status"]) && is_same_without(metadata.0, metadata.1, kept)
+}
+
+/// The fields of a JSON object but those named; `None` if it is none.
+fn without<'a>(raw: &'a RawValue, names: &[&str]) -> Option<BTreeMap<String, Option<&'a str>>> {
+    let mut found: BTreeMap<String, Option<&RawValue>> = BTreeMap::new();
+    let each = &mut |name: &str, value| once(found.entry(name.to_owned()).or_default(), name, value);
+    read::fields(raw, &Path::root(), each).ok()?;
+    found.retain(|name, _| !names.contains(&name.as_str()));
+    Some(found.into_iter().map(|(name, value)| (name, value.map(RawValue::get))).collect())
 }
 
 /// The value at the path `names`; `None` if it is absent or cannot be found.

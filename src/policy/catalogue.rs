@@ -12,9 +12,11 @@ use crate::pod_security::Version;
 /// Policies on who may do what: Roles, their bindings, and access to what runs.
 #[path = "access"]
 mod access {
+    pub(super) mod ad_hoc_edits;
     pub(super) mod escalating_roles;
     pub(super) mod interactive_access;
     pub(super) mod powerful_bindings;
+    pub(super) mod routine_admins;
     pub(super) mod wildcard_roles;
 }
 
@@ -106,7 +108,7 @@ pub struct Entry {
     pub safety: Option<Safety>,
     /// Workloads that it breaks; `None` for a validator, which sets nothing.
     pub breakage: Option<&'static Breakage>,
-    build: fn(&serde_json::Value, Version) -> Result<Built, TypedError>,
+    build: fn(&serde_json::Value, Version, &[String]) -> Result<Built, TypedError>,
     replaces: fn(Version) -> &'static [&'static Meta],
     schema: fn(&mut SchemaGenerator) -> Schema,
 }
@@ -203,6 +205,8 @@ pub static CATALOGUE: &[Entry] = &[
     judges!("headerless-ingresses", network::headerless_ingresses::HeaderlessIngresses, "ingress"),
     judges!("plaintext-meshes", network::plaintext_meshes::PlaintextMeshes, "peerauthentication"),
     judges!("interactive-access", access::interactive_access::InteractiveAccess),
+    judges!("ad-hoc-edits", access::ad_hoc_edits::AdHocEdits, "pod", settings),
+    judges!("routine-admins", access::routine_admins::RoutineAdmins),
     judges!("unbounded-containers", pods::unbounded_containers::UnboundedContainers),
     judges!("missing-user-namespaces", pods::missing_user_namespaces::MissingUserNamespaces),
     judges!("unlabelled-namespaces", namespaces::unlabelled_namespaces::UnlabelledNamespaces, "namespace"),
@@ -227,12 +231,17 @@ pub fn find(id: &str) -> Option<&'static Entry> {
 }
 
 impl Entry {
-    /// The policy with these settings (a JSON object).
+    /// The policy with these settings (a JSON object), in a configuration with these groups in `breakGlass`.
     ///
     /// # Errors
     /// [`TypedError`] for a setting that the policy does not have, or a value that does not fit.
-    pub fn build(&self, settings: &serde_json::Value, version: Version) -> Result<Built, TypedError> {
-        (self.build)(settings, version)
+    pub fn build(
+        &self,
+        settings: &serde_json::Value,
+        version: Version,
+        break_glass: &[String],
+    ) -> Result<Built, TypedError> {
+        (self.build)(settings, version, break_glass)
     }
 
     /// The ids of the policies that need not run where this one acts at least as far, in that version of the standards.
@@ -246,12 +255,17 @@ impl Entry {
     }
 }
 
-fn validator<P: Policy>(settings: &serde_json::Value, version: Version) -> Result<Built, TypedError> {
+fn validator<P: Policy>(
+    settings: &serde_json::Value,
+    version: Version,
+    break_glass: &[String],
+) -> Result<Built, TypedError> {
     let mut policy: P = typed::read(settings)?;
     policy.follow(version);
+    policy.know_break_glass(break_glass);
     Ok(Built::Judge(Arc::new(policy)))
 }
 
-fn mutator<P: Defaulter>(settings: &serde_json::Value, _: Version) -> Result<Built, TypedError> {
+fn mutator<P: Defaulter>(settings: &serde_json::Value, _: Version, _: &[String]) -> Result<Built, TypedError> {
     Ok(Built::Set(Arc::new(typed::read::<P>(settings)?)))
 }

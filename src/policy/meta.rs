@@ -57,6 +57,9 @@ pub struct Fields {
 }
 
 impl Fields {
+    /// The user of the request, who is no field of the object.
+    pub const USER: Self = Self { lists: &[], names: &[], allowed: &[] };
+
     /// Fields of the pod (`spec.…`, `metadata.…`) or of another object, by their paths.
     pub const fn of(names: &'static [&'static str]) -> Self {
         Self { lists: &[], names, allowed: &[] }
@@ -93,6 +96,9 @@ impl Fields {
 
 impl fmt::Display for Fields {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.names.is_empty() {
+            return out.write_str("the name and the groups of the user who sends the request");
+        }
         let names: Vec<String> = self.names.iter().map(|name| format!("`{name}`")).collect();
         out.write_str(&names.join(", "))?;
         let lists: Vec<String> = self.lists.iter().map(|list| format!("`spec.{list}[*]`")).collect();

@@ -168,7 +168,7 @@ fn annotations<'a>(review: &'a Review<'_>, endpoint: Endpoint, decision: &'a Dec
             configuration: &decision.configuration,
             decision: decision.verdict.as_str(),
             policies: policies(decision),
-            uid: if review.request.is_access() {
+            uid: if review.request.is_access() || decision.is_of_administrator {
                 prefix(&review.request.uid, Limit::JsonBytes(ANNOTATION))
             } else {
                 ""

@@ -82,10 +82,10 @@ impl Listed {
     }
 }
 
-/// Group, kind and resource of each kind that some policy judges when it is created, in the order of lists.
+/// Group, kind and resource of each kind that some policy judges by what is stored, in the order of lists.
 fn judged(snapshot: &Snapshot) -> Vec<(String, String, String)> {
     let mut kinds: Vec<(String, String, String)> = Vec::new();
-    for row in snapshot.judged() {
+    for row in snapshot.judged_when_stored() {
         match row {
             Kinds::Pods => {
                 kinds.extend(snapshot.workloads().iter().map(|Workload { group, kind, resource, .. }| {

@@ -242,7 +242,7 @@ async fn decide_and_record(
     }
     let took = call.arrived.elapsed();
     let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-    let class = Class::of(request, call.endpoint, decision.verdict);
+    let class = Class::of(request, call.endpoint, &decision);
     // A reason that was demanded is always written.
     if class == Class::Allow && decision.reason.is_none() && !is_written(app, call, request) {
         app.metrics.decided(call.endpoint, request.operation.as_str(), &decision, took);

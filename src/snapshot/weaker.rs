@@ -159,12 +159,12 @@ fn existing(
     let enforces = |scope: &Scope, meta: &Meta| {
         scope.modes().any(|(other, mode)| std::ptr::eq(other, meta) && mode == Mode::Enforce)
     };
-    let is_strict =
-        |meta: &Meta| new.policies.iter().any(|policy| std::ptr::eq(policy.meta, meta) && policy.strict_updates);
+    let inherits =
+        |meta: &Meta| new.policies.iter().all(|policy| !std::ptr::eq(policy.meta, meta) || policy.inherits());
     let shown = |before: Option<Timestamp>| before.map(|before| format!("created before {before}")).unwrap_or_default();
     let judging = new.policies.iter().map(|policy| policy.meta).chain([&LABELS]);
     let weaker = judging.filter(|meta| {
-        meta.kinds.contains(&Kinds::Pods) && enforces(old, meta) && enforces(new, meta) && !is_strict(meta)
+        meta.kinds.contains(&Kinds::Pods) && enforces(old, meta) && enforces(new, meta) && inherits(meta)
     });
     weaker
         .map(|meta| Weaker {

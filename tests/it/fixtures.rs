@@ -4,7 +4,7 @@ use portcullis::decision::ModedFinding;
 use portcullis::object::resource::Resource;
 use portcullis::policy::Kinds;
 use portcullis::policy::catalogue::{CATALOGUE, Entry};
-use portcullis::request::Source;
+use portcullis::request::{Source, User};
 use portcullis::snapshot::Snapshot;
 use serde_json::{Value, json};
 
@@ -55,8 +55,22 @@ impl Fixture {
 
     /// Findings in an object, with this fixture's other objects as the world.
     pub(crate) fn findings(&self, snapshot: &Snapshot, object: &Value, source: Source) -> Vec<ModedFinding> {
-        let decision = judging::create(snapshot, object, &judging::world(&self.text), source);
+        let decision = judging::create_by(&self.user(), snapshot, object, &judging::world(&self.text), source);
         decision.unwrap_or_else(|error| panic!("{}: {error}", self.name)).findings
+    }
+
+    /// The user who sends it, of whom its first line tells: `# user: {username: jane, groups: [developers]}`; nobody without one.
+    pub(crate) fn user(&self) -> User<'static> {
+        let Some(line) = self.text.lines().next().and_then(|line| line.strip_prefix("# user: ")) else {
+            return User::default();
+        };
+        let user = judging::documents(line).remove(0);
+        let texts = user["groups"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        User {
+            username: user["username"].as_str().map(|name| name.to_owned().into()),
+            groups: Some(texts.map(|group| group.to_owned().into()).collect()),
+            ..User::default()
+        }
     }
 
     /// Findings in the one object, in the request that its row of the policy is asked about: a creation, or a CONNECT.
@@ -116,6 +130,9 @@ pub(crate) fn enforced(id: &str) -> String {
 /// Policies that stand alone, as those do whose rules are all in their settings: the fixtures of others break them.
 pub(crate) const ALONE: [&str; 2] = ["unlimited-ingresses", "headerless-ingresses"];
 
+/// Policies on who writes: their fixtures name the user.
+const ON_WRITERS: [&str; 2] = ["ad-hoc-edits", "routine-admins"];
+
 /// The validators of Pods, each with each of its fixtures.
 pub(crate) fn all() -> impl Iterator<Item = (&'static str, Fixture)> {
     pod_validators().flat_map(|entry| of(entry.meta.id).into_iter().map(|fixture| (entry.meta.id, fixture)))
@@ -133,12 +150,21 @@ pub(crate) fn validators() -> impl Iterator<Item = &'static Entry> {
 
 /// The policies that judge Pods and pod templates.
 pub(crate) fn pod_validators() -> impl Iterator<Item = &'static Entry> {
-    validators().filter(|entry| entry.meta.kinds.contains(&Kinds::Pods))
+    object_validators().filter(|entry| entry.meta.kinds.contains(&Kinds::Pods))
 }
 
 /// The policies that judge other objects.
 pub(crate) fn other_validators() -> impl Iterator<Item = &'static Entry> {
-    validators().filter(|entry| !entry.meta.kinds.contains(&Kinds::Pods))
+    object_validators().filter(|entry| !entry.meta.kinds.contains(&Kinds::Pods))
+}
+
+/// The policies that judge who writes.
+pub(crate) fn writer_validators() -> impl Iterator<Item = &'static Entry> {
+    validators().filter(|entry| ON_WRITERS.contains(&entry.meta.id))
+}
+
+fn object_validators() -> impl Iterator<Item = &'static Entry> {
+    validators().filter(|entry| !ON_WRITERS.contains(&entry.meta.id))
 }
 
 /// The policies that set defaults.

@@ -55,6 +55,18 @@ pub(crate) fn create(
     with_creation(snapshot, object, source, |request| decide_at_once(snapshot, request, world))
 }
 
+/// The same about its creation by somebody.
+pub(crate) fn create_by(
+    user: &User<'_>,
+    snapshot: &Snapshot,
+    object: &Value,
+    world: &dyn World,
+    source: Source,
+) -> Result<Decision, Unreadable> {
+    let sent = Sent { written: &object.to_string(), row: None, user };
+    with_creation_of(snapshot, object, &sent, source, |request| decide_at_once(snapshot, request, world))
+}
+
 /// Hands `each` the request to create an object in the namespace `default`.
 pub(crate) fn with_creation<T>(
     snapshot: &Snapshot,
@@ -62,7 +74,8 @@ pub(crate) fn with_creation<T>(
     source: Source,
     each: impl FnOnce(&Request<'_>) -> T,
 ) -> Result<T, Unreadable> {
-    with_creation_of(snapshot, object, &object.to_string(), source, None, each)
+    let sent = Sent { written: &object.to_string(), row: None, user: &User::default() };
+    with_creation_of(snapshot, object, &sent, source, each)
 }
 
 /// The decision about the creation of an object that was written out already.
@@ -73,7 +86,8 @@ pub(crate) fn create_written(
     world: &dyn World,
     source: Source,
 ) -> Result<Decision, Unreadable> {
-    with_creation_of(snapshot, object, written, source, None, |request| decide_at_once(snapshot, request, world))
+    let sent = Sent { written, row: None, user: &User::default() };
+    with_creation_of(snapshot, object, &sent, source, |request| decide_at_once(snapshot, request, world))
 }
 
 /// The decision about the first operation of a row on an object: its creation, or a CONNECT with these options.
@@ -85,17 +99,25 @@ pub(crate) fn ask_on(
     row: &Row,
 ) -> Result<Decision, Unreadable> {
     let decide = |request: &Request<'_>| decide_at_once(snapshot, request, world);
-    with_creation_of(snapshot, object, &object.to_string(), source, Some(row), decide)
+    let sent = Sent { written: &object.to_string(), row: Some(row), user: &User::default() };
+    with_creation_of(snapshot, object, &sent, source, decide)
+}
+
+/// An object as it is sent: written out, by the first operation of a row, by somebody.
+struct Sent<'s> {
+    written: &'s str,
+    row: Option<&'s Row>,
+    user: &'s User<'s>,
 }
 
 fn with_creation_of<T>(
     snapshot: &Snapshot,
     object: &Value,
-    written: &str,
+    sent: &Sent<'_>,
     source: Source,
-    row: Option<&Row>,
     each: impl FnOnce(&Request<'_>) -> T,
 ) -> Result<T, Unreadable> {
+    let Sent { written, row, user } = *sent;
     let resource = row.and_then(|row| row.resource.split('/').next()).unwrap_or_default();
     let text = |field: &str| object[field].as_str().unwrap_or_default().to_owned();
     let api_version = text("apiVersion");
@@ -110,7 +132,7 @@ fn with_creation_of<T>(
         subresource: row.map_or("", Row::subresource).to_owned().into(),
         name: object["metadata"]["name"].as_str().unwrap_or_default().to_owned().into(),
         namespace: "default".to_owned().into(),
-        user: User::default(),
+        user: user.clone(),
         dry_run: false,
         received: Timestamp::UNIX_EPOCH,
         source,

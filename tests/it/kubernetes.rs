@@ -60,6 +60,7 @@ mod tokens;
 mod updates;
 mod validators;
 mod version;
+mod writers;
 
 use std::time::{Duration, Instant};
 

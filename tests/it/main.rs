@@ -90,3 +90,4 @@ mod trail_torn;
 mod trail_webhook;
 mod trail_words;
 mod updates;
+mod writers;

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::fixtures::{self, Fixture, TEMPLATE_KINDS, wrapped};
 use crate::golden;
-use crate::judging::{configured, only, with_review};
+use crate::judging::{configured, create, only, with_review, world};
 
 /// Place and message of what a policy finds in a fixture's Pod.
 fn found(policy: &str, fixture: &Fixture, source: Source) -> Vec<(String, String)> {
@@ -59,6 +59,26 @@ fn every_fixture_of_another_kind_says_what_is_expected_of_it() {
             for finding in findings {
                 let _ = writeln!(expected, "{}: {}: {}", fixture.name, finding.place.shown(), finding.message);
             }
+        }
+        golden::assert_holds(&format!("tests/policies/{id}/expected.txt"), &expected);
+    }
+}
+
+/// Of a policy on who writes a fixture holds one object, and names its user. Files have none, and nothing is found in them.
+#[test]
+fn every_fixture_of_a_policy_on_writers_says_what_is_expected_of_it() {
+    for entry in fixtures::writer_validators() {
+        let id = entry.meta.id;
+        let mut expected = String::new();
+        for fixture in fixtures::of(id) {
+            let findings = fixture.findings(&only(id), &fixture.object(), Source::ApiServer);
+            let refuses = findings.iter().any(|finding| finding.mode == Mode::Enforce);
+            assert_eq!((!findings.is_empty(), refuses), (fixture.is_denied(), fixture.is_denied()), "{}", fixture.name);
+            for finding in findings {
+                let _ = writeln!(expected, "{}: {}: {}", fixture.name, finding.place.shown(), finding.message);
+            }
+            let by_nobody = create(&only(id), &fixture.object(), &world(""), Source::Manifest).expect("readable");
+            assert!(by_nobody.findings.is_empty(), "{}: nobody sends a file", fixture.name);
         }
         golden::assert_holds(&format!("tests/policies/{id}/expected.txt"), &expected);
     }

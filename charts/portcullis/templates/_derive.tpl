@@ -28,10 +28,13 @@ program knows of its policies, profiles and kinds. A test compares both for many
 {{- end -}}
 {{- $judged := dict -}}
 {{- $named := dict -}}
+{{- /* Namespaces to which settings at the top limit a policy. */ -}}
+{{- $limits := list -}}
 {{- $set := dict -}}
-{{- range $layer := $layers -}}
+{{- range $index, $layer := $layers -}}
   {{- $ceiling := get $rank $layer.ceiling -}}
   {{- $kinds := dict -}}
+  {{- $limited := list -}}
   {{- $mutate := 0 -}}
   {{- range $policy := $data.policies -}}
     {{- $configured := get $layer.modes $policy.id -}}
@@ -41,6 +44,13 @@ program knows of its policies, profiles and kinds. A test compares both for many
     {{- if $configured -}}{{- $mode = min (get $rank $configured) $ceiling -}}{{- end -}}
     {{- if $policy.defaults -}}{{- $mutate = max $mutate $mode -}}{{- end -}}
     {{- $strongest := $mode -}}
+    {{- $into := $kinds -}}
+    {{- if $policy.namespaces -}}
+      {{- $into = dict -}}
+      {{- $names := (get $layer.settings $policy.id | default dict).namespaces | default list -}}
+      {{- $limited = append $limited (dict "names" $names "kinds" $into) -}}
+      {{- if and (gt (int $mode) 0) (eq $index 0) -}}{{- $limits = concat $limits $names -}}{{- end -}}
+    {{- end -}}
     {{- range $kind := $policy.kinds -}}
       {{- $mode := $strongest -}}
       {{- with $policy.warns -}}
@@ -52,7 +62,7 @@ program knows of its policies, profiles and kinds. A test compares both for many
           {{- $_ := set $set $kind true -}}
         {{- else -}}
           {{- $_ := set $judged $kind true -}}
-          {{- $_ := set $kinds $kind (max (get $kinds $kind | default 0) $mode) -}}
+          {{- $_ := set $into $kind (max (get $into $kind | default 0) $mode) -}}
         {{- end -}}
       {{- end -}}
     {{- end -}}
@@ -74,8 +84,10 @@ program knows of its policies, profiles and kinds. A test compares both for many
     {{- $_ := set $kinds "pods" (max (get $kinds "pods" | default 0) $ceiling) -}}
   {{- end -}}
   {{- $_ := set $layer "kinds" $kinds -}}
+  {{- $_ := set $layer "limited" $limited -}}
   {{- $_ := set $layer "mutate" $mutate -}}
 {{- end -}}
+{{- range $name := $limits -}}{{- if not (hasKey $byName $name) -}}{{- $_ := set $byName $name $top -}}{{- end -}}{{- end -}}
 {{- $workloads := dict "rows" $data.workloads "data" $data "added" $configuration.workloads -}}
 {{- include "portcullis.workloads" $workloads -}}
 {{- $given := dict "data" $data "own" $root.Release.Namespace "top" $top "byName" $byName "raises" $raises "workloads" $workloads.rows "root" $root -}}
@@ -268,10 +280,10 @@ program knows of its policies, profiles and kinds. A test compares both for many
     {{- end -}}
   {{- end -}}
   {{- $labels = concat $labels $earlier -}}
-  {{- $holdsTop := eq (include "portcullis.isIn" (merge (dict "layer" $given.top) $in)) "true" -}}
+  {{- $holdsTop := eq (include "portcullis.isIn" (merge (dict "layer" $given.top "name" "") $in)) "true" -}}
   {{- $names := list -}}
   {{- range $name, $layer := $given.byName -}}
-    {{- $isIn := eq (include "portcullis.isIn" (merge (dict "layer" $layer) $in)) "true" -}}
+    {{- $isIn := eq (include "portcullis.isIn" (merge (dict "layer" $layer "name" $name) $in)) "true" -}}
     {{- if $holdsTop -}}
       {{- if not $isIn -}}{{- $names = append $names $name -}}{{- end -}}
     {{- else if and $isIn (ne $name $given.own) -}}
@@ -346,13 +358,19 @@ program knows of its policies, profiles and kinds. A test compares both for many
 {{- $_ := set . "webhooks" $webhooks -}}
 {{- end -}}
 
-{{/* true if the strongest mode of `kinds` in `layer` is in `part`. A mutator costs a namespace no second webhook: all kinds are
+{{/* true if the strongest mode of `kinds` in the namespace `name`, which
+     `layer` governs, is in `part`; without `name`, in any namespace. A mutator costs a namespace no second webhook: all kinds are
      sent wherever some mutator acts. */}}
 {{- define "portcullis.isIn" -}}
 {{- $layer := .layer -}}
 {{- $mode := .part.mutates | default false | ternary $layer.mutate 0 | int -}}
 {{- if not .part.mutates -}}
   {{- range $kind := .kinds -}}{{- $mode = max $mode (get $layer.kinds $kind | default 0) -}}{{- end -}}
+  {{- range $limited := .layer.limited -}}
+    {{- if or (not (hasKey $ "name")) (has $.name $limited.names) -}}
+      {{- range $kind := $.kinds -}}{{- $mode = max $mode (get $limited.kinds $kind | default 0) -}}{{- end -}}
+    {{- end -}}
+  {{- end -}}
 {{- end -}}
 {{- and (ge (int $mode) .part.from) (le (int $mode) .part.to) -}}
 {{- end -}}

@@ -4,19 +4,17 @@
 //! is an update of a Pod. Who may is told by namespace, group, user and ServiceAccount, each by its exact name: an API
 //! server vouches for all of them, and for nothing else in such a request.
 
-mod names;
-
 use std::collections::HashSet;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use self::names::{Accounts, Groups, Namespaces, Users};
 use crate::facts::{Facts, Pending};
 use crate::object::resource::{
     EPHEMERAL_CONTAINERS, NODE_PROXY, POD_ATTACH, POD_EXEC, POD_PORT_FORWARD, POD_PROXY, SERVICE_PROXY,
 };
 use crate::object::{Container, ContainerList, Place, Workloads};
+use crate::policy::names::{Accounts, Groups, Namespaces, Users};
 use crate::policy::{Allowed, Control, Fields, Kinds, Meta, Policy, Report, Severity, Validator, quoted};
 use crate::request::{Operation, Request};
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::decision::{Endpoint, Verdict};
+use crate::decision::{Decision, Endpoint, Verdict};
 use crate::request::{Operation, Request};
 
 /// Retention class of a record. Each class has a stream of its own in the spool.
@@ -13,7 +13,8 @@ pub enum Class {
     Allow,
     /// Objects that were refused, warned of, patched, or could not be judged; and changes of the configuration.
     Refused,
-    /// Access to what runs: exec, attach, port-forward, proxy, and ephemeral containers.
+    /// Access to what runs: exec, attach, port-forward, proxy, and ephemeral containers; and writes by administrators, where a
+    /// policy finds them.
     Access,
 }
 
@@ -31,10 +32,10 @@ impl Class {
     }
 
     /// The class of a decision.
-    pub fn of(request: &Request<'_>, endpoint: Endpoint, verdict: Verdict) -> Self {
+    pub fn of(request: &Request<'_>, endpoint: Endpoint, decision: &Decision) -> Self {
         // On `/mutate` defaults are set in an ephemeral container, and access is not judged.
-        let is_access = request.is_access() && endpoint == Endpoint::Validate;
-        match verdict {
+        let is_access = (request.is_access() || decision.is_of_administrator) && endpoint == Endpoint::Validate;
+        match decision.verdict {
             _ if is_access || request.operation == Operation::Connect => Self::Access,
             Verdict::Allow | Verdict::Unchanged => Self::Allow,
             _ => Self::Refused,

@@ -22,7 +22,7 @@ use crate::{fixtures, judging};
 const ROLE: &str = "/apis/rbac.authorization.k8s.io/v1/clusterroles/system:discovery";
 const PUBLIC: &str = "/api/v1/namespaces/kube-public";
 /// Settings with which a policy refuses more than with those of its fixtures.
-const SETTINGS: [(&str, &str); 3] = [
+const SETTINGS: [(&str, &str); 5] = [
     (
         "required-metadata",
         "{instances: [{name: owner, labels: {team: '.+'}, kinds: [{kind: ConfigMap}, {kind: Secret}, {kind: Namespace}, \
@@ -30,6 +30,8 @@ const SETTINGS: [(&str, &str); 3] = [
     ),
     ("allowed-values", "{instances: [{name: types, path: spec.type, values: [ClusterIP], kinds: [{kind: Service}]}]}"),
     ("interactive-access", "{nodes: enforce}"),
+    ("ad-hoc-edits", "{namespaces: [kube-system, portcullis, it-elsewhere], writers: {groups: [\"system:masters\"]}}"),
+    ("routine-admins", "{groups: [it-administrators]}"),
 ];
 
 /// The shipped configuration, and in `enforce` every policy that it does not enforce.

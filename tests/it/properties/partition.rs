@@ -84,7 +84,7 @@ fn every_request_is_sent_once_and_fails_closed_where_it_may_be_refused() {
                         _ => false,
                     };
                     let is_own = namespace == "portcullis";
-                    let mode = if is_own { Mode::Off } else { scope.strongest_on(covers) };
+                    let mode = if is_own { Mode::Off } else { scope.strongest_on(Some(namespace), covers) };
                     let expected: &[&str] = match mode {
                         Mode::Off => &[],
                         Mode::Enforce => &["Fail"],

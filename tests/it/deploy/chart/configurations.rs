@@ -1,7 +1,7 @@
 //! Configurations that reach every branch of the derivation of webhooks, as the value `configuration` of the chart.
 
 /// `null` takes away what the chart's own values hold.
-pub(super) const CONFIGURATIONS: [&str; 80] = [
+pub(super) const CONFIGURATIONS: [&str; 86] = [
     // Profiles, ceilings and defaults.
     "{}",
     "{profile: null}",
@@ -11,6 +11,16 @@ pub(super) const CONFIGURATIONS: [&str; 80] = [
     "{profile: null, policies: {interactive-access: {mode: enforce, settings: {nodes: enforce}}}}",
     "{profile: hardened, policies: {interactive-access: {mode: enforce, settings: {groups: [sre]}}}}",
     "{profile: null, namespaces: [{match: {names: [pay]}, policies: {interactive-access: {mode: enforce, settings: {nodes: enforce}}}, relax: true}]}",
+    // Writers, in the namespaces of the settings alone.
+    "{profile: null, policies: {ad-hoc-edits: {mode: enforce, settings: {namespaces: [shop, pay]}}}}",
+    "{profile: null, policies: {ad-hoc-edits: {mode: enforce}, routine-admins: {mode: enforce}}}",
+    "{profile: hardened, policies: {ad-hoc-edits: {mode: enforce, settings: {namespaces: [shop, portcullis]}}}}",
+    "{profile: hardened, ceiling: audit, policies: {ad-hoc-edits: {mode: enforce, settings: {namespaces: [shop, pay]}}}, namespaces:
+      [{match: {labels: {tier: gold}}, ceiling: enforce}, {match: {names: [pay]}, ceiling: warn}]}",
+    "{profile: hardened, ceiling: warn, policies: {ad-hoc-edits: {mode: enforce, settings: {namespaces: [shop, pay]}}}, namespaces:
+      [{match: {names: [pay, bank]}, ceiling: enforce}]}",
+    "{profile: hardened, policies: {routine-admins: {mode: 'off'}, literal-secrets: {mode: 'off'}}, namespaces: [{match: {names:
+      [pay, bank]}, policies: {ad-hoc-edits: {mode: audit, settings: {namespaces: [bank, other]}}}, relax: true}]}",
     "{profile: hardened}",
     "{profile: hardened, defaults: 'off'}",
     "{profile: hardened, defaults: off}",

@@ -1,14 +1,17 @@
 //! What the templates know of the program, `files/policies.json`: policies, profiles, kinds, and the plurals of kinds.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use portcullis::config::profile;
-use portcullis::object::resource::{CLUSTER_ROLES, EPHEMERAL_CONTAINERS, GATEWAYS, NODE_PROXY, Resource};
+use portcullis::object::resource::{
+    CLUSTER_ROLES, EPHEMERAL_CONTAINERS, GATEWAYS, NODE_PROXY, Resource, SERVICE_ACCOUNTS,
+};
 use portcullis::object::{Known, NamedKind, Workload, Workloads, plural};
 use portcullis::pod_security::Version;
-use portcullis::policy::catalogue::{self, CATALOGUE};
+use portcullis::policy::catalogue::{self, Built, CATALOGUE};
 use portcullis::policy::defaults::Safety;
-use portcullis::policy::{Kinds, Meta};
+use portcullis::policy::{Kinds, Meta, Validator};
 use portcullis::webhooks::CHANGES_RIGHTS;
 use serde_json::{Map, Value, json};
 
@@ -56,8 +59,13 @@ fn policy(entry: &catalogue::Entry) -> Value {
         // Only a warning there, unless this setting is `enforce`.
         policy["warns"] = json!({"kind": key(Kinds::Resource(NODE_PROXY)), "unless": "nodes"});
     }
-    if entry.meta.kinds.contains(&Kinds::Resource(GATEWAYS)) {
-        policy["warns"] = json!({"kind": key(Kinds::Resource(GATEWAYS)), "unless": ""});
+    // Only a warning there, whatever the settings.
+    for row in [SERVICE_ACCOUNTS, GATEWAYS].into_iter().filter(|row| warns(entry, Kinds::Resource(row))) {
+        policy["warns"] = json!({"kind": key(Kinds::Resource(row)), "unless": ""});
+    }
+    if limits(entry) {
+        // Its settings list the namespaces outside which it judges nothing.
+        policy["namespaces"] = true.into();
     }
     if entry.meta.kinds.contains(&Kinds::Settings) {
         policy["instances"] = true.into();
@@ -69,6 +77,23 @@ fn policy(entry: &catalogue::Entry) -> Value {
         });
     }
     policy
+}
+
+/// True if findings of the policy on these objects are warnings at most, with its own settings.
+fn warns(entry: &catalogue::Entry, kinds: Kinds<'_>) -> bool {
+    entry.meta.kinds.contains(&kinds) && validator(entry).is_some_and(|validator| validator.only_warns(kinds))
+}
+
+/// True if the policy judges nothing outside the namespaces of its settings.
+fn limits(entry: &catalogue::Entry) -> bool {
+    validator(entry).is_some_and(|validator| validator.namespaces().is_some())
+}
+
+fn validator(entry: &catalogue::Entry) -> Option<Arc<dyn Validator>> {
+    match entry.build(&json!({}), Version::default(), &[]).expect("settings of its own") {
+        Built::Judge(validator) => Some(validator),
+        Built::Set(_) => None,
+    }
 }
 
 fn keys(meta: &Meta) -> Vec<String> {

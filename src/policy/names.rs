@@ -1,6 +1,6 @@
-//! Names of those to whom access is left. Each is exact, and none stands for everybody.
+//! Names of users, groups, ServiceAccounts and namespaces that settings list. Each is exact, and none stands for everybody.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -20,25 +20,25 @@ const ACCOUNT: &str = "system:serviceaccount:";
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(try_from = "Vec<String>")]
 #[schemars(with = "Vec<String>")]
-pub(super) struct Groups(HashSet<String>);
+pub(crate) struct Groups(HashSet<String>);
 
 /// Names of users.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(try_from = "Vec<String>")]
 #[schemars(with = "Vec<String>")]
-pub(super) struct Users(HashSet<String>);
+pub(crate) struct Users(HashSet<String>);
 
 /// Names of namespaces.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(try_from = "Vec<String>")]
 #[schemars(with = "Vec<String>")]
-pub(super) struct Namespaces(HashSet<String>);
+pub(crate) struct Namespaces(BTreeSet<String>);
 
 /// ServiceAccounts.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(try_from = "Vec<Account>")]
 #[schemars(with = "Vec<Account>")]
-pub(super) struct Accounts(HashSet<String>);
+pub(crate) struct Accounts(HashSet<String>);
 
 /// A ServiceAccount.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -51,29 +51,50 @@ struct Account {
 }
 
 impl Groups {
+    /// These groups.
+    pub(crate) fn of<'n>(names: impl IntoIterator<Item = &'n str>) -> Self {
+        Self(names.into_iter().map(str::to_owned).collect())
+    }
+
+    /// Adds groups.
+    pub(crate) fn add(&mut self, names: &[String]) {
+        self.0.extend(names.iter().cloned());
+    }
+
     /// True if one of a user's groups is named.
-    pub(super) fn hold_one_of(&self, groups: &[Text<'_>]) -> bool {
-        !self.0.is_empty() && counted(groups.iter()).any(|group| self.0.contains(group.as_str()))
+    pub(crate) fn hold_one_of(&self, groups: &[Text<'_>]) -> bool {
+        self.first_of(groups).is_some()
+    }
+
+    /// The first of a user's groups that is named.
+    pub(crate) fn first_of<'u>(&self, groups: &'u [Text<'_>]) -> Option<&'u str> {
+        let groups = if self.0.is_empty() { &[] } else { groups };
+        counted(groups.iter()).map(Text::as_str).find(|group| self.0.contains(*group))
     }
 }
 
 impl Users {
     /// True if the user is named.
-    pub(super) fn hold(&self, user: &str) -> bool {
+    pub(crate) fn hold(&self, user: &str) -> bool {
         self.0.contains(user)
     }
 }
 
 impl Namespaces {
+    /// The names.
+    pub(crate) fn names(&self) -> &BTreeSet<String> {
+        &self.0
+    }
+
     /// True if the namespace is named.
-    pub(super) fn hold(&self, namespace: &str) -> bool {
+    pub(crate) fn hold(&self, namespace: &str) -> bool {
         self.0.contains(namespace)
     }
 }
 
 impl Accounts {
     /// True if the user is one of the ServiceAccounts.
-    pub(super) fn hold(&self, user: &str) -> bool {
+    pub(crate) fn hold(&self, user: &str) -> bool {
         self.0.contains(user)
     }
 }
