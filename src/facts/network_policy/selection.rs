@@ -55,9 +55,9 @@ pub(super) fn is_everybody<'p>(peers: impl Iterator<Item = &'p PodPeer>) -> bool
         }
     }
     // Where each has one requirement, labels do not add up with one another.
-    let adds_up = size <= SIZE && all.iter().any(|open| open.len() > 1);
+    let (adds_up, mut cases) = (size <= SIZE && all.iter().any(|open| open.len() > 1), CASES);
     labels.iter().any(|(label, values)| values.are_all(label.is_always_there()))
-        || adds_up && leave_out_nobody(&all, &mut { CASES })
+        || adds_up && leave_out_nobody(&all, &mut cases)
 }
 
 /// True if every Pod is among the peers, in each case of the first label that they are about. False where the cases are used up.

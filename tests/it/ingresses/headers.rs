@@ -35,6 +35,12 @@ fn settings_of_headerless_ingresses_decide() {
         ("{configMaps: [default/headers]}", custom("headers"), Admit),
         ("{configMaps: [default/headers]}", custom("default/headers"), Admit),
         ("{configMaps: [default/headers]}", custom("other/headers"), Deny),
+        // Whoever else sets the headers.
+        (
+            "{configMaps: [default/headers], headersByController: [Strict-Transport-Security, X-Frame-Options, X-Content-Type-Options]}",
+            custom("other/headers"),
+            Deny,
+        ),
         ("{snippets: true}", snippet(good), Admit),
         ("{}", snippet(good), Deny),
         ("{snippets: true}", snippet(&good.replace("63072000", "60")), Deny),

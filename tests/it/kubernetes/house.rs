@@ -155,13 +155,13 @@ fn an_object_of_a_custom_resource_is_judged_in_and_outside_of_namespaces() {
     stored["results"] = json!([{"policy": "b"}]);
     call(Method::PUT, &format!("{path}/web"), &stored).admitted();
 
-    let path = "/apis/openreports.io/v1alpha1/clusterreports";
+    let path = "/apis/openreports.io/v1alpha1/clusterreports?dryRun=All";
     let admin = plane.admin_of(&space);
     let create = |source| admin.call(Method::POST, path, Some(&report("ClusterReport", source)));
     assert!(create(json!("other")).refused().starts_with(place));
     create(json!("trivy")).admitted();
     // Nobody else's is judged here.
-    call(Method::POST, &format!("{path}?dryRun=All"), &report("ClusterReport", json!("other"))).admitted();
+    call(Method::POST, path, &report("ClusterReport", json!("other"))).admitted();
     for kind in kinds {
         plane.admin.call(Method::DELETE, &format!("{CRDS}/{kind}.openreports.io"), None).admitted();
     }

@@ -234,8 +234,13 @@ fn allow_is_by_subject_and_role() {
     let allowing = configured(
         "policies: {powerful-bindings: {mode: enforce, settings: {allow: [\
          {kind: Group, name: admins, roleRef: {kind: ClusterRole, name: cluster-admin}},\
+         {kind: Group, name: 'system:authenticated', roleRef: {kind: ClusterRole, name: public}},\
          {kind: ServiceAccount, name: web, namespace: ops, roleRef: {kind: ClusterRole, name: cluster-admin}}]}}}\n",
     );
+    let everybody = || [group("system:authenticated")];
+    let mut in_a_namespace = binding("public", &everybody());
+    in_a_namespace["kind"] = "RoleBinding".into();
+    in_a_namespace["roleRef"]["kind"] = "Role".into();
     let account = |namespace: &str| json!({"kind": "ServiceAccount", "name": "web", "namespace": namespace});
     for (what, object, passes) in [
         ("listed", binding("cluster-admin", &[group("admins")]), true),
@@ -246,6 +251,9 @@ fn allow_is_by_subject_and_role() {
         ("another kind", binding("cluster-admin", &[json!({"kind": "User", "name": "admins"})]), false),
         ("the default was replaced", binding("cluster-admin", &[group("kubeadm:cluster-admins")]), false),
         ("another role", binding("view", &[group("system:masters")]), false),
+        ("everybody, for a listed role", binding("public", &everybody()), true),
+        ("everybody, for another role", binding("view", &everybody()), false),
+        ("everybody, for a Role of the same name", in_a_namespace, false),
     ] {
         assert_eq!(create(&allowing, &object).allowed, passes, "{what}");
     }
