@@ -219,7 +219,7 @@ fn a_write_by_an_administrator_is_warned_of_by_the_profile_and_found_from_the_au
     let response = answer.response();
     let warning = response["warnings"][0].as_str().expect("a warning");
     assert!(
-        warning.starts_with("routine-admins: must come from a user who is no administrator, and not from \"root\""),
+        warning.starts_with("routine-admins: . must come from a user who is no administrator, and not from \"root\""),
         "{warning}"
     );
     assert_eq!((&response["allowed"], &response["auditAnnotations"]["uid"]), (&json!(true), &json!("one")));

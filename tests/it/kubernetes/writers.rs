@@ -20,7 +20,7 @@ const CONFIGURATION: &str = "policies:\n  host-ports: {mode: audit}\n  ad-hoc-ed
      serviceAccounts: [{namespace: it-writers, name: gitops}]\nnamespaces:\n- match: {names: [it-writers-warned]}\n  \
      policies: {ad-hoc-edits: {mode: warn}}\n  relax: true\n";
 const REFUSED: &str =
-    "ad-hoc-edits: must come from a user, group or ServiceAccount that the settings list, and not from ";
+    "ad-hoc-edits: . must come from a user, group or ServiceAccount that the settings list, and not from ";
 
 fn config_map(name: &str, value: &str) -> Value {
     json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {"key": value}})
@@ -192,7 +192,7 @@ fn each_write_by_an_administrator_is_warned_of_and_goes_through() {
     let configuration =
         "policies:\n  host-ports: {mode: audit}\n  routine-admins: {mode: warn}\nbreakGlass: {groups: [it-on-call]}\n";
     let mut portcullis = Portcullis::guard(plane, &[&space], configuration, &[]);
-    let finding = "routine-admins: must come from a user who is no administrator, and not from ";
+    let finding = "routine-admins: . must come from a user who is no administrator, and not from ";
     let jane = space.seen_by(plane.user("jane", "it-writers-developers"));
     let on_call = space.seen_by(plane.impersonating("joe", "it-on-call"));
 
