@@ -74,6 +74,11 @@ pub trait Validator: Send + Sync {
         false
     }
 
+    /// True if its findings are about who writes: the old object never had them, whatever it holds.
+    fn judges_writers(&self) -> bool {
+        false
+    }
+
     /// The kinds that its settings name, beside those of its documentation.
     fn named(&self) -> &[NamedKind] {
         &[]

@@ -34,8 +34,10 @@ pub(super) fn mark(
     let granted = Granted::of(request, &before);
 
     for (outcome, findings) in outcomes.iter().zip(findings) {
-        // A fact that did not arrive in time may be about the very change: no failure is inherited.
-        if outcome.policy.strict_updates || outcome.result.is_err() || findings.is_empty() {
+        // A fact that did not arrive in time may be about the very change: no failure is inherited. Nor is a write by somebody.
+        let policy = outcome.policy;
+        let inherits = !policy.strict_updates && !policy.validator.judges_writers() && outcome.result.is_ok();
+        if !inherits || findings.is_empty() {
             continue;
         }
         // What settings name is about the object itself, whatever is below its template or in its rules.

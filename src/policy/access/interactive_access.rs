@@ -4,7 +4,7 @@
 //! is an update of a Pod. Who may is told by namespace, group, user and ServiceAccount, each by its exact name: an API
 //! server vouches for all of them, and for nothing else in such a request.
 
-mod names;
+pub(crate) mod names;
 
 use std::collections::HashSet;
 

@@ -13,7 +13,7 @@ pub enum Class {
     Allow,
     /// Objects that were refused, warned of, patched, or could not be judged; and changes of the configuration.
     Refused,
-    /// Access to what runs: exec, attach, port-forward, proxy, and ephemeral containers.
+    /// Access to what runs: exec, attach, port-forward, proxy, ephemeral containers, and tokens of ServiceAccounts.
     Access,
 }
 

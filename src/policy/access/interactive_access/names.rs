@@ -20,25 +20,25 @@ const ACCOUNT: &str = "system:serviceaccount:";
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(try_from = "Vec<String>")]
 #[schemars(with = "Vec<String>")]
-pub(super) struct Groups(HashSet<String>);
+pub(crate) struct Groups(HashSet<String>);
 
 /// Names of users.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(try_from = "Vec<String>")]
 #[schemars(with = "Vec<String>")]
-pub(super) struct Users(HashSet<String>);
+pub(crate) struct Users(HashSet<String>);
 
 /// Names of namespaces.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(try_from = "Vec<String>")]
 #[schemars(with = "Vec<String>")]
-pub(super) struct Namespaces(HashSet<String>);
+pub(crate) struct Namespaces(HashSet<String>);
 
 /// ServiceAccounts.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(try_from = "Vec<Account>")]
 #[schemars(with = "Vec<Account>")]
-pub(super) struct Accounts(HashSet<String>);
+pub(crate) struct Accounts(HashSet<String>);
 
 /// A ServiceAccount.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -52,28 +52,28 @@ struct Account {
 
 impl Groups {
     /// True if one of a user's groups is named.
-    pub(super) fn hold_one_of(&self, groups: &[Text<'_>]) -> bool {
+    pub(crate) fn hold_one_of(&self, groups: &[Text<'_>]) -> bool {
         !self.0.is_empty() && counted(groups.iter()).any(|group| self.0.contains(group.as_str()))
     }
 }
 
 impl Users {
     /// True if the user is named.
-    pub(super) fn hold(&self, user: &str) -> bool {
+    pub(crate) fn hold(&self, user: &str) -> bool {
         self.0.contains(user)
     }
 }
 
 impl Namespaces {
     /// True if the namespace is named.
-    pub(super) fn hold(&self, namespace: &str) -> bool {
+    pub(crate) fn hold(&self, namespace: &str) -> bool {
         self.0.contains(namespace)
     }
 }
 
 impl Accounts {
     /// True if the user is one of the ServiceAccounts.
-    pub(super) fn hold(&self, user: &str) -> bool {
+    pub(crate) fn hold(&self, user: &str) -> bool {
         self.0.contains(user)
     }
 }
