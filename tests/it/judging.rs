@@ -110,7 +110,8 @@ fn with_creation_of<T>(
         subresource: row.map_or("", Row::subresource).to_owned().into(),
         name: object["metadata"]["name"].as_str().unwrap_or_default().to_owned().into(),
         namespace: "default".to_owned().into(),
-        user: User::default(),
+        // Manifests name nobody; an API server names whoever asks.
+        user: User { username: (source == Source::ApiServer).then(|| "jane".to_owned().into()), ..User::default() },
         dry_run: false,
         received: Timestamp::UNIX_EPOCH,
         source,

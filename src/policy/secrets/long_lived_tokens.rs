@@ -63,8 +63,7 @@ impl Validator for LongLivedTokens {
         let is_longer = |seconds: i64| seconds > most;
         for volume in request.pods().iter().flat_map(|pod| pod.volumes()) {
             let Some(token) = volume.token().filter(|token| is_longer(token.seconds)) else { continue };
-            let place =
-                volume.at_item("projected.sources", token.position, "serviceAccountToken.expirationSeconds");
+            let place = volume.at_item("projected.sources", token.position, "serviceAccountToken.expirationSeconds");
             report.add(place, self.message(token.seconds));
         }
         if let Some(asked) = request.object_as::<TokenRequest<'_>>() {
@@ -73,15 +72,20 @@ impl Validator for LongLivedTokens {
             if is_longer(seconds) {
                 report.add(place(), self.message(seconds));
             } else if seconds == EXTENDED && asked.bound_to().is_some_and(|(kind, _)| kind == "Pod") {
-                report.add(place(), "must not be 3607 for a token that is bound to a Pod: API servers extend it to a year");
+                report.add(
+                    place(),
+                    "must not be 3607 for a token that is bound to a Pod: API servers extend it to a year",
+                );
             }
         }
         if request.object_as::<Secret<'_>>().is_some_and(|secret| secret.kind() == TOKEN_TYPE) {
             // Named, so that an update which makes the token another account's is not inherited.
-            let account = request.object.as_ref().map(Object::metadata).and_then(|metadata| metadata.annotation(ACCOUNT));
+            let account =
+                request.object.as_ref().map(Object::metadata).and_then(|metadata| metadata.annotation(ACCOUNT));
             let account = quoted(account.unwrap_or_default());
             let place = Place::field(Path::root().fields("type"));
-            report.add(place, format_args!("must not be {TOKEN_TYPE}: the token of ServiceAccount {account} has no end"));
+            report
+                .add(place, format_args!("must not be {TOKEN_TYPE}: the token of ServiceAccount {account} has no end"));
         }
         Ok(())
     }

@@ -66,8 +66,9 @@ impl Policy for UnmanagedSecrets {
         kinds: &[Kinds::Resource(SECRETS)],
         fields: &[
             Fields::of(&["type"]),
-            Fields::of(&["metadata.ownerReferences[*]"])
-                .allow(&[Allowed::Words("of a writer in `controllers`: an ExternalSecret or a SealedSecret as controller")]),
+            Fields::of(&["metadata.ownerReferences[*]"]).allow(&[Allowed::Words(
+                "of a writer in `controllers`: an ExternalSecret or a SealedSecret as controller",
+            )]),
             Fields::of(&["metadata.annotations[kubectl.kubernetes.io/last-applied-configuration]"])
                 .allow(&[Allowed::Absent, Allowed::Words("a copy without `data` and `stringData`")]),
         ],

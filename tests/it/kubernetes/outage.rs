@@ -22,7 +22,8 @@ const ENFORCED: &str = "policies:\n  unlabelled-namespaces: {mode: enforce}\n  \
     required-metadata: {mode: enforce, settings: {instances: [{name: owner, labels: {team: '.+'}, kinds: [{kind: ConfigMap}, \
     {kind: Secret}, {kind: Namespace}, {kind: StorageClass}]}]}}\n  \
     allowed-values: {mode: enforce, settings: {instances: [{name: types, path: spec.type, values: [ClusterIP], kinds: \
-    [{kind: Service}]}]}}\n";
+    [{kind: Service}]}]}}\n  \
+    long-lived-tokens: {mode: enforce}\n  unmanaged-secrets: {mode: enforce, settings: {users: [admin]}}\n";
 
 #[test]
 fn a_dead_webhook_holds_up_neither_the_api_server_nor_its_own_return() {
@@ -100,6 +101,13 @@ fn a_dead_webhook_holds_up_neither_the_api_server_nor_its_own_return() {
         system.create(resource, object).admitted();
         own.create(resource, object).admitted();
     }
+    // … tokens are given in the same namespaces …
+    let token = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}});
+    let answer = elsewhere.create("serviceaccounts/web/token", &token);
+    assert!(answer.message().contains("failed calling webhook \"enforce-serviceaccounts-token"), "{answer:#?}");
+    system.create("serviceaccounts", &account("web", None)).admitted();
+    system.create("serviceaccounts/web/token", &token).admitted();
+    own.create("serviceaccounts/web/token", &token).admitted();
     // … the Namespaces of the cluster and ours …
     for name in ["kube-system", "portcullis"] {
         let label = json!({"metadata": {"labels": {"it": "later"}}});
