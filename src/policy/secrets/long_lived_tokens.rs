@@ -11,7 +11,7 @@ use serde::Deserialize;
 use self::max_hours::MaxHours;
 use crate::facts::{Facts, Pending};
 use crate::object::resource::{Secret, TOKEN_REQUESTS, TOKEN_SECRETS, TOKEN_TYPE, TokenRequest};
-use crate::object::{Object, Path, Place};
+use crate::object::{Object, Path, Place, Pod};
 use crate::policy::{Allowed, Control, Fields, Kinds, Meta, Policy, Report, Severity, Validator, quoted};
 use crate::request::Request;
 
@@ -61,7 +61,7 @@ impl Validator for LongLivedTokens {
     fn judge(&self, request: &Request<'_>, _: &Facts<'_>, report: &mut Report) -> Result<(), Pending> {
         let most = self.max_hours.seconds().max(EXTENDED);
         let is_longer = |seconds: i64| seconds > most;
-        for volume in request.pods().iter().flat_map(|pod| pod.volumes()) {
+        for volume in request.pods().iter().flat_map(Pod::volumes) {
             let Some(token) = volume.token().filter(|token| is_longer(token.seconds)) else { continue };
             let place = volume.at_item("projected.sources", token.position, "serviceAccountToken.expirationSeconds");
             report.add(place, self.message(token.seconds));
