@@ -84,8 +84,10 @@ impl Validator for LongLivedTokens {
                 request.object.as_ref().map(Object::metadata).and_then(|metadata| metadata.annotation(ACCOUNT));
             let account = quoted(account.unwrap_or_default());
             let place = Place::field(Path::root().fields("type"));
-            report
-                .add(place, format_args!("must not be {TOKEN_TYPE}: the token of ServiceAccount {account} has no end"));
+            report.add(
+                place,
+                format_args!("must not be {TOKEN_TYPE}, whose tokens have no end (it is for ServiceAccount {account})"),
+            );
         }
         Ok(())
     }

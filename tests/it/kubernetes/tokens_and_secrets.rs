@@ -25,6 +25,19 @@ fn request(fields: Value) -> Value {
     json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": fields})
 }
 
+/// Makes the Pod `web` with a token, as if it ran on a node; returns what a kubelet binds the token to.
+fn running(space: &Space, node: &str) -> Value {
+    let mut mounting = spec();
+    let token = json!({"serviceAccountToken": {"path": "token", "expirationSeconds": 3607}});
+    mounting["volumes"] = json!([{"name": "token", "projected": {"sources": [token]}}]);
+    mounting["containers"][0]["volumeMounts"] = json!([{"name": "token", "mountPath": "/var/run/secrets/tokens"}]);
+    let stored = space.create("pods", &pod("web", mounting)).admitted();
+    let binding = json!({"apiVersion": "v1", "kind": "Binding", "metadata": {"name": "web"},
+        "target": {"apiVersion": "v1", "kind": "Node", "name": node}});
+    space.create("pods/web/binding", &binding).admitted();
+    json!({"apiVersion": "v1", "kind": "Pod", "name": "web", "uid": stored["metadata"]["uid"]})
+}
+
 /// The namespace as a user who may do everything in it.
 fn as_user(plane: &Plane, space: &Space, name: &str) -> Space {
     let binding = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
@@ -56,7 +69,7 @@ fn a_secret_with_a_token_is_warned_of_and_refused_and_an_old_one_changes_elsewhe
                          namespaces:\n- {match: {names: [it-token-secrets-warned]}, policies: {long-lived-tokens: {mode: warn}}, \
                          relax: true}\n";
     let mut portcullis = Portcullis::guard(plane, &[&space, &warned], configuration, &[]);
-    let message = "long-lived-tokens: type must not be kubernetes.io/service-account-token: the token of ServiceAccount \"web\" has no end";
+    let message = "long-lived-tokens: type must not be kubernetes.io/service-account-token, whose tokens have no end (it is for ServiceAccount \"web\")";
     for answer in
         [space.create_dry("secrets", &token_secret("new", "web")), space.create("secrets", &token_secret("new", "web"))]
     {
@@ -123,9 +136,8 @@ fn a_long_request_for_a_token_is_warned_of_and_recorded_and_kubelets_are_not_ask
     assert_eq!(last(&portcullis)["access"]["audiences"], json!(["vault"]));
 
     // What an API server makes a year of.
-    space.create("pods", &pod("web", spec())).admitted();
-    let bound = json!({"apiVersion": "v1", "kind": "Pod", "name": "web"});
-    let answer = ask(&space, json!({"expirationSeconds": 3607, "boundObjectRef": bound}));
+    let of_pod = running(&space, "it-token-node");
+    let answer = ask(&space, json!({"expirationSeconds": 3607, "boundObjectRef": of_pod}));
     assert!(answer.warns("spec.expirationSeconds must not be 3607 for a token that is bound to a Pod"), "{answer:#?}");
     let token_of_a_pod = answer.admitted()["status"]["token"].as_str().expect("a token").to_owned();
     assert_eq!(last(&portcullis)["access"]["boundTo"], "Pod/web");
@@ -133,12 +145,7 @@ fn a_long_request_for_a_token_is_warned_of_and_recorded_and_kubelets_are_not_ask
 
     // The kubelet of the Pod's node.
     let node = "system:node:it-token-node";
-    let target = json!({"apiVersion": "v1", "kind": "Binding", "metadata": {"name": "web"},
-        "target": {"apiVersion": "v1", "kind": "Node", "name": "it-token-node"}});
-    space.create("pods/web/binding", &target).admitted();
     let kubelet = space.seen_by(plane.user(node, "system:nodes"));
-    let uid = space.get("pods", "web").admitted()["metadata"]["uid"].clone();
-    let of_pod = json!({"apiVersion": "v1", "kind": "Pod", "name": "web", "uid": uid});
     let mounted = || ask(&kubelet, json!({"expirationSeconds": 3607, "boundObjectRef": of_pod}));
     eventually("the kubelet has the right", || mounted().is_success().then_some(()));
     assert!(portcullis.records().iter().all(|record| record["user"]["name"] != node), "it is not sent");
@@ -161,10 +168,7 @@ fn a_long_request_for_a_token_is_refused_where_the_policy_enforces_and_no_kubele
     let configuration =
         "policies:\n  host-ports: {mode: audit}\n  long-lived-tokens: {mode: enforce, settings: {maxHours: 1}}\n";
     let mut portcullis = Portcullis::guard(plane, &[&space], configuration, &[]);
-    space.create("pods", &pod("web", spec())).admitted();
-    let target = json!({"apiVersion": "v1", "kind": "Binding", "metadata": {"name": "web"},
-        "target": {"apiVersion": "v1", "kind": "Node", "name": "it-refused-node"}});
-    space.create("pods/web/binding", &target).admitted();
+    let of_pod = running(&space, "it-refused-node");
     for (seconds, is_refused) in [(3600, false), (3607, false), (3608, true), (86_400, true)] {
         let answer = space.create("serviceaccounts/web/token", &request(json!({"expirationSeconds": seconds})));
         assert_eq!(answer.code == 403, is_refused, "{seconds}: {answer:#?}");
@@ -176,8 +180,6 @@ fn a_long_request_for_a_token_is_refused_where_the_policy_enforces_and_no_kubele
     }
     portcullis.kill();
     let kubelet = space.seen_by(plane.user("system:node:it-refused-node", "system:nodes"));
-    let uid = space.get("pods", "web").admitted()["metadata"]["uid"].clone();
-    let of_pod = json!({"apiVersion": "v1", "kind": "Pod", "name": "web", "uid": uid});
     eventually("the kubelet has its token", || {
         let asked = request(json!({"expirationSeconds": 3607, "boundObjectRef": of_pod}));
         kubelet.create("serviceaccounts/web/token", &asked).is_success().then_some(())
