@@ -108,6 +108,14 @@ pub(super) const CONFIGURATIONS: [&str; 72] = [
     "{profile: null, defaults: off, policies: {required-metadata: {mode: warn, settings: {instances: [{name: a, kinds: [{kind:
       Secret}, {kind: ConfigMap}, {group: serving.knative.dev, kind: Service, resource: services}, {group: '', kind: Service}],
       labels: {team: x}}]}}}}",
+    // Secrets by their type, of every type, beside an instance on Secrets, and in one namespace.
+    "{profile: null, policies: {long-lived-tokens: {mode: enforce}}}",
+    "{profile: null, policies: {unmanaged-secrets: {mode: warn}}}",
+    "{profile: hardened, policies: {unmanaged-secrets: {mode: enforce, settings: {users: [jane]}}}}",
+    "{profile: hardened, policies: {required-metadata: {mode: enforce, settings: {instances: [{name: a, kinds: [{kind: Secret}],
+      labels: {team: x}}]}}}}",
+    "{profile: hardened, namespaces: [{match: {names: [pay]}, policies: {unmanaged-secrets: {mode: enforce}}}, {match: {names:
+      [kube-system]}, policies: {long-lived-tokens: {mode: audit}}, relax: true}]}",
     // What the derivation does not read.
     "{profile: hardened, exceptions: [{name: old, policies: [unpinned-images], match: {namespace: shop}, expires:
       2027-01-31T00:00:00Z, reason: migration, owner: shop}]}",
