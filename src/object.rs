@@ -57,7 +57,7 @@ pub use pod::{ImageUse, Pod, VolumeUse};
 pub use scope::{is_cluster_scoped, is_namespaced};
 pub use security::{SeLinuxOptions, Security};
 pub use text::{Text, TextMap};
-pub use volume::EmptyDir;
+pub use volume::{EmptyDir, ProjectedToken};
 pub use workload::{Shape, TemplatePath, Workload, WorkloadError, Workloads};
 
 /// A field of an object that has the wrong type.

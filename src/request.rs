@@ -157,11 +157,26 @@ impl<'a> Request<'a> {
         self.object.as_ref()?.connect_options()
     }
 
-    /// True if the request is for access to something that runs: a CONNECT, or an ephemeral container.
+    /// True if the request is for access to something that runs: a CONNECT, an ephemeral container, or a token.
     pub fn is_access(&self) -> bool {
         let is_of_pods = || *self.kind.group == *"" && *self.kind.kind == *"Pod";
         self.operation == Operation::Connect
             || self.operation == Operation::Update && self.subresource == "ephemeralcontainers" && is_of_pods()
+            || self.is_for_token()
+    }
+
+    /// True for a request for a token of a ServiceAccount.
+    pub fn is_for_token(&self) -> bool {
+        self.operation == Operation::Create
+            && *self.kind.group == *resource::TOKEN_REQUESTS.group
+            && *self.kind.kind == *resource::TOKEN_REQUESTS.kind
+    }
+
+    /// True if the object is a Secret, by its kind or by the resource.
+    pub fn is_of_secret(&self) -> bool {
+        let is_core = |group: &Text<'_>| group.is_empty();
+        is_core(&self.kind.group) && *self.kind.kind == *"Secret"
+            || is_core(&self.resource.group) && *self.resource.resource == *"secrets"
     }
 
     /// True for a CONNECT, which no policy on pods judges, and for a subresource through which no pod spec can change.

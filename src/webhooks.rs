@@ -172,6 +172,7 @@ fn match_conditions(entry: &Entry<'_>) -> Vec<MatchCondition> {
     if entry.sends(CLUSTER_ROLES.group) {
         conditions.push(condition("not-an-update-that-changes-no-rights", CHANGES_RIGHTS));
     }
+    conditions.extend(entry.condition().map(|own| condition(own.name, own.expression)));
     conditions
 }
 

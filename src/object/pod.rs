@@ -11,7 +11,7 @@ use super::place::{Below, Of, PlaceRef};
 use super::security::Security;
 use super::spec::{PodSpec, Profile, SecurityContext};
 use super::text::Text;
-use super::volume::{EmptyDir, Volume};
+use super::volume::{EmptyDir, ProjectedToken, Volume};
 use crate::steps::counted;
 
 /// A pod or pod template in the submitted object.
@@ -63,9 +63,22 @@ impl<'r> VolumeUse<'r, '_> {
         self.volume.bare_empty_dir()
     }
 
+    /// The token of a ServiceAccount that lives longest, of those in a projected volume that say how long.
+    pub fn token(&self) -> Option<ProjectedToken> {
+        self.volume.token()
+    }
+
     /// True if its only source is an `emptyDir` with any settings.
     pub fn is_empty_dir(&self) -> bool {
         self.volume.is_only("emptyDir")
+    }
+
+    /// The place of a list's item, or of a field in it: `at_item("projected.sources", 2, "serviceAccountToken")`.
+    pub fn at_item<'s>(&'s self, list: &'s str, position: usize, field: &'s str) -> PlaceRef<'s>
+    where
+        'r: 's,
+    {
+        PlaceRef { of: Of::Volume(*self), below: Below::Item(list, position, field) }
     }
 
     /// The place of a field below the volume: `at("hostPath")`; an empty one for the volume itself.

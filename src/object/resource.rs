@@ -4,6 +4,7 @@
 //! in `resource/`. It borrows from the request, and skips the fields that it does not name. Structs and lists inside it are read
 //! by the functions of `mapping`, so that an array is not taken for a struct and memory is bounded.
 
+mod condition;
 mod config_map;
 mod connect;
 mod gateway;
@@ -13,10 +14,12 @@ mod peer_authentication;
 mod role;
 mod role_binding;
 mod route;
+mod secret;
 mod service;
 mod service_account;
 #[cfg(test)]
 mod tests;
+mod token_request;
 
 use std::marker::PhantomData;
 
@@ -28,6 +31,7 @@ use super::path::Path;
 use super::read::parse;
 use super::{Unread, Unreadable, unchanged};
 use crate::operation::Operation;
+use condition::{NOT_BY_KUBELETS, OF_TOKENS};
 
 /// Ephemeral containers that are added to a Pod. No row of the table: the object is a Pod, which is read as such.
 pub const EPHEMERAL_CONTAINERS: &Resource = &Resource {
@@ -35,11 +39,10 @@ pub const EPHEMERAL_CONTAINERS: &Resource = &Resource {
     kind: "Pod",
     resource: "pods/ephemeralcontainers",
     operations: &[Operation::Update],
-    subresources: &[],
-    harmless: &[],
-    is_namespaced: true,
+    ..PLAIN
 };
 
+pub use condition::Condition;
 pub use config_map::ConfigMap;
 pub use connect::{
     ConnectOptions, NodeProxyOptions, PodAttachOptions, PodExecOptions, PodPortForwardOptions, PodProxyOptions,
@@ -53,8 +56,10 @@ pub use peer_authentication::PeerAuthentication;
 pub use role::{Aggregation, ClusterRole, Role, Rule};
 pub use role_binding::{ClusterRoleBinding, Grant, RoleBinding, RoleRef, Subject};
 pub use route::{Route, RouteTls};
+pub use secret::{Secret, TOKEN_TYPE};
 pub use service::Service;
 pub use service_account::ServiceAccount;
+pub use token_request::TokenRequest;
 
 /// Makes the constants of the table, and [`Content`] with a variant for each struct.
 macro_rules! resources {
@@ -98,17 +103,33 @@ const GATEWAY_API: &str = "gateway.networking.k8s.io";
 /// Groups that are not of Kubernetes itself: a cluster need not serve their kinds.
 const ADDED: [&str; 3] = [GATEWAY_API, "route.openshift.io", "security.istio.io"];
 
+/// What rows have in common that do not say otherwise: objects in namespaces, created or updated.
+const PLAIN: Resource = Resource {
+    group: "",
+    kind: "",
+    resource: "",
+    operations: &[Operation::Create, Operation::Update],
+    subresources: &[],
+    harmless: &[],
+    is_namespaced: true,
+    parent_group: None,
+    condition: None,
+};
+
 /// The row of a kind of such a group, in namespaces, of which the spec alone is read.
 const fn added(group: &'static str, kind: &'static str, resource: &'static str) -> Resource {
     Resource {
         group,
         kind,
         resource,
-        operations: &[Operation::Create, Operation::Update],
-        subresources: &[],
         harmless: &[("status", "It changes the status, and leaves the spec as it is.")],
-        is_namespaced: true,
+        ..PLAIN
     }
+}
+
+/// The row of the options of a subresource that is connected to.
+const fn connect(kind: &'static str, resource: &'static str) -> Resource {
+    Resource { kind, resource, operations: &[Operation::Connect], ..PLAIN }
 }
 
 resources! {
@@ -118,71 +139,54 @@ resources! {
         group: "",
         kind: "ServiceAccount",
         resource: "serviceaccounts",
-        operations: &[Operation::Create, Operation::Update],
-        subresources: &[],
-        harmless: &[],
-        is_namespaced: true,
+        ..PLAIN
     };
     /// Roles.
     ROLES: Role<'a> = Resource {
         group: RBAC,
         kind: "Role",
         resource: "roles",
-        operations: &[Operation::Create, Operation::Update],
-        subresources: &[],
-        harmless: &[],
-        is_namespaced: true,
+        ..PLAIN
     };
     /// ClusterRoles.
     CLUSTER_ROLES: ClusterRole<'a> = Resource {
         group: RBAC,
         kind: "ClusterRole",
         resource: "clusterroles",
-        operations: &[Operation::Create, Operation::Update],
-        subresources: &[],
-        harmless: &[],
         is_namespaced: false,
+        ..PLAIN
     };
     /// RoleBindings.
     ROLE_BINDINGS: RoleBinding<'a> = Resource {
         group: RBAC,
         kind: "RoleBinding",
         resource: "rolebindings",
-        operations: &[Operation::Create, Operation::Update],
-        subresources: &[],
-        harmless: &[],
-        is_namespaced: true,
+        ..PLAIN
     };
     /// ClusterRoleBindings.
     CLUSTER_ROLE_BINDINGS: ClusterRoleBinding<'a> = Resource {
         group: RBAC,
         kind: "ClusterRoleBinding",
         resource: "clusterrolebindings",
-        operations: &[Operation::Create, Operation::Update],
-        subresources: &[],
-        harmless: &[],
         is_namespaced: false,
+        ..PLAIN
     };
     /// NetworkPolicies.
     NETWORK_POLICIES: NetworkPolicy<'a> = Resource {
         group: "networking.k8s.io",
         kind: "NetworkPolicy",
         resource: "networkpolicies",
-        operations: &[Operation::Create, Operation::Update],
-        subresources: &[],
-        harmless: &[],
-        is_namespaced: true,
+        ..PLAIN
     };
     /// Namespaces.
     NAMESPACES = Resource {
         group: "",
         kind: "Namespace",
         resource: "namespaces",
-        operations: &[Operation::Create, Operation::Update],
         // Both keep new labels (`K/pkg/registry/core/namespace/strategy.go`).
         subresources: &["status", "finalize"],
-        harmless: &[],
         is_namespaced: false,
+        ..PLAIN
     };
     /// Namespaces that are created.
     NEW_NAMESPACES = Resource {
@@ -190,29 +194,24 @@ resources! {
         kind: "Namespace",
         resource: "namespaces",
         operations: &[Operation::Create],
-        subresources: &[],
-        harmless: &[],
         is_namespaced: false,
+        ..PLAIN
     };
     /// Services. An update of the status keeps new annotations.
     SERVICES: Service<'a> = Resource {
         group: "",
         kind: "Service",
         resource: "services",
-        operations: &[Operation::Create, Operation::Update],
         subresources: &["status"],
-        harmless: &[],
-        is_namespaced: true,
+        ..PLAIN
     };
     /// Ingresses. An update of the status keeps new annotations.
     INGRESSES: Ingress<'a> = Resource {
         group: "networking.k8s.io",
         kind: "Ingress",
         resource: "ingresses",
-        operations: &[Operation::Create, Operation::Update],
         subresources: &["status"],
-        harmless: &[],
-        is_namespaced: true,
+        ..PLAIN
     };
     /// Gateways.
     GATEWAYS: Gateway<'a> = added(GATEWAY_API, "Gateway", "gateways");
@@ -225,74 +224,37 @@ resources! {
     /// PeerAuthentications of Istio.
     PEER_AUTHENTICATIONS: PeerAuthentication<'a> = added("security.istio.io", "PeerAuthentication", "peerauthentications");
     /// Commands that are run in a container.
-    POD_EXEC: PodExecOptions<'a> = Resource {
-        group: "",
-        kind: "PodExecOptions",
-        resource: "pods/exec",
-        operations: &[Operation::Connect],
-        subresources: &[],
-        harmless: &[],
-        is_namespaced: true,
-    };
+    POD_EXEC: PodExecOptions<'a> = connect("PodExecOptions", "pods/exec");
     /// Connections to the process of a container.
-    POD_ATTACH: PodAttachOptions<'a> = Resource {
-        group: "",
-        kind: "PodAttachOptions",
-        resource: "pods/attach",
-        operations: &[Operation::Connect],
-        subresources: &[],
-        harmless: &[],
-        is_namespaced: true,
-    };
+    POD_ATTACH: PodAttachOptions<'a> = connect("PodAttachOptions", "pods/attach");
     /// Connections to ports of a Pod.
-    POD_PORT_FORWARD: PodPortForwardOptions<'a> = Resource {
-        group: "",
-        kind: "PodPortForwardOptions",
-        resource: "pods/portforward",
-        operations: &[Operation::Connect],
-        subresources: &[],
-        harmless: &[],
-        is_namespaced: true,
-    };
+    POD_PORT_FORWARD: PodPortForwardOptions<'a> = connect("PodPortForwardOptions", "pods/portforward");
     /// HTTP requests to a Pod through the API server.
-    POD_PROXY: PodProxyOptions<'a> = Resource {
-        group: "",
-        kind: "PodProxyOptions",
-        resource: "pods/proxy",
-        operations: &[Operation::Connect],
-        subresources: &[],
-        harmless: &[],
-        is_namespaced: true,
-    };
+    POD_PROXY: PodProxyOptions<'a> = connect("PodProxyOptions", "pods/proxy");
     /// HTTP requests to a Service through the API server.
-    SERVICE_PROXY: ServiceProxyOptions<'a> = Resource {
-        group: "",
-        kind: "ServiceProxyOptions",
-        resource: "services/proxy",
-        operations: &[Operation::Connect],
-        subresources: &[],
-        harmless: &[],
-        is_namespaced: true,
-    };
+    SERVICE_PROXY: ServiceProxyOptions<'a> = connect("ServiceProxyOptions", "services/proxy");
     /// HTTP requests to a kubelet through the API server.
-    NODE_PROXY: NodeProxyOptions<'a> = Resource {
-        group: "",
-        kind: "NodeProxyOptions",
-        resource: "nodes/proxy",
-        operations: &[Operation::Connect],
-        subresources: &[],
-        harmless: &[],
-        is_namespaced: false,
-    };
+    NODE_PROXY: NodeProxyOptions<'a> = Resource { is_namespaced: false, ..connect("NodeProxyOptions", "nodes/proxy") };
     /// ConfigMaps.
     CONFIG_MAPS: ConfigMap<'a> = Resource {
         group: "",
         kind: "ConfigMap",
         resource: "configmaps",
-        operations: &[Operation::Create, Operation::Update],
-        subresources: &[],
-        harmless: &[],
-        is_namespaced: true,
+        ..PLAIN
+    };
+    /// Secrets of every type.
+    SECRETS: Secret<'a> = Resource { kind: "Secret", resource: "secrets", ..PLAIN };
+    /// Secrets that hold a token of a ServiceAccount. Nothing changes the type of a Secret.
+    TOKEN_SECRETS = Resource { kind: "Secret", resource: "secrets", condition: Some(OF_TOKENS), ..PLAIN };
+    /// Requests for tokens of ServiceAccounts, but for those of kubelets.
+    TOKEN_REQUESTS: TokenRequest<'a> = Resource {
+        group: "authentication.k8s.io",
+        kind: "TokenRequest",
+        resource: "serviceaccounts/token",
+        operations: &[Operation::Create],
+        parent_group: Some(""),
+        condition: Some(NOT_BY_KUBELETS),
+        ..PLAIN
     };
     /// ServiceAccounts that are created.
     NEW_SERVICE_ACCOUNTS = Resource {
@@ -300,9 +262,7 @@ resources! {
         kind: "ServiceAccount",
         resource: "serviceaccounts",
         operations: &[Operation::Create],
-        subresources: &[],
-        harmless: &[],
-        is_namespaced: true,
+        ..PLAIN
     };
 }
 
@@ -324,12 +284,26 @@ pub struct Resource {
     pub harmless: &'static [(&'static str, &'static str)],
     /// True if its objects are namespaced.
     pub is_namespaced: bool,
+    /// API group of the resource that it is a subresource of, where that is not the group of its kind.
+    pub parent_group: Option<&'static str>,
+    /// Requests that are sent, where not all are: what others are about is nothing to the policies of the row.
+    pub condition: Option<Condition>,
 }
 
 impl Resource {
     /// The subresource; empty for the resource itself.
     pub fn subresource(&self) -> &'static str {
         self.resource.split_once('/').map_or("", |(_, subresource)| subresource)
+    }
+
+    /// API group in the path of a request, as webhook rules name it.
+    pub fn path_group(&self) -> &'static str {
+        self.parent_group.unwrap_or(self.group)
+    }
+
+    /// True for Secrets.
+    pub fn is_secret(&self) -> bool {
+        self.group.is_empty() && self.kind == "Secret"
     }
 
     /// The resource and its subresources as webhook rules name them.

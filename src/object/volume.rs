@@ -7,7 +7,7 @@ use serde::de::{Deserialize, Deserializer, Error as _, IgnoredAny, MapAccess, Vi
 use serde_json::value::RawValue;
 
 use super::list::List;
-use super::mapping::Mapping;
+use super::mapping::{self, Mapping};
 use super::memory;
 use super::spec::ImageVolume;
 use super::text::Text;
@@ -32,6 +32,15 @@ pub struct EmptyDir {
     pub mode: Option<u16>,
 }
 
+/// A source of a projected volume that is a token of a ServiceAccount.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProjectedToken {
+    /// Position among the sources of the volume.
+    pub position: usize,
+    /// `serviceAccountToken.expirationSeconds`
+    pub seconds: i64,
+}
+
 /// The part of a source that policies read. One field holds either, because memory is bounded by the size of a volume.
 #[derive(Debug, Default)]
 enum Detail<'a> {
@@ -40,6 +49,8 @@ enum Detail<'a> {
     Image(ImageVolume<'a>),
     /// An `emptyDir` with nothing but a mode, or without one.
     EmptyDir(EmptyDir),
+    /// The token of a projected volume that lives longest, of those that say how long.
+    Token(ProjectedToken),
 }
 
 impl<'a> Volume<'a> {
@@ -59,6 +70,11 @@ impl<'a> Volume<'a> {
             Detail::EmptyDir(settings) if self.is_only("emptyDir") => Some(settings),
             _ => None,
         }
+    }
+
+    /// The token of a projected volume that lives longest, of those that say how long; `None` for other volumes.
+    pub(super) fn token(&self) -> Option<ProjectedToken> {
+        if let Detail::Token(token) = self.detail { Some(token) } else { None }
     }
 
     /// True if there is no other source.
@@ -111,6 +127,15 @@ impl<'de: 'a, 'a> Deserialize<'de> for Volume<'a> {
                             volume.detail = Detail::EmptyDir(mode);
                         }
                         settings.is_some()
+                    } else if field == "projected" {
+                        let projected = map.next_value::<Option<Mapping<Projected>>>()?;
+                        let is_written = projected.is_some();
+                        if let Some(token) = projected.and_then(|Mapping(projected)| projected.sources)
+                            && volume.image().is_none()
+                        {
+                            volume.detail = Detail::Token(token);
+                        }
+                        is_written
                     } else {
                         map.next_value::<Option<IgnoredAny>>()?.is_some()
                     };
@@ -130,6 +155,39 @@ impl<'de: 'a, 'a> Deserialize<'de> for Volume<'a> {
         }
         deserializer.deserialize_map(Fields)
     }
+}
+
+/// A projected volume: the token in it that lives longest.
+#[derive(Default, serde::Deserialize)]
+#[serde(default)]
+struct Projected {
+    #[serde(deserialize_with = "longest")]
+    sources: Option<ProjectedToken>,
+}
+
+#[derive(Default, serde::Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct ProjectedSource {
+    #[serde(deserialize_with = "mapping::optional")]
+    service_account_token: Option<TokenProjection>,
+}
+
+#[derive(Default, serde::Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct TokenProjection {
+    expiration_seconds: Option<i64>,
+}
+
+fn longest<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<ProjectedToken>, D::Error> {
+    let mut longest: Option<ProjectedToken> = None;
+    mapping::each(deserializer, |position, Mapping(source): Mapping<ProjectedSource>| {
+        let seconds = source.service_account_token.and_then(|token| token.expiration_seconds);
+        if let Some(seconds) = seconds.filter(|seconds| longest.is_none_or(|longest| *seconds > longest.seconds)) {
+            longest = Some(ProjectedToken { position, seconds });
+        }
+        Ok(())
+    })?;
+    Ok(longest)
 }
 
 /// The settings of an `emptyDir` that hold nothing but a mode; `None` if they hold more. A mode has no other spelling

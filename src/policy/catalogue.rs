@@ -90,8 +90,10 @@ mod pods {
 mod secrets {
     pub(super) mod forbidden_settings;
     pub(super) mod literal_secrets;
+    pub(super) mod long_lived_tokens;
     pub(super) mod plaintext_connections;
     pub(super) mod required_settings;
+    pub(super) mod unmanaged_secrets;
 }
 
 /// A policy of the catalogue.
@@ -216,6 +218,8 @@ pub static CATALOGUE: &[Entry] = &[
     judges!("plaintext-connections", secrets::plaintext_connections::PlaintextConnections),
     judges!("forbidden-settings", secrets::forbidden_settings::ForbiddenSettings, "pod", settings),
     judges!("required-settings", secrets::required_settings::RequiredSettings, "pod", settings),
+    judges!("long-lived-tokens", secrets::long_lived_tokens::LongLivedTokens),
+    judges!("unmanaged-secrets", secrets::unmanaged_secrets::UnmanagedSecrets, "secret"),
     sets!("default-seccomp-profile", defaults::seccomp_profile::DefaultSeccompProfile),
     sets!("default-no-privilege-escalation", defaults::no_privilege_escalation::DefaultNoPrivilegeEscalation),
     sets!("default-no-token-automount", defaults::no_token_automount::DefaultNoTokenAutomount),

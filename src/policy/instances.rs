@@ -19,7 +19,7 @@ const NAME: usize = 63;
 /// Characters of a value that are looked at before it is quoted.
 const LOOKED_AT: usize = 256;
 /// The annotation in which kubectl keeps the whole object.
-const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+pub(crate) const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// A rule with a name, for some kinds.
 pub(crate) trait Instance {

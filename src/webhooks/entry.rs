@@ -9,6 +9,7 @@ use super::namespaces::Modes;
 use super::sent::Sent;
 use crate::mode::Mode;
 use crate::object::Scope;
+use crate::object::resource::Condition;
 use crate::policy::Kinds;
 use crate::snapshot::Snapshot;
 
@@ -89,6 +90,11 @@ impl Entry<'_> {
             }
             _ => format!("{name}.portcullis.dev"),
         }
+    }
+
+    /// The condition on which its only resource is sent.
+    pub(super) fn condition(&self) -> Option<Condition> {
+        self.sent.first().and_then(|one| one.condition())
     }
 
     /// True if it sends objects of that group.

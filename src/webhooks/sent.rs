@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use crate::object::resource::Condition;
 use crate::object::{Scope, Workload};
 use crate::operation::Operation;
 use crate::policy::Kinds;
@@ -47,9 +48,25 @@ impl Sent<'_> {
         self.scope != Scope::Cluster || self.group.is_empty() && resource == "namespaces"
     }
 
-    /// True if it has a webhook of its own: Secrets, so that what holds for them holds for nothing else.
+    /// True if it has a webhook of its own: Secrets, so that what holds for them holds for nothing else, and what is sent on a
+    /// condition.
     pub(super) fn is_alone(&self) -> bool {
-        matches!(self.source, Kinds::Named(named) if named.is_secret())
+        let is_secret = match self.source {
+            Kinds::Resource(row) => row.is_secret(),
+            Kinds::Named(named) => named.is_secret(),
+            Kinds::Pods | Kinds::Settings => false,
+        };
+        is_secret || self.condition().is_some()
+    }
+
+    /// The condition on which it is sent: the one that all have who judge objects through it.
+    pub(super) fn condition(&self) -> Option<Condition> {
+        let of = |kinds: &Kinds<'_>| match kinds {
+            Kinds::Resource(row) => row.condition,
+            _ => None,
+        };
+        let first = self.kinds.first().and_then(of);
+        first.filter(|_| self.kinds.iter().all(|kinds| of(kinds) == first))
     }
 
     /// True if no settings name its kind, so that it is sent wherever others of its source are.
@@ -98,7 +115,7 @@ pub(super) fn sent<'s>(judged: impl Iterator<Item = Kinds<'s>>, of_pods: &[OfPod
 fn order(kinds: Kinds<'_>) -> Option<(&str, &str, bool)> {
     match kinds {
         Kinds::Pods | Kinds::Settings => None,
-        Kinds::Resource(row) => Some((row.resource, row.group, false)),
+        Kinds::Resource(row) => Some((row.resource, row.path_group(), false)),
         Kinds::Named(named) => Some((&named.resource, &named.group, true)),
     }
 }
@@ -116,7 +133,7 @@ fn of_kinds<'s>(kinds: Kinds<'s>, of_pods: &[OfPods<'s>]) -> Vec<Sent<'s>> {
         }
         Kinds::Resource(row) => {
             let scope = if row.is_namespaced { Scope::Namespaced } else { Scope::Cluster };
-            row.names().map(|name| sent(row.group, name.into(), row.operations, scope)).collect()
+            row.names().map(|name| sent(row.path_group(), name.into(), row.operations, scope)).collect()
         }
         Kinds::Named(named) => {
             named.names().map(|(name, operations)| sent(&named.group, name, operations, named.scope)).collect()

@@ -79,7 +79,8 @@ impl Fixture {
         if entry.meta.kinds == [Kinds::Settings] {
             return self.findings(snapshot, &object, source);
         }
-        let decision = judging::ask_on(snapshot, &object, &judging::world(&self.text), source, self.row(entry));
+        let decision =
+            judging::ask_on(&self.user(), snapshot, &object, &judging::world(&self.text), source, self.row(entry));
         decision.unwrap_or_else(|error| panic!("{}: {error}", self.name)).findings
     }
 

@@ -90,8 +90,9 @@ pub(crate) fn create_written(
     with_creation_of(snapshot, object, &sent, source, |request| decide_at_once(snapshot, request, world))
 }
 
-/// The decision about the first operation of a row on an object: its creation, or a CONNECT with these options.
+/// The decision about the first operation of a row on an object, by somebody: its creation, or a CONNECT with these options.
 pub(crate) fn ask_on(
+    user: &User<'_>,
     snapshot: &Snapshot,
     object: &Value,
     world: &dyn World,
@@ -99,7 +100,7 @@ pub(crate) fn ask_on(
     row: &Row,
 ) -> Result<Decision, Unreadable> {
     let decide = |request: &Request<'_>| decide_at_once(snapshot, request, world);
-    let sent = Sent { written: &object.to_string(), row: Some(row), user: &User::default() };
+    let sent = Sent { written: &object.to_string(), row: Some(row), user };
     with_creation_of(snapshot, object, &sent, source, decide)
 }
 

@@ -57,6 +57,7 @@ pub(crate) mod space;
 pub(crate) mod storm;
 mod subresources;
 mod tokens;
+mod tokens_and_secrets;
 mod updates;
 mod validators;
 mod version;

@@ -44,6 +44,7 @@ mod redaction;
 mod remedies;
 mod removed;
 mod scan;
+mod secret_policies;
 mod serve;
 mod server_admin;
 mod server_certificates;

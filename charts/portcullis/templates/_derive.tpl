@@ -188,7 +188,7 @@ program knows of its policies, profiles and kinds. A test compares both for many
     {{- else -}}
       {{- $group := first $kind.rule.apiGroups -}}
       {{- range $name := $kind.rule.resources -}}
-        {{- $found = append $found (dict "group" $group "name" $name "operations" $kind.rule.operations "scope" $kind.rule.scope) -}}
+        {{- $found = append $found (dict "group" $group "name" $name "operations" $kind.rule.operations "scope" $kind.rule.scope "alone" $kind.alone "condition" $kind.condition) -}}
       {{- end -}}
       {{- $_ := set $sources (printf "%s %s 0 %s" $kind.resource $group $kind.key) (dict "key" $kind.key "found" $found "resource" $kind.resource) -}}
     {{- end -}}
@@ -211,10 +211,11 @@ program knows of its policies, profiles and kinds. A test compares both for many
     {{- if $known -}}
       {{- $_ := set $known "kinds" (append $known.kinds $source.key) -}}
       {{- $_ := set $known "operations" (concat $known.operations $one.operations | uniq) -}}
+      {{- if ne (toJson $known.condition) (toJson $one.condition) -}}{{- $_ := unset $known "condition" -}}{{- end -}}
       {{- if $source.named -}}{{- $_ := set $known "plain" false -}}{{- end -}}
       {{- if and $source.resource (not $known.resource) -}}
         {{- $moved := merge (dict "source" $source.key "resource" $source.resource "scope" $one.scope) $known -}}
-        {{- $_ := set $moved "alone" false -}}
+        {{- $_ := set $moved "alone" $one.alone -}}
         {{- $_ := set $known "gone" true -}}
         {{- $_ := set $index $place $moved -}}
         {{- $all = append $all $moved -}}
@@ -341,6 +342,7 @@ program knows of its policies, profiles and kinds. A test compares both for many
       {{- $conditions = append $conditions $given.data.changesRights.condition -}}
     {{- end -}}
   {{- end -}}
+  {{- with $first.condition -}}{{- $conditions = append $conditions . -}}{{- end -}}
   {{- $webhook := dict
       "name" (printf "%s.portcullis.dev" $name)
       "admissionReviewVersions" (list "v1")

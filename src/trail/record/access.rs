@@ -1,14 +1,15 @@
-//! The access in a record of class `access`: the container, and the command that runs in it.
+//! The access in a record of class `access`: the container, and the command that runs in it, or the token.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
 
 use serde::Serialize;
 
-use super::event::is_zero;
+use super::event::{cut, is_zero};
 use super::redact::Redaction;
 use crate::bound::Room;
 use crate::object::EphemeralContainer;
+use crate::object::resource::TokenRequest;
 use crate::redaction::shortened;
 use crate::request::{Operation, Request};
 
@@ -23,8 +24,9 @@ const LEAST: usize = 32;
 /// Bytes of the name of a container, and of the path of a proxy.
 const NAME: usize = 256;
 const PATH: usize = 512;
-/// Maximum number of ports of a port-forward in a record.
+/// Maximum number of ports of a port-forward in a record, and of audiences of a token.
 const PORTS: usize = 16;
+const AUDIENCES: usize = 4;
 
 /// One access.
 #[derive(Default, Serialize)]
@@ -36,8 +38,10 @@ pub(super) struct Access {
     command: Vec<String>,
     #[serde(skip_serializing_if = "is_zero")]
     command_omitted: usize,
-    stdin: bool,
-    tty: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stdin: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tty: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     path: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -47,6 +51,20 @@ pub(super) struct Access {
     others: Vec<Self>,
     #[serde(skip_serializing_if = "is_zero")]
     others_omitted: usize,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    token: Option<Token>,
+}
+
+/// A token that is asked for.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Token {
+    expiration_seconds: i64,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    audiences: Vec<String>,
+    /// The object that it is bound to, as `Pod/web`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bound_to: Option<String>,
 }
 
 impl Access {
@@ -54,6 +72,7 @@ impl Access {
     pub(super) fn of(request: &Request<'_>, redaction: &Redaction) -> Option<Self> {
         match request.operation {
             Operation::Connect => Self::connect(request, redaction),
+            _ if request.is_for_token() => Self::token(request, redaction),
             _ if request.is_access() => Self::ephemeral(request, redaction),
             _ => None,
         }
@@ -66,8 +85,8 @@ impl Access {
             container: options.container().map(|name| text(name, NAME)),
             command: command(redaction, options.command(), COMMANDS_BYTES),
             command_omitted: options.words().saturating_sub(WORDS),
-            stdin: options.stdin(),
-            tty: options.tty(),
+            stdin: Some(options.stdin()),
+            tty: Some(options.tty()),
             path: options.path().map(|path| text(path, PATH)),
             ports: options.ports().take(PORTS).collect(),
             ..Self::default()
@@ -82,13 +101,27 @@ impl Access {
             container: Some(bounded(redaction, container.name(), NAME)),
             command: command(redaction, container.command(), COMMANDS_BYTES / ACCESSES),
             command_omitted: container.words().saturating_sub(WORDS),
-            stdin: container.stdin(),
-            tty: container.tty(),
+            stdin: Some(container.stdin()),
+            tty: Some(container.tty()),
             ..Self::default()
         };
         let first = access(added.next()?);
         let others = added.by_ref().take(ACCESSES - 1).map(access).collect();
         Some(Self { others, others_omitted: added.count(), ..first })
+    }
+
+    fn token(request: &Request<'_>, redaction: &Redaction) -> Option<Self> {
+        let asked = request.object_as::<TokenRequest<'_>>()?;
+        let bound_to = |(kind, name): (&str, &str)| {
+            let (kind, name) = (bounded(redaction, kind, NAME), redaction.name(cut(name)));
+            format!("{kind}/{}", Room::new(NAME, 1, 0).text(name, NAME))
+        };
+        let token = Token {
+            expiration_seconds: asked.seconds(),
+            audiences: asked.audiences().take(AUDIENCES).map(|name| bounded(redaction, name, NAME)).collect(),
+            bound_to: asked.bound_to().map(bound_to),
+        };
+        Some(Self { token: Some(token), ..Self::default() })
     }
 }
 

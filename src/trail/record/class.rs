@@ -13,8 +13,8 @@ pub enum Class {
     Allow,
     /// Objects that were refused, warned of, patched, or could not be judged; and changes of the configuration.
     Refused,
-    /// Access to what runs: exec, attach, port-forward, proxy, and ephemeral containers; and writes by administrators, where a
-    /// policy finds them.
+    /// Access to what runs: exec, attach, port-forward, proxy, and ephemeral containers; tokens of ServiceAccounts; and writes by
+    /// administrators, where a policy finds them.
     Access,
 }
 

@@ -234,7 +234,8 @@ impl<'a> Event<'a> {
             }),
             patch,
             patch_omitted,
-            object: sent.map(|raw| sha256(raw.get().as_bytes())),
+            // Who reads the trail could try passwords until the digest is right.
+            object: sent.filter(|_| !request.is_of_secret()).map(|raw| sha256(raw.get().as_bytes())),
             access: (endpoint == Endpoint::Validate).then(|| Access::of(request, redaction)).flatten(),
             configuration: &decision.configuration,
             version: env!("CARGO_PKG_VERSION"),

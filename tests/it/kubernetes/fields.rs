@@ -134,7 +134,8 @@ fn paths_of(kinds: Kinds<'_>) -> BTreeSet<String> {
         Kinds::Resource(row) if row.operations == [Operation::Connect] => BTreeMap::new(),
         Kinds::Resource(row) if row.is_added() => return custom_kinds::paths(row.kind),
         Kinds::Resource(row) => {
-            let group = if row.group.is_empty() { "api".to_owned() } else { format!("apis/{}", row.group) };
+            let group = row.path_group();
+            let group = if group.is_empty() { "api".to_owned() } else { format!("apis/{group}") };
             let schemas = Schemas::at(&Plane::shared().admin, &format!("/openapi/v3/{group}/v1"));
             let root = schemas.of_kind(row.group, row.kind).unwrap_or_else(|| panic!("no schema of {row:?}"));
             schemas.fields_below(&root)

@@ -22,7 +22,7 @@ use crate::{fixtures, judging};
 const ROLE: &str = "/apis/rbac.authorization.k8s.io/v1/clusterroles/system:discovery";
 const PUBLIC: &str = "/api/v1/namespaces/kube-public";
 /// Settings with which a policy refuses more than with those of its fixtures.
-const SETTINGS: [(&str, &str); 5] = [
+const SETTINGS: [(&str, &str); 6] = [
     (
         "required-metadata",
         "{instances: [{name: owner, labels: {team: '.+'}, kinds: [{kind: ConfigMap}, {kind: Secret}, {kind: Namespace}, \
@@ -32,6 +32,7 @@ const SETTINGS: [(&str, &str); 5] = [
     ("interactive-access", "{nodes: enforce}"),
     ("ad-hoc-edits", "{namespaces: [kube-system, portcullis, it-elsewhere], writers: {groups: [\"system:masters\"]}}"),
     ("routine-admins", "{groups: [it-administrators]}"),
+    ("unmanaged-secrets", "{users: [admin]}"),
 ];
 
 /// The shipped configuration, and in `enforce` every policy that it does not enforce.
@@ -142,6 +143,13 @@ fn a_dead_webhook_holds_up_neither_the_api_server_nor_its_own_return() {
         system.create(resource, object).admitted();
         own.create(resource, object).admitted();
     }
+    // … tokens are given in the same namespaces …
+    let token = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}});
+    let answer = elsewhere.create("serviceaccounts/web/token", &token);
+    assert!(answer.message().contains("failed calling webhook \"enforce-serviceaccounts-token"), "{answer:#?}");
+    system.create("serviceaccounts", &account("web", None)).admitted();
+    system.create("serviceaccounts/web/token", &token).admitted();
+    own.create("serviceaccounts/web/token", &token).admitted();
     // … the Namespaces of the cluster and ours …
     for name in ["kube-system", "portcullis"] {
         let label = json!({"metadata": {"labels": {"it": "later"}}});

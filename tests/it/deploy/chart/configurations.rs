@@ -1,7 +1,7 @@
 //! Configurations that reach every branch of the derivation of webhooks, as the value `configuration` of the chart.
 
 /// `null` takes away what the chart's own values hold.
-pub(super) const CONFIGURATIONS: [&str; 86] = [
+pub(super) const CONFIGURATIONS: [&str; 91] = [
     // Profiles, ceilings and defaults.
     "{}",
     "{profile: null}",
@@ -137,6 +137,14 @@ pub(super) const CONFIGURATIONS: [&str; 86] = [
     "{profile: null, defaults: off, policies: {required-metadata: {mode: warn, settings: {instances: [{name: a, kinds: [{kind:
       Secret}, {kind: ConfigMap}, {group: serving.knative.dev, kind: Service, resource: services}, {group: '', kind: Service}],
       labels: {team: x}}]}}}}",
+    // Secrets by their type, of every type, beside an instance on Secrets, and in one namespace.
+    "{profile: null, policies: {long-lived-tokens: {mode: enforce}}}",
+    "{profile: null, policies: {unmanaged-secrets: {mode: warn}}}",
+    "{profile: hardened, policies: {unmanaged-secrets: {mode: enforce, settings: {users: [jane]}}}}",
+    "{profile: hardened, policies: {required-metadata: {mode: enforce, settings: {instances: [{name: a, kinds: [{kind: Secret}],
+      labels: {team: x}}]}}}}",
+    "{profile: hardened, namespaces: [{match: {names: [pay]}, policies: {unmanaged-secrets: {mode: enforce}}}, {match: {names:
+      [kube-system]}, policies: {long-lived-tokens: {mode: audit}}, relax: true}]}",
     // What the derivation does not read.
     "{profile: hardened, exceptions: [{name: old, policies: [unpinned-images], match: {namespace: shop}, expires:
       2027-01-31T00:00:00Z, reason: migration, owner: shop}]}",

@@ -129,20 +129,27 @@ fn profile(name: &str) -> Value {
 /// Every kind that some policy is asked about, in the order of webhooks and rules.
 fn kinds() -> Vec<Value> {
     let mut rows: Vec<&Resource> = Resource::all().chain([EPHEMERAL_CONTAINERS]).collect();
-    rows.sort_by_key(|row| (row.resource, row.group));
+    rows.sort_by_key(|row| (row.resource, row.path_group()));
     let rows = rows.into_iter().map(|row| {
-        json!({
+        let mut kind = json!({
             "key": key(Kinds::Resource(row)),
             "resource": row.resource,
             "selected": row.is_namespaced || row.resource == "namespaces",
             "rule": {
-                "apiGroups": [row.group],
+                "apiGroups": [row.path_group()],
                 "apiVersions": ["*"],
                 "operations": row.operations.iter().map(|operation| operation.as_str()).collect::<Vec<_>>(),
                 "resources": row.names().collect::<Vec<_>>(),
                 "scope": if row.is_namespaced { "Namespaced" } else { "Cluster" },
             },
-        })
+        });
+        if let Some(condition) = row.condition {
+            kind["condition"] = json!({"name": condition.name, "expression": condition.expression});
+        }
+        if row.is_secret() || row.condition.is_some() {
+            kind["alone"] = true.into();
+        }
+        kind
     });
     std::iter::once(json!({"key": "pods"})).chain(rows).collect()
 }
