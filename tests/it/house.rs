@@ -44,6 +44,21 @@ fn object(kind: &str, metadata: Value, more: Value) -> Value {
 }
 
 #[test]
+fn an_instance_that_warns_refuses_nothing_beside_one_that_refuses() {
+    let kinds = json!([{"kind": "Service"}]);
+    let owner = json!({"name": "owner", "kinds": kinds, "labels": {"team": "[a-z]+"}});
+    let cost = json!({"name": "cost", "kinds": kinds, "labels": {"cost": ".+"}, "mode": "warn"});
+    let types = json!({"name": "types", "kinds": kinds, "path": "spec.type", "values": ["ClusterIP"]});
+    let affinity = json!({
+        "name": "affinity", "kinds": kinds, "path": "spec.sessionAffinity", "values": ["None"], "mode": "warn",
+    });
+    let snapshot = house("enforce", json!([owner, cost]), json!([types, affinity]));
+    let spec = json!({"spec": {"type": "ClusterIP", "sessionAffinity": "ClientIP"}});
+    let decision = create(&snapshot, &object("Service", json!({"labels": {"team": "a"}}), spec));
+    assert_eq!((decision.verdict, decision.findings.len()), (Verdict::Warn, 2), "{:?}", said(&decision));
+}
+
+#[test]
 fn every_instance_for_a_kind_judges_it_and_no_other_does() {
     let owner = json!({"name": "owner", "kinds": [{"kind": "Service"}], "labels": {"team": "[a-z]+"}});
     let contact = json!({"name": "contact", "kinds": [{"kind": "Service"}, {"kind": "ConfigMap"}],

@@ -281,3 +281,19 @@ fn a_wildcard_counts_as_what_it_stands_for() {
         assert_eq!(decision.verdict, verdict, "{what}: {:?}", decision.findings);
     }
 }
+
+#[test]
+fn an_open_network_policy_stays_open_for_the_pods_that_it_selected_alone() {
+    let policy = |selector: Value| {
+        json!({
+            "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "web"},
+            "spec": {"podSelector": selector, "policyTypes": ["Egress"], "egress": [{}]},
+        })
+    };
+    let open = judging::only("open-egress");
+    let old = policy(json!({"matchLabels": {"app": "web"}}));
+    let mut labelled = old.clone();
+    labelled["metadata"]["labels"] = json!({"team": "shop"});
+    assert!(update(&open, &labelled, &old).allowed);
+    assert!(!update(&open, &policy(json!({})), &old).allowed);
+}
