@@ -7,6 +7,7 @@ use std::collections::{BTreeSet, HashMap};
 use super::compile::{ENTRY_KEYS, PolicyLayer, read_mode};
 use super::problem::{Fields, Problems};
 use crate::document::{Node, Position};
+use crate::engine::ActivePolicy;
 use crate::mode::Mode;
 use crate::pod_security::Version;
 use crate::snapshot::Scope;
@@ -71,7 +72,10 @@ pub(super) fn namespace(
     let scope = layer.compile(version, cap);
     if !relaxed {
         let milder = top_scope.stronger_than(&scope).map(|(meta, _, _)| meta.id);
-        let weaker: BTreeSet<&str> = milder.chain(top_scope.stricter_than(&scope).map(|meta| meta.id)).collect();
+        let stricter =
+            |is_strict: fn(&ActivePolicy) -> bool| top_scope.stricter_than(&scope, is_strict).map(|meta| meta.id);
+        let strict = stricter(|policy| policy.strict_updates).chain(stricter(|policy| policy.enforces_deletes));
+        let weaker: BTreeSet<&str> = milder.chain(strict).collect();
         if !weaker.is_empty() {
             let what = Vec::from_iter(weaker).join(", ");
             problems.add(

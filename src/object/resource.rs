@@ -111,6 +111,19 @@ const fn added(group: &'static str, kind: &'static str, resource: &'static str) 
     }
 }
 
+/// A row of NetworkPolicies.
+const fn network_policies(operations: &'static [Operation]) -> Resource {
+    Resource {
+        group: "networking.k8s.io",
+        kind: "NetworkPolicy",
+        resource: "networkpolicies",
+        operations,
+        subresources: &[],
+        harmless: &[],
+        is_namespaced: true,
+    }
+}
+
 resources! {
     // A row without a struct, `NAME = Resource {…};`, is of objects of which policies read the metadata alone.
     /// ServiceAccounts that are created.
@@ -164,15 +177,7 @@ resources! {
         is_namespaced: false,
     };
     /// NetworkPolicies.
-    NETWORK_POLICIES: NetworkPolicy<'a> = Resource {
-        group: "networking.k8s.io",
-        kind: "NetworkPolicy",
-        resource: "networkpolicies",
-        operations: &[Operation::Create, Operation::Update],
-        subresources: &[],
-        harmless: &[],
-        is_namespaced: true,
-    };
+    NETWORK_POLICIES: NetworkPolicy<'a> = network_policies(&[Operation::Create, Operation::Update]);
     /// Namespaces.
     NAMESPACES = Resource {
         group: "",
@@ -294,6 +299,10 @@ resources! {
         harmless: &[],
         is_namespaced: true,
     };
+    /// NetworkPolicies that are changed.
+    CHANGED_NETWORK_POLICIES = network_policies(&[Operation::Update]);
+    /// NetworkPolicies that are deleted.
+    DELETED_NETWORK_POLICIES = network_policies(&[Operation::Delete]);
 }
 
 /// A resource of the API that policies judge by itself, and the operations that they are asked about.
@@ -333,6 +342,11 @@ impl Resource {
     pub fn changes_through(&self, subresource: &str) -> bool {
         let is_harmless = || self.harmless.iter().any(|(harmless, _)| *harmless == subresource);
         subresource == self.subresource() || self.subresource().is_empty() && !is_harmless()
+    }
+
+    /// True if policies are asked about deletions. Such a row has no other operation: a webhook sends deletions by themselves.
+    pub fn is_deletion(&self) -> bool {
+        self.operations == [Operation::Delete]
     }
 
     /// True for a kind that is not of Kubernetes itself, which a cluster need not serve.

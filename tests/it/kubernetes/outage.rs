@@ -12,13 +12,13 @@ use super::eventually;
 use super::objects::{broken_pod, broken_spec, holder, pod, spec};
 use super::plane::Plane;
 use super::process::Portcullis;
-use super::space::{Space, account};
+use super::space::{Space, account, isolation};
 
 /// Objects that the API server creates at startup if missing (`K/plugin/pkg/auth/authorizer/rbac/bootstrappolicy`).
 const ROLE: &str = "/apis/rbac.authorization.k8s.io/v1/clusterroles/system:discovery";
 const PUBLIC: &str = "/api/v1/namespaces/kube-public";
 /// Policies that `hardened` does not enforce, on objects other than pods.
-const ENFORCED: &str = "policies:\n  unlabelled-namespaces: {mode: enforce}\n  \
+const ENFORCED: &str = "policies:\n  unlabelled-namespaces: {mode: enforce}\n  unisolated-pods: {deletes: enforce, updates: strict}\n  \
     required-metadata: {mode: enforce, settings: {instances: [{name: owner, labels: {team: '.+'}, kinds: [{kind: ConfigMap}, \
     {kind: Secret}, {kind: Namespace}, {kind: StorageClass}]}]}}\n  \
     allowed-values: {mode: enforce, settings: {instances: [{name: types, path: spec.type, values: [ClusterIP], kinds: \
@@ -99,6 +99,13 @@ fn a_dead_webhook_holds_up_neither_the_api_server_nor_its_own_return() {
         assert!(answer.message().contains("failed calling webhook \"enforce"), "{resource}: {answer:#?}");
         system.create(resource, object).admitted();
         own.create(resource, object).admitted();
+    }
+    // … nor can a NetworkPolicy be deleted elsewhere …
+    let answer = elsewhere.delete("networkpolicies", "all");
+    assert!(answer.message().contains("failed calling webhook \"enforce-deleted-networkpolicies."), "{answer:#?}");
+    for space in [&system, &own] {
+        space.create("networkpolicies", &isolation("it-going", json!({"app": "dns"}))).admitted();
+        space.delete("networkpolicies", "it-going").admitted();
     }
     // … the Namespaces of the cluster and ours …
     for name in ["kube-system", "portcullis"] {

@@ -3,13 +3,16 @@
 use std::collections::BTreeMap;
 
 use portcullis::config::profile;
-use portcullis::object::resource::{CLUSTER_ROLES, EPHEMERAL_CONTAINERS, GATEWAYS, NODE_PROXY, Resource};
+use portcullis::object::resource::{
+    CHANGED_NETWORK_POLICIES, CLUSTER_ROLES, DELETED_NETWORK_POLICIES, EPHEMERAL_CONTAINERS, GATEWAYS, NODE_PROXY,
+    Resource,
+};
 use portcullis::object::{Known, NamedKind, Workload, Workloads, plural};
 use portcullis::pod_security::Version;
 use portcullis::policy::catalogue::{self, CATALOGUE};
 use portcullis::policy::defaults::Safety;
 use portcullis::policy::{Kinds, Meta};
-use portcullis::webhooks::CHANGES_RIGHTS;
+use portcullis::webhooks::{CHANGES_RIGHTS, not_a_cleaner};
 use serde_json::{Map, Value, json};
 
 use super::CHART;
@@ -24,6 +27,7 @@ fn the_chart_knows_the_policies_of_the_program() {
             "group": CLUSTER_ROLES.group,
             "condition": {"name": "not-an-update-that-changes-no-rights", "expression": CHANGES_RIGHTS},
         },
+        "cleaners": {"name": "not-a-controller-that-cleans-up", "expression": not_a_cleaner()},
         "kinds": kinds(),
         "named": NamedKind::all_known().map(named).collect::<Map<_, _>>(),
         "workloads": Workloads::built_in().iter().map(workload).collect::<Vec<_>>(),
@@ -52,12 +56,19 @@ fn a_policy_judges_the_kinds_of_those_that_it_replaces() {
 
 fn policy(entry: &catalogue::Entry) -> Value {
     let mut policy = json!({"id": entry.meta.id, "kinds": keys(entry.meta)});
-    if entry.meta.kinds.contains(&Kinds::Resource(NODE_PROXY)) {
-        // Only a warning there, unless this setting is `enforce`.
-        policy["warns"] = json!({"kind": key(Kinds::Resource(NODE_PROXY)), "unless": "nodes"});
-    }
-    if entry.meta.kinds.contains(&Kinds::Resource(GATEWAYS)) {
-        policy["warns"] = json!({"kind": key(Kinds::Resource(GATEWAYS)), "unless": ""});
+    // Only a warning there, unless a setting, or a key beside the mode, has this value.
+    let warns: Vec<Value> = [
+        (NODE_PROXY, "setting", "nodes", "enforce"),
+        (GATEWAYS, "setting", "", "enforce"),
+        (CHANGED_NETWORK_POLICIES, "key", "updates", "strict"),
+        (DELETED_NETWORK_POLICIES, "key", "deletes", "enforce"),
+    ]
+    .into_iter()
+    .filter(|(row, ..)| entry.meta.kinds.contains(&Kinds::Resource(*row)))
+    .map(|(row, what, name, value)| json!({"kind": key(Kinds::Resource(row)), what: name, "unless": value}))
+    .collect();
+    if !warns.is_empty() {
+        policy["warns"] = warns.into();
     }
     if entry.meta.kinds.contains(&Kinds::Settings) {
         policy["instances"] = true.into();
@@ -104,11 +115,12 @@ fn profile(name: &str) -> Value {
 /// Every kind that some policy is asked about, in the order of webhooks and rules.
 fn kinds() -> Vec<Value> {
     let mut rows: Vec<&Resource> = Resource::all().chain([EPHEMERAL_CONTAINERS]).collect();
-    rows.sort_by_key(|row| (row.resource, row.group));
+    rows.sort_by_key(|row| (row.resource, row.group, std::cmp::Reverse(row.operations.len())));
     let rows = rows.into_iter().map(|row| {
         json!({
             "key": key(Kinds::Resource(row)),
             "resource": row.resource,
+            "deletion": row.is_deletion(),
             "selected": row.is_namespaced || row.resource == "namespaces",
             "rule": {
                 "apiGroups": [row.group],
