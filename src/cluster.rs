@@ -4,6 +4,7 @@ mod limit_range;
 mod live;
 mod manifests;
 mod owners;
+mod pods;
 mod policies;
 mod reflect;
 mod stored;

@@ -7,6 +7,7 @@ mod existing;
 mod generate;
 mod levels;
 mod namespace;
+mod policies;
 mod problem;
 pub mod profile;
 mod raise;

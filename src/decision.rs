@@ -24,7 +24,7 @@ use std::time::Instant;
 
 use serde::Serialize;
 
-use crate::engine::{self, Failure, Outcome};
+use crate::engine::{self, ActivePolicy, Failure, Outcome};
 use crate::exception::{Containers, Subject};
 use crate::facts::{Facts, World};
 use crate::mode::Mode;
@@ -349,16 +349,24 @@ fn conclude(
     }
 }
 
+/// The strongest mode that the policy takes on such objects. An object without pods is none of those that policies on Pods are for,
+/// where the policy judges its kind by name.
+fn limit(policy: &ActivePolicy, request: &Request<'_>) -> Mode {
+    let strongest = |is_of: &dyn Fn(Kinds<'_>) -> bool| {
+        policy.kinds().filter(|kinds| is_of(*kinds) && kinds.cover(request)).map(|kinds| policy.mode_on(kinds)).max()
+    };
+    let by_name = if request.pods().is_empty() { strongest(&|kinds| kinds != Kinds::Pods) } else { None };
+    by_name.or_else(|| strongest(&|_| true)).unwrap_or(Mode::Enforce)
+}
+
 /// The findings of one outcome, none on the object in a stronger mode than `cap`.
 fn judged(request: &Request<'_>, cap: Mode, outcome: &Outcome<'_>) -> Vec<ModedFinding> {
     let policy = outcome.policy;
     let configured = (policy.configured > policy.mode).then_some(policy.configured);
-    let covering = policy.kinds().filter(|kinds| kinds.cover(request));
-    let limit = covering.map(|kinds| policy.mode_on(kinds)).max().unwrap_or(Mode::Enforce);
-    let cap = if policy.validator.about() == About::Object { cap } else { cap_on_writers(request) };
-    let cap = cap.min(limit);
+    let cap = if policy.is_about_object() { cap } else { cap_on_writers(request) };
+    let cap = cap.min(limit(policy, request));
     let judged = |finding: &Finding, failed| {
-        let warns = finding.is_warning || may_be_resolved_later(request, finding);
+        let warns = finding.is_warning || may_be_resolved_later(policy, request, finding);
         let cap = if warns { cap.min(Mode::Warn) } else { cap };
         let (place, message) = (finding.place.clone(), finding.message.clone());
         ModedFinding {

@@ -31,6 +31,8 @@ pub struct ActivePolicy {
     pub configured: Mode,
     /// True if updates are judged like creations (`updates: strict`).
     pub strict_updates: bool,
+    /// True if deletions may be refused (`deletes: enforce`).
+    pub enforces_deletes: bool,
     /// The namespace label that asks for the policy; `None` if it is configured.
     pub label: Option<Demand>,
 }
@@ -64,7 +66,12 @@ impl ActivePolicy {
 
     /// The mode in force of findings on these objects.
     pub fn mode_on(&self, kinds: Kinds<'_>) -> Mode {
-        if self.validator.only_warns(kinds) { self.mode.min(Mode::Warn) } else { self.mode }
+        let is_lenient = if kinds.is_deletion() {
+            !self.enforces_deletes
+        } else {
+            self.validator.depends_on_others(kinds) && !self.strict_updates
+        };
+        if is_lenient || self.validator.only_warns(kinds) { self.mode.min(Mode::Warn) } else { self.mode }
     }
 }
 

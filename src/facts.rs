@@ -6,6 +6,7 @@
 mod namespace;
 mod network_policy;
 mod owner;
+mod pods;
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -21,6 +22,7 @@ pub use network_policy::{
     Selector, Subject, allow_everything,
 };
 pub use owner::OwnerKind;
+pub use pods::{PodGroup, PodLabels, RunningPods};
 
 /// The policy asked for a fact that is not at hand yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +52,11 @@ pub enum Question {
         /// True to ask the API server now, rather than a store that may lag behind.
         live: bool,
     },
+    /// The Pods of a namespace that have not ended and are not on the network of their node.
+    RunningPods {
+        /// The namespace.
+        namespace: String,
+    },
     /// An object that owns others, as it is stored now.
     Owner {
         /// Its kind.
@@ -70,6 +77,8 @@ pub enum Answer {
     ServiceAccount(Arc<ServiceAccount>),
     /// The NetworkPolicies.
     NetworkPolicies(Arc<NetworkPolicies>),
+    /// The running Pods.
+    RunningPods(Arc<RunningPods>),
     /// JSON of the object.
     Object(Arc<str>),
     /// The input files hold no object of this kind, and do not describe the cluster.
@@ -170,6 +179,15 @@ impl<'w> Facts<'w> {
         let question = Question::NetworkPolicies { namespace: namespace.to_owned(), live };
         let answer = self.answer(question)?;
         Ok(known(answer, |answer| if let Answer::NetworkPolicies(policies) = answer { Some(policies) } else { None }))
+    }
+
+    /// The Pods of a namespace that have not ended and are not on the network of their node.
+    ///
+    /// # Errors
+    /// [`Pending`] if the answer is not at hand yet.
+    pub fn running_pods(&self, namespace: &str) -> Result<Lookup<Arc<RunningPods>>, Pending> {
+        let answer = self.answer(Question::RunningPods { namespace: namespace.to_owned() })?;
+        Ok(known(answer, |answer| if let Answer::RunningPods(pods) = answer { Some(pods) } else { None }))
     }
 
     /// JSON of an object that owns others, as it is stored now. Nothing is known yet of who it is: compare its uid.

@@ -99,6 +99,12 @@ pub trait Validator: Send + Sync {
         None
     }
 
+    /// True if findings on these objects depend on other objects of the cluster, which the next write may create: they are
+    /// warnings at most, unless the policy has `updates: strict`, or `deletes: enforce` for deletions.
+    fn depends_on_others(&self, _: Kinds<'_>) -> bool {
+        false
+    }
+
     /// The kinds that its settings name, beside those of its documentation.
     fn named(&self) -> &[NamedKind] {
         &[]

@@ -85,6 +85,14 @@ pub enum Source {
 /// in their row (`Resource::harmless`).
 const HARMLESS: [&str; 7] = ["status", "scale", "binding", "eviction", "log", "finalize", "token"];
 
+/// The controllers that delete what is in a terminating namespace, and what belonged to a deleted object: their ServiceAccounts, and
+/// the user that they are where kube-controller-manager runs without `--use-service-account-credentials`.
+pub const CLEANERS: [&str; 3] = [
+    "system:serviceaccount:kube-system:namespace-controller",
+    "system:serviceaccount:kube-system:generic-garbage-collector",
+    "system:kube-controller-manager",
+];
+
 /// An admission request.
 pub struct Request<'a> {
     /// The request's uid, which the answer must carry.
@@ -213,6 +221,11 @@ impl<'a> Request<'a> {
         let metadata = self.object.as_ref().map(Object::metadata);
         metadata
             .map_or("", |metadata| if metadata.name().is_empty() { metadata.generate_name() } else { metadata.name() })
+    }
+
+    /// True for a request of one of the [`CLEANERS`].
+    pub fn is_by_cleaner(&self) -> bool {
+        CLEANERS.contains(&self.user.name())
     }
 
     /// True if a controller owns the object.

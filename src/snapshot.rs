@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use crate::engine::{ActiveMutator, ActivePolicy};
 use crate::exception::Exceptions;
 use crate::mode::Mode;
+use crate::object::resource::DELETED_NETWORK_POLICIES;
 use crate::object::{NamedKind, Workloads};
 use crate::pod_security::{Demand, Version};
 use crate::policy::{Kinds, Meta, Severity};
@@ -225,6 +226,11 @@ impl Snapshot {
         policies.flat_map(ActivePolicy::kinds).chain(LABELS.kinds.iter().copied().filter(move |_| counts_labels))
     }
 
+    /// True if some validator asks for the Pods that run: one that judges NetworkPolicies that are taken away.
+    pub fn asks_for_pods(&self) -> bool {
+        self.judged().any(|kinds| kinds == Kinds::Resource(DELETED_NETWORK_POLICIES))
+    }
+
     /// The kinds that settings name, more than once where several do.
     pub fn named_kinds(&self) -> impl Iterator<Item = &NamedKind> {
         self.judged().filter_map(|kinds| match kinds {
@@ -322,10 +328,14 @@ impl Scope {
         self.mutators.iter().map(|active| active.mode).max().unwrap_or(Mode::Off)
     }
 
-    /// The policies that judge updates like creations here and not in `other`.
-    pub fn stricter_than<'s>(&'s self, other: &'s Self) -> impl Iterator<Item = &'static Meta> + 's {
-        let is_strict = |scope: &Self, meta: &'static Meta| {
-            scope.policies.iter().any(|policy| std::ptr::eq(policy.meta, meta) && policy.strict_updates)
+    /// The policies that are strict here and not in `other`: in judging updates like creations, or in refusing deletions.
+    pub fn stricter_than<'s>(
+        &'s self,
+        other: &'s Self,
+        strict: fn(&ActivePolicy) -> bool,
+    ) -> impl Iterator<Item = &'static Meta> + 's {
+        let is_strict = move |scope: &Self, meta: &'static Meta| {
+            scope.policies.iter().any(|policy| std::ptr::eq(policy.meta, meta) && strict(policy))
         };
         let metas = self.policies.iter().map(|policy| policy.meta);
         metas.filter(move |meta| is_strict(self, meta) && !is_strict(other, meta))

@@ -26,6 +26,7 @@ use crate::object::Workload;
 use crate::object::resource::{CLUSTER_ROLES, EPHEMERAL_CONTAINERS};
 use crate::operation::Operation;
 use crate::policy::Kinds;
+use crate::request::CLEANERS;
 use crate::snapshot::Snapshot;
 
 use entry::{By, Entry, entries};
@@ -164,11 +165,21 @@ pub const CHANGES_RIGHTS: &str = "request.operation != \"UPDATE\" || request.res
     object.metadata.?annotations != oldObject.metadata.?annotations || \
     object.metadata.?ownerReferences != oldObject.metadata.?ownerReferences";
 
+/// True for every deletion but those of controllers that clean up: a namespace ends, and what belonged to a deleted object goes, while
+/// nobody answers.
+pub fn not_a_cleaner() -> String {
+    let names: Vec<String> = CLEANERS.iter().map(|name| format!("\"{name}\"")).collect();
+    format!("!(request.userInfo.username in [{}])", names.join(", "))
+}
+
 /// The API server is not asked about its own writes: they keep it able to start.
 fn match_conditions(entry: &Entry<'_>) -> Vec<MatchCondition> {
     let condition =
         |name: &str, expression: &str| MatchCondition { name: name.to_owned(), expression: expression.to_owned() };
     let mut conditions = vec![condition("not-the-api-server", "request.userInfo.username != \"system:apiserver\"")];
+    if entry.sends_deletions() {
+        conditions.push(condition("not-a-controller-that-cleans-up", &not_a_cleaner()));
+    }
     if entry.sends(CLUSTER_ROLES.group) {
         conditions.push(condition("not-an-update-that-changes-no-rights", CHANGES_RIGHTS));
     }

@@ -175,6 +175,9 @@ async fn serve(args: Args) -> Result<(), String> {
     let (loaded, contents) = tls.load().map_err(|error| error.to_string())?;
     let listeners = Listeners::bind(args.listen, admin).map_err(|error| error.to_string())?;
     let cluster = client.clone().map(Cluster::watch);
+    if let Some(cluster) = &cluster {
+        cluster.follow_pods(snapshot.asks_for_pods());
+    }
     let beginning = Beginning { cluster: trail.cluster.clone(), configuration: snapshot.digest().to_string() };
     let remembering = remember(&trail, &beginning).await?;
     let tokens = args.path_token_file.as_deref().map(Tokens::read).transpose().map_err(|error| error.to_string())?;

@@ -161,6 +161,8 @@ impl World for Manifests {
                 Answer::LeftOut
             }
             Question::NetworkPolicies { namespace, .. } => Answer::NetworkPolicies(Arc::new(self.policies(namespace))),
+            // Files take nothing away.
+            Question::RunningPods { .. } => Answer::LeftOut,
             Question::Owner { kind, namespace, name } => {
                 let found = self.owners.as_ref().and_then(|owners| owners.find(*kind, namespace, name));
                 found.unwrap_or(Answer::NotFound)

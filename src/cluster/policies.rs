@@ -238,7 +238,8 @@ async fn follow(cluster: Arc<Cluster>, kind: PolicyKind) {
     cluster.follow(&name, events, RESUMED, changed, failed).await;
 }
 
-fn why(error: &watcher::Error) -> String {
+/// The reason why a watch or its list failed, in a few words.
+pub(super) fn why(error: &watcher::Error) -> String {
     match error {
         watcher::Error::InitialListFailed(error)
         | watcher::Error::WatchStartFailed(error)

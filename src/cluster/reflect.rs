@@ -18,6 +18,7 @@ use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 
 use super::live::Live;
+use super::pods::Pods;
 use super::policies::OtherPolicies;
 use super::stored::{self, Unread};
 use crate::facts::{
@@ -40,6 +41,8 @@ pub struct Cluster {
     /// The policies that concern each namespace as the engine reads them, cached on first use and dropped when one changes. A
     /// namespace that is not known has no entry, so that invented names take no memory.
     isolation: Mutex<HashMap<String, Arc<NetworkPolicies>>>,
+    /// Labels of running Pods, where a policy asks for them.
+    pub(super) pods: Pods,
     live: Live,
     /// Start of the outage of each broken watch.
     pub(super) broken: Mutex<HashMap<String, Instant>>,
@@ -66,7 +69,8 @@ impl Cluster {
         policies: Store<ApiNetworkPolicy>,
     ) -> Self {
         let (isolation, live, broken) = (Mutex::default(), Live::new(), Mutex::default());
-        Self { client, namespaces, accounts, policies, others: OtherPolicies::new(), isolation, live, broken }
+        let (others, pods) = (OtherPolicies::new(), Pods::default());
+        Self { client, namespaces, accounts, policies, others, isolation, pods, live, broken }
     }
 
     /// Waits until every store has been complete once, or is known not to be readable where others than Kubernetes define its kind.
@@ -80,11 +84,21 @@ impl Cluster {
             std::future::pending::<()>().await;
         }
         self.others.settled().await;
+        self.pods.settled().await;
     }
 
-    /// Kinds of network policies that are served and cannot be read, or not wholly; each with the reason.
+    /// Kinds of network policies that are served, and Pods that are asked for, if they cannot be read, or not wholly; each with the
+    /// reason.
     pub fn unread(&self) -> Vec<String> {
-        self.others.gaps(&lock(&self.broken))
+        let broken = lock(&self.broken);
+        let mut gaps = self.others.gaps(&broken);
+        gaps.extend(self.pods.gap(&broken));
+        gaps
+    }
+
+    /// Follows the labels of running Pods from now on, or no longer.
+    pub fn follow_pods(self: &Arc<Self>, is_wanted: bool) {
+        Pods::follow(self, is_wanted);
     }
 
     /// Duration of the longest current outage of a watch; zero without one.
@@ -248,6 +262,7 @@ impl Cluster {
                 self.listed(namespace, &mut found).await?;
                 Answer::NetworkPolicies(Arc::new(found))
             }
+            Question::RunningPods { namespace } => self.pods.ask(namespace).await,
             Question::Owner { kind, namespace, name } => stored::get(&self.client, &kind.path(namespace, name)).await?,
         })
     }
@@ -258,10 +273,10 @@ fn unmanaged<K: Resource>(object: &mut K) {
     object.managed_fields_mut().clear();
 }
 
-/// Keeps only the name and the labels of a Namespace: those for Pod Security, and those that policies select namespaces by.
+/// Keeps only the name, the labels and the end of a Namespace: labels for Pod Security, and those that policies select namespaces by.
 fn labels_alone(namespace: &mut ApiNamespace) {
-    let metadata = std::mem::take(&mut namespace.metadata);
-    let metadata = ObjectMeta { name: metadata.name, labels: metadata.labels, ..ObjectMeta::default() };
+    let ObjectMeta { name, labels, deletion_timestamp, .. } = std::mem::take(&mut namespace.metadata);
+    let metadata = ObjectMeta { name, labels, deletion_timestamp, ..ObjectMeta::default() };
     *namespace = ApiNamespace { metadata, ..ApiNamespace::default() };
 }
 
@@ -291,7 +306,8 @@ pub(super) fn reason(error: &kube::Error) -> String {
 
 fn namespace(metadata: &ObjectMeta, keys: &[String]) -> Answer {
     let labels = metadata.labels.iter().flatten().map(|(key, value)| (key.as_str(), value.as_str()));
-    Answer::Namespace(Arc::new(Namespace::labelled(labels, keys)))
+    let namespace = Namespace::labelled(labels, keys);
+    Answer::Namespace(Arc::new(namespace.terminating(metadata.deletion_timestamp.is_some())))
 }
 
 fn service_account(account: &ApiServiceAccount) -> Answer {
@@ -315,6 +331,7 @@ impl World for Cluster {
                 self.accounts.get(&ObjectRef::new(name).within(namespace)).map(|account| service_account(&account))
             }
             Question::NetworkPolicies { live: true, .. } | Question::Owner { .. } => None,
+            Question::RunningPods { namespace } => self.pods.known(namespace),
             Question::NetworkPolicies { namespace, live: false } => {
                 Some(Answer::NetworkPolicies(self.isolation(namespace)))
             }
@@ -322,6 +339,10 @@ impl World for Cluster {
     }
 
     fn ask<'w>(&'w self, question: &'w Question) -> Pin<Box<dyn Future<Output = Answer> + Send + 'w>> {
+        // It waits for a list that others have asked for, and takes no room of questions.
+        if let Question::RunningPods { namespace } = question {
+            return Box::pin(self.pods.ask(namespace));
+        }
         Box::pin(self.live.ask(question, self.fetch(question)))
     }
 }

@@ -10,13 +10,14 @@ use super::break_glass;
 use super::existing::existing;
 use super::generate::generate;
 use super::namespace::{NamespaceIndex, namespace};
-use super::problem::{ConfigError, Fields, NotOneOf, Problems, suggestion, twice};
+use super::policies::{PolicyFields, policies};
+use super::problem::{ConfigError, Fields, NotOneOf, Problems};
 use super::raise::labels_of;
 use super::trail::trail;
 use super::workload::workload;
 use super::{Configuration, Defaults, exception, levels, profile, webhooks};
 use crate::digest::sha256;
-use crate::document::{self, Node, Position, Value};
+use crate::document::{self, Position};
 use crate::engine::{ActiveMutator, ActivePolicy};
 use crate::mode::Mode;
 use crate::object::Workloads;
@@ -51,9 +52,6 @@ pub(super) const TOP_KEYS: [&str; 16] = [
 ];
 pub(super) const NAMESPACE_MATCH_KEYS: [&str; 2] = ["names", "labels"];
 pub(super) const ENTRY_KEYS: [&str; 5] = ["match", "ceiling", "policies", "defaults", "relax"];
-pub(super) const POLICY_KEYS: [&str; 3] = ["mode", "updates", "settings"];
-/// Of a mutator: it never refuses an update.
-pub(super) const MUTATOR_KEYS: [&str; 2] = ["mode", "settings"];
 pub(super) const EXCEPTIONS_KEYS: [&str; 2] = ["maxLifetime", "entries"];
 pub(super) const EXCEPTION_KEYS: [&str; 8] =
     ["name", "policies", "match", "expires", "reason", "owner", "ticket", "requires"];
@@ -70,28 +68,6 @@ pub(super) const TRAIL_KEYS: [&str; 9] =
 pub(super) const SPOOL_KEYS: [&str; 5] = ["directory", "guarantee", "maxSize", "segmentSize", "retention"];
 pub(super) const RETENTION_KEYS: [&str; 3] = ["allow", "refused", "access"];
 pub(super) const KEY_KEYS: [&str; 2] = ["file", "name"];
-
-/// The fields of one policy, as configured; `None` for those not given.
-#[derive(Debug, Clone, Default)]
-pub(super) struct PolicyFields {
-    mode: Option<Mode>,
-    strict_updates: Option<bool>,
-    settings: Option<serde_json::Value>,
-}
-
-impl PolicyFields {
-    pub(super) fn override_with(&mut self, other: &Self) {
-        self.mode = other.mode.or(self.mode);
-        self.strict_updates = other.strict_updates.or(self.strict_updates);
-        self.settings = other.settings.clone().or(self.settings.take());
-    }
-}
-
-/// The fields of one policy, with the node of its settings for positions in errors.
-pub(super) struct ParsedPolicy<'n> {
-    pub(super) fields: PolicyFields,
-    settings: Option<&'n Node>,
-}
 
 /// Compiles the text of a configuration file. `file` is its name in errors; `ceiling` lowers every mode, as
 /// `check --ceiling` does.
@@ -271,12 +247,14 @@ impl PolicyLayer {
             match entry.build(&settings, version, &self.break_glass) {
                 Ok(Built::Judge(validator)) => {
                     let strict_updates = written.strict_updates.unwrap_or(false);
+                    let enforces_deletes = written.enforces_deletes.unwrap_or(false);
                     scope.policies.push(ActivePolicy {
                         meta,
                         validator,
                         mode,
                         configured,
                         strict_updates,
+                        enforces_deletes,
                         label: None,
                     });
                 }
@@ -308,53 +286,6 @@ impl PolicyLayer {
         };
         is_on.then_some(Mode::Enforce)
     }
-}
-
-/// Calls `each` with every policy under `policies`: its id, position and fields.
-pub(super) fn policies<'n>(
-    fields: &Fields<'n>,
-    problems: &mut Problems,
-    each: &mut dyn FnMut(&'static str, Position, ParsedPolicy<'n>),
-) {
-    let path = fields.path_of("policies");
-    let Some(map) = fields.get("policies").and_then(|node| Fields::open(node, &path, problems)) else { return };
-    for (key, node) in map.entries() {
-        let path = map.path_of(&key.name);
-        let Some(entry) = catalogue::find(&key.name) else {
-            let known: Vec<&str> = CATALOGUE.iter().map(|entry| entry.meta.id).collect();
-            let message = format!("no policy has this id{}", suggestion(&key.name, &known, "there are"));
-            problems.add(key.position, &path, message);
-            continue;
-        };
-        let keys: &[&str] = if entry.safety.is_none() { &POLICY_KEYS } else { &MUTATOR_KEYS };
-        let Some(fields) = Fields::of(node, &path, keys, problems) else { continue };
-        let strict = |text: &str| match text {
-            "strict" => Ok(true),
-            "lenient" => Ok(false),
-            _ => Err(NotOneOf("strict or lenient")),
-        };
-        let settings = fields.get("settings").filter(|node| is_mapping(node, &fields.path_of("settings"), problems));
-        // An invalid mode was reported; the strongest replaces it, so that no second error follows.
-        let stand_in = fields.get("mode").map(|_| Mode::Enforce);
-        let written = PolicyFields {
-            mode: read_mode(&fields, "mode", problems).or(stand_in),
-            strict_updates: fields.parsed("updates", strict, problems),
-            settings: settings.map(|node| serde_json::to_value(node).unwrap_or_default()),
-        };
-        each(entry.meta.id, key.position, ParsedPolicy { fields: written, settings });
-    }
-}
-
-/// True if settings are a mapping; keys repeated in it, at any depth, are errors.
-fn is_mapping(node: &Node, path: &str, problems: &mut Problems) -> bool {
-    if !matches!(node.value, Value::Map(_)) {
-        problems.add(node.position, path, "must be a mapping");
-        return false;
-    }
-    for key in node.repeated_keys() {
-        problems.add(key.position, path, format!("{} {}", key.name, twice(key)));
-    }
-    true
 }
 
 /// A bad value of `podSecurityLabels`.

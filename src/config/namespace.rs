@@ -8,6 +8,7 @@ use super::compile::{ENTRY_KEYS, NAMESPACE_MATCH_KEYS, PolicyLayer, read_mode};
 use super::problem::{Fields, Problems};
 use super::raise::{ENTRIES, label};
 use crate::document::{Node, Position};
+use crate::engine::ActivePolicy;
 use crate::mode::Mode;
 use crate::pod_security::Version;
 use crate::snapshot::{Raise, RaisingLabel, Scope};
@@ -98,7 +99,10 @@ pub(super) fn namespace(
     let relaxed = fields.flag("relax", problems);
     let scope = layer.compile(version, cap);
     let milder = top_scope.stronger_than(&scope).map(|(meta, _, _)| meta.id);
-    let mut weaker: BTreeSet<&str> = milder.chain(top_scope.stricter_than(&scope).map(|meta| meta.id)).collect();
+    let stricter =
+        |is_strict: fn(&ActivePolicy) -> bool| top_scope.stricter_than(&scope, is_strict).map(|meta| meta.id);
+    let strict = stricter(|policy| policy.strict_updates).chain(stricter(|policy| policy.enforces_deletes));
+    let mut weaker: BTreeSet<&str> = milder.chain(strict).collect();
     let mut refuse = |message: String| problems.add(node.position, path, message);
     if matches!(matched, Matched::Label(_)) {
         weaker.extend((layer.ceiling < top.ceiling).then_some("ceiling"));

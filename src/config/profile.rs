@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::compile::{ParsedPolicy, PolicyFields, policies, read_mode};
+use super::compile::read_mode;
+use super::policies::{ParsedPolicy, PolicyFields, policies};
 use super::problem::{ConfigError, Fields, Problems, suggestion};
 use crate::document;
 use crate::mode::Mode;

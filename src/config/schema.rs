@@ -21,6 +21,10 @@ pub fn schema() -> Value {
             fields["properties"]["updates"] =
                 json!({"enum": ["lenient", "strict"], "description": "strict: an update is judged like a creation"});
         }
+        if entry.judges_deletions() {
+            fields["properties"]["deletes"] =
+                json!({"enum": ["warn", "enforce"], "description": "enforce: a deletion may be refused"});
+        }
         fields["description"] = json!(entry.meta.title);
         policies.insert(entry.meta.id.to_owned(), fields);
     }
@@ -209,7 +213,7 @@ fn closed(properties: Value) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use super::super::compile;
+    use super::super::{compile, policies};
     use super::schema;
 
     #[test]
@@ -242,8 +246,10 @@ mod tests {
         assert_eq!(keys(&format!("{generate}/allowIngress/properties")), sorted(&compile::ALLOW_INGRESS_KEYS));
         assert_eq!(keys(&format!("{generate}/defaultDeny/properties")), sorted(&compile::DEFAULT_DENY_KEYS));
         assert_eq!(keys("/properties/trail/properties"), sorted(&compile::TRAIL_KEYS));
-        assert_eq!(keys("/properties/policies/properties/root-users/properties"), sorted(&compile::POLICY_KEYS));
+        assert_eq!(keys("/properties/policies/properties/root-users/properties"), sorted(&policies::POLICY_KEYS));
+        let judges_deletions = "/properties/policies/properties/unisolated-pods/properties";
+        assert_eq!(keys(judges_deletions), sorted(&policies::DELETION_KEYS));
         let mutator = "/properties/policies/properties/default-read-only-root/properties";
-        assert_eq!(keys(mutator), sorted(&compile::MUTATOR_KEYS));
+        assert_eq!(keys(mutator), sorted(&policies::MUTATOR_KEYS));
     }
 }

@@ -10,7 +10,7 @@ use super::{BreakGlass, ModedFinding, may_be_resolved_later};
 use crate::engine::Outcome;
 use crate::exception::{Containers, Exception, Shared, Source, Subject};
 use crate::object::Object;
-use crate::policy::{Meta, catalogue};
+use crate::policy::{Finding, Meta, catalogue};
 use crate::request::Request;
 use crate::snapshot::Snapshot;
 
@@ -120,7 +120,8 @@ fn required(snapshot: &Snapshot, request: &Request<'_>, outcomes: &[Outcome<'_>]
 
 /// True if a policy ran and found nothing but what another object may still resolve.
 fn holds(request: &Request<'_>, outcome: &Outcome<'_>) -> bool {
-    let is_clean = |findings: &Vec<_>| findings.iter().all(|finding| may_be_resolved_later(request, finding));
+    let is_later = |finding: &Finding| may_be_resolved_later(outcome.policy, request, finding);
+    let is_clean = |findings: &Vec<Finding>| findings.iter().all(is_later);
     !outcome.left_out && outcome.result.as_ref().is_ok_and(is_clean)
 }
 

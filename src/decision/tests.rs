@@ -75,6 +75,7 @@ fn active(meta: &'static Meta, validator: impl Validator + 'static, mode: Mode) 
         mode,
         configured: Mode::Enforce,
         strict_updates: false,
+        enforces_deletes: false,
         label: None,
     }
 }

@@ -172,8 +172,15 @@ fn a_policy_that_looks_at_everything_for_everything_has_failed_each_time() {
     let snapshot = everything("latest");
     let meta = CATALOGUE[0].meta;
     let validator: Arc<dyn Validator> = Arc::new(Quadratic);
-    let policy =
-        ActivePolicy { meta, validator, mode: Mode::Warn, configured: Mode::Warn, strict_updates: false, label: None };
+    let policy = ActivePolicy {
+        meta,
+        validator,
+        mode: Mode::Warn,
+        configured: Mode::Warn,
+        strict_updates: false,
+        enforces_deletes: false,
+        label: None,
+    };
     let world = Manifests::whole(true);
     let names: Vec<String> = (0..1_000).map(|number| format!(r#"{{"name":"x{number}"}}"#)).collect();
     let crowd = pod(1, 1).replacen(r#"{"name":"i0"}"#, &names.join(","), 1);

@@ -195,6 +195,11 @@ impl NetworkPolicy {
         (scope != Expression::Never).then(|| Self { scope: Scoped(scope), ..self.clone() })
     }
 
+    /// True if it is the NetworkPolicy of that name, and no policy of another kind.
+    pub fn is_named(&self, name: &str) -> bool {
+        self.place == Place::Kubernetes && self.name == name
+    }
+
     /// True if it asks for labels of the Pod's ServiceAccount.
     pub fn asks_for_account(&self) -> bool {
         self.scope.0.asks(Bearer::ServiceAccount)

@@ -132,6 +132,17 @@ const fn connect(kind: &'static str, resource: &'static str) -> Resource {
     Resource { kind, resource, operations: &[Operation::Connect], ..PLAIN }
 }
 
+/// A row of NetworkPolicies.
+const fn network_policies(operations: &'static [Operation]) -> Resource {
+    Resource {
+        group: "networking.k8s.io",
+        kind: "NetworkPolicy",
+        resource: "networkpolicies",
+        operations,
+        ..PLAIN
+    }
+}
+
 resources! {
     // A row without a struct, `NAME = Resource {…};`, is of objects of which policies read the metadata alone.
     /// ServiceAccounts.
@@ -172,12 +183,7 @@ resources! {
         ..PLAIN
     };
     /// NetworkPolicies.
-    NETWORK_POLICIES: NetworkPolicy<'a> = Resource {
-        group: "networking.k8s.io",
-        kind: "NetworkPolicy",
-        resource: "networkpolicies",
-        ..PLAIN
-    };
+    NETWORK_POLICIES: NetworkPolicy<'a> = network_policies(&[Operation::Create, Operation::Update]);
     /// Namespaces.
     NAMESPACES = Resource {
         group: "",
@@ -264,6 +270,10 @@ resources! {
         operations: &[Operation::Create],
         ..PLAIN
     };
+    /// NetworkPolicies that are changed.
+    CHANGED_NETWORK_POLICIES = network_policies(&[Operation::Update]);
+    /// NetworkPolicies that are deleted.
+    DELETED_NETWORK_POLICIES = network_policies(&[Operation::Delete]);
 }
 
 /// A resource of the API that policies judge by itself, and the operations that they are asked about.
@@ -317,6 +327,11 @@ impl Resource {
     pub fn changes_through(&self, subresource: &str) -> bool {
         let is_harmless = || self.harmless.iter().any(|(harmless, _)| *harmless == subresource);
         subresource == self.subresource() || self.subresource().is_empty() && !is_harmless()
+    }
+
+    /// True if policies are asked about deletions. Such a row has no other operation: a webhook sends deletions by themselves.
+    pub fn is_deletion(&self) -> bool {
+        self.operations == [Operation::Delete]
     }
 
     /// True for a kind that is not of Kubernetes itself, which a cluster need not serve.

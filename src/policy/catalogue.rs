@@ -235,6 +235,11 @@ pub fn find(id: &str) -> Option<&'static Entry> {
 }
 
 impl Entry {
+    /// True if it judges some objects when they are deleted.
+    pub fn judges_deletions(&self) -> bool {
+        self.meta.kinds.iter().any(|kinds| kinds.is_deletion())
+    }
+
     /// The policy with these settings (a JSON object), in a configuration with these groups in `breakGlass`.
     ///
     /// # Errors

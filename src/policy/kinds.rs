@@ -31,6 +31,11 @@ impl Kinds<'_> {
             Self::Named(named) => is_of_kind(named, request),
         }
     }
+
+    /// True if these objects are judged when they are deleted, and only then.
+    pub fn is_deletion(self) -> bool {
+        matches!(self, Self::Resource(row) if row.is_deletion())
+    }
 }
 
 /// True if a request is about a resource, or about a subresource through which what policies read of it can change.

@@ -19,13 +19,14 @@ pub struct Right {
 }
 
 /// Rights of the server without further settings: group, resources, name, verbs (`deploy/base/rbac.yaml`).
-const ALWAYS: [(&str, &[&str], &str, &[&str]); 10] = [
+const ALWAYS: [(&str, &[&str], &str, &[&str]); 11] = [
     ("", &["serviceaccounts", "namespaces"], "", &["get", "list", "watch"]),
     ("networking.k8s.io", &["networkpolicies"], "", &["list", "watch"]),
     ("cilium.io", &["ciliumnetworkpolicies", "ciliumclusterwidenetworkpolicies"], "", &["list", "watch"]),
     ("projectcalico.org", &["networkpolicies", "globalnetworkpolicies"], "", &["list", "watch"]),
     ("crd.projectcalico.org", &["networkpolicies", "globalnetworkpolicies"], "", &["list", "watch"]),
     ("policy.networking.k8s.io", &["clusternetworkpolicies"], "", &["list", "watch"]),
+    ("", &["pods"], "", &["list", "watch"]),
     ("", &["replicationcontrollers"], "", &["get"]),
     ("apps", &["replicasets", "deployments", "statefulsets", "daemonsets"], "", &["get"]),
     ("batch", &["jobs", "cronjobs"], "", &["get"]),

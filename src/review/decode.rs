@@ -8,7 +8,7 @@ use super::salvage::salvage;
 use super::{NoUid, Review};
 use crate::object::mapping::{self, Mapping};
 use crate::object::memory::Limit;
-use crate::object::{Object, Text, Workloads};
+use crate::object::{Object, Shape, Text, Workloads};
 use crate::request::{Kind, Operation, Request, Resource, Source, User};
 
 const V1: &str = "admission.k8s.io/v1";
@@ -101,6 +101,11 @@ pub fn decode<'a>(bytes: &'a [u8], workloads: &Workloads, received: Timestamp) -
         }
     } else if request.operation != Operation::Delete {
         review.unreadable = Some("the review has no object".to_owned());
+    } else if request.name.is_empty()
+        && let Some(Ok(old)) = request.old.map(|old| Object::read(old, Shape::Metadata))
+    {
+        // The deletion of a collection names none of its objects.
+        request.name = old.metadata().name().to_owned().into();
     }
     Ok(review)
 }

@@ -107,7 +107,7 @@ async fn serves(client: &Client, listed: &Listed) -> Result<bool, ListError> {
 impl World for Known {
     fn known(&self, question: &Question) -> Option<Answer> {
         let kind = match question {
-            Question::Owner { .. } => return self.objects.known(question),
+            Question::Owner { .. } | Question::RunningPods { .. } => return self.objects.known(question),
             Question::Namespace { .. } => "Namespace",
             Question::ServiceAccount { .. } => "ServiceAccount",
             Question::NetworkPolicies { .. } => "NetworkPolicy",

@@ -119,6 +119,9 @@ async fn record_reload(app: &App, reload: Reload) {
     let body = match &reload {
         Reload::Taken { old, new, weaker, warnings, .. } => {
             warn(warnings);
+            if let Some(cluster) = &app.cluster {
+                cluster.follow_pods(app.snapshot.load().asks_for_pods());
+            }
             app.metrics.configured(new.digest());
             app.metrics.configuration_fallback.set(0);
             app.metrics.configuration_refused.set(0);

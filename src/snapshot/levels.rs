@@ -37,6 +37,7 @@ impl Levels {
             mode: demand.mode.min(scope.labels),
             configured: demand.mode,
             strict_updates: false,
+            enforces_deletes: false,
             label: Some(demand),
             ..run.policy.clone()
         };

@@ -113,6 +113,7 @@ impl Scope {
                     own.mode = own.mode.max(policy.mode);
                     own.configured = own.configured.max(policy.configured);
                     own.strict_updates |= policy.strict_updates;
+                    own.enforces_deletes |= policy.enforces_deletes;
                 }
                 None => {
                     self.policies.push(policy.clone());

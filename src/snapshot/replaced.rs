@@ -14,6 +14,7 @@ pub fn without_replaced(policies: Vec<ActivePolicy>, version: Version) -> Vec<Ac
                 && other.mode >= one.mode
                 && other.configured >= one.configured
                 && other.strict_updates >= one.strict_updates
+                && other.enforces_deletes >= one.enforces_deletes
         })
     };
     let kept: Vec<bool> = policies.iter().map(|policy| !is_replaced(policy)).collect();

@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{LABELS, Scope, Snapshot};
+use crate::engine::ActivePolicy;
 use crate::exception::{Exceptions, Shared};
 use crate::mode::Mode;
 use crate::object::Workloads;
@@ -37,6 +38,8 @@ pub enum Change {
     Mode,
     /// `updates`: strict or lenient.
     Updates,
+    /// `deletes`: enforce or warn.
+    Deletes,
     /// The settings. Two settings have no order, so that every change counts as weaker.
     Settings,
     /// The version of the Pod Security Standards that it follows.
@@ -190,8 +193,12 @@ fn scopes(old: &Scope, new: &Scope, namespace: &str) -> Vec<Weaker> {
         .map(|(meta, from, to)| weaker(meta.id, Change::Mode, from.as_str(), to.as_str()))
         .collect();
     let still_runs = |meta: &Meta| new.modes().any(|(other, mode)| std::ptr::eq(other, meta) && mode > Mode::Off);
-    let lenient = old.stricter_than(new).filter(|meta| still_runs(meta));
-    found.extend(lenient.map(|meta| weaker(meta.id, Change::Updates, "strict", "lenient")));
+    let mut compare = |strict: fn(&ActivePolicy) -> bool, change, from: &str, to: &str| {
+        let lenient = old.stricter_than(new, strict).filter(|meta| still_runs(meta));
+        found.extend(lenient.map(|meta| weaker(meta.id, change, from, to)));
+    };
+    compare(|policy| policy.strict_updates, Change::Updates, "strict", "lenient");
+    compare(|policy| policy.enforces_deletes, Change::Deletes, "enforce", "warn");
     let none = Value::Object(serde_json::Map::new());
     for (meta, _) in old.modes().filter(|(meta, _)| still_runs(meta)) {
         let of = |scope: &Scope| scope.settings.get(meta.id).unwrap_or(&none).to_string();

@@ -81,6 +81,7 @@ impl Entry<'_> {
     /// `enforce.portcullis.dev` for the one with the Pods; others name their first resource too. One with nothing but what settings
     /// name has its group besides, so that no two have the same name.
     pub(super) fn name(&self, name: &str) -> String {
+        let name = &if self.sends_deletions() { format!("{name}-deleted") } else { name.to_owned() };
         let plain = self.sent.iter().find(|one| one.is_plain());
         match (plain.map(|one| one.source), self.sent.first()) {
             (Some(Kinds::Resource(row)), _) => format!("{name}-{}.portcullis.dev", row.resource.replace('/', "-")),
@@ -100,6 +101,11 @@ impl Entry<'_> {
     /// True if it sends objects of that group.
     pub(super) fn sends(&self, group: &str) -> bool {
         self.sent.iter().any(|one| one.group == group)
+    }
+
+    /// True if it sends deletions, and then nothing else.
+    pub(super) fn sends_deletions(&self) -> bool {
+        self.sent.iter().any(|one| one.source.is_deletion())
     }
 
     /// Its rules: exactly the kinds, subresources and operations that are judged, one rule for what differs in its name alone.

@@ -1,6 +1,7 @@
 //! The resources that webhooks send, each once, whichever and however many policies judge its objects.
 
 use std::borrow::Cow;
+use std::cmp::Reverse;
 
 use crate::object::resource::Condition;
 use crate::object::{Scope, Workload};
@@ -48,15 +49,20 @@ impl Sent<'_> {
         self.scope != Scope::Cluster || self.group.is_empty() && resource == "namespaces"
     }
 
-    /// True if it has a webhook of its own: Secrets, so that what holds for them holds for nothing else, and what is sent on a
-    /// condition.
+    /// True if it has a webhook of its own, so that what holds for it holds for nothing else: Secrets, deletions, and what is sent on
+    /// a condition.
     pub(super) fn is_alone(&self) -> bool {
         let is_secret = match self.source {
             Kinds::Resource(row) => row.is_secret(),
             Kinds::Named(named) => named.is_secret(),
             Kinds::Pods | Kinds::Settings => false,
         };
-        is_secret || self.condition().is_some()
+        is_secret || self.source.is_deletion() || self.condition().is_some()
+    }
+
+    /// True if it is the same resource, and both are deleted or neither.
+    fn is_same(&self, other: &Self) -> bool {
+        self.group == other.group && self.name == other.name && self.source.is_deletion() == other.source.is_deletion()
     }
 
     /// The condition on which it is sent: the one that all have who judge objects through it.
@@ -97,7 +103,7 @@ pub(super) fn sent<'s>(judged: impl Iterator<Item = Kinds<'s>>, of_pods: &[OfPod
     let mut found: Vec<Sent<'s>> = Vec::new();
     for kinds in all {
         for new in of_kinds(kinds, of_pods) {
-            let Some(position) = found.iter().position(|one| one.group == new.group && one.name == new.name) else {
+            let Some(position) = found.iter().position(|one| one.is_same(&new)) else {
                 found.push(new);
                 continue;
             };
@@ -112,11 +118,12 @@ pub(super) fn sent<'s>(judged: impl Iterator<Item = Kinds<'s>>, of_pods: &[OfPod
     found
 }
 
-fn order(kinds: Kinds<'_>) -> Option<(&str, &str, bool)> {
+/// Of rows of the same resource, the one with the most operations comes first.
+fn order(kinds: Kinds<'_>) -> Option<(&str, &str, bool, Reverse<usize>)> {
     match kinds {
         Kinds::Pods | Kinds::Settings => None,
-        Kinds::Resource(row) => Some((row.resource, row.path_group(), false)),
-        Kinds::Named(named) => Some((&named.resource, &named.group, true)),
+        Kinds::Resource(row) => Some((row.resource, row.path_group(), false, Reverse(row.operations.len()))),
+        Kinds::Named(named) => Some((&named.resource, &named.group, true, Reverse(0))),
     }
 }
 

@@ -93,6 +93,7 @@ fn active(meta: &'static Meta, validator: impl Validator + 'static) -> ActivePol
         mode: Mode::Enforce,
         configured: Mode::Enforce,
         strict_updates: false,
+        enforces_deletes: false,
         label: None,
     }
 }

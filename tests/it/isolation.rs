@@ -6,6 +6,7 @@ mod judged;
 mod kinds;
 mod model;
 mod oracle;
+mod removal;
 
 use std::future::{Future, ready};
 use std::pin::Pin;

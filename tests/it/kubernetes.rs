@@ -28,6 +28,7 @@ mod joined;
 mod labelled;
 mod labels;
 mod large;
+mod last_policy;
 mod latecomers;
 mod leak;
 mod literal_secrets;

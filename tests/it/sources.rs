@@ -49,7 +49,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "snapshot",
         ],
     ),
-    ("webhooks", &["mode", "object", "operation", "policy", "snapshot"]),
+    ("webhooks", &["mode", "object", "operation", "policy", "request", "snapshot"]),
     ("preflight", &["exception", "mode", "snapshot", "webhooks"]),
     ("backstop", &["engine", "mode", "pod_security", "policy", "snapshot", "webhooks"]),
     ("mutation", &["decision", "engine", "mode", "object", "patch", "policy", "request", "snapshot", "steps"]),

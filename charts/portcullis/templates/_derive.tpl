@@ -11,13 +11,13 @@ program knows of its policies, profiles and kinds. A test compares both for many
 {{- $configuration := $root.Values.configuration -}}
 {{- $rank := dict "off" 0 "false" 0 "audit" 1 "warn" 2 "enforce" 3 -}}
 {{- $profile := get $data.profiles ($configuration.profile | default "") | default dict -}}
-{{- $top := dict "modes" (deepCopy ($profile.modes | default dict)) "settings" dict -}}
+{{- $top := dict "modes" (deepCopy ($profile.modes | default dict)) "settings" dict "keys" dict -}}
 {{- include "portcullis.layer" (dict "layer" $top "written" $configuration "ceiling" ($profile.ceiling | default "enforce") "defaults" "off") -}}
 {{- $layers := list $top -}}
 {{- $byName := dict -}}
 {{- $raises := list -}}
 {{- range $entry := $configuration.namespaces -}}
-  {{- $layer := dict "modes" (deepCopy $top.modes) "settings" (deepCopy $top.settings) -}}
+  {{- $layer := dict "modes" (deepCopy $top.modes) "settings" (deepCopy $top.settings) "keys" (deepCopy $top.keys) -}}
   {{- include "portcullis.layer" (dict "layer" $layer "written" $entry "ceiling" $top.ceiling "defaults" $top.defaults) -}}
   {{- $layers = append $layers $layer -}}
   {{- range $name := $entry.match.names -}}{{- $_ := set $byName $name $layer -}}{{- end -}}
@@ -53,9 +53,10 @@ program knows of its policies, profiles and kinds. A test compares both for many
     {{- end -}}
     {{- range $kind := $policy.kinds -}}
       {{- $mode := $strongest -}}
-      {{- with $policy.warns -}}
-        {{- $isRaised := eq (toString (get (get $layer.settings $policy.id | default dict) .unless)) "enforce" -}}
-        {{- if and (eq .kind $kind) (not $isRaised) -}}{{- $mode = min $mode 2 -}}{{- end -}}
+      {{- range $warns := $policy.warns -}}
+        {{- $written := get (hasKey $warns "key" | ternary $layer.keys $layer.settings) $policy.id | default dict -}}
+        {{- $isRaised := eq (toString (get $written ($warns.key | default $warns.setting))) $warns.unless -}}
+        {{- if and (eq $warns.kind $kind) (not $isRaised) -}}{{- $mode = min $mode 2 -}}{{- end -}}
       {{- end -}}
       {{- if gt (int $mode) 0 -}}
         {{- if $policy.defaults -}}
@@ -113,6 +114,11 @@ program knows of its policies, profiles and kinds. A test compares both for many
 {{- range $id, $policy := .written.policies -}}
   {{- if hasKey ($policy | default dict) "mode" -}}{{- $_ := set $layer.modes $id (toString $policy.mode) -}}{{- end -}}
   {{- if hasKey ($policy | default dict) "settings" -}}{{- $_ := set $layer.settings $id ($policy.settings | default dict) -}}{{- end -}}
+  {{- $keys := get $layer.keys $id | default dict -}}
+  {{- range $key := list "updates" "deletes" -}}
+    {{- if hasKey ($policy | default dict) $key -}}{{- $_ := set $keys $key (get $policy $key) -}}{{- end -}}
+  {{- end -}}
+  {{- $_ := set $layer.keys $id $keys -}}
 {{- end -}}
 {{- end -}}
 
@@ -188,9 +194,9 @@ program knows of its policies, profiles and kinds. A test compares both for many
     {{- else -}}
       {{- $group := first $kind.rule.apiGroups -}}
       {{- range $name := $kind.rule.resources -}}
-        {{- $found = append $found (dict "group" $group "name" $name "operations" $kind.rule.operations "scope" $kind.rule.scope "alone" $kind.alone "condition" $kind.condition) -}}
+        {{- $found = append $found (dict "group" $group "name" $name "operations" $kind.rule.operations "scope" $kind.rule.scope "alone" (or $kind.alone $kind.deletion) "condition" $kind.condition "deletion" $kind.deletion) -}}
       {{- end -}}
-      {{- $_ := set $sources (printf "%s %s 0 %s" $kind.resource $group $kind.key) (dict "key" $kind.key "found" $found "resource" $kind.resource) -}}
+      {{- $_ := set $sources (printf "%s %s 0 %d %s" $kind.resource $group (sub 9 (len $kind.rule.operations)) $kind.key) (dict "key" $kind.key "found" $found "resource" $kind.resource) -}}
     {{- end -}}
   {{- end -}}
 {{- end -}}
@@ -206,7 +212,7 @@ program knows of its policies, profiles and kinds. A test compares both for many
 {{- range $order := keys $sources | sortAlpha -}}
   {{- $source := get $sources $order -}}
   {{- range $one := $source.found -}}
-    {{- $place := printf "%s %s" $one.group $one.name -}}
+    {{- $place := printf "%s %s%s" $one.group $one.name (ternary " deleted" "" ($one.deletion | default false)) -}}
     {{- $known := get $index $place -}}
     {{- if $known -}}
       {{- $_ := set $known "kinds" (append $known.kinds $source.key) -}}
@@ -298,7 +304,7 @@ program knows of its policies, profiles and kinds. A test compares both for many
   {{- if and $names $isRaised (or $isSelected $holdsTop) -}}
     {{- $selector := prepend $labels (dict "key" "kubernetes.io/metadata.name" "operator" $operator "values" $names) -}}
     {{- $key := printf "%t %s" $holdsTop (toJson $selector) -}}
-    {{- if $one.alone -}}{{- $key = printf "alone %s" $one.name -}}{{- end -}}
+    {{- if $one.alone -}}{{- $key = printf "alone %s %t" $one.name ($one.deletion | default false) -}}{{- end -}}
     {{- $entry := get $index $key -}}
     {{- if $entry -}}
       {{- $_ := set $entry "sent" (append $entry.sent $one) -}}
@@ -328,15 +334,17 @@ program knows of its policies, profiles and kinds. A test compares both for many
     {{- end -}}
   {{- end -}}
   {{- $first := first $entry.sent -}}
-  {{- $name := printf "%s-%s.%s" $part.name ($first.name | replace "/" "-") ($first.group | default "core") -}}
+  {{- $partName := printf "%s%s" $part.name (ternary "-deleted" "" ($first.deletion | default false)) -}}
+  {{- $name := printf "%s-%s.%s" $partName ($first.name | replace "/" "-") ($first.group | default "core") -}}
   {{- if and $plain $plain.resource -}}
-    {{- $name = printf "%s-%s" $part.name ($plain.resource | replace "/" "-") -}}
+    {{- $name = printf "%s-%s" $partName ($plain.resource | replace "/" "-") -}}
   {{- else if $plain -}}
     {{- $name = $part.name -}}
   {{- end -}}
   {{- $client := dict "service" (dict "name" "portcullis" "namespace" $given.own "path" $given.path "port" 443) -}}
   {{- with $given.root.Values.certificate.caBundle -}}{{- $_ := set $client "caBundle" (b64enc .) -}}{{- end -}}
   {{- $conditions := list (dict "name" "not-the-api-server" "expression" "request.userInfo.username != \"system:apiserver\"") -}}
+  {{- if $first.deletion -}}{{- $conditions = append $conditions $given.data.cleaners -}}{{- end -}}
   {{- range $one := $entry.sent -}}
     {{- if and (eq $one.group $given.data.changesRights.group) (eq (len $conditions) 1) -}}
       {{- $conditions = append $conditions $given.data.changesRights.condition -}}

@@ -5,6 +5,10 @@
 //! With `countsOpen: false` it is not where those that select it together allow everything in that direction
 //! (`src/facts/network_policy/openness.rs` says what everything is). Cilium's and Calico's own kinds and ClusterNetworkPolicies count
 //! where the API server serves them (`src/facts/network_policy/isolation.rs` says how they add up).
+//!
+//! A NetworkPolicy that is changed or deleted is judged by the Pods that it leaves without isolation (`removal.rs`).
+
+mod removal;
 
 use std::sync::Arc;
 
@@ -16,6 +20,7 @@ use crate::facts::{
     Direction, Facts, Isolation, Lookup, NetworkPolicies, NetworkPolicy, Pending, ServiceAccount, Subject,
 };
 use crate::object::Pod;
+use crate::object::resource::{CHANGED_NETWORK_POLICIES, DELETED_NETWORK_POLICIES};
 use crate::policy::{Allowed, Control, Fields, Kinds, Meta, Policy, Report, Severity, Validator, quoted};
 use crate::request::Request;
 
@@ -56,10 +61,17 @@ impl Policy for UnisolatedPods {
               deploy/network-policies.md says how.",
         fix: "create a NetworkPolicy in the namespace whose podSelector selects the pod and whose policyTypes name \
               Ingress and Egress (podSelector: {} without entries denies all by default), and leave hostNetwork off",
-        kinds: &[Kinds::Pods],
+        kinds: &[
+            Kinds::Pods,
+            Kinds::Resource(CHANGED_NETWORK_POLICIES),
+            Kinds::Resource(DELETED_NETWORK_POLICIES),
+        ],
         fields: &[
             Fields::of(&["metadata.labels"]).allow(&[Allowed::Words("labels that a NetworkPolicy selects")]),
             Fields::of(&["spec.hostNetwork"]).allow(&[Allowed::Absent, Allowed::Value("false")]),
+            Fields::of(&["spec.podSelector"]).allow(&[Allowed::Words(
+                "in a NetworkPolicy that is changed: what leaves every running Pod isolated that was isolated before, and so for one                  that is deleted. Otherwise it is warned of, unless the policy has `updates: strict` or `deletes: enforce`",
+            )]),
         ],
         changes: &[],
         controls: &[Control { standard: "NSA/CISA Kubernetes Hardening Guidance", name: "Network policies" }],
@@ -68,6 +80,11 @@ impl Policy for UnisolatedPods {
 
 impl Validator for UnisolatedPods {
     fn judge(&self, request: &Request<'_>, facts: &Facts<'_>, report: &mut Report) -> Result<(), Pending> {
+        if Kinds::Resource(CHANGED_NETWORK_POLICIES).cover(request)
+            || Kinds::Resource(DELETED_NETWORK_POLICIES).cover(request)
+        {
+            return removal::judge(self, request, facts, report);
+        }
         for pod in request.pods() {
             if pod.is_on_host_network() {
                 report.add(
@@ -79,6 +96,10 @@ impl Validator for UnisolatedPods {
             }
         }
         Ok(())
+    }
+
+    fn depends_on_others(&self, kinds: Kinds<'_>) -> bool {
+        kinds != Kinds::Pods
     }
 }
 

@@ -71,6 +71,11 @@ fn lenient_updates_other_settings_an_older_standard_and_a_lost_kind_are_weaker()
         [other("unisolated-pods", "*", Change::Updates, "strict", "lenient")]
     );
     assert_eq!(change(&policies(""), &policies(", updates: strict")), []);
+    assert_eq!(
+        change(&policies(", deletes: enforce"), &policies(", deletes: warn")),
+        [other("unisolated-pods", "*", Change::Deletes, "enforce", "warn")]
+    );
+    assert_eq!(change(&policies(""), &policies(", deletes: enforce")), []);
     let fewer = ", settings: {directions: []}";
     assert_eq!(
         change(&policies(""), &policies(fewer)),

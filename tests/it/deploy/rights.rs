@@ -235,7 +235,12 @@ fn without_any_one_of_them_something_fails() {
             tried += 1;
         }
     }
-    assert_eq!(tried, 43);
+    assert_eq!(tried, 45);
+}
+
+/// True for a right on a kind of policies that others than Kubernetes define.
+fn is_of_policies(right: &Right) -> bool {
+    !right.group.is_empty() && policy_kinds::CRDS.iter().any(|kind| kind.group == right.group)
 }
 
 /// Asserts the failure that a missing right causes.
@@ -265,8 +270,8 @@ fn fails(plane: &Plane, right: &Right) {
             }
             program.says(&["are weaker than derived", "the Lease for repairs", verb, "forbidden"]);
         }
-        (_, verb) if !right.group.is_empty() && policy_kinds::CRDS.iter().any(|kind| kind.group == right.group) => {
-            let name = format!("{}.{}", right.resource, right.group);
+        (resource, verb) if resource == "pods" || is_of_policies(right) => {
+            let name = if right.group.is_empty() { resource.to_owned() } else { format!("{resource}.{}", right.group) };
             let line =
                 if verb == "list" { format!("{name}: forbidden") } else { format!("{name}: the watch is broken") };
             let program = program.ready();

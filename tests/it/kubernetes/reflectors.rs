@@ -1,7 +1,7 @@
 //! What the stores cost, and whether they are right after the API server was killed.
 //!
-//! `PORTCULLIS_REFLECTOR_OBJECTS=5000` sets the number of NetworkPolicies; there are two namespaces for five of them. The figures are
-//! printed.
+//! `PORTCULLIS_REFLECTOR_OBJECTS=5000` sets the number of NetworkPolicies; there are two namespaces for five of them, and four Pods for
+//! one. The figures are printed.
 
 use std::time::Instant;
 
@@ -12,10 +12,12 @@ use super::eventually;
 use super::objects::{pod, spec};
 use super::plane::Plane;
 use super::process::Portcullis;
-use super::space::{Space, isolation};
+use super::space::{Space, account, isolation};
 
 /// NetworkPolicies without the variable.
 const POLICIES: usize = 50;
+/// Threads that make Pods.
+const MAKERS: usize = 8;
 /// Pods that violate, tried while the API server comes back.
 const TRIES: usize = 50;
 
@@ -23,6 +25,19 @@ fn labelled(name: &str, app: &str) -> Value {
     let mut pod = pod(name, spec());
     pod["metadata"]["labels"] = json!({"app": app});
     pod
+}
+
+/// Makes the Pods of every namespace whose number leaves this rest.
+fn make_pods(plane: &Plane, namespaces: usize, pods: usize, part: usize) {
+    for number in (part..namespaces).step_by(MAKERS) {
+        let space = Space::named(&plane.admin, &format!("it-{number}"));
+        space.create("serviceaccounts", &account("web", None)).admitted();
+        for pod in (number..pods).step_by(namespaces) {
+            let mut object = labelled(&format!("pod-{pod}"), &format!("app-{}", pod % (pods / 4)));
+            object["metadata"]["labels"]["pod-template-hash"] = format!("{number:010x}").into();
+            space.create("pods", &object).admitted();
+        }
+    }
 }
 
 #[test]
@@ -44,7 +59,14 @@ fn the_stores_are_right_after_the_api_server_was_killed() {
             "ports": [{"port": 443}, {"port": 5432}]}]);
         space.create("networkpolicies", &policy).admitted();
     }
-    println!("{namespaces} namespaces and {policies} NetworkPolicies made in {:?}", made.elapsed());
+    let pods = policies * 4;
+    std::thread::scope(|scope| {
+        for part in 0..MAKERS {
+            let plane = &plane;
+            scope.spawn(move || make_pods(plane, namespaces, pods, part));
+        }
+    });
+    println!("{namespaces} namespaces, {policies} NetworkPolicies and {pods} Pods made in {:?}", made.elapsed());
 
     let space = Space::open(&plane, "it-reflectors");
     for app in ["stays", "goes"] {
@@ -86,6 +108,12 @@ fn the_stores_are_right_after_the_api_server_was_killed() {
         space.create("pods", &labelled(app, app)).admitted();
     }
     space.create("pods", &labelled("web", "goes")).refused();
+    eventually("the new Pod is known", || {
+        space
+            .delete_dry("networkpolicies", "comes")
+            .warns("unisolated-pods: . must not leave running Pods")
+            .then_some(())
+    });
     let mut names: Vec<String> =
         space.list("pods").iter().map(|pod| pod["metadata"]["name"].as_str().expect("a name").to_owned()).collect();
     names.sort();

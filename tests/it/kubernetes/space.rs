@@ -74,6 +74,10 @@ impl Space {
         self.client.call(Method::DELETE, &format!("{}/{name}", self.path(resource)), None)
     }
 
+    pub(crate) fn delete_dry(&self, resource: &str, name: &str) -> Answer {
+        self.client.call(Method::DELETE, &format!("{}/{name}?dryRun=All", self.path(resource)), None)
+    }
+
     pub(crate) fn get(&self, resource: &str, name: &str) -> Answer {
         self.client.call(Method::GET, &format!("{}/{name}", self.path(resource)), None)
     }

@@ -1,7 +1,7 @@
 //! Configurations that reach every branch of the derivation of webhooks, as the value `configuration` of the chart.
 
 /// `null` takes away what the chart's own values hold.
-pub(super) const CONFIGURATIONS: [&str; 91] = [
+pub(super) const CONFIGURATIONS: [&str; 97] = [
     // Profiles, ceilings and defaults.
     "{}",
     "{profile: null}",
@@ -22,6 +22,16 @@ pub(super) const CONFIGURATIONS: [&str; 91] = [
     "{profile: hardened, policies: {routine-admins: {mode: 'off'}, literal-secrets: {mode: 'off'}}, namespaces: [{match: {names:
       [pay, bank]}, policies: {ad-hoc-edits: {mode: audit, settings: {namespaces: [bank, other]}}}, relax: true}]}",
     "{profile: hardened}",
+    // NetworkPolicies that are changed or deleted, which are warned of unless a key says otherwise.
+    "{profile: null, defaults: off, policies: {unisolated-pods: {mode: enforce}}}",
+    "{profile: null, defaults: off, policies: {unisolated-pods: {mode: enforce, deletes: enforce}}}",
+    "{profile: null, defaults: off, policies: {unisolated-pods: {mode: enforce, updates: strict}, open-ingress: {mode: warn}}}",
+    "{profile: hardened, policies: {unisolated-pods: {deletes: enforce, updates: lenient}}, namespaces: [{match: {names: [pay]},
+      policies: {unisolated-pods: {deletes: warn}}, relax: true}, {match: {names: [free]}, ceiling: warn, relax: true}]}",
+    "{profile: hardened, ceiling: audit, policies: {unisolated-pods: {deletes: enforce}}, namespaces: [{match: {names: [pay, shop]},
+      ceiling: enforce}, {match: {names: [bank]}, policies: {unisolated-pods: {mode: off}}, relax: true}]}",
+    "{profile: hardened, policies: {open-egress: {mode: warn}}, namespaces: [{match: {names: [pay]}, policies: {unisolated-pods:
+      {deletes: enforce, updates: strict}}}]}",
     "{profile: hardened, defaults: 'off'}",
     "{profile: hardened, defaults: off}",
     "{profile: hardened, defaults: all}",

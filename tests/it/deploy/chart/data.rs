@@ -5,14 +5,15 @@ use std::sync::Arc;
 
 use portcullis::config::profile;
 use portcullis::object::resource::{
-    CLUSTER_ROLES, EPHEMERAL_CONTAINERS, GATEWAYS, NODE_PROXY, Resource, SERVICE_ACCOUNTS,
+    CHANGED_NETWORK_POLICIES, CLUSTER_ROLES, DELETED_NETWORK_POLICIES, EPHEMERAL_CONTAINERS, GATEWAYS, NODE_PROXY,
+    Resource, SERVICE_ACCOUNTS,
 };
 use portcullis::object::{Known, NamedKind, Workload, Workloads, plural};
 use portcullis::pod_security::Version;
 use portcullis::policy::catalogue::{self, Built, CATALOGUE};
 use portcullis::policy::defaults::Safety;
 use portcullis::policy::{Kinds, Meta, Validator};
-use portcullis::webhooks::CHANGES_RIGHTS;
+use portcullis::webhooks::{CHANGES_RIGHTS, not_a_cleaner};
 use serde_json::{Map, Value, json};
 
 use super::CHART;
@@ -27,6 +28,7 @@ fn the_chart_knows_the_policies_of_the_program() {
             "group": CLUSTER_ROLES.group,
             "condition": {"name": "not-an-update-that-changes-no-rights", "expression": CHANGES_RIGHTS},
         },
+        "cleaners": {"name": "not-a-controller-that-cleans-up", "expression": not_a_cleaner()},
         "kinds": kinds(),
         "named": NamedKind::all_known().map(named).collect::<Map<_, _>>(),
         "workloads": Workloads::built_in().iter().map(workload).collect::<Vec<_>>(),
@@ -55,13 +57,20 @@ fn a_policy_judges_the_kinds_of_those_that_it_replaces() {
 
 fn policy(entry: &catalogue::Entry) -> Value {
     let mut policy = json!({"id": entry.meta.id, "kinds": keys(entry.meta)});
-    if entry.meta.kinds.contains(&Kinds::Resource(NODE_PROXY)) {
-        // Only a warning there, unless this setting is `enforce`.
-        policy["warns"] = json!({"kind": key(Kinds::Resource(NODE_PROXY)), "unless": "nodes"});
-    }
-    // Only a warning there, whatever the settings.
-    for row in [SERVICE_ACCOUNTS, GATEWAYS].into_iter().filter(|row| warns(entry, Kinds::Resource(row))) {
-        policy["warns"] = json!({"kind": key(Kinds::Resource(row)), "unless": ""});
+    // Only a warning there, unless a setting, or a key beside the mode, has this value.
+    let warns: Vec<Value> = [
+        (NODE_PROXY, "setting", "nodes", "enforce"),
+        (SERVICE_ACCOUNTS, "setting", "", "enforce"),
+        (GATEWAYS, "setting", "", "enforce"),
+        (CHANGED_NETWORK_POLICIES, "key", "updates", "strict"),
+        (DELETED_NETWORK_POLICIES, "key", "deletes", "enforce"),
+    ]
+    .into_iter()
+    .filter(|(row, ..)| warns(entry, Kinds::Resource(row)))
+    .map(|(row, what, name, value)| json!({"kind": key(Kinds::Resource(row)), what: name, "unless": value}))
+    .collect();
+    if !warns.is_empty() {
+        policy["warns"] = warns.into();
     }
     if limits(entry) {
         // Its settings list the namespaces outside which it judges nothing.
@@ -81,7 +90,8 @@ fn policy(entry: &catalogue::Entry) -> Value {
 
 /// True if findings of the policy on these objects are warnings at most, with its own settings.
 fn warns(entry: &catalogue::Entry, kinds: Kinds<'_>) -> bool {
-    entry.meta.kinds.contains(&kinds) && validator(entry).is_some_and(|validator| validator.only_warns(kinds))
+    entry.meta.kinds.contains(&kinds)
+        && validator(entry).is_some_and(|validator| validator.only_warns(kinds) || validator.depends_on_others(kinds))
 }
 
 /// True if the policy judges nothing outside the namespaces of its settings.
@@ -129,11 +139,12 @@ fn profile(name: &str) -> Value {
 /// Every kind that some policy is asked about, in the order of webhooks and rules.
 fn kinds() -> Vec<Value> {
     let mut rows: Vec<&Resource> = Resource::all().chain([EPHEMERAL_CONTAINERS]).collect();
-    rows.sort_by_key(|row| (row.resource, row.path_group()));
+    rows.sort_by_key(|row| (row.resource, row.path_group(), std::cmp::Reverse(row.operations.len())));
     let rows = rows.into_iter().map(|row| {
         let mut kind = json!({
             "key": key(Kinds::Resource(row)),
             "resource": row.resource,
+            "deletion": row.is_deletion(),
             "selected": row.is_namespaced || row.resource == "namespaces",
             "rule": {
                 "apiGroups": [row.path_group()],
