@@ -1,7 +1,7 @@
 //! Configurations that reach every branch of the derivation of webhooks, as the value `configuration` of the chart.
 
 /// `null` takes away what the chart's own values hold.
-pub(super) const CONFIGURATIONS: [&str; 72] = [
+pub(super) const CONFIGURATIONS: [&str; 77] = [
     // Profiles, ceilings and defaults.
     "{}",
     "{profile: null}",
