@@ -56,10 +56,13 @@ fn its_commands_install_it_raise_a_namespace_and_remove_it() {
         }
     }
     let (observe, enforce) = (Value::from("observe.portcullis.dev"), Value::from("enforce.portcullis.dev"));
+    // Secrets and requests for tokens are sent alone.
+    let alone = ["observe-secrets.portcullis.dev", "observe-serviceaccounts-token.portcullis.dev"].map(Value::from);
+    let and_alone = |names: Vec<Value>| [names, alone.to_vec()].concat();
     let expected = [
-        ("apply", vec![observe.clone()]),
-        ("webhooks", vec![observe.clone()]),
-        ("apply", vec![enforce, observe, "observe-configmaps.portcullis.dev".into()]),
+        ("apply", and_alone(vec![observe.clone()])),
+        ("webhooks", and_alone(vec![observe.clone()])),
+        ("apply", and_alone(vec![enforce, observe, "observe-configmaps.portcullis.dev".into()])),
         ("delete", vec![]),
         ("delete", vec![]),
     ];

@@ -294,7 +294,7 @@ fn every_row_of_the_tables_names_its_resource() {
     custom_kinds::serve(Plane::shared());
     let workloads = Workloads::built_in();
     let workloads = workloads.iter().map(|row| (&*row.group, &*row.kind, &*row.resource, true));
-    let resources = Resource::all().map(|row| (row.group, row.kind, row.resource, row.is_namespaced));
+    let resources = Resource::all().map(|row| (row.path_group(), row.kind, row.resource, row.is_namespaced));
     for (group, kind, resource, is_namespaced) in workloads.chain(resources) {
         let path = if group.is_empty() { "/api/v1".to_owned() } else { format!("/apis/{group}/v1") };
         let answer = page(&Plane::shared().admin, &path);
