@@ -30,7 +30,7 @@ use crate::facts::{Facts, World};
 use crate::mode::Mode;
 use crate::object::Place;
 use crate::patch;
-use crate::policy::{About, Finding, Meta};
+use crate::policy::{About, Finding, Kinds, Meta};
 use crate::request::{Operation, Request};
 use crate::snapshot::{LABELS, RAISES, Snapshot};
 

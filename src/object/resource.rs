@@ -134,13 +134,7 @@ const fn connect(kind: &'static str, resource: &'static str) -> Resource {
 
 /// A row of NetworkPolicies.
 const fn network_policies(operations: &'static [Operation]) -> Resource {
-    Resource {
-        group: "networking.k8s.io",
-        kind: "NetworkPolicy",
-        resource: "networkpolicies",
-        operations,
-        ..PLAIN
-    }
+    Resource { group: "networking.k8s.io", kind: "NetworkPolicy", resource: "networkpolicies", operations, ..PLAIN }
 }
 
 resources! {

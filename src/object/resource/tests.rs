@@ -34,8 +34,7 @@ fn every_row_is_of_a_kind_without_pods_and_one_of_a_kind_has_the_struct() {
         let is_part = row.operations.iter().all(|operation| first.operations.contains(operation))
             && (row.operations.len() < first.operations.len() || row.condition.is_some())
             || row.is_deletion();
-        let is_part = is_part
-            && row.subresources.iter().all(|below| first.subresources.contains(below));
+        let is_part = is_part && row.subresources.iter().all(|below| first.subresources.contains(below));
         assert!(is_first || is_part && row.resource == first.resource, "{row:?}");
         // A CONNECT sends options, which are a kind of their own. A deletion sends the old object alone: no row has it beside
         // other operations.

@@ -33,7 +33,7 @@ impl World for Held {
                 let read = self.policies.iter().map(|policy| NetworkPolicy::read(policy.clone()).expect("a policy"));
                 Answer::NetworkPolicies(Arc::new(NetworkPolicies::from(read.collect::<Vec<_>>())))
             }
-            Question::Namespace { name } if name == "shop" => {
+            Question::Namespace { name, .. } if name == "shop" => {
                 Answer::Namespace(Arc::new(Namespace::default().terminating(self.is_terminating)))
             }
             question => panic!("nobody asks {question:?}"),

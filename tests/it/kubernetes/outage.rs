@@ -54,7 +54,10 @@ fn everything_enforced() -> String {
         let enforced = settings.map(|(_, settings)| format!("{{mode: enforce, settings: {settings}}}"));
         format!("  {id}: {}\n", enforced.unwrap_or_else(|| fixtures::enforced(id)))
     };
-    let configuration = format!("{shipped}policies:\n  unisolated-pods: {{deletes: enforce, updates: strict}}\n{}", left_out(&shipped).iter().map(line).collect::<String>());
+    let configuration = format!(
+        "{shipped}policies:\n  unisolated-pods: {{deletes: enforce, updates: strict}}\n{}",
+        left_out(&shipped).iter().map(line).collect::<String>()
+    );
     let missing: Vec<&str> = left_out(&configuration).iter().map(|entry| entry.meta.id).collect();
     assert_eq!(missing, [] as [&str; 0], "{configuration}");
     configuration

@@ -5,6 +5,7 @@
 //! none of them here.
 
 use std::fmt::Display;
+use std::sync::Arc;
 
 use crate::facts::{
     Direction, Facts, Isolation, Lookup, NetworkPolicies, NetworkPolicy, Pending, PodGroup, PodLabels, Subject,
@@ -83,8 +84,7 @@ fn add(request: &Request<'_>, facts: &Facts<'_>, report: &mut Report, message: i
         Operation::Delete => Place::object(),
         _ => Place::field(Path::root().fields("spec").fields("podSelector")),
     };
-    let is_terminating =
-        matches!(facts.namespace(&request.namespace)?, Lookup::Found(namespace) if namespace.is_terminating);
+    let is_terminating = matches!(facts.namespace(&request.namespace, &Arc::default())?, Lookup::Found(namespace) if namespace.is_terminating);
     if is_terminating || request.is_by_cleaner() {
         report.add_warning(place, message);
     } else {

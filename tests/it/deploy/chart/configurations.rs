@@ -1,7 +1,7 @@
 //! Configurations that reach every branch of the derivation of webhooks, as the value `configuration` of the chart.
 
 /// `null` takes away what the chart's own values hold.
-pub(super) const CONFIGURATIONS: [&str; 102] = [
+pub(super) const CONFIGURATIONS: [&str; 97] = [
     // Profiles, ceilings and defaults.
     "{}",
     "{profile: null}",
