@@ -70,7 +70,8 @@ impl Policy for UnisolatedPods {
             Fields::of(&["metadata.labels"]).allow(&[Allowed::Words("labels that a NetworkPolicy selects")]),
             Fields::of(&["spec.hostNetwork"]).allow(&[Allowed::Absent, Allowed::Value("false")]),
             Fields::of(&["spec.podSelector"]).allow(&[Allowed::Words(
-                "in a NetworkPolicy that is changed: what leaves every running Pod isolated that was isolated before, and so for one                  that is deleted. Otherwise it is warned of, unless the policy has `updates: strict` or `deletes: enforce`",
+                "in a NetworkPolicy that is changed: what leaves every running Pod isolated that was isolated before, and so for \
+                 one that is deleted. Otherwise it is warned of, unless the policy has `updates: strict` or `deletes: enforce`",
             )]),
         ],
         changes: &[],

@@ -38,11 +38,11 @@ fn running(space: &Space, node: &str) -> Value {
     json!({"apiVersion": "v1", "kind": "Pod", "name": "web", "uid": stored["metadata"]["uid"]})
 }
 
-/// The namespace as a user who may do everything in it.
+/// The namespace as a user who administers it.
 fn as_user(plane: &Plane, space: &Space, name: &str) -> Space {
     let binding = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
         "metadata": {"name": name.replace(':', ".")},
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "admin"},
         "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": name}]});
     let path = format!("/apis/rbac.authorization.k8s.io/v1/namespaces/{}/rolebindings", space.name);
     plane.admin.call(Method::POST, &path, Some(&binding)).admitted();
