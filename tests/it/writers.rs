@@ -139,7 +139,7 @@ fn an_update_that_changes_nothing_is_no_change() {
     let snapshot = configured(EDITS);
     let with = |field: &str, value: Value| {
         let mut object = service();
-        *object.pointer_mut(field).map_or_else(|| panic!("{field}"), |at| at) = value;
+        *object.pointer_mut(field).unwrap_or_else(|| panic!("{field}")) = value;
         object
     };
     let mut old = service();

@@ -54,9 +54,9 @@ impl Kept {
     /// Reports an update that takes the label away, or gives it a value that does not count.
     pub(super) fn judge(&self, before: &Metadata<'_>, now: &Metadata<'_>, report: &mut Report) {
         let Label { key, values } = &self.label;
-        let counts = |value: &&str| values.iter().any(|one| one == value);
-        let Some(had) = before.label(key).filter(counts) else { return };
-        if now.label(key).filter(counts).is_some() {
+        let counts = |value: &str| values.iter().any(|one| one == value);
+        let Some(had) = before.label(key).filter(|value| counts(value)) else { return };
+        if now.label(key).is_some_and(counts) {
             return;
         }
         let place = Place::field(Path::root().fields("metadata.labels").key(key));
