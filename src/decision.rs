@@ -9,6 +9,7 @@ mod finding_text;
 mod governing;
 mod granted;
 mod inherited;
+mod judged;
 mod labels;
 mod noticed;
 mod owner;
@@ -24,17 +25,18 @@ use std::time::Instant;
 
 use serde::Serialize;
 
-use crate::engine::{self, ActivePolicy, Failure, Outcome};
+use crate::engine::{self, Outcome};
 use crate::exception::{Containers, Subject};
 use crate::facts::{Facts, World};
 use crate::mode::Mode;
 use crate::object::Place;
 use crate::patch;
-use crate::policy::{About, Finding, Kinds, Meta};
+use crate::policy::{About, Meta};
 use crate::request::{Operation, Request};
 use crate::snapshot::{LABELS, RAISES, Snapshot};
 
-use self::cap::{cap, cap_on_writers, may_be_resolved_later};
+use self::cap::cap;
+use self::judged::judged;
 use self::labels::{InForce, LabelState};
 
 pub use break_glass::BreakGlass;
@@ -346,61 +348,5 @@ fn conclude(
         trouble: None,
         redacts: snapshot.redacts(),
         configuration: snapshot.digest().clone(),
-    }
-}
-
-/// The strongest mode that the policy takes on such objects. An object without pods is none of those that policies on Pods are for,
-/// where the policy judges its kind by name.
-fn limit(policy: &ActivePolicy, request: &Request<'_>) -> Mode {
-    let strongest = |is_of: &dyn Fn(Kinds<'_>) -> bool| {
-        policy.kinds().filter(|kinds| is_of(*kinds) && kinds.cover(request)).map(|kinds| policy.mode_on(kinds)).max()
-    };
-    let by_name = if request.pods().is_empty() { strongest(&|kinds| kinds != Kinds::Pods) } else { None };
-    by_name.or_else(|| strongest(&|_| true)).unwrap_or(Mode::Enforce)
-}
-
-/// The findings of one outcome, none on the object in a stronger mode than `cap`.
-fn judged(request: &Request<'_>, cap: Mode, outcome: &Outcome<'_>) -> Vec<ModedFinding> {
-    let policy = outcome.policy;
-    let configured = (policy.configured > policy.mode).then_some(policy.configured);
-    let cap = if policy.is_about_object() { cap } else { cap_on_writers(request) };
-    let cap = cap.min(limit(policy, request));
-    let judged = |finding: &Finding, failed| {
-        let warns = finding.is_warning || may_be_resolved_later(policy, request, finding);
-        let cap = if warns { cap.min(Mode::Warn) } else { cap };
-        let (place, message) = (finding.place.clone(), finding.message.clone());
-        ModedFinding {
-            meta: policy.meta,
-            place,
-            message,
-            mode: policy.mode.min(cap),
-            configured,
-            inherited: false,
-            alike: finding.alike.clone(),
-            is_of_owner: false,
-            failed,
-            exemption: None,
-            kind: FindingKind::Flaw,
-            count: finding.count,
-            text: OnceLock::new(),
-        }
-    };
-    match &outcome.result {
-        Ok(findings) => findings.iter().map(|finding| judged(finding, false)).collect(),
-        Err(failure) => {
-            let message = match failure {
-                Failure::Panicked => "could not be judged: the policy failed on this object; please report it",
-                Failure::Exhausted => {
-                    "could not be judged: the object, or the network policies that are for it, hold more than the policy may look at; split \
-                     them into smaller ones"
-                }
-                Failure::TimedOut => "could not be judged: the cluster did not answer in time; try again",
-            };
-            // The fact that did not arrive in time is about another object.
-            let depends_on_cluster = *failure == Failure::TimedOut;
-            let (place, message) = (Place::object(), message.to_owned());
-            let finding = Finding { place, message, depends_on_cluster, is_warning: false, alike: None, count: 1 };
-            vec![judged(&finding, true)]
-        }
     }
 }

@@ -6,7 +6,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::{BreakGlass, ModedFinding, may_be_resolved_later};
+use super::cap::may_be_resolved_later;
+use super::{BreakGlass, ModedFinding};
 use crate::engine::Outcome;
 use crate::exception::{Containers, Exception, Shared, Source, Subject};
 use crate::object::Object;

@@ -219,8 +219,8 @@ fn a_refusal_names_every_finding() {
     let space = Space::new(plane, "it-findings");
     let (inside, _) = flaws();
     let _portcullis = Portcullis::guard(plane, &[&space], &hardened(&inside), &[]);
-    // What needs a user namespace cannot stand beside what needs the node's.
-    let flaws = || inside.iter().filter(|flaw| flaw.policy != "proc-mounts");
+    // What needs a user namespace cannot stand beside what needs the node's, nor a token in the place of another volume.
+    let flaws = || inside.iter().filter(|flaw| !["proc-mounts", "long-lived-tokens"].contains(&flaw.policy));
     let mut bad = spec();
     flaws().for_each(|flaw| flaw.make(&mut bad));
     bad["initContainers"] = json!([{"name": "init", "image": "busybox"}]);

@@ -139,7 +139,9 @@ fn kubernetes_goes_on(space: &Space, late: &Space) {
         [("statefulsets", "StatefulSet"), ("replicationcontrollers", "ReplicationController"), ("jobs", "Job")]
     {
         let mut object = holder(kind, &format!("it-{resource}"), spec());
-        if kind != "Job" {
+        if kind == "Job" {
+            object["spec"]["suspend"] = false.into();
+        } else {
             object["spec"]["replicas"] = 1.into();
         }
         space.create(resource, &object).admitted();
@@ -226,7 +228,9 @@ fn each_write_by_an_administrator_is_warned_of_and_goes_through() {
     });
     assert!(answer.warns(&format!("{finding}\"joe\", a member of \"it-on-call\"")), "{answer:#?}");
     // What controllers make of it is theirs.
-    space.create("deployments", &holder("Deployment", "web", spec())).admitted();
+    let mut web = holder("Deployment", "web", spec());
+    web["spec"]["replicas"] = 1.into();
+    space.create("deployments", &web).admitted();
     eventually("its Pod is there", || (!space.list("pods").is_empty()).then_some(()));
     let by_controllers = portcullis.records().into_iter().filter(|record| record["kind"]["kind"] == "ReplicaSet");
     assert!(by_controllers.clone().count() > 0);
