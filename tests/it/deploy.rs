@@ -132,6 +132,10 @@ fn cluster() -> MutexGuard<'static, Plane> {
         LazyLock::new(|| Mutex::new(Plane::start(&["--with-controller-manager=false", "--audit-log"])));
     let plane = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
     plane.admin.call(Method::DELETE, SECRET, None);
+    // Those of the test before fail closed while nobody answers, and the roles that it changed could not be restored.
+    for resource in WEBHOOKS {
+        plane.admin.call(Method::DELETE, &webhooks_path(resource), None);
+    }
     kubectl(&plane, &["apply", "-k", "deploy"]);
     distrust_all(&plane);
     plane
