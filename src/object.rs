@@ -85,6 +85,7 @@ fn printed(path: &Path) -> String {
 pub struct Object<'a> {
     metadata: Metadata<'a>,
     pods: Vec<Pod<'a>>,
+    is_workload: bool,
     templates: Vec<&'a str>,
     content: Content<'a>,
     unread: Vec<Unread>,
@@ -127,7 +128,7 @@ impl<'a> Object<'a> {
             }
         }
         let Templates { pods, bytes, unread } = templates;
-        Ok(Self { metadata, pods, templates: bytes, unread, ..Self::default() })
+        Ok(Self { metadata, pods, is_workload: true, templates: bytes, unread, ..Self::default() })
     }
 
     /// Reads an object of an update, given the other one. A part that cannot be read and is equal in both, byte for byte,
@@ -146,13 +147,18 @@ impl<'a> Object<'a> {
     }
 
     fn pod(body: pod::Body<'a>) -> Self {
-        Self { pods: vec![Pod::bare(body)], ..Self::default() }
+        Self { pods: vec![Pod::bare(body)], is_workload: true, ..Self::default() }
     }
 
     /// The object's metadata.
     pub fn metadata(&self) -> &Metadata<'a> {
         // A Pod's metadata is the object's.
         self.pods.first().filter(|pod| !pod.is_template()).and_then(Pod::metadata).unwrap_or(&self.metadata)
+    }
+
+    /// True for an object of a kind that holds pods, with or without a template.
+    pub fn is_workload(&self) -> bool {
+        self.is_workload
     }
 
     /// The Pod, or each pod template; empty for other kinds.

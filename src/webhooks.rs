@@ -79,7 +79,7 @@ impl Target {
 pub fn validating(snapshot: &Snapshot, target: &Target) -> ValidatingWebhookConfiguration {
     let strongest = |by: By<'_>, kinds: &[Kinds<'_>]| match by {
         By::Name(namespace) => snapshot.strongest_on(namespace, |of| kinds.contains(&of)),
-        By::Label(entry) => snapshot.strongest_raised_on(entry, |of| kinds.contains(&of)),
+        By::Label(entry) => snapshot.strongest_raised_on(entry, None, |of| kinds.contains(&of)),
     };
     let sent = sent(snapshot.judged(), &of_pods(snapshot));
     let one_by = |name: String, raise, part: &RangeInclusive<Mode>, failure: &'static str, timeout| {

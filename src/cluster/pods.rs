@@ -24,6 +24,8 @@ use crate::lock::lock;
 
 /// Selects Pods that have not ended, and that NetworkPolicies apply to.
 const RUNNING: &str = "status.phase!=Succeeded,status.phase!=Failed,spec.hostNetwork=false";
+/// Pods in a page of a list.
+const PAGE: u32 = 100;
 /// Name of the watch.
 const NAME: &str = "pods";
 
@@ -82,10 +84,12 @@ impl Pods {
 
     /// The Pods of a namespace, if they have been listed.
     pub(super) fn known(&self, namespace: &str) -> Option<Answer> {
-        match &*self.state.borrow() {
+        // No lock on the state is held while Pods are waited for: `apply` changes the state.
+        let state = self.state.borrow().clone();
+        match state {
             State::Unwanted | State::Listing => None,
             State::Known => Some(Answer::RunningPods(Arc::new(lock(&self.stored).now.of(namespace)))),
-            State::Unread(why) => Some(Answer::Unavailable(why.clone())),
+            State::Unread(why) => Some(Answer::Unavailable(why)),
         }
     }
 
@@ -113,16 +117,22 @@ impl Pods {
     }
 
     fn apply(&self, event: &watcher::Event<PartialObjectMeta<Pod>>) {
-        let stored = &mut *lock(&self.stored);
-        match event {
-            watcher::Event::Init => stored.listed = Labelled::default(),
-            watcher::Event::InitApply(pod) => stored.listed.insert(&pod.metadata),
+        let mut stored = lock(&self.stored);
+        let replaced = match event {
+            watcher::Event::Init => std::mem::take(&mut stored.listed),
             watcher::Event::InitDone => {
-                stored.now = std::mem::take(&mut stored.listed);
-                self.state.send_replace(State::Known);
+                let listed = std::mem::take(&mut stored.listed);
+                std::mem::replace(&mut stored.now, listed)
             }
-            watcher::Event::Apply(pod) => stored.now.insert(&pod.metadata),
-            watcher::Event::Delete(pod) => stored.now.remove(&pod.metadata),
+            watcher::Event::InitApply(pod) => return stored.listed.insert(&pod.metadata),
+            watcher::Event::Apply(pod) => return stored.now.insert(&pod.metadata),
+            watcher::Event::Delete(pod) => return stored.now.remove(&pod.metadata),
+        };
+        // What is replaced may be large, and whoever reads the state may wait for Pods.
+        drop(stored);
+        drop(replaced);
+        if matches!(event, watcher::Event::InitDone) {
+            self.state.send_replace(State::Known);
         }
     }
 
@@ -137,7 +147,8 @@ impl Pods {
 }
 
 async fn watch(cluster: Arc<Cluster>) {
-    let config = watcher::Config::default().any_semantic().fields(RUNNING);
+    // In pages, which an API server makes of what it has stored, not of its cache: metadata may hold 256 KiB of annotations a Pod.
+    let config = watcher::Config::default().page_size(PAGE).fields(RUNNING);
     let events = watcher(Api::<PartialObjectMeta<Pod>>::all(cluster.client.clone()), config).default_backoff();
     let pods = &cluster.pods;
     cluster.follow(NAME, events, RESUMED, |event| pods.apply(event), |error| pods.failed(error)).await;

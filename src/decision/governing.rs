@@ -55,7 +55,9 @@ pub(super) fn at_once<'s>(
 ) -> Result<Cow<'s, Scope>, LabelState> {
     let namespace = request.governed_by();
     let mut scopes = (0..snapshot.raising().len()).filter_map(|entry| snapshot.raised_by(entry));
-    if namespace.is_empty() || !scopes.any(matters) {
+    // A Namespace whose name is generated has none yet.
+    let lives_in_none = namespace.is_empty() && !request.is_about_namespace();
+    if lives_in_none || !scopes.any(matters) {
         return Ok(base(snapshot, request));
     }
     if request.is_about_namespace() {
@@ -77,7 +79,8 @@ pub(super) fn at_once<'s>(
 /// The strongest mode that labels could give any policy on such requests.
 pub(super) fn raised(snapshot: &Snapshot, request: &Request<'_>) -> Mode {
     let covers = covers(snapshot, request);
-    let modes = (0..snapshot.raising().len()).map(|entry| snapshot.strongest_raised_on(entry, &covers));
+    let modes = (0..snapshot.raising().len())
+        .map(|entry| snapshot.strongest_raised_on(entry, Some(request.governed_by()), &covers));
     modes.max().unwrap_or(Mode::Off)
 }
 

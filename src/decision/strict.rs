@@ -1,8 +1,8 @@
 //! Updates that `updates: strict` spares: they change nothing that is judged, and without them a violating object could never go.
 //!
 //! Deletion in the foreground, and every finalizer, ends with an update: the garbage collector removes its finalizer or an
-//! ownerReference, the namespace controller ends a Namespace, and any other controller removes its finalizer from an object that is being
-//! deleted. What such an update may change is compared here; its findings are inherited as without `strict`.
+//! ownerReference, the namespace controller ends a Namespace, any other controller removes its finalizer from an object that is being
+//! deleted, and the controller of Jobs removes its finalizer from a Pod that has ended. What such an update may change is compared here; its findings are inherited as without `strict`.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -10,13 +10,8 @@ use serde_json::value::RawValue;
 
 use crate::request::{Operation, Request};
 
-/// Controllers of Kubernetes that end objects: their ServiceAccounts, and the user that they are where kube-controller-manager runs
-/// without `--use-service-account-credentials`.
-const ENDERS: [&str; 3] = [
-    "system:serviceaccount:kube-system:generic-garbage-collector",
-    "system:serviceaccount:kube-system:namespace-controller",
-    "system:kube-controller-manager",
-];
+/// The controller of Jobs, which takes its finalizer off Pods that have ended.
+const JOB_CONTROLLER: &str = "system:serviceaccount:kube-system:job-controller";
 /// Fields of the metadata by which an object is kept from ending.
 const HOLDS: [&str; 2] = ["finalizers", "ownerReferences"];
 /// Fields of the metadata that every write changes.
@@ -29,13 +24,13 @@ pub(super) fn spares(request: &Request<'_>) -> bool {
     let Some((sent, old)) = request.sent.zip(request.old) else { return false };
     let (Some(new), Some(old)) = (fields(sent), fields(old)) else { return false };
     let (Some(new_metadata), Some(old_metadata)) = (metadata(&new), metadata(&old)) else { return false };
-    let is_ender = ENDERS.contains(&request.user.name());
     // Finalizers of the namespace itself are in its spec, and the controller tells of its progress in its status.
     let beside: &[&str] = if request.is_about_namespace() { &["metadata", "spec", "status"] } else { &["metadata"] };
-    let is_ending = old_metadata.get("deletionTimestamp").is_some_and(|when| when.get() != "null")
-        && HOLDS.iter().all(|name| is_shorter(new_metadata.get(*name), old_metadata.get(*name)));
+    let is_released = HOLDS.iter().all(|name| is_shorter(new_metadata.get(*name), old_metadata.get(*name)));
+    let is_ending = old_metadata.get("deletionTimestamp").is_some_and(|when| when.get() != "null");
+    let is_counted = request.user.name() == JOB_CONTROLLER;
     request.operation == Operation::Update
-        && (is_ender || is_ending)
+        && (request.is_by_cleaner() || is_released && (is_ending || is_counted))
         && are_same(&new, &old, beside)
         && are_same(&new_metadata, &old_metadata, &[HOLDS.as_slice(), &BOOKKEEPING].concat())
 }

@@ -64,6 +64,8 @@ pub struct NetworkPolicy {
     place: Place,
     ingress: Option<Side>,
     egress: Option<Side>,
+    /// True if it is being deleted, and isolates until its finalizers are gone.
+    pub is_ending: bool,
 }
 
 /// A condition on what a policy selects.
@@ -139,9 +141,11 @@ struct Named {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Metadata {
     name: Option<String>,
     namespace: Option<String>,
+    deletion_timestamp: Option<serde::de::IgnoredAny>,
 }
 
 impl NetworkPolicy {
@@ -151,10 +155,11 @@ impl NetworkPolicy {
     /// If a field has the wrong type.
     pub fn read(object: serde_json::Value) -> Result<Self, serde_json::Error> {
         let metadata = Named::deserialize(&object)?.metadata;
+        let is_ending = metadata.as_ref().is_some_and(|metadata| metadata.deletion_timestamp.is_some());
         let (name, namespace) = metadata.map_or((None, None), |metadata| (metadata.name, metadata.namespace));
         let written = Written::deserialize(&object)?;
         let policy = uncounted(|| Self::of(&written, &namespace.unwrap_or_default()));
-        Ok(Self { name: name.unwrap_or_default(), ..policy })
+        Ok(Self { name: name.unwrap_or_default(), is_ending, ..policy })
     }
 
     /// The NetworkPolicy that was sent, without its name.

@@ -52,14 +52,14 @@ pub(super) fn read<'a>(raw: &'a RawValue, other: &RawValue, shape: Shape<'_>) ->
             },
         };
         let pods = vec![Pod::bare(Body { metadata: Some(metadata), spec })];
-        return Ok(Object { pods, unread, ..Object::default() });
+        return Ok(Object { pods, is_workload: true, unread, ..Object::default() });
     }
     let mut templates = Templates { unread, ..Templates::default() };
     for path in &workload.templates {
         templates.find(raw, Some(other), path, Path::root())?;
     }
     let Templates { pods, bytes, unread } = templates;
-    Ok(Object { metadata, pods, templates: bytes, unread, ..Object::default() })
+    Ok(Object { metadata, pods, is_workload: true, templates: bytes, unread, ..Object::default() })
 }
 
 /// Reads the fields of an object at `path`, without those that cannot be read and are equal in `other`.

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashSet};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::object::Text;
+use crate::object::{Text, is_label};
 use crate::policy::quoted;
 use crate::steps::counted;
 
@@ -160,7 +160,5 @@ fn exact(name: &str, what: &str) -> Result<(), String> {
 
 /// Refuses what cannot be a DNS label (RFC 1123).
 fn label(name: &str, what: &str) -> Result<(), String> {
-    let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    let is_label = (1..=253).contains(&name.len()) && name.bytes().all(is_plain);
-    if is_label { Ok(()) } else { Err(format!("{} must be {what}, whole: patterns are not read", quoted(name))) }
+    if is_label(name) { Ok(()) } else { Err(format!("{} must be {what}, whole: patterns are not read", quoted(name))) }
 }

@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::Kinds;
 use super::names::{Accounts, Groups, Users};
+use crate::object::Object;
 use crate::object::resource::{
     CONFIG_MAPS, GATEWAYS, GRPC_ROUTES, HTTP_ROUTES, INGRESSES, NETWORK_POLICIES, PEER_AUTHENTICATIONS, ROLE_BINDINGS,
     ROLES, ROUTES, SERVICE_ACCOUNTS, SERVICES,
@@ -95,12 +96,16 @@ pub(crate) fn writer<'r, 'a>(kinds: &[Kinds<'_>], request: &'r Request<'a>) -> O
     let user = Some(&request.user).filter(|user| user.username.is_some() && !is_of_kubernetes(user))?;
     let is_write = matches!(request.operation, Operation::Create | Operation::Update);
     let is_judged = |kinds: &Kinds<'_>| match kinds {
-        // They cover every kind that may hold pods.
-        Kinds::Pods => !request.pods().is_empty() && kinds.cover(request),
+        // They cover every kind that may hold pods. One of such a kind is judged without a template too.
+        Kinds::Pods => kinds.cover(request) && request.object.as_ref().is_some_and(Object::is_workload),
         others => others.cover(request),
     };
-    let is_same = || request.sent.zip(request.old).is_some_and(|(sent, old)| is_untouched(sent, old));
-    (is_write && kinds.iter().any(is_judged) && !is_same()).then_some(user)
+    (is_write && kinds.iter().any(is_judged) && !changes_nothing(request)).then_some(user)
+}
+
+/// True for an update that leaves an object as it was, or takes finalizers off one that is being deleted. It reads both objects whole.
+pub(crate) fn changes_nothing(request: &Request<'_>) -> bool {
+    request.sent.zip(request.old).is_some_and(|(sent, old)| is_untouched(sent, old))
 }
 
 /// True for the components of Kubernetes, by the names that an API server gives them.

@@ -88,9 +88,14 @@ impl Snapshot {
     }
 
     /// The strongest mode of the validators on objects that `covers` picks, as the entry of a label gives it, counted from 0; off if there
-    /// is no such entry.
-    pub fn strongest_raised_on(&self, entry: usize, covers: impl Fn(Kinds<'_>) -> bool) -> Mode {
-        self.raised_by(entry).map_or(Mode::Off, |scope| scope.strongest_on(None, covers))
+    /// is no such entry: in one namespace, or in any.
+    pub fn strongest_raised_on(
+        &self,
+        entry: usize,
+        namespace: Option<&str>,
+        covers: impl Fn(Kinds<'_>) -> bool,
+    ) -> Mode {
+        self.raised_by(entry).map_or(Mode::Off, |scope| scope.strongest_on(namespace, covers))
     }
 
     /// The strongest mode of any mutator, as the entry of a label gives it.

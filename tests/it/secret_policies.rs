@@ -30,6 +30,7 @@ fn written(operation: &str, secret: &Value, user: &str, groups: &[&str]) -> Valu
     request["userInfo"] = json!({"username": user, "groups": groups});
     if operation == "UPDATE" {
         request["oldObject"] = secret.clone();
+        request["oldObject"]["metadata"]["labels"] = json!({"old": "label"});
     }
     asked
 }
@@ -211,6 +212,20 @@ fn a_secret_is_written_by_exact_names_in_updates_too() {
     }
     let nobody = "unmanaged-secrets: {mode: enforce}";
     assert!(!decided(nobody, &written("CREATE", &secret("Opaque", json!({})), "jane", &["system:masters"])).allowed);
+}
+
+#[test]
+fn an_update_that_changes_nothing_or_lets_a_secret_end_is_nobodys_write() {
+    let policy = "unmanaged-secrets: {mode: enforce}";
+    let mut asked = written("UPDATE", &secret("Opaque", json!({"finalizers": ["example.com/a"]})), "joe", &[]);
+    asked["request"]["oldObject"] = asked["request"]["object"].clone();
+    assert!(decided(policy, &asked).findings.is_empty(), "it changes nothing");
+    asked["request"]["object"]["metadata"]["finalizers"] = json!([]);
+    assert!(!decided(policy, &asked).allowed, "it is not being deleted");
+    for object in ["object", "oldObject"] {
+        asked["request"][object]["metadata"]["deletionTimestamp"] = "2027-01-01T00:00:00Z".into();
+    }
+    assert!(decided(policy, &asked).findings.is_empty(), "it is");
 }
 
 #[test]

@@ -111,6 +111,16 @@ fn what_is_not_written_is_not_judged() {
 }
 
 #[test]
+fn an_object_of_a_kind_with_pods_is_judged_without_a_template_too() {
+    let snapshot =
+        configured(&(EDITS.to_owned() + "workloads: [{group: argoproj.io, kind: Rollout, path: /spec/template}]\n"));
+    let rollout = json!({"apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout", "metadata": {"name": "web"},
+        "spec": {"workloadRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}}});
+    assert!(!decided(&snapshot, &creation(&rollout, "joe", &[])).allowed);
+    assert!(decided(&snapshot, &creation(&rollout, "jane", &[])).findings.is_empty());
+}
+
+#[test]
 fn each_write_is_judged_by_itself() {
     let snapshot = configured(EDITS);
     let (old, new) = (config_map("a"), config_map("b"));

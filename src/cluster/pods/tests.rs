@@ -43,6 +43,16 @@ fn listed() -> Pods {
 }
 
 #[test]
+fn a_list_that_ends_and_a_question_wait_for_each_other_for_a_moment_alone() {
+    let pods = listed();
+    std::thread::scope(|threads| {
+        threads.spawn(|| (0..20_000).for_each(|_| pods.apply(&Event::InitDone)));
+        threads.spawn(|| (0..20_000).for_each(|_| assert!(pods.known("shop").is_some())));
+        threads.spawn(|| (0..20_000).for_each(|_| assert_eq!(pods.gap(&std::collections::HashMap::new()), None)));
+    });
+}
+
+#[test]
 fn pods_with_the_same_labels_are_one_group() {
     let pods = listed();
     assert_eq!(groups(&pods, "shop"), [row("db", "db-0", 1), row("web", "web-0", 2)]);

@@ -2,8 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::{ENDERS, spares};
+use super::{JOB_CONTROLLER, spares};
 use crate::object::Workloads;
+use crate::request::CLEANERS;
 use crate::review;
 
 fn is_spared(user: &str, kind: &str, old: &Value, new: &Value) -> bool {
@@ -66,7 +67,7 @@ fn an_object_that_is_being_deleted_may_lose_what_holds_it() {
 fn the_controllers_that_end_objects_may_change_what_holds_them() {
     let orphan = with(held(), "/metadata", "ownerReferences", json!([]));
     let unblocked = with(held(), "/metadata", "ownerReferences", json!([{"uid": "1", "blockOwnerDeletion": false}]));
-    for user in ENDERS {
+    for user in CLEANERS {
         assert!(
             is_spared(user, "Service", &held(), &orphan) && is_spared(user, "Service", &held(), &unblocked),
             "{user}"
@@ -80,19 +81,32 @@ fn the_controllers_that_end_objects_may_change_what_holds_them() {
 }
 
 #[test]
+fn the_controller_of_jobs_takes_its_finalizer_off_and_changes_nothing_else() {
+    let counted = with(held(), "/metadata", "finalizers", json!(["example.com/b"]));
+    assert!(is_spared(JOB_CONTROLLER, "Service", &held(), &counted));
+    for changed in [
+        with(held(), "/metadata", "finalizers", json!(["example.com/a", "example.com/b", "example.com/c"])),
+        with(counted.clone(), "/metadata", "labels", json!({})),
+        with(counted, "/spec", "type", json!("LoadBalancer")),
+    ] {
+        assert!(!is_spared(JOB_CONTROLLER, "Service", &held(), &changed), "{changed}");
+    }
+}
+
+#[test]
 fn a_namespace_ends_by_its_spec_and_status() {
     let namespace = |finalizers: &[&str], phase: &str| {
         json!({"kind": "Namespace", "metadata": {"name": "old", "deletionTimestamp": "2027-01-01T00:00:00Z"},
             "spec": {"finalizers": finalizers}, "status": {"phase": phase}})
     };
     let (old, new) = (namespace(&["kubernetes"], "Active"), namespace(&[], "Terminating"));
-    assert!(is_spared(ENDERS[1], "Namespace", &old, &new) && is_spared("jane", "Namespace", &old, &new));
+    assert!(is_spared(CLEANERS[1], "Namespace", &old, &new) && is_spared("jane", "Namespace", &old, &new));
     assert!(!is_spared("jane", "Pod", &old, &new), "a spec of another kind is judged");
 }
 
 #[test]
 fn what_cannot_be_compared_is_not_spared() {
     for (old, new) in [(json!({}), ending()), (ending(), json!({})), (Value::Null, ending()), (json!([]), json!([]))] {
-        assert!(!is_spared(ENDERS[0], "Service", &old, &new), "{old} {new}");
+        assert!(!is_spared(CLEANERS[0], "Service", &old, &new), "{old} {new}");
     }
 }

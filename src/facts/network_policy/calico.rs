@@ -51,6 +51,7 @@ pub(super) fn read(object: Object<'_>, name: &str, namespace: Option<&str>) -> R
         },
         ingress: is_for("Ingress", has_ingress || !has_egress).then(|| Side::isolating(ingress)),
         egress: is_for("Egress", has_egress).then(|| Side::isolating(egress)),
+        is_ending: false,
     }])
 }
 

@@ -90,6 +90,7 @@ fn policy(spec: Object<'_>, name: &str, namespace: Option<&str>) -> Result<Netwo
         place: Place::Cilium,
         ingress: side(&INGRESS)?,
         egress: side(&EGRESS)?,
+        is_ending: false,
     })
 }
 

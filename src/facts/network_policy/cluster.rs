@@ -30,6 +30,7 @@ pub(super) fn read(object: Object<'_>, name: &str) -> Result<Vec<NetworkPolicy>,
         place: Place::Cluster { is_admin, priority: spec.whole("priority")?.unwrap_or_default() },
         ingress: side("ingress", "from")?,
         egress: side("egress", "to")?,
+        is_ending: false,
     }])
 }
 

@@ -112,7 +112,9 @@ impl PolicyKind {
     /// If a field has the wrong type, or a selector cannot be parsed.
     pub fn read(&self, object: &Value, namespace: &str) -> Result<Vec<NetworkPolicy>, Misread> {
         let object = Object::of(object, "the object")?;
-        let name = object.object("metadata")?.text("name")?.unwrap_or_default();
+        let metadata = object.object("metadata")?;
+        let name = metadata.text("name")?.unwrap_or_default();
+        let is_ending = metadata.text("deletionTimestamp")?.is_some();
         let namespace = match self.scope {
             Scope::Clusterwide => None,
             Scope::Namespaced if namespace.is_empty() => {
@@ -121,10 +123,11 @@ impl PolicyKind {
             Scope::Namespaced => Some(namespace),
         };
         // It is kept for all that ask, so it has to be whole.
-        uncounted(|| match self.maker {
+        let read = uncounted(|| match self.maker {
             Maker::Cilium => cilium::read(object, name, namespace),
             Maker::Calico => calico::read(object, name, namespace),
             Maker::Sig => cluster::read(object, name),
-        })
+        })?;
+        Ok(read.into_iter().map(|policy| NetworkPolicy { is_ending, ..policy }).collect())
     }
 }

@@ -39,7 +39,7 @@ const CASES: u32 = 512;
 /// label, leave out no value of it, or no Pod is left in any case of the labels that several requirements are about.
 pub(super) fn is_everybody<'p>(peers: impl Iterator<Item = &'p PodPeer>) -> bool {
     let mut labels: BTreeMap<Label<'p>, Values<'p>> = BTreeMap::new();
-    let (mut all, mut size) = (Vec::<Open<'p>>::new(), 0);
+    let mut all: Vec<Open<'p>> = Vec::new();
     for peer in counted(peers) {
         let (namespaces, pods) = (demanding(&peer.namespaces, true), demanding(&peer.pods, false));
         let of_namespaces = namespaces.into_iter().map(|one| (Label::OfNamespace(&one.key), one));
@@ -49,15 +49,24 @@ pub(super) fn is_everybody<'p>(peers: impl Iterator<Item = &'p PodPeer>) -> bool
             [(label, requirement)] => labels.entry(*label).or_default().add(&requirement.operator),
             _ => {}
         }
-        size += open.iter().map(|(_, requirement)| 1 + requirement.operator.values().len()).sum::<usize>();
-        if size <= SIZE {
-            all.push(open);
-        }
+        all.push(open);
     }
+    // What fits is enough to tell: some of the peers may be everybody.
+    let mut size = 0;
+    all.sort_by_cached_key(weight);
+    all.retain(|open| {
+        size += weight(open);
+        size <= SIZE
+    });
     // Where each has one requirement, labels do not add up with one another.
-    let (adds_up, mut cases) = (size <= SIZE && all.iter().any(|open| open.len() > 1), CASES);
+    let (adds_up, mut cases) = (all.iter().any(|open| open.len() > 1), CASES);
     labels.iter().any(|(label, values)| values.are_all(label.is_always_there()))
         || adds_up && leave_out_nobody(&all, &mut cases)
+}
+
+/// Number of requirements of a peer, and of their values.
+fn weight(open: &Open<'_>) -> usize {
+    open.iter().map(|(_, requirement)| 1 + requirement.operator.values().len()).sum()
 }
 
 /// True if every Pod is among the peers, in each case of the first label that they are about. False where the cases are used up.

@@ -72,8 +72,10 @@ impl Policy for RoutineAdmins {
 
 impl Validator for RoutineAdmins {
     fn judge(&self, request: &Request<'_>, _: &Facts<'_>, report: &mut Report) -> Result<(), Pending> {
-        let Some(user) = writers::writer(&ALL, request) else { return Ok(()) };
-        if let Some(group) = self.groups.first_of(user.groups.as_deref().unwrap_or_default()) {
+        // Who writes is asked first: what changed takes longer to tell.
+        let group = self.groups.first_of(request.user.groups.as_deref().unwrap_or_default());
+        let Some(group) = group else { return Ok(()) };
+        if let Some(user) = writers::writer(&ALL, request) {
             let (who, group) = (quoted(user.name()), quoted(group));
             let message =
                 format_args!("must come from a user who is no administrator, and not from {who}, a member of {group}");

@@ -109,13 +109,17 @@ impl Policy for UnlabelledNamespaces {
 impl Validator for UnlabelledNamespaces {
     fn judge(&self, request: &Request<'_>, _: &Facts<'_>, report: &mut Report) -> Result<(), Pending> {
         let Some(metadata) = request.object.as_ref().map(Object::metadata) else { return Ok(()) };
-        if self.exempt.iter().any(|name| name == request.governed_by()) {
-            return Ok(());
-        }
         let before = request.old.filter(|_| request.operation == Operation::Update);
         let before = before.and_then(|old| Object::read(old, Shape::Metadata).ok());
         let before = before.as_ref().map(Object::metadata);
         let may_weaken = self.may_weaken.iter().any(|group| request.user.is_in(group));
+        if let Some(before) = before.filter(|_| !may_weaken) {
+            self.keep.iter().for_each(|kept| kept.judge(before, metadata, report));
+        }
+        // Of its Pod Security labels alone.
+        if self.exempt.iter().any(|name| name == request.governed_by()) {
+            return Ok(());
+        }
 
         let now = read(metadata);
         let old = before.map(read);
@@ -147,9 +151,6 @@ impl Validator for UnlabelledNamespaces {
                 report.add(place(), message);
             }
             self.judge_version(metadata, name, demand, wanted, report);
-        }
-        if let Some(before) = before.filter(|_| !may_weaken) {
-            self.keep.iter().for_each(|kept| kept.judge(before, metadata, report));
         }
         Ok(())
     }

@@ -12,6 +12,7 @@ use crate::object::resource::{SECRETS, Secret};
 use crate::object::{Object, Path, Place};
 use crate::policy::instances::LAST_APPLIED;
 use crate::policy::names::{Accounts, Groups, Users};
+use crate::policy::writers::changes_nothing;
 use crate::policy::{About, Allowed, Control, Fields, Kinds, Meta, Policy, Report, Severity, Validator, quoted};
 use crate::request::Request;
 
@@ -84,7 +85,8 @@ impl Validator for UnmanagedSecrets {
     fn judge(&self, request: &Request<'_>, _: &Facts<'_>, report: &mut Report) -> Result<(), Pending> {
         let Some(secret) = request.object_as::<Secret<'_>>() else { return Ok(()) };
         // Nobody is named in manifests.
-        if request.user.username.is_some() && !self.allows(request, secret) {
+        let is_by_another = request.user.username.is_some() && !self.allows(request, secret);
+        if is_by_another && !changes_nothing(request) {
             let (who, kind) = (quoted(request.user.name()), quoted(secret.kind()));
             let message = format_args!(
                 "must be written by a user, group or ServiceAccount that the settings list: {who} writes a Secret of type {kind}"

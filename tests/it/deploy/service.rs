@@ -68,7 +68,12 @@ fn what_is_applied_starts_and_is_found_behind_its_service() {
     let mut own = spec();
     own["serviceAccountName"] = "good".into();
     create(&plane, &space, &pod("good", own)).expect("it is in order");
-    assert_eq!(record(&replicas, "good").expect("it is recorded")["decision"], "allow");
+    let good = record(&replicas, "good").expect("it is recorded");
+    let findings = good["findings"].as_array().expect("findings");
+    assert!(
+        findings.iter().all(|finding| finding["policy"] == "routine-admins"),
+        "who asks is an administrator: {good:#}"
+    );
     assert_eq!(space.get("pods", "bad").code, 404);
 
     // Deleted by mistake, and applied again: trusted again, without anybody's help.

@@ -178,6 +178,15 @@ fn a_policy_that_is_opened_isolates_nobody_where_open_ones_do_not_count() {
 }
 
 #[test]
+fn a_policy_that_is_being_deleted_stands_in_for_none() {
+    let web = of_app("web", "web");
+    let mut ending = of_app("other", "web");
+    assert!(deleted(", deletes: enforce", &shop(vec![web.clone(), ending.clone()]), &web).allowed);
+    ending["metadata"]["deletionTimestamp"] = "2027-01-01T00:00:00Z".into();
+    assert!(!deleted(", deletes: enforce", &shop(vec![web.clone(), ending]), &web).allowed);
+}
+
+#[test]
 fn controllers_that_clean_up_and_terminating_namespaces_are_warned_at_most() {
     let web = of_app("web", "web");
     let enforced = configured(", deletes: enforce");

@@ -89,6 +89,10 @@ fn defaults_are_set_where_the_namespace_carries_the_label() {
 
 /// What refuses an update of the labels of a Namespace, by a member of `group`.
 fn refused(group: &str, subresource: &str, from: &Value, to: &Value) -> Vec<String> {
+    refused_by(RAISED, group, subresource, from, to)
+}
+
+fn refused_by(configuration: &str, group: &str, subresource: &str, from: &Value, to: &Value) -> Vec<String> {
     let object = |labels: &Value| json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop", "labels": labels}});
     let review = json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {
         "uid": "1", "operation": "UPDATE", "subResource": subresource, "name": "shop", "namespace": "shop",
@@ -96,9 +100,23 @@ fn refused(group: &str, subresource: &str, from: &Value, to: &Value) -> Vec<Stri
         "resource": {"group": "", "version": "v1", "resource": "namespaces"},
         "userInfo": {"username": "alice", "groups": [group]}, "object": object(to), "oldObject": object(from),
     }});
-    let decision = answer(&configured(RAISED), &review, &super::unread::unknown());
+    let decision = answer(&configured(configuration), &review, &super::unread::unknown());
     let refusing = decision.findings.into_iter().filter(ModedFinding::refuses);
     refusing.map(|finding| format!("{} {}", finding.place.shown(), finding.message)).collect()
+}
+
+#[test]
+fn a_namespace_whose_name_is_generated_is_governed_by_its_label_too() {
+    let object = |tier: &str| json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"generateName": "shop-", "labels": {"tier": tier, "pod-security.kubernetes.io/enforce": "foo"}}});
+    let asked = |tier: &str| {
+        json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {
+            "uid": "1", "operation": "CREATE", "kind": {"group": "", "version": "v1", "kind": "Namespace"},
+            "resource": {"group": "", "version": "v1", "resource": "namespaces"}, "object": object(tier),
+        }})
+    };
+    for (tier, allowed) in [("pci", false), ("prod", true)] {
+        assert_eq!(answer(&configured(RAISED), &asked(tier), &super::unread::unknown()).allowed, allowed, "{tier}");
+    }
 }
 
 #[test]
@@ -107,6 +125,8 @@ fn a_namespace_keeps_the_label_that_raises() {
     let pci = json!({"tier": "pci"});
     for below in ["", "status", "finalize"] {
         assert_eq!(refused("dev", below, &pci, &json!({})), [gone], "{below}");
+        let exempt = RAISED.replace("mayWeaken", "exempt: [shop], mayWeaken");
+        assert_eq!(refused_by(&exempt, "dev", below, &pci, &json!({})), [gone], "of its Pod Security labels alone");
         let other =
             "metadata.labels[tier] must stay \"pci\", not become \"prod\": only the groups in mayWeaken may change it";
         assert_eq!(refused("dev", below, &pci, &json!({"tier": "prod"})), [other], "{below}");

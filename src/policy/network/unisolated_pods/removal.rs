@@ -14,6 +14,7 @@ use crate::object::resource::{self, FromContent as _, NETWORK_POLICIES};
 use crate::object::{Object, Path, Place, Shape};
 use crate::policy::{Report, quoted};
 use crate::request::{Operation, Request};
+use crate::steps::counted;
 
 use super::UnisolatedPods;
 
@@ -56,7 +57,7 @@ pub(super) fn judge(
         Lookup::Unavailable(why) => return add(request, facts, report, unknown("the Pods", &why)),
         Lookup::Absent | Lookup::LeftOut => return Ok(()),
     };
-    let selected: Vec<&PodGroup> = pods.0.iter().filter(|group| written.selects(&group.labels)).collect();
+    let selected: Vec<&PodGroup> = counted(&pods.0).filter(|group| written.selects(&group.labels)).collect();
     if selected.is_empty() {
         return Ok(());
     }
@@ -101,12 +102,13 @@ fn lost<'p>(
     pods: &[&'p PodGroup],
 ) -> Vec<Lost<'p>> {
     let with = |policy: Option<&NetworkPolicy>| {
-        let others = others.policies.iter().filter(|other| !other.is_named(&written.name));
+        // One that is being deleted isolates until its finalizers are gone, and no longer.
+        let others = others.policies.iter().filter(|other| !other.is_ending && !other.is_named(&written.name));
         NetworkPolicies::from(others.chain(policy).cloned().collect::<Vec<_>>())
     };
     let sets = [with(Some(&written.before)), with(written.after.as_ref())];
     let mut lost: Vec<Lost<'p>> = Vec::new();
-    for group in pods {
+    for group in counted(pods) {
         let selecting = sets.each_ref().map(|set| (set, selects(&group.labels, |subject| set.selecting(subject))));
         for direction in settings.directions.iter().copied() {
             let [before, after] = selecting.each_ref().map(|(set, selecting)| {
