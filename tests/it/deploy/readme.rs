@@ -56,8 +56,9 @@ fn its_commands_install_it_raise_a_namespace_and_remove_it() {
         }
     }
     let (observe, enforce) = (Value::from("observe.portcullis.dev"), Value::from("enforce.portcullis.dev"));
-    // Secrets and requests for tokens are sent alone.
-    let alone = ["observe-secrets.portcullis.dev", "observe-serviceaccounts-token.portcullis.dev"].map(Value::from);
+    // Deletions, Secrets and requests for tokens are sent alone.
+    let alone = ["deleted-networkpolicies", "secrets", "serviceaccounts-token"];
+    let alone = alone.map(|name| Value::from(format!("observe-{name}.portcullis.dev")));
     let and_alone = |names: Vec<Value>| [names, alone.to_vec()].concat();
     let expected = [
         ("apply", and_alone(vec![observe.clone()])),
