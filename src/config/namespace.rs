@@ -23,7 +23,7 @@ pub(super) struct NamespaceIndex {
     places: HashMap<String, Position>,
 }
 
-/// What an entry matches.
+/// The namespaces that an entry matches.
 pub(super) enum Matched {
     /// Namespaces by their names.
     Names(Vec<(String, Position)>),

@@ -103,7 +103,7 @@ const GATEWAY_API: &str = "gateway.networking.k8s.io";
 /// Groups that are not of Kubernetes itself: a cluster need not serve their kinds.
 const ADDED: [&str; 3] = [GATEWAY_API, "route.openshift.io", "security.istio.io"];
 
-/// What rows have in common that do not say otherwise: objects in namespaces, created or updated.
+/// The fields of a row that does not say otherwise: objects in namespaces, created or updated.
 const PLAIN: Resource = Resource {
     group: "",
     kind: "",

@@ -30,9 +30,9 @@ struct Values<'p> {
 /// The requirements of a peer that are not known to hold.
 type Open<'p> = Vec<(Label<'p>, &'p Requirement)>;
 
-/// Where selectors have several requirements: number of requirements and of their values that are looked at, and of cases that are
-/// told apart. What needs more is not seen.
+/// Maximum number of requirements and values that are added up, where selectors have several requirements.
 const SIZE: usize = 1_024;
+/// Maximum number of cases of their labels that are told apart.
 const CASES: u32 = 512;
 
 /// True if the peers are together all Pods of all namespaces: one of them has no requirement, those that have one, on the same

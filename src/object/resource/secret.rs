@@ -72,7 +72,7 @@ fn has_source<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Err
     Ok(found)
 }
 
-/// Whether an object has an entry in `data` or `stringData`.
+/// True for an object with an entry in `data` or `stringData`.
 struct Copied(bool);
 
 impl<'de> Deserialize<'de> for Copied {
@@ -100,7 +100,7 @@ impl<'de> Deserialize<'de> for Copied {
     }
 }
 
-/// Whether a map has an entry.
+/// True for a map with an entry.
 struct Filled(bool);
 
 impl<'de> Deserialize<'de> for Filled {
