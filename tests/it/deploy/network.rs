@@ -26,11 +26,14 @@ impl Network {
         let number = std::process::id().wrapping_mul(4).wrapping_add(MADE.fetch_add(1, Ordering::Relaxed)) % NETWORKS;
         let node = Ipv4Addr::from_bits(Ipv4Addr::new(198, 18, 0, 0).to_bits() + number * SIZE + 1);
         // A cable with our end up, into a namespace where nothing happens, kept by a process that ends with its input.
-        let ours = cable(node);
+        // It has the way to all the addresses too: one that is not connected yet must not be looked for at the gateway of
+        // this machine, where others may accept the connection.
+        let (ours, all) = (cable(node), all(node));
         let script = format!(
             "set -eu\nip link add other type veth peer name {ours} netns $PPID\n\
              nsenter --net=/proc/$PPID/ns/net ip addr add {node}/32 dev {ours}\n\
-             nsenter --net=/proc/$PPID/ns/net ip link set {ours} up\necho up\nexec cat"
+             nsenter --net=/proc/$PPID/ns/net ip link set {ours} up\n\
+             nsenter --net=/proc/$PPID/ns/net ip route add {all} dev {ours}\necho up\nexec cat"
         );
         let mut holder = Command::new("unshare")
             .args(["--net", "sh", "-c", &script])
@@ -53,8 +56,7 @@ impl Network {
 
     /// Shell commands that connect the namespace they run in, with the node and through it with the other namespaces.
     pub(crate) fn connect(&self, address: Ipv4Addr) -> String {
-        let (node, ours) = (self.node, cable(address));
-        let all = format!("{}/{}", Ipv4Addr::from_bits(node.to_bits() & !(SIZE - 1)), 32 - SIZE.ilog2());
+        let (node, ours, all) = (self.node, cable(address), all(self.node));
         format!(
             "ip link add eth0 type veth peer name {ours} netns $PPID\n\
              nsenter --net=/proc/$PPID/ns/net ip addr add {node} peer {address}/32 dev {ours}\n\
@@ -73,7 +75,21 @@ impl Drop for Network {
     }
 }
 
+/// The addresses of a network, in CIDR notation.
+fn all(node: Ipv4Addr) -> String {
+    format!("{}/{}", Ipv4Addr::from_bits(node.to_bits() & !(SIZE - 1)), 32 - SIZE.ilog2())
+}
+
 /// The name of our end; the kernel takes 15 bytes.
 fn cable(address: Ipv4Addr) -> String {
     format!("portc{:08x}", address.to_bits())
+}
+
+#[test]
+fn an_address_that_is_not_connected_is_not_looked_for_elsewhere() {
+    let network = Network::new();
+    let address = network.address();
+    let route = Command::new("ip").args(["route", "get", &address.to_string()]).output().expect("ip runs");
+    let route = String::from_utf8(route.stdout).expect("UTF-8");
+    assert!(route.contains(&format!("dev {}", cable(network.node))) && !route.contains(" via "), "{route}");
 }

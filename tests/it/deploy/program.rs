@@ -13,10 +13,12 @@ use super::{NAME, token};
 use crate::kubernetes::eventually;
 use crate::kubernetes::plane::Plane;
 use crate::kubernetes::process::PROGRAM;
-use crate::serve::{Output, PATIENCE, Running, json_lines, spawn, text};
+use crate::serve::{Output, Running, json_lines, spawn, text};
 
 /// Maximum time for a connection to a port nearby.
 const CONNECT: Duration = Duration::from_secs(2);
+/// Maximum time for its answer. Whoever waits with patience has time for another attempt.
+const ANSWER: Duration = Duration::from_secs(15);
 
 /// A process that ends with this.
 pub(crate) struct Program {
@@ -196,7 +198,7 @@ pub(crate) fn get(address: SocketAddr, path: &str) -> (u16, String) {
     let mut asked = || {
         // An attempt from before there was a way must not hold up those after it.
         let mut stream = TcpStream::connect_timeout(&address, CONNECT)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(ANSWER))?;
         write!(stream, "GET {path} HTTP/1.0\r\nhost: {address}\r\n\r\n")?;
         stream.read_to_string(&mut answer)
     };
