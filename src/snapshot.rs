@@ -328,23 +328,30 @@ impl Scope {
         self.mutators.iter().map(|active| active.mode).max().unwrap_or(Mode::Off)
     }
 
-    /// The policies that are strict here and not in `other`: in judging updates like creations, or in refusing deletions.
+    /// The policies that are strict here and not in `other`: in judging updates like creations, or in refusing deletions. One that
+    /// finds all that another finds stands for it.
     pub fn stricter_than<'s>(
         &'s self,
         other: &'s Self,
+        version: Version,
         strict: fn(&ActivePolicy) -> bool,
     ) -> impl Iterator<Item = &'static Meta> + 's {
         let is_strict = move |scope: &Self, meta: &'static Meta| {
-            scope.policies.iter().any(|policy| std::ptr::eq(policy.meta, meta) && strict(policy))
+            scope.policies.iter().any(|policy| stands_for(policy.meta, meta, version) && strict(policy))
         };
         let metas = self.policies.iter().map(|policy| policy.meta);
         metas.filter(move |meta| is_strict(self, meta) && !is_strict(other, meta))
     }
 
-    /// The policies with a stronger mode here than in `other`, with both modes.
-    pub fn stronger_than<'s>(&'s self, other: &'s Self) -> impl Iterator<Item = (&'static Meta, Mode, Mode)> + 's {
-        self.modes().filter_map(|(meta, here)| {
-            let there = other.modes().find(|(there, _)| std::ptr::eq(*there, meta)).map_or(Mode::Off, |(_, mode)| mode);
+    /// The policies with a stronger mode here than in `other`, with both modes. One that finds all that another finds stands for it.
+    pub fn stronger_than<'s>(
+        &'s self,
+        other: &'s Self,
+        version: Version,
+    ) -> impl Iterator<Item = (&'static Meta, Mode, Mode)> + 's {
+        self.modes().filter_map(move |(meta, here)| {
+            let there = other.modes().filter(|(there, _)| stands_for(there, meta, version)).map(|(_, mode)| mode);
+            let there = there.max().unwrap_or(Mode::Off);
             (here > there).then_some((meta, here, there))
         })
     }
@@ -354,4 +361,9 @@ impl Scope {
         let setting = self.mutators.iter().map(|active| (active.meta, active.mode));
         judging.chain(setting).chain([(&LABELS, self.labels)])
     }
+}
+
+/// True for the same policy, and for one that finds all that it finds.
+fn stands_for(meta: &'static Meta, other: &'static Meta, version: Version) -> bool {
+    std::ptr::eq(meta, other) || replaced::replaces(meta, other, version)
 }

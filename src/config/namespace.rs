@@ -98,9 +98,9 @@ pub(super) fn namespace(
     // An unreadable `relax` was reported: it counts as true, so that no second error follows.
     let relaxed = fields.flag("relax", problems);
     let scope = layer.compile(version, cap);
-    let milder = top_scope.stronger_than(&scope).map(|(meta, _, _)| meta.id);
+    let milder = top_scope.stronger_than(&scope, version).map(|(meta, _, _)| meta.id);
     let stricter =
-        |is_strict: fn(&ActivePolicy) -> bool| top_scope.stricter_than(&scope, is_strict).map(|meta| meta.id);
+        |is_strict: fn(&ActivePolicy) -> bool| top_scope.stricter_than(&scope, version, is_strict).map(|meta| meta.id);
     let strict = stricter(|policy| policy.strict_updates).chain(stricter(|policy| policy.enforces_deletes));
     let mut weaker: BTreeSet<&str> = milder.chain(strict).collect();
     let mut refuse = |message: String| problems.add(node.position, path, message);

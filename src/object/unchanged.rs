@@ -107,14 +107,23 @@ pub(crate) fn is_same_in(one: &RawValue, other: &RawValue, names: &[&str]) -> bo
 /// True if an update leaves an object as it was, but for its status and what an API server itself keeps in the metadata; and
 /// for the finalizers of an object that is being deleted.
 pub(crate) fn is_untouched(sent: &RawValue, old: &RawValue) -> bool {
-    let is_same_without = |one: Option<&RawValue>, other: Option<&RawValue>, names: &[&str]| {
+    let kept = &["managedFields", "resourceVersion", "finalizers"][..if is_being_deleted(old) { 3 } else { 2 }];
+    is_same_but(sent, old, &["status"], kept)
+}
+
+/// True if two objects have the same fields, byte for byte, but those named: at their top, and in their metadata.
+pub(crate) fn is_same_but(one: &RawValue, other: &RawValue, top: &[&str], metadata: &[&str]) -> bool {
+    let is_same = |one: Option<&RawValue>, other: Option<&RawValue>, names: &[&str]| {
         let (one, other) = (one.and_then(|one| without(one, names)), other.and_then(|other| without(other, names)));
         one.is_some() && one == other
     };
-    let metadata = (value_in(sent, &["metadata"]), value_in(old, &["metadata"]));
-    let is_deleted = value_in(old, &["metadata", "deletionTimestamp"]).is_some_and(|time| time.get() != "null");
-    let kept = &["managedFields", "resourceVersion", "finalizers"][..if is_deleted { 3 } else { 2 }];
-    is_same_without(Some(sent), Some(old), &["metadata", "status"]) && is_same_without(metadata.0, metadata.1, kept)
+    let (of_one, of_other) = (value_in(one, &["metadata"]), value_in(other, &["metadata"]));
+    is_same(Some(one), Some(other), &[&["metadata"], top].concat()) && is_same(of_one, of_other, metadata)
+}
+
+/// True if somebody has deleted the object, and finalizers keep it.
+pub(crate) fn is_being_deleted(object: &RawValue) -> bool {
+    value_in(object, &["metadata", "deletionTimestamp"]).is_some_and(|time| time.get() != "null")
 }
 
 /// The fields of a JSON object but those named; `None` if it is none.

@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use crate::object::{Text, is_label};
 use crate::policy::quoted;
+use crate::request::User;
 use crate::steps::counted;
 
 /// Groups that everybody is in, or everybody who is not logged in, and users that stand for such.
@@ -97,6 +98,13 @@ impl Accounts {
     pub(crate) fn hold(&self, user: &str) -> bool {
         self.0.contains(user)
     }
+}
+
+/// True if a user is named, is one of the ServiceAccounts, or is in one of the groups.
+pub(crate) fn name_user(user: &User<'_>, users: &Users, accounts: &Accounts, groups: &Groups) -> bool {
+    users.hold(user.name())
+        || accounts.hold(user.name())
+        || groups.hold_one_of(user.groups.as_deref().unwrap_or_default())
 }
 
 impl TryFrom<Vec<String>> for Groups {

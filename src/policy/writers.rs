@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::Kinds;
-use super::names::{Accounts, Groups, Users};
+use super::names::{Accounts, Groups, Users, name_user};
 use crate::object::Object;
 use crate::object::resource::{
     CONFIG_MAPS, GATEWAYS, GRPC_ROUTES, HTTP_ROUTES, INGRESSES, NETWORK_POLICIES, PEER_AUTHENTICATIONS, ROLE_BINDINGS,
@@ -84,9 +84,7 @@ pub(crate) struct Writers {
 impl Writers {
     /// True if the user is listed, or in a group that is.
     pub(crate) fn hold(&self, user: &User<'_>) -> bool {
-        self.users.hold(user.name())
-            || self.service_accounts.hold(user.name())
-            || self.groups.hold_one_of(user.groups.as_deref().unwrap_or_default())
+        name_user(user, &self.users, &self.service_accounts, &self.groups)
     }
 }
 

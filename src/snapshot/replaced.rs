@@ -2,15 +2,18 @@
 
 use crate::engine::ActivePolicy;
 use crate::pod_security::Version;
-use crate::policy::catalogue;
+use crate::policy::{Meta, catalogue};
+
+/// True if a policy finds all that another one finds.
+pub(super) fn replaces(meta: &Meta, other: &Meta, version: Version) -> bool {
+    catalogue::find(meta.id).is_some_and(|entry| entry.replaces(version).contains(&other.id))
+}
 
 /// Drops each policy whose findings another policy also reports in at least the same mode.
 pub fn without_replaced(policies: Vec<ActivePolicy>, version: Version) -> Vec<ActivePolicy> {
     let is_replaced = |one: &ActivePolicy| {
         policies.iter().any(|other| {
-            let replaces =
-                catalogue::find(other.meta.id).is_some_and(|entry| entry.replaces(version).contains(&one.meta.id));
-            replaces
+            replaces(other.meta, one.meta, version)
                 && other.mode >= one.mode
                 && other.configured >= one.configured
                 && other.strict_updates >= one.strict_updates

@@ -11,6 +11,7 @@ use crate::engine::ActivePolicy;
 use crate::exception::{Exceptions, Shared};
 use crate::mode::Mode;
 use crate::object::Workloads;
+use crate::pod_security::Version;
 use crate::policy::{Kinds, Meta, quoted};
 
 /// A policy that became weaker, or may have.
@@ -61,7 +62,7 @@ pub fn weaker(old: &Snapshot, new: &Snapshot) -> Vec<Weaker> {
     let names: BTreeSet<&str> = old.by_name.keys().chain(new.by_name.keys()).map(String::as_str).collect();
     let compare = |namespace: &str, shown: &str| {
         let (before, after) = (old.scope(namespace), new.scope(namespace));
-        let mut found = scopes(before, after, shown);
+        let mut found = scopes(before, after, new.version, shown);
         if new.existing > old.existing {
             found.extend(existing((before, old.existing), (after, new.existing), shown));
         }
@@ -84,7 +85,7 @@ pub fn weaker(old: &Snapshot, new: &Snapshot) -> Vec<Weaker> {
         let after = new.raised("", |label| label.covers(&raise.label));
         // What became weaker at the top is told of it.
         let by_top = |one: &Weaker| everywhere.iter().any(|top| (top.policy, top.change) == (one.policy, one.change));
-        let found = scopes(before, &after, &raise.label.to_string());
+        let found = scopes(before, &after, new.version, &raise.label.to_string());
         all.extend(found.into_iter().filter(|one| one.change != Change::Settings && !by_top(one)));
     }
     if new.version < old.version {
@@ -180,7 +181,7 @@ fn existing(
         .collect()
 }
 
-fn scopes(old: &Scope, new: &Scope, namespace: &str) -> Vec<Weaker> {
+fn scopes(old: &Scope, new: &Scope, version: Version, namespace: &str) -> Vec<Weaker> {
     let weaker = |policy, change, from: &str, to: &str| Weaker {
         policy,
         namespace: namespace.to_owned(),
@@ -189,12 +190,12 @@ fn scopes(old: &Scope, new: &Scope, namespace: &str) -> Vec<Weaker> {
         to: to.to_owned(),
     };
     let mut found: Vec<Weaker> = old
-        .stronger_than(new)
+        .stronger_than(new, version)
         .map(|(meta, from, to)| weaker(meta.id, Change::Mode, from.as_str(), to.as_str()))
         .collect();
     let still_runs = |meta: &Meta| new.modes().any(|(other, mode)| std::ptr::eq(other, meta) && mode > Mode::Off);
     let mut compare = |strict: fn(&ActivePolicy) -> bool, change, from: &str, to: &str| {
-        let lenient = old.stricter_than(new, strict).filter(|meta| still_runs(meta));
+        let lenient = old.stricter_than(new, version, strict).filter(|meta| still_runs(meta));
         found.extend(lenient.map(|meta| weaker(meta.id, change, from, to)));
     };
     compare(|policy| policy.strict_updates, Change::Updates, "strict", "lenient");

@@ -143,6 +143,12 @@ fn a_token_ends_within_the_hours_that_are_set() {
         (1, json!({"expirationSeconds": 3608}), true),
         (24, json!({"expirationSeconds": 3607, "boundObjectRef": of_pod}), true),
         (24, json!({"expirationSeconds": 3606, "boundObjectRef": of_pod}), false),
+        // Only what is bound to a Pod is extended.
+        (
+            24,
+            json!({"expirationSeconds": 3607, "boundObjectRef": {"kind": "Secret", "apiVersion": "v1", "name": "web"}}),
+            false,
+        ),
     ] {
         let policy = format!("long-lived-tokens: {{mode: enforce, settings: {{maxHours: {hours}}}}}");
         let decision = decided(&policy, &asked_for(&spec));

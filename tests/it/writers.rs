@@ -284,6 +284,8 @@ fn webhooks_fail_for_writers_in_the_namespaces_of_the_settings_alone() {
         let sent = sending("policies: {routine-admins: {mode: warn}}\n", resource);
         assert!(sent.len() == 1 && sent[0].1 == "Ignore", "{resource}: {sent:?}");
     }
+    let failing = |resource| sending("policies: {routine-admins: {mode: enforce}}\n", resource).remove(0).1;
+    assert_eq!((failing("pods"), failing("serviceaccounts")), ("Fail".to_owned(), "Ignore".to_owned()));
     assert_eq!(
         sending("policies: {ad-hoc-edits: {mode: enforce}}\n", "pods"),
         [],

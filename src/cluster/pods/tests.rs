@@ -64,8 +64,11 @@ fn a_pod_that_changes_its_labels_or_ends_changes_its_group() {
     let pods = listed();
     pods.apply(&Event::Apply(pod("shop", "web-0", "db")));
     assert_eq!(groups(&pods, "shop"), [row("db", "db-0", 2), row("web", "web-1", 1)]);
+    let kept = || super::lock(&pods.stored).now.namespaces["shop"].counts.values().sum::<usize>();
+    assert_eq!(kept(), 3);
     pods.apply(&Event::Delete(pod("shop", "web-1", "web")));
     assert_eq!(groups(&pods, "shop"), [row("db", "db-0", 2)]);
+    assert_eq!(super::lock(&pods.stored).now.namespaces["shop"].counts.len(), 1, "labels that no Pod has are not kept");
     for name in ["db-0", "web-0", "unheard-of"] {
         pods.apply(&Event::Delete(pod("shop", name, "db")));
     }

@@ -14,7 +14,7 @@ use crate::object::resource::{
     EPHEMERAL_CONTAINERS, NODE_PROXY, POD_ATTACH, POD_EXEC, POD_PORT_FORWARD, POD_PROXY, SERVICE_PROXY,
 };
 use crate::object::{Container, ContainerList, Place, Workloads};
-use crate::policy::names::{Accounts, Groups, Namespaces, Users};
+use crate::policy::names::{Accounts, Groups, Namespaces, Users, name_user};
 use crate::policy::{Allowed, Control, Fields, Kinds, Meta, Policy, Report, Severity, Validator, quoted};
 use crate::request::{Operation, Request};
 
@@ -110,10 +110,7 @@ impl InteractiveAccess {
     /// True if the settings list the user, or the namespace.
     fn allows(&self, request: &Request<'_>) -> bool {
         let user = &request.user;
-        self.namespaces.hold(&request.namespace)
-            || self.users.hold(user.name())
-            || self.service_accounts.hold(user.name())
-            || self.groups.hold_one_of(user.groups.as_deref().unwrap_or_default())
+        self.namespaces.hold(&request.namespace) || name_user(user, &self.users, &self.service_accounts, &self.groups)
     }
 }
 

@@ -11,7 +11,7 @@ use crate::facts::{Facts, Pending};
 use crate::object::resource::{SECRETS, Secret};
 use crate::object::{Object, Path, Place};
 use crate::policy::instances::LAST_APPLIED;
-use crate::policy::names::{Accounts, Groups, Users};
+use crate::policy::names::{Accounts, Groups, Users, name_user};
 use crate::policy::writers::changes_nothing;
 use crate::policy::{About, Allowed, Control, Fields, Kinds, Meta, Policy, Report, Severity, Validator, quoted};
 use crate::request::Request;
@@ -112,9 +112,7 @@ impl UnmanagedSecrets {
         let user = &request.user;
         OF_KUBERNETES.contains(&user.name())
             || self.types.iter().any(|kind| kind == secret.kind())
-            || self.users.hold(user.name())
-            || self.service_accounts.hold(user.name())
-            || self.groups.hold_one_of(user.groups.as_deref().unwrap_or_default())
+            || name_user(user, &self.users, &self.service_accounts, &self.groups)
             || self.controllers.hold(user.name()) && secret.has_source()
     }
 }

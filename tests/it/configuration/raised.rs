@@ -2,7 +2,7 @@
 
 use portcullis::config::compile;
 use portcullis::mode::Mode;
-use portcullis::snapshot::{Change, Snapshot, weaker};
+use portcullis::snapshot::{Change, Scope, Snapshot, weaker};
 
 use crate::judging::{HEAD, configured};
 
@@ -121,6 +121,43 @@ fn the_strongest_mode_of_name_and_labels_counts() {
         assert_eq!(mode(&snapshot, namespace, label), expected, "{namespace} {label:?}");
     }
     assert_eq!(snapshot.strongest(""), Mode::Audit, "no label raises what lives in no namespace");
+}
+
+/// The first entry raises little, so that all the rest comes from the second.
+#[test]
+fn what_several_labels_raise_adds_up() {
+    let snapshot = configured(
+        "ceiling: audit\ndefaults: safe\npodSecurityLabels: tighten\n\
+         policies:\n  root-users: {mode: enforce}\n  unisolated-pods: {mode: enforce}\n  exposed-services: {mode: 'off', settings: \
+         {externalIPs: [192.0.2.1]}}\n  host-paths: {mode: enforce}\n\
+         namespaces:\n- {match: {labels: {a: x}}, ceiling: warn}\n\
+         - match: {labels: {b: z}}\n  ceiling: enforce\n  policies:\n    root-users: {updates: strict}\n\
+        \x20   unisolated-pods: {deletes: enforce}\n    exposed-services: {mode: warn}\n    open-ingress: {mode: warn}\n    volume-types: {mode: enforce}\n",
+    );
+    let scope = |labels: &[&str]| snapshot.raised("shop", |label| labels.contains(&&*label.key)).into_owned();
+    let (little, both) = (scope(&["a"]), scope(&["a", "b"]));
+    let of = |scope: &Scope, id: &str| {
+        let policy = scope.policies.iter().find(|policy| policy.meta.id == id)?;
+        Some((policy.mode, policy.strict_updates, policy.enforces_deletes))
+    };
+    assert_eq!(of(&little, "root-users"), Some((Mode::Warn, false, false)));
+    assert_eq!(of(&both, "root-users"), Some((Mode::Enforce, true, false)));
+    assert_eq!(of(&little, "unisolated-pods"), Some((Mode::Warn, false, false)));
+    assert_eq!(of(&both, "unisolated-pods"), Some((Mode::Enforce, false, true)));
+    // Off at the top, and not written there.
+    let mode = |scope: &Scope, id: &str| of(scope, id).map(|found| found.0);
+    assert_eq!(mode(&little, "exposed-services"), Some(Mode::Off));
+    assert_eq!(mode(&both, "exposed-services"), Some(Mode::Warn));
+    assert_eq!((mode(&little, "open-ingress"), mode(&both, "open-ingress")), (None, Some(Mode::Warn)));
+    assert_eq!(both.settings["exposed-services"]["externalIPs"][0], "192.0.2.1");
+    let strongest = |scope: &Scope| (scope.mutators.iter().map(|mutator| mutator.mode).max(), scope.labels);
+    assert_eq!(strongest(&little), (Some(Mode::Warn), Mode::Warn));
+    assert_eq!(strongest(&both), (Some(Mode::Enforce), Mode::Enforce));
+    assert_eq!(of(&both, "host-paths"), None, "volume-types finds all that it finds");
+    let configured = |policies: &str| configured(&format!("policies: {{{policies}}}\n"));
+    let (one, all) = (configured("host-paths: {mode: enforce}"), configured("volume-types: {mode: enforce}"));
+    assert_eq!(weaker(&one, &all), [], "a policy that finds all that another one finds stands for it");
+    assert_eq!(weaker(&all, &one).len(), 1);
 }
 
 #[test]

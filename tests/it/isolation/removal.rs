@@ -187,6 +187,13 @@ fn a_policy_that_is_being_deleted_stands_in_for_none() {
 }
 
 #[test]
+fn what_was_not_isolated_is_not_lost() {
+    let web = policy("web", json!({"podSelector": {"matchLabels": {"app": "web"}}, "policyTypes": ["Ingress"]}));
+    let decision = deleted("", &shop(vec![web.clone()]), &web);
+    assert_eq!(messages(&decision), [message("ingress", 3, "web-0")]);
+}
+
+#[test]
 fn controllers_that_clean_up_and_terminating_namespaces_are_warned_at_most() {
     let web = of_app("web", "web");
     let enforced = configured(", deletes: enforce");

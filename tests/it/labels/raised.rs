@@ -120,6 +120,26 @@ fn a_namespace_whose_name_is_generated_is_governed_by_its_label_too() {
 }
 
 #[test]
+fn a_namespace_that_cannot_be_read_is_refused_as_far_as_its_labels_could_raise() {
+    let asked = |labels: Value| {
+        json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {
+            "uid": "1", "operation": "CREATE", "name": "shop", "kind": {"group": "", "version": "v1", "kind": "Namespace"},
+            "resource": {"group": "", "version": "v1", "resource": "namespaces"},
+            "object": {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop", "labels": labels}},
+        }})
+        .to_string()
+    };
+    let snapshot = configured(RAISED);
+    let world = super::unread::unknown();
+    let judge = Judge { snapshot: &snapshot, world: &world, endpoint: portcullis::decision::Endpoint::Validate };
+    for (labels, allowed) in [(json!(7), false), (json!({"tier": "prod"}), true)] {
+        let text = asked(labels);
+        let review = review::decode(text.as_bytes(), snapshot.workloads(), jiff::Timestamp::UNIX_EPOCH).expect("a uid");
+        assert_eq!(judge.decide_at_once(&review).allowed, allowed, "{text}");
+    }
+}
+
+#[test]
 fn a_namespace_keeps_the_label_that_raises() {
     let gone = "metadata.labels[tier] must stay \"pci\": only the groups in mayWeaken may take it away";
     let pci = json!({"tier": "pci"});
@@ -136,6 +156,7 @@ fn a_namespace_keeps_the_label_that_raises() {
         (json!({}), pci.clone()),
         (pci.clone(), json!({"tier": "pci", "team": "a"})),
         (json!({"tier": "prod"}), json!({})),
+        (json!({"tier": "prod"}), json!({"tier": "dev"})),
     ] {
         assert_eq!(refused("dev", "", &from, &to), [] as [&str; 0], "{from} {to}");
     }
