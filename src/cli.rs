@@ -96,13 +96,28 @@ struct Policies {
 }
 
 impl Policies {
-    /// Reads them; the ends of exceptions are counted from `now`.
-    fn load(&self, ceiling: Option<Mode>, now: Timestamp) -> Result<Snapshot, String> {
-        let rendered = |error: ConfigError| error.to_string();
+    /// Name and text of the configuration file, or those of the profile.
+    fn text(&self) -> Result<(String, String), String> {
         match &self.config {
             Some(file) => {
                 let name = file.display().to_string();
                 let text = std::fs::read_to_string(file).map_err(|error| format!("{name}: {error}"))?;
+                Ok((name, text))
+            }
+            None => {
+                let profile = self.profile.as_deref().unwrap_or("hardened");
+                let text = format!("apiVersion: portcullis.dev/v1alpha1\nkind: Configuration\nprofile: {profile}\n");
+                Ok((format!("--profile {profile}"), text))
+            }
+        }
+    }
+
+    /// Reads them; the ends of exceptions are counted from `now`.
+    fn load(&self, ceiling: Option<Mode>, now: Timestamp) -> Result<Snapshot, String> {
+        let rendered = |error: ConfigError| error.to_string();
+        match &self.config {
+            Some(_) => {
+                let (name, text) = self.text()?;
                 let Configuration { snapshot, warnings, .. } =
                     config::compile_at(&name, &text, ceiling, now).map_err(rendered)?;
                 for warning in &warnings {

@@ -23,6 +23,7 @@ use crate::snapshot::Snapshot;
 use crate::trail::Settings;
 
 pub use compile::{compile, compile_at, compile_profile};
+pub(crate) use exception::EXCEPTIONS;
 pub(crate) use problem::suggestion;
 pub use problem::{ConfigError, NotOneOf, Problem, Warning};
 pub use watch::{Contents, Reload, watch};

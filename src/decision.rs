@@ -17,6 +17,7 @@ pub mod selection;
 mod strict;
 #[cfg(test)]
 mod tests;
+mod trace;
 mod unread;
 mod volumes;
 
@@ -44,6 +45,7 @@ pub use exempt::Exemption;
 pub use finding_text::FindingText;
 pub use governing::{defaulting, defaulting_at_once};
 pub use noticed::Noticed;
+pub use trace::Trace;
 
 /// The verdict on a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
@@ -143,6 +145,8 @@ pub struct ModedFinding {
     pub failed: bool,
     /// The exception, or the use of break-glass, that keeps it from refusing.
     pub exemption: Option<Exemption>,
+    /// What an exception has to name to cover it, where the snapshot traces.
+    pub trace: Option<Box<Trace>>,
     /// Kind of the finding.
     pub kind: FindingKind,
     /// Number of findings that it stands for.
@@ -306,6 +310,7 @@ fn findings(
     findings.extend(labels.failure(snapshot, request));
     let (subject, containers) = (Subject::of(request), Containers::of(request));
     exempt::mark(snapshot, &subject, &containers, request, outcomes, findings.iter_mut());
+    trace::mark(snapshot, &containers, &mut findings);
     findings
 }
 

@@ -3,6 +3,7 @@
 //! An excepted object is judged all the same. An exception covers findings of the policies that it names, on objects that
 //! match, while it has not expired; [`crate::decision`] asks whether the policies that it requires hold.
 
+mod cover;
 mod index;
 mod matching;
 mod named;
@@ -16,6 +17,7 @@ use jiff::Timestamp;
 
 use crate::policy::Meta;
 
+pub use cover::Cover;
 pub use index::{Exceptions, Shared};
 pub use matching::{KindMatch, Match, NameMatch};
 pub use subject::{Containers, Name, Spot, Subject};

@@ -173,6 +173,7 @@ fn finding_about(active: &ActiveMutator, place: Place, message: String) -> Moded
         failed: false,
         alike: None,
         exemption: None,
+        trace: None,
         kind: FindingKind::Default,
         count: 1,
         text: std::sync::OnceLock::new(),

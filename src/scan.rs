@@ -4,6 +4,7 @@
 //! [`Known`] holds the facts that policies ask for, [`Owners`] attributes an object to its owner and team, and [`Tally`]
 //! counts.
 
+mod baseline;
 mod completed;
 mod judge;
 mod kinds;
@@ -15,6 +16,7 @@ pub(crate) mod template;
 mod type_errors;
 mod world;
 
+pub use baseline::{Baseline, Entry, Matched, Terms, Uncoverable};
 pub use judge::{Bench, Identity, Judgement, Origin, Undecided, Written};
 pub use kinds::{Listed, Served, served};
 pub use list::{ListError, PAGE, Visitor, each};

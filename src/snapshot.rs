@@ -58,6 +58,7 @@ pub struct Snapshot {
     break_glass: Arc<[String]>,
     repairs_webhooks: bool,
     redacts: bool,
+    traces: bool,
 }
 
 /// The parts of a [`Snapshot`].
@@ -140,6 +141,7 @@ impl Snapshot {
             break_glass,
             repairs_webhooks,
             redacts,
+            traces: false,
         }
     }
 
@@ -283,6 +285,17 @@ impl Snapshot {
     /// True if secrets are redacted: unless `trail.redaction` is off.
     pub fn redacts(&self) -> bool {
         self.redacts
+    }
+
+    /// True if findings that refuse say what an exception has to name to cover them.
+    pub fn traces(&self) -> bool {
+        self.traces
+    }
+
+    /// Makes findings that refuse say what an exception has to name to cover them.
+    #[must_use]
+    pub fn tracing(self) -> Self {
+        Self { traces: true, ..self }
     }
 
     /// Keeps the redaction setting of `before`: settings of the trail take effect at the next start only.

@@ -1,5 +1,6 @@
 //! `portcullis scan`: judges what exists, in a cluster or in dumps and folders, as if it were created again.
 
+mod baseline;
 mod cluster;
 mod files;
 mod summary;
@@ -17,7 +18,7 @@ use super::row::{Examined, Outcome, Row, json, not_judged};
 use super::{Clock, Policies, REFUSED, UNUSABLE, escape, left_out, print};
 use crate::document::Node;
 use crate::redaction::clean;
-use crate::scan::{Identity, Judged, Owners, PAGE, References, Tally, TeamKeys};
+use crate::scan::{Baseline, Identity, Judged, Owners, PAGE, References, Tally, TeamKeys};
 use crate::snapshot::Snapshot;
 
 /// Maximum number of different notes that are kept for the end.
@@ -58,6 +59,8 @@ pub(super) struct Args {
     /// Objects that are asked for at a time
     #[arg(long, value_name = "N", default_value_t = PAGE, value_parser = page_size)]
     page_size: usize,
+    #[command(flatten)]
+    baseline: baseline::Exceptions,
     /// Form of the output
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -115,12 +118,18 @@ struct Scan<'s> {
     unreadable: usize,
     /// The error of standard output.
     broken: Option<String>,
+    baseline: Option<Baseline>,
 }
 
 pub(super) fn run(args: &Args) -> Result<ExitCode, String> {
     let now = args.clock.now();
-    let snapshot = args.policies.load(None, now)?;
-    let keys = TeamKeys { labels: args.owner_label.clone(), annotations: args.owner_annotation.clone() };
+    let plan = args.baseline.plan(now)?;
+    let mut snapshot = args.policies.load(None, now)?;
+    if plan.is_some() {
+        snapshot = snapshot.tracing();
+    }
+    let labels = args.baseline.owner_label().chain(args.owner_label.iter().cloned()).collect();
+    let keys = TeamKeys { labels, annotations: args.owner_annotation.clone() };
     let has_teams = !keys.is_empty();
     let mut scan = Scan {
         snapshot: &snapshot,
@@ -134,6 +143,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, String> {
         not_judged: 0,
         unreadable: 0,
         broken: None,
+        baseline: plan.as_ref().map(|_| Baseline::default()),
     };
     if args.paths.is_empty() {
         cluster::scan(&mut scan, args)?;
@@ -165,7 +175,11 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, String> {
             summary.text(&groupings, args.all)
         }
     })?;
-    Ok(match (scan.unreadable, scan.tally.all.refused) {
+    let mut refused = scan.tally.all.refused;
+    if let Some((plan, found)) = plan.zip(scan.baseline.take()) {
+        refused = plan.write(&mut scan, &args.policies, found)?;
+    }
+    Ok(match (scan.unreadable, refused) {
         (0, 0) => ExitCode::SUCCESS,
         (0, _) => ExitCode::from(REFUSED),
         _ => ExitCode::from(UNUSABLE),
@@ -200,6 +214,9 @@ impl Scan<'_> {
                 team: team.as_ref(),
             };
             self.tally.add(&judged, decision);
+        }
+        if let Some(baseline) = &mut self.baseline {
+            baseline.add(identity, references, team.as_ref(), judgement);
         }
         self.not_judged += usize::from(*outcome == Outcome::NotJudged);
         for row in missing {

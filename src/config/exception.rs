@@ -21,8 +21,8 @@ use crate::policy::catalogue::{self, CATALOGUE};
 use crate::snapshot::Scope;
 use crate::units::duration;
 
-/// Exceptions in a configuration.
-const EXCEPTIONS: usize = 4_096;
+/// Maximum number of exceptions in a configuration.
+pub(crate) const EXCEPTIONS: usize = 4_096;
 /// Items of one list of an exception.
 const ITEMS: usize = 256;
 /// Items of the lists `containers`, `images` and `users` of all exceptions together: each image of a Pod may be compared with all.

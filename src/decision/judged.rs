@@ -41,6 +41,7 @@ pub(super) fn judged(request: &Request<'_>, cap: Mode, outcome: &Outcome<'_>) ->
             is_of_owner: false,
             failed,
             exemption: None,
+            trace: None,
             kind: FindingKind::Flaw,
             count: finding.count,
             text: OnceLock::new(),

@@ -130,6 +130,7 @@ impl LabelState {
             failed: true,
             alike: None,
             exemption: None,
+            trace: None,
             kind: FindingKind::Flaw,
             count: 1,
             text: std::sync::OnceLock::new(),

@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use serde_json::value::RawValue;
 
 use super::volumes::Volumes;
-use super::{ModedFinding, cap, exempt, existing, judged, labels};
+use super::{ModedFinding, cap, exempt, existing, judged, labels, trace};
 use crate::engine::{self, ActivePolicy, Outcome};
 use crate::exception::{Containers, Name, Subject};
 use crate::facts::{Facts, Lookup, OwnerKind, Pending};
@@ -94,7 +94,7 @@ fn asked_for(
     outcomes: &[Outcome<'_>],
     findings: &[ModedFinding],
 ) -> Option<Reference> {
-    let has_none = snapshot.exceptions().is_empty() && snapshot.existing().is_none();
+    let has_none = snapshot.exceptions().is_empty() && snapshot.existing().is_none() && !snapshot.traces();
     if has_none || !findings.iter().any(|finding| is_wanted(snapshot, request, outcomes, finding)) {
         return None;
     }
@@ -104,7 +104,8 @@ fn asked_for(
     let may_count = |finding: &ModedFinding| {
         existing::may_inherit(snapshot, request, outcomes, finding)
             || is_open(finding)
-                && snapshot.exceptions().may_be_about(finding.meta, &request.namespace, &kinds, request.received)
+                && (snapshot.traces()
+                    || snapshot.exceptions().may_be_about(finding.meta, &request.namespace, &kinds, request.received))
     };
     findings.iter().any(may_count).then_some(first)
 }
@@ -229,6 +230,9 @@ fn cover(
         user: request.user.name(),
     };
     let mut same: Vec<&mut ModedFinding> = findings.iter_mut().filter(|finding| is_same(finding)).collect();
+    for finding in &mut same {
+        trace::mark_owner(finding, top.kind, &top.name);
+    }
     let each = same.iter_mut().map(|finding| &mut **finding);
     exempt::mark(snapshot, &subject, &Containers::of(request), request, outcomes, each);
     existing::mark(snapshot, request, outcomes, top.created, same.into_iter());

@@ -52,6 +52,7 @@ pub(super) fn add(
             failed: false,
             alike: None,
             exemption: None,
+            trace: None,
             kind: FindingKind::Flaw,
             count: 1,
             text: std::sync::OnceLock::new(),

@@ -189,7 +189,10 @@ impl Bench<'_> {
         if let Some((_, message)) = decision.trouble {
             return Err(Undecided::Whole(message));
         }
-        join(&mut decision.findings, &taken);
+        // An exception for the cause would leave the others.
+        if !self.snapshot.traces() {
+            join(&mut decision.findings, &taken);
+        }
         Ok(decision)
     }
 }

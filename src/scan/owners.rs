@@ -10,10 +10,10 @@ use crate::exception::{Name, Shared};
 use crate::snapshot::Snapshot;
 
 /// A world without objects yet, for a configuration at the time `now`: it keeps the owners that an exception in force may be about,
-/// and all owners where the configuration has `existing`. `is_whole` is that of [`Manifests::whole`].
+/// and all owners where the configuration has `existing`, or decisions trace what exceptions have to name. `is_whole` is that of [`Manifests::whole`].
 pub fn world(snapshot: &Snapshot, now: Timestamp, is_whole: bool) -> Manifests {
     let world = Manifests::whole(is_whole);
-    if snapshot.existing().is_some() {
+    if snapshot.existing().is_some() || snapshot.traces() {
         return world.with_owners(Box::new(|_, _, _| true));
     }
     let mut by_namespace: HashMap<String, Vec<Shared>> = HashMap::new();

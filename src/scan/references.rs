@@ -84,6 +84,18 @@ impl References {
         if self.name.is_empty() { &self.generate_name } else { &self.name }
     }
 
+    /// True if it has a name, and not only the beginning of one.
+    pub(super) fn has_name(&self) -> bool {
+        !self.name.is_empty()
+    }
+
+    /// True if its name was generated: it would have another one if it was made again. A StatefulSet gives its Pods the same names
+    /// again.
+    pub(super) fn has_generated_name(&self) -> bool {
+        let is_numbered = self.controller().is_some_and(|owner| owner.kind == "StatefulSet");
+        !self.generate_name.is_empty() && self.name.starts_with(&self.generate_name) && !is_numbered
+    }
+
     /// True if an API server has stored the object.
     pub fn is_stored(&self) -> bool {
         !self.uid.is_empty()

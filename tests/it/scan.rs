@@ -1,9 +1,11 @@
 //! `scan` over files, and over an API server that misbehaves; [`crate::kubernetes`] has the real one.
 
+pub(crate) mod baseline;
 mod exceptions;
 mod files;
 mod lists;
 mod owners;
+mod page;
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -98,7 +98,9 @@ const ARROWS: &[(&str, &[&str])] = &[
         &[
             "cluster",
             "decision",
+            "digest",
             "document",
+            "escape",
             "exception",
             "facts",
             "mode",
@@ -151,6 +153,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "snapshot",
             "telemetry",
             "trail",
+            "units",
             "webhooks",
         ],
     ),

@@ -17,7 +17,7 @@ const REST: &str = "**";
 const PLAIN: &str = "x";
 
 /// A pattern of images, normalised: `nginx` is `docker.io/library/nginx`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ImagePattern {
     domain: String,
     /// Components of the path; `None` for any.
@@ -84,6 +84,24 @@ impl ImagePattern {
         }
         let owned = |part: Option<&str>| part.map(str::to_owned);
         Ok(Self { domain: domain.to_owned(), components, has_rest, tag: owned(image.tag), digest: owned(image.digest) })
+    }
+
+    /// The pattern of one image: with its digest if it has one, or else with its tag.
+    pub fn of(image: &Image<'_>) -> Self {
+        let domain = domain(image);
+        let is_official = domain == DEFAULT_DOMAIN && !image.path.contains('/');
+        let path = is_official.then_some(OFFICIAL_COMPONENT).into_iter().chain(image.path.split('/'));
+        let tag = match image.digest {
+            Some(_) => image.tag,
+            None => Some(image.tag.unwrap_or(DEFAULT_TAG)),
+        };
+        Self {
+            domain: domain.to_owned(),
+            components: path.map(|part| Some(part.to_owned())).collect(),
+            has_rest: false,
+            tag: tag.map(str::to_owned),
+            digest: image.digest.map(str::to_owned),
+        }
     }
 
     /// True if the pattern matches an image. A tag says nothing about what runs where there is a digest too: a pattern with a

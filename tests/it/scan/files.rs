@@ -6,7 +6,7 @@ use super::{Scanned, scan, scan_with};
 use crate::golden::repository;
 use crate::kubernetes::objects::{broken_pod, broken_spec, holder, pod, spec};
 
-const HEAD: &str = "apiVersion: portcullis.dev/v1alpha1\nkind: Configuration\n";
+pub(super) const HEAD: &str = "apiVersion: portcullis.dev/v1alpha1\nkind: Configuration\n";
 const CONFIG: &str = "profile: hardened\npolicies: {unisolated-pods: {mode: off}}\n";
 
 /// A folder with a configuration `c.yaml` and these objects in files.
