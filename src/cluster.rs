@@ -4,6 +4,7 @@ mod limit_range;
 mod live;
 mod manifests;
 mod owners;
+mod pod_page;
 mod pods;
 mod policies;
 mod reflect;
@@ -18,6 +19,7 @@ pub use limit_range::LimitRange;
 pub(crate) use limit_range::object_in;
 pub use manifests::Manifests;
 pub use owners::Wanted;
+pub use pod_page::PageError;
 pub use reflect::Cluster;
 
 /// The world of a server without a cluster.

@@ -211,6 +211,8 @@ pub struct Decision {
     pub left_out: Vec<&'static Meta>,
     /// The exceptions that were about the judged object, or covered a finding of it.
     pub noticed: Vec<Noticed>,
+    /// Warnings about existing Pods that new labels of a namespace would refuse, not yet escaped.
+    pub offenders: Vec<String>,
     /// The reason that the object states, where a policy demanded one of it.
     pub reason: Option<String>,
     /// True if a finding is about an administrator: the record is of the class `access`.
@@ -234,6 +236,7 @@ impl Decision {
             patch: Vec::new(),
             left_out: Vec::new(),
             noticed: Vec::new(),
+            offenders: Vec::new(),
             reason: None,
             is_of_administrator: false,
             trouble: Some((trouble, message)),
@@ -345,6 +348,7 @@ fn conclude(
         verdict,
         allowed: !refused,
         noticed: noticed::notice(snapshot, request, outcomes, &findings),
+        offenders: Vec::new(),
         findings,
         patch: Vec::new(),
         left_out,

@@ -54,6 +54,7 @@ pub mod metrics;
 pub mod mode;
 pub mod mutation;
 pub mod object;
+pub mod offenders;
 mod operation;
 pub mod patch;
 pub mod pod_security;

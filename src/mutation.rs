@@ -89,6 +89,7 @@ pub fn mutate_in(snapshot: &Snapshot, mutators: &[ActiveMutator], request: &Requ
         findings,
         patch: operations,
         left_out: Vec::new(),
+        offenders: Vec::new(),
         noticed: Vec::new(),
         reason: None,
         is_of_administrator: false,

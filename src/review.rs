@@ -9,7 +9,7 @@ mod salvage;
 use crate::request::Request;
 
 pub use decode::{decode, partial};
-pub use encode::{Draft, encode, refusal, warnings};
+pub use encode::{Draft, WARNINGS, encode, refusal, warnings};
 pub use judge::{FAILED, Judge};
 
 /// A review with a readable uid, which can be answered.

@@ -24,6 +24,7 @@ pub mod last_good;
 pub mod limits;
 mod listeners;
 pub mod managed;
+mod offenders;
 pub mod peers;
 mod readiness;
 pub mod reload;

@@ -6,8 +6,11 @@
 //!
 //! Each entry of `namespaces` that matches by a label has webhooks of its own for what it raises, `raise-<n>` and `raise-<n>-observe`,
 //! counted from 1; the others leave out the namespaces that carry the label. So one label makes no other namespace fail closed.
+//!
+//! Where labels may raise policies, `labels` (`Ignore`) sends dry runs of updates of Namespaces that no policy judges.
 
 mod entry;
+mod labelling;
 mod namespaces;
 mod sent;
 
@@ -32,6 +35,8 @@ use crate::snapshot::Snapshot;
 use entry::{By, Entry, entries};
 use sent::{OfPods, sent};
 
+pub use labelling::CHANGES_LABELS;
+pub(crate) use labelling::NAME as LABELLING;
 pub(crate) use namespaces::Modes;
 
 /// The name of both configurations.
@@ -50,6 +55,8 @@ const ENFORCE_TIMEOUT: i32 = 3;
 const OBSERVE_TIMEOUT: i32 = 1;
 /// Seconds that setting defaults may cost a write.
 const MUTATE_TIMEOUT: i32 = 1;
+/// Seconds that a dry run of an update of a Namespace may wait for a check of its Pods, which takes one at the most.
+const LABELLING_TIMEOUT: i32 = 3;
 /// Operations on objects that are stored.
 const BOTH: [Operation; 2] = [Operation::Create, Operation::Update];
 /// Subresources of Pods through which what policies judge can change.
@@ -82,20 +89,23 @@ pub fn validating(snapshot: &Snapshot, target: &Target) -> ValidatingWebhookConf
         By::Label(entry) => snapshot.strongest_raised_on(entry, None, |of| kinds.contains(&of)),
     };
     let sent = sent(snapshot.judged(), &of_pods(snapshot));
+    let webhook = |name, failure: &str, conditions, rules, selector, timeout| ValidatingWebhook {
+        name,
+        admission_review_versions: vec!["v1".to_owned()],
+        client_config: client_config(target, "/validate"),
+        failure_policy: Some(failure.to_owned()),
+        match_conditions: Some(conditions),
+        match_policy: Some("Equivalent".to_owned()),
+        rules: Some(rules),
+        namespace_selector: Some(selector),
+        side_effects: "None".to_owned(),
+        timeout_seconds: Some(timeout),
+        ..ValidatingWebhook::default()
+    };
     let one_by = |name: String, raise, part: &RangeInclusive<Mode>, failure: &'static str, timeout| {
         let entries = entries(snapshot, &sent, part, raise, &target.namespace, strongest);
-        entries.into_iter().map(move |entry| ValidatingWebhook {
-            name: entry.name(&name),
-            admission_review_versions: vec!["v1".to_owned()],
-            client_config: client_config(target, "/validate"),
-            failure_policy: Some(failure.to_owned()),
-            match_conditions: Some(match_conditions(&entry)),
-            match_policy: Some("Equivalent".to_owned()),
-            rules: Some(entry.rules()),
-            namespace_selector: Some(entry.selector),
-            side_effects: "None".to_owned(),
-            timeout_seconds: Some(timeout),
-            ..ValidatingWebhook::default()
+        entries.into_iter().map(move |entry| {
+            webhook(entry.name(&name), failure, match_conditions(&entry), entry.rules(), entry.selector, timeout)
         })
     };
     let webhooks = |name: &str, end: &str, part: RangeInclusive<Mode>, failure, timeout| {
@@ -105,7 +115,12 @@ pub fn validating(snapshot: &Snapshot, target: &Target) -> ValidatingWebhookConf
     };
     let enforcing = webhooks("enforce", "", Mode::Enforce..=Mode::Enforce, "Fail", ENFORCE_TIMEOUT);
     let observing = webhooks("observe", "-observe", Mode::Audit..=Mode::Warn, "Ignore", OBSERVE_TIMEOUT);
-    ValidatingWebhookConfiguration { metadata: metadata(snapshot), webhooks: Some([enforcing, observing].concat()) }
+    let labelling = labelling::selector(snapshot, &sent, &target.namespace).map(|selector| {
+        let conditions = vec![not_the_api_server(), condition(labelling::CONDITION, CHANGES_LABELS)];
+        webhook(LABELLING.to_owned(), "Ignore", conditions, vec![labelling::rule()], selector, LABELLING_TIMEOUT)
+    });
+    let webhooks = enforcing.into_iter().chain(observing).chain(labelling).collect();
+    ValidatingWebhookConfiguration { metadata: metadata(snapshot), webhooks: Some(webhooks) }
 }
 
 /// The configuration that sends `/mutate` what the mutators in force may patch. What they did not set, because nobody
@@ -172,11 +187,8 @@ pub fn not_a_cleaner() -> String {
     format!("!(request.userInfo.username in [{}])", names.join(", "))
 }
 
-/// The API server is not asked about its own writes: they keep it able to start.
 fn match_conditions(entry: &Entry<'_>) -> Vec<MatchCondition> {
-    let condition =
-        |name: &str, expression: &str| MatchCondition { name: name.to_owned(), expression: expression.to_owned() };
-    let mut conditions = vec![condition("not-the-api-server", "request.userInfo.username != \"system:apiserver\"")];
+    let mut conditions = vec![not_the_api_server()];
     if entry.sends_deletions() {
         conditions.push(condition("not-a-controller-that-cleans-up", &not_a_cleaner()));
     }
@@ -185,6 +197,15 @@ fn match_conditions(entry: &Entry<'_>) -> Vec<MatchCondition> {
     }
     conditions.extend(entry.condition().map(|own| condition(own.name, own.expression)));
     conditions
+}
+
+/// The API server is not asked about its own writes: they keep it able to start.
+fn not_the_api_server() -> MatchCondition {
+    condition("not-the-api-server", "request.userInfo.username != \"system:apiserver\"")
+}
+
+fn condition(name: &str, expression: &str) -> MatchCondition {
+    MatchCondition { name: name.to_owned(), expression: expression.to_owned() }
 }
 
 /// The kinds and subresources that policies on Pods judge.
@@ -274,21 +295,30 @@ mod tests {
     #[test]
     fn where_labels_may_tighten_a_namespace_can_refuse_up_to_its_ceiling() {
         let labels = "podSecurityLabels: tighten\n";
-        assert_eq!(selectors(labels), [row("enforce", "NotIn", &["portcullis"])]);
+        let everywhere = [row("enforce", "NotIn", &["portcullis"]), row("labels", "NotIn", &["portcullis"])];
+        assert_eq!(selectors(labels), everywhere);
         assert_eq!(selectors("podSecurityLabels: ignore\n"), []);
         let policies = "policies: {root-users: {mode: audit}}\n";
         assert_eq!(selectors(policies), [row("observe", "NotIn", &["portcullis"])]);
-        assert_eq!(selectors(&format!("{labels}{policies}")), [row("enforce", "NotIn", &["portcullis"])]);
+        assert_eq!(selectors(&format!("{labels}{policies}")), everywhere);
         let ceilings = "namespaces:\n- {match: {names: [kube-system]}, ceiling: audit, relax: true}\n\
                         - {match: {names: [free]}, ceiling: off, relax: true}\n";
         assert_eq!(
             selectors(&format!("{labels}{policies}{ceilings}")),
-            [row("enforce", "NotIn", &["free", "kube-system", "portcullis"]), row("observe", "In", &["kube-system"])]
+            [
+                row("enforce", "NotIn", &["free", "kube-system", "portcullis"]),
+                row("observe", "In", &["kube-system"]),
+                row("labels", "NotIn", &["free", "kube-system", "portcullis"]),
+            ]
         );
         let raised = "ceiling: warn\nnamespaces: [{match: {names: [pay]}, ceiling: enforce}]\n";
         assert_eq!(
             selectors(&format!("{labels}{policies}{raised}")),
-            [row("enforce", "In", &["pay"]), row("observe", "NotIn", &["pay", "portcullis"])]
+            [
+                row("enforce", "In", &["pay"]),
+                row("observe", "NotIn", &["pay", "portcullis"]),
+                row("labels", "In", &["pay"]),
+            ]
         );
     }
 }

@@ -20,7 +20,7 @@ use serde::de::DeserializeOwned;
 use super::live::Live;
 use super::pods::Pods;
 use super::policies::OtherPolicies;
-use super::stored::{self, Unread};
+use super::stored::{self, OBJECT, Unread};
 use crate::facts::{
     Answer, Namespace, NetworkPolicies, NetworkPolicy, PolicyKind, Question, Scope, ServiceAccount, World,
 };
@@ -263,7 +263,9 @@ impl Cluster {
                 Answer::NetworkPolicies(Arc::new(found))
             }
             Question::RunningPods { namespace } => self.pods.ask(namespace).await,
-            Question::Owner { kind, namespace, name } => stored::get(&self.client, &kind.path(namespace, name)).await?,
+            Question::Owner { kind, namespace, name } => {
+                stored::get(&self.client, &kind.path(namespace, name), OBJECT).await?
+            }
         })
     }
 }

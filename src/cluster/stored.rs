@@ -8,7 +8,7 @@ use kube::client::Body;
 use crate::facts::Answer;
 
 /// Maximum size of an object, in bytes. An API server takes none above about 3 MiB.
-const OBJECT: usize = 8 << 20;
+pub(super) const OBJECT: usize = 8 << 20;
 
 /// The reason why an object could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -23,8 +23,8 @@ pub(super) enum Unread {
     Body(Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// Reads the object at a path of the API.
-pub(super) async fn get(client: &Client, path: &str) -> Result<Answer, Unread> {
+/// Reads the object at a path of the API, of at most so many bytes.
+pub(super) async fn get(client: &Client, path: &str, most: usize) -> Result<Answer, Unread> {
     let request = Request::get(path).header("accept", "application/json").body(Body::empty())?;
     let response = client.send(request).await?;
     match response.status() {
@@ -32,7 +32,7 @@ pub(super) async fn get(client: &Client, path: &str) -> Result<Answer, Unread> {
         status if !status.is_success() => return Err(Unread::Status(status)),
         _ => {}
     }
-    let body = Limited::new(response.into_body(), OBJECT).collect().await.map_err(Unread::Body)?;
+    let body = Limited::new(response.into_body(), most).collect().await.map_err(Unread::Body)?;
     let text = std::str::from_utf8(&body.to_bytes()).map_err(|error| Unread::Body(error.into()))?.into();
     Ok(Answer::Object(text))
 }
@@ -42,6 +42,7 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
 
+    use super::super::pod_page::PageError;
     use super::{OBJECT, Unread, get};
     use crate::facts::Answer;
 
@@ -65,7 +66,7 @@ mod tests {
         };
         let client = config.try_into().expect("a client");
         let path = "/apis/apps/v1/namespaces/shop/deployments/web";
-        tokio::join!(get(&client, path), answer).0
+        tokio::join!(get(&client, path, OBJECT), answer).0
     }
 
     #[tokio::test]
@@ -77,5 +78,19 @@ mod tests {
             assert!(error.starts_with(&format!("the answer was {status} ")), "{error}");
         }
         assert!(matches!(read(200, OBJECT + 1).await, Err(Unread::Body(_))));
+    }
+
+    #[tokio::test]
+    async fn a_page_that_is_not_read_says_why() {
+        for (status, length, expected) in [
+            (403, 3, PageError::Forbidden),
+            (401, 3, PageError::Forbidden),
+            (410, 3, PageError::Expired),
+            (500, 3, PageError::Failed),
+            (200, OBJECT + 1, PageError::TooLarge),
+        ] {
+            let error = read(status, length).await.expect_err("not read");
+            assert_eq!(PageError::of(&error), expected, "{status}");
+        }
     }
 }

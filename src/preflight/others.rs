@@ -10,7 +10,7 @@ use super::replicas::{ours, selector};
 use super::rules::{meet, selects};
 use super::{LABEL, Seen, Trap, is_enforced, may_refuse};
 use crate::snapshot::Snapshot;
-use crate::webhooks::{NAME, validating};
+use crate::webhooks::{LABELLING, NAME, validating};
 
 pub(super) fn traps(seen: &Seen, snapshot: &Snapshot) -> Vec<Trap> {
     if !may_refuse(seen, snapshot) {
@@ -29,8 +29,9 @@ pub(super) fn traps(seen: &Seen, snapshot: &Snapshot) -> Vec<Trap> {
         }
     }
     let derived = validating(snapshot, &seen.target).webhooks.unwrap_or_default();
-    let judged: Vec<RuleWithOperations> =
-        derived.into_iter().flat_map(|webhook| webhook.rules.unwrap_or_default()).collect();
+    // It sends dry runs of labels, which nothing judges.
+    let derived = derived.into_iter().filter(|webhook| webhook.name != LABELLING);
+    let judged: Vec<RuleWithOperations> = derived.flat_map(|webhook| webhook.rules.unwrap_or_default()).collect();
     for (configuration, webhook) in mutating(seen) {
         let is_beside = meet(webhook.rules.as_deref().unwrap_or_default(), &judged);
         if is_beside && selects_enforced(seen, snapshot, webhook.namespace_selector.as_ref()) {

@@ -17,7 +17,7 @@ use crate::mode::Mode;
 /// Characters of one warning; the API server cuts at 256.
 const WARNING: usize = 256;
 /// Warnings in one answer.
-const WARNINGS: usize = 12;
+pub const WARNINGS: usize = 12;
 /// Characters of all warnings together; the API server drops what goes past 4,096.
 const WARNINGS_TOTAL: usize = 3_800;
 /// Suffix of the warning about a finding that the old object had too.
@@ -136,7 +136,7 @@ impl Draft {
     /// Estimated size of the response in bytes.
     pub fn size(&self, review: &Review<'_>, decision: &Decision) -> usize {
         let texts = match &self.status {
-            None => decision.findings.len().min(WARNINGS) * WARNING,
+            None => (decision.findings.len() + decision.offenders.len()).min(WARNINGS) * WARNING,
             // As a message, and as its causes.
             Some(status) => status.message.len() * 5 / 2,
         };
@@ -210,16 +210,18 @@ pub fn warnings(decision: &Decision, id: Option<&str>) -> Vec<String> {
         finding.mode >= Mode::Warn && !is_done
     });
     let warned: Vec<&ModedFinding> = warned.collect();
-    let count = warned.len() + usize::from(trouble.is_some());
+    let count = warned.len() + usize::from(trouble.is_some()) + decision.offenders.len();
     // Lazy: only warnings that fit are formatted.
-    let all = trouble.into_iter().chain(warned.into_iter().map(|finding| {
+    let offenders = decision.offenders.iter().map(|warning| bounded(warning, ""));
+    let warned = warned.into_iter().map(|finding| {
         let suffix = match finding {
             ModedFinding { is_of_owner: true, .. } => OF_OWNER,
             ModedFinding { inherited: true, .. } => INHERITED,
             _ => "",
         };
         bounded(&(exemption(finding) + &line(decision, finding)), suffix)
-    }));
+    });
+    let all = trouble.into_iter().chain(warned).chain(offenders);
 
     let mut kept = Vec::new();
     let mut total = 0;

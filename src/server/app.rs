@@ -14,6 +14,7 @@ use super::deciding::Deciding;
 use super::discovery::Discovery;
 use super::drain::Drain;
 use super::installed::Installed;
+use super::offenders::Checks;
 use super::readiness::{NotReady, Readiness};
 use super::strangers::Strangers;
 use super::tokens::Tokens;
@@ -71,6 +72,7 @@ pub struct App {
     pub(super) bodies: Budget,
     pub(super) crowding: Crowding,
     pub(super) deciding: Deciding,
+    pub(super) checks: Checks,
     reading: Semaphore,
 }
 
@@ -143,6 +145,7 @@ impl App {
             drain,
             bodies: Budget::new(),
             deciding: Deciding::start()?,
+            checks: Checks::default(),
             reading: Semaphore::new(READ),
         }))
     }

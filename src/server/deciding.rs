@@ -122,6 +122,19 @@ impl Deciding {
             });
             return decided.await.map_err(|_| Refusal::Failed);
         }
+        self.run_later(caller, deadline, decision).await
+    }
+
+    /// Does what takes long when the caller's turn comes.
+    ///
+    /// # Errors
+    /// [`Refusal`] when it was not done.
+    pub(super) async fn run_later(
+        &self,
+        caller: Caller,
+        deadline: Instant,
+        decision: impl Future<Output = Response> + Send + 'static,
+    ) -> Result<Response, Refusal> {
         let (job, outcome) = Job::new(&self.queue, caller, deadline, Box::pin(decision));
         // Whoever hangs up takes its job with it.
         let _ticket = Ticket(Arc::clone(&job));

@@ -16,9 +16,10 @@ use jiff::Timestamp;
 use super::App;
 use super::answer::Reviewed;
 use super::body::{Cut, HEAD, Read, Room};
-use super::deciding::Refusal;
+use super::deciding::{self, Refusal};
 use super::drain::Phase;
 use super::headers::with_headers;
+use super::offenders;
 use crate::decision::{Endpoint, Trouble};
 use crate::request::Request;
 use crate::review::{self, Draft, FAILED, Judge, NoUid, Review};
@@ -162,7 +163,7 @@ async fn answer(app: &Arc<App>, call: &Call, body: Body) -> Response {
             };
             match review::decode(&bytes, snapshot.workloads(), call.received) {
                 Ok(review) => {
-                    let body = decide_and_record(&app, &call, &snapshot, &review, None, &mut room).await;
+                    let body = decide_and_record(&app, &call, &snapshot, &review, Ok(caller), &mut room).await;
                     answered(body, room)
                 }
                 Err(error) => unanswerable(&app, &call, error, StatusCode::BAD_REQUEST),
@@ -186,7 +187,7 @@ async fn answer(app: &Arc<App>, call: &Call, body: Body) -> Response {
 async fn answer_undecided(
     app: &App,
     call: &Call,
-    snapshot: &Snapshot,
+    snapshot: &Arc<Snapshot>,
     head: &[u8],
     trouble: Trouble,
     message: &str,
@@ -195,7 +196,7 @@ async fn answer_undecided(
     match review::partial(head, call.received, message) {
         Ok(review) => {
             let mut room = app.bodies.room(call.sender.unknown());
-            let body = decide_and_record(app, call, snapshot, &review, Some(trouble), &mut room).await;
+            let body = decide_and_record(app, call, snapshot, &review, Err(trouble), &mut room).await;
             answered(body, room)
         }
         Err(error) => {
@@ -218,21 +219,24 @@ fn unanswerable(app: &App, call: &Call, NoUid { message }: NoUid, status: Status
     (status, [(header::CONNECTION, "close")], message + "\n").into_response()
 }
 
-/// The decision, its record, and the answer: in this order.
+/// The decision for a caller, or about a review that cannot be decided; its record, and the answer: in this order.
 async fn decide_and_record(
     app: &App,
     call: &Call,
-    snapshot: &Snapshot,
+    snapshot: &Arc<Snapshot>,
     review: &Review<'_>,
-    trouble: Option<Trouble>,
+    caller: Result<deciding::Caller, Trouble>,
     room: &mut Room,
 ) -> Vec<u8> {
     let request = &review.request;
     let judge = Judge { snapshot, world: &*app.world, endpoint: call.endpoint };
-    let mut decision = match (trouble, &review.unreadable) {
-        (Some(trouble), Some(message)) => judge.troubled(request, trouble, message),
+    let mut decision = match (caller, &review.unreadable) {
+        (Err(trouble), Some(message)) => judge.troubled(request, trouble, message),
         _ => judge.decide(review, call.deadline).await,
     };
+    if let Ok(caller) = caller {
+        offenders::add(app, call.endpoint, call.deadline, caller, snapshot, request, &mut decision).await;
+    }
     // Before it is recorded: an answer that would have to wait for room is a short one.
     let mut draft = Draft::of(&decision);
     let is_crowded = decision.trouble.is_none() && !room.grow(draft.size(review, &decision));
@@ -266,7 +270,7 @@ async fn decide_and_record(
             None
         }
     };
-    if is_crowded || trouble == Some(Trouble::Busy) {
+    if is_crowded || caller == Err(Trouble::Busy) {
         app.metrics.shed.inc();
     }
     app.metrics.decided(call.endpoint, request.operation.as_str(), &decision, took);

@@ -98,6 +98,13 @@ impl Snapshot {
         self.raised_by(entry).map_or(Mode::Off, |scope| scope.strongest_on(namespace, covers))
     }
 
+    /// True if labels of a namespace may make policies refuse Pods in it.
+    pub fn labels_may_refuse(&self, namespace: &str) -> bool {
+        let on_pods = |kinds: Kinds<'_>| matches!(kinds, Kinds::Pods | Kinds::Named(_));
+        let raised = (0..self.raises.len()).map(|entry| self.strongest_raised_on(entry, None, on_pods));
+        raised.chain([self.labels(namespace)]).any(|mode| mode == Mode::Enforce)
+    }
+
     /// The strongest mode of any mutator, as the entry of a label gives it.
     pub fn strongest_raised_default(&self, entry: usize) -> Mode {
         self.raised_by(entry).map_or(Mode::Off, Scope::strongest_default)

@@ -36,6 +36,7 @@ mod modes;
 mod namespaces;
 mod network_policies;
 pub(crate) mod objects;
+mod offenders;
 mod openapi;
 mod outage;
 mod owners;

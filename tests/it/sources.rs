@@ -113,6 +113,23 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "offenders",
+        &[
+            "bound",
+            "cluster",
+            "decision",
+            "engine",
+            "facts",
+            "lock",
+            "mode",
+            "object",
+            "pod_security",
+            "request",
+            "scan",
+            "snapshot",
+        ],
+    ),
+    (
         "server",
         &[
             "cluster",
@@ -125,6 +142,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "lock",
             "metrics",
             "object",
+            "offenders",
             "request",
             "review",
             "snapshot",

@@ -88,6 +88,16 @@ program knows of its policies, profiles and kinds. A test compares both for many
   {{- $_ := set $layer "limited" $limited -}}
   {{- $_ := set $layer "mutate" $mutate -}}
 {{- end -}}
+{{- /* Labels of a namespace may make policies refuse Pods: those that entries match, and those for Pod Security. */ -}}
+{{- $mayRaise := false -}}
+{{- range $raise := $raises -}}
+  {{- $onPods := dict "layer" $raise.layer "part" (dict "from" 3 "to" 3) "kinds" (prepend (keys $named) "pods") -}}
+  {{- if eq (include "portcullis.isIn" $onPods) "true" -}}{{- $mayRaise = true -}}{{- end -}}
+{{- end -}}
+{{- $tightens := eq ($configuration.podSecurityLabels | default "ignore") "tighten" -}}
+{{- range $layer := $layers -}}
+  {{- $_ := set $layer "mayRefuse" (or $mayRaise (and $tightens (eq $layer.ceiling "enforce"))) -}}
+{{- end -}}
 {{- range $name := $limits -}}{{- if not (hasKey $byName $name) -}}{{- $_ := set $byName $name $top -}}{{- end -}}{{- end -}}
 {{- $workloads := dict "rows" $data.workloads "data" $data "added" $configuration.workloads -}}
 {{- include "portcullis.workloads" $workloads -}}
@@ -98,6 +108,17 @@ program knows of its policies, profiles and kinds. A test compares both for many
   {{- include "portcullis.allEntries" $entries -}}
   {{- $validating = concat $validating $entries.webhooks -}}
 {{- end -}}
+{{- /* Dry runs that change labels of Namespaces which no policy judges (src/webhooks/labelling.rs). */ -}}
+{{- $part := dict "name" "labels" "from" 0 "to" 0 "failure" "Ignore" "timeout" 3 "labels" true -}}
+{{- $judging := merge (dict "inForce" $judged "named" $named "ofPods" "portcullis.judgedOfPods") $given -}}
+{{- include "portcullis.sent" $judging -}}
+{{- $one := dict "group" "" "name" "namespaces" "operations" (list "UPDATE") "scope" "Cluster" "kinds" list "plain" true "resource" "" "source" "labels" "condition" $data.changesLabels -}}
+{{- range $sent := $judging.sent -}}
+  {{- if and (eq $sent.group "") (eq $sent.name "namespaces") (not $sent.deletion) -}}{{- $_ := set $one "kinds" $sent.kinds -}}{{- end -}}
+{{- end -}}
+{{- $entries := merge (dict "part" $part "sent" (list $one) "path" "/validate" "raise" -1) $given -}}
+{{- include "portcullis.entries" $entries -}}
+{{- $validating = concat $validating $entries.webhooks -}}
 {{- $part := dict "name" "defaults" "end" "" "from" 1 "to" 3 "failure" "Ignore" "timeout" 1 "mutates" true -}}
 {{- $entries := merge (dict "part" $part "inForce" $set "named" dict "path" "/mutate" "ofPods" "portcullis.patchedOfPods") $given -}}
 {{- include "portcullis.allEntries" $entries -}}
@@ -382,6 +403,8 @@ program knows of its policies, profiles and kinds. A test compares both for many
     {{- end -}}
   {{- end -}}
 {{- end -}}
+{{- /* Namespaces whose labels change nothing are left out like those that are sent already. */ -}}
+{{- if and .part.labels (not $layer.mayRefuse) -}}{{- $mode = 3 -}}{{- end -}}
 {{- and (ge (int $mode) .part.from) (le (int $mode) .part.to) -}}
 {{- end -}}
 

@@ -1,4 +1,5 @@
 //! Webhooks partition requests: what some policy judges is sent once, to a webhook that fails closed exactly where a policy may refuse.
+//! Namespaces that no policy judges are sent once too, in dry runs, where their labels may make a policy refuse Pods.
 
 use std::collections::BTreeMap;
 
@@ -67,7 +68,7 @@ fn is_sent(
 #[test]
 fn every_request_is_sent_once_and_fails_closed_where_it_may_be_refused() {
     let configurations = configurations();
-    let (mut refusing, mut raised) = (0, 0);
+    let (mut refusing, mut raised, mut checked) = (0, 0, 0);
     for (text, snapshot) in &configurations {
         let validating = validating(snapshot, &Target::service()).webhooks.unwrap_or_default();
         let mutating = mutating(snapshot, &Target::service()).webhooks.unwrap_or_default();
@@ -85,7 +86,10 @@ fn every_request_is_sent_once_and_fails_closed_where_it_may_be_refused() {
                     };
                     let is_own = namespace == "portcullis";
                     let mode = if is_own { Mode::Off } else { scope.strongest_on(Some(namespace), covers) };
+                    let is_checked = resource == "namespaces" && !is_own && snapshot.labels_may_refuse(namespace);
+                    checked += usize::from(is_checked && mode == Mode::Off);
                     let expected: &[&str] = match mode {
+                        Mode::Off if is_checked => &["Ignore"],
                         Mode::Off => &[],
                         Mode::Enforce => &["Fail"],
                         Mode::Audit | Mode::Warn => &["Ignore"],
@@ -98,6 +102,12 @@ fn every_request_is_sent_once_and_fails_closed_where_it_may_be_refused() {
                         asked.iter().map(|webhook| webhook.failure_policy.as_deref().expect("a policy")).collect();
                     assert_eq!(failing, expected, "{resource} in {namespace} {written:?}: {text}");
                     refusing += usize::from(mode == Mode::Enforce);
+                    let of_labels = asked.iter().filter(|webhook| webhook.name == "labels.portcullis.dev").count();
+                    assert_eq!(
+                        of_labels,
+                        usize::from(is_checked && mode == Mode::Off),
+                        "{namespace} {written:?}: {text}"
+                    );
                     raised += asked.iter().filter(|webhook| webhook.name.starts_with("raise-")).count();
                 }
                 let sets = namespace != "portcullis" && scope.strongest_default() > Mode::Off;
@@ -113,8 +123,8 @@ fn every_request_is_sent_once_and_fails_closed_where_it_may_be_refused() {
         }
     }
     assert!(
-        configurations.len() > 60 && refusing > 1_000 && raised > 1_000,
-        "{} {refusing} {raised}",
+        configurations.len() > 60 && refusing > 1_000 && raised > 1_000 && checked > 100,
+        "{} {refusing} {raised} {checked}",
         configurations.len()
     );
 }

@@ -13,7 +13,7 @@ use portcullis::pod_security::Version;
 use portcullis::policy::catalogue::{self, Built, CATALOGUE};
 use portcullis::policy::defaults::Safety;
 use portcullis::policy::{Kinds, Meta, Validator};
-use portcullis::webhooks::{CHANGES_RIGHTS, not_a_cleaner};
+use portcullis::webhooks::{CHANGES_LABELS, CHANGES_RIGHTS, not_a_cleaner};
 use serde_json::{Map, Value, json};
 
 use super::CHART;
@@ -29,6 +29,7 @@ fn the_chart_knows_the_policies_of_the_program() {
             "condition": {"name": "not-an-update-that-changes-no-rights", "expression": CHANGES_RIGHTS},
         },
         "cleaners": {"name": "not-a-controller-that-cleans-up", "expression": not_a_cleaner()},
+        "changesLabels": {"name": "dry-run-that-changes-labels", "expression": CHANGES_LABELS},
         "kinds": kinds(),
         "named": NamedKind::all_known().map(named).collect::<Map<_, _>>(),
         "workloads": Workloads::built_in().iter().map(workload).collect::<Vec<_>>(),
