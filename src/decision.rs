@@ -145,7 +145,7 @@ pub struct ModedFinding {
     pub failed: bool,
     /// The exception, or the use of break-glass, that keeps it from refusing.
     pub exemption: Option<Exemption>,
-    /// What an exception has to name to cover it, where the snapshot traces.
+    /// What an exception has to name to cover the finding. Set only if [`Snapshot::traces`] is true.
     pub trace: Option<Box<Trace>>,
     /// Kind of the finding.
     pub kind: FindingKind,

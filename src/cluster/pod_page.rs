@@ -34,7 +34,7 @@ impl Cluster {
     /// JSON of a `PodList`: at most `limit` Pods of a namespace, from the place that `token` names.
     ///
     /// # Errors
-    /// [`PageError`] if there is no such page.
+    /// [`PageError`] if the API server does not return the page, or the page is too large.
     pub async fn pod_page(&self, namespace: &str, limit: usize, token: Option<&str>) -> Result<Arc<str>, PageError> {
         let encoded = |text| utf8_percent_encode(text, NON_ALPHANUMERIC);
         let mut path = format!("/api/v1/namespaces/{}/pods?limit={limit}", encoded(namespace));

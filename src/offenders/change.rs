@@ -7,13 +7,10 @@ use jiff::Timestamp;
 use crate::engine::ActivePolicy;
 use crate::facts::Namespace;
 use crate::mode::Mode;
-use crate::object::{Object, Shape};
+use crate::object::{Object, Shape, is_label};
 use crate::pod_security::demands;
 use crate::request::{Operation, Request};
 use crate::snapshot::Snapshot;
-
-/// Maximum length of a namespace's name (`DNS1123LabelMaxLength`).
-const NAME: usize = 63;
 
 /// A change of the labels of a namespace, after which policies refuse that did not before.
 #[derive(Debug, Clone)]
@@ -29,7 +26,7 @@ impl Change {
     /// The change that a request makes, if it is an update of a Namespace with such a change.
     pub fn of(snapshot: &Snapshot, request: &Request<'_>) -> Option<Self> {
         let is_of_whole = request.is_about_namespace() && request.subresource.is_empty();
-        if request.operation != Operation::Update || !is_of_whole || !is_name(&request.name) {
+        if request.operation != Operation::Update || !is_of_whole || !is_label(&request.name) {
             return None;
         }
         let old = Object::read(request.old?, Shape::Metadata).ok()?;
@@ -61,10 +58,4 @@ fn refusing(snapshot: &Snapshot, namespace: &str, labels: &Namespace) -> Vec<Act
     let scope = snapshot.raised(namespace, |label| label.is_in(|key| labels.label(key)));
     let policies = snapshot.tightened_in(scope, &demands(|key| labels.pod_security(key)));
     policies.iter().filter(|policy| policy.mode == Mode::Enforce).cloned().collect()
-}
-
-/// True if this may be a name in a path of the API.
-fn is_name(text: &str) -> bool {
-    let is_letter = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    !text.is_empty() && text.len() <= NAME && text.bytes().all(is_letter)
 }

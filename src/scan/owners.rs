@@ -10,7 +10,8 @@ use crate::exception::{Name, Shared};
 use crate::snapshot::Snapshot;
 
 /// A world without objects yet, for a configuration at the time `now`: it keeps the owners that an exception in force may be about,
-/// and all owners where the configuration has `existing`, or decisions trace what exceptions have to name. `is_whole` is that of [`Manifests::whole`].
+/// and all owners where the configuration has `existing`, or decisions trace what exceptions have to name. `is_whole` is that of
+/// [`Manifests::whole`].
 pub fn world(snapshot: &Snapshot, now: Timestamp, is_whole: bool) -> Manifests {
     let world = Manifests::whole(is_whole);
     if snapshot.existing().is_some() || snapshot.traces() {

@@ -49,7 +49,7 @@ pub(super) struct Exceptions {
     reason: String,
 }
 
-/// What is to be written, and where.
+/// The folder to write, and the terms of its exceptions.
 pub(super) struct Plan {
     folder: Folder,
     terms: Terms,
@@ -152,15 +152,11 @@ impl Plan {
                     _ => return Err(problem.to_string()),
                 }
             }
-            // An error of an entry as a whole: there is no room for it, and those behind it were not read.
-            if let Some(first) = errors.iter().filter(|(_, why)| why.starts_with(' ')).map(|(at, _)| *at).min() {
-                let why = errors
-                    .iter()
-                    .find(|(at, _)| *at == first)
-                    .map(|(_, why)| why.trim().to_owned())
-                    .unwrap_or_default();
-                for entry in entries.drain(first..) {
-                    found.leave_entry(&entry, &why);
+            // An error without a field says that there is no room for an entry. The loader stops there and reads no entry after it.
+            let full = errors.iter().filter(|(_, why)| why.starts_with(' ')).min_by_key(|(at, _)| *at);
+            if let Some((first, why)) = full {
+                for entry in entries.drain(*first..) {
+                    found.leave_entry(&entry, why.trim());
                 }
                 continue;
             }

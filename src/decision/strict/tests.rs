@@ -49,7 +49,7 @@ fn an_object_that_is_being_deleted_may_lose_what_holds_it() {
     assert!(!is_spared("jane", "Service", &held(), &freed(held())), "it is not being deleted");
     let never = with(held(), "/metadata", "deletionTimestamp", Value::Null);
     assert!(!is_spared("jane", "Service", &never, &freed(ending())), "a new timestamp says nothing");
-    assert!(!is_spared("jane", "Service", &never, &freed(never.clone())), "null is no timestamp");
+    assert!(!is_spared("jane", "Service", &never, &freed(never.clone())), "a timestamp that is null does not count");
     for (pointer, key, value) in [
         ("/metadata", "finalizers", json!(["example.com/b", "example.com/c"])),
         ("/metadata", "finalizers", json!("example.com/b")),
